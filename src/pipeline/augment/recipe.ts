@@ -1,0 +1,176 @@
+/**
+ * Recipes say which views a batch holds and how each is made. They are plain data: they cross thread boundaries,
+ * go into `config.json`, and the pipeline knows nothing about the method that asked for them.
+ *
+ * Parameters and order: DetCo section 3.4; MoCo v2 for the global view; PIRL for the patch set.
+ */
+
+/** torchvision's RandomResizedCrop: bilinear with antialias, as PIL resizes. */
+export interface RandomResizedCrop {
+  readonly op: 'randomResizedCrop';
+  /** Share of the image's area, [low, high]. */
+  readonly scale: readonly [number, number];
+  /** Aspect ratio, width over height, drawn log-uniformly from [low, high]. */
+  readonly ratio: readonly [number, number];
+}
+
+/** torchvision's `Resize(resize)` of the shorter side and `CenterCrop(size)`: the evaluation view. */
+export interface CenterCrop {
+  readonly op: 'centerCrop';
+  /** The crop's share of the resized shorter side; 224/256 in the usual protocol. */
+  readonly fraction: number;
+}
+
+/** torchvision's ColorJitter, its four operations in random order, applied with probability `p`. */
+export interface ColorJitter {
+  readonly op: 'colorJitter';
+  readonly brightness: number;
+  readonly contrast: number;
+  readonly saturation: number;
+  readonly hue: number;
+  readonly p: number;
+}
+
+export interface Grayscale {
+  readonly op: 'grayscale';
+  readonly p: number;
+}
+
+/** PIL's ImageFilter.GaussianBlur with a radius (standard deviation, pixels) drawn from `sigma`. */
+export interface GaussianBlur {
+  readonly op: 'gaussianBlur';
+  readonly sigma: readonly [number, number];
+  readonly p: number;
+}
+
+export interface HorizontalFlip {
+  readonly op: 'horizontalFlip';
+  readonly p: number;
+}
+
+/** timm-style RandAugment: `n` of 15 operations with replacement, each applied with probability `p`. */
+export interface RandAugment {
+  readonly op: 'randAugment';
+  readonly n: number;
+  /** Mean magnitude, out of 10. */
+  readonly magnitude: number;
+  /** Standard deviation of the magnitude. */
+  readonly magnitudeStd: number;
+  readonly p: number;
+}
+
+export type Crop = RandomResizedCrop | CenterCrop;
+export type Operation = ColorJitter | Grayscale | GaussianBlur | HorizontalFlip | RandAugment;
+
+/** One image of `size` x `size` pixels: [size, size, 3] uint8 a sample. */
+export interface ImageView {
+  readonly kind: 'image';
+  readonly size: number;
+  readonly crop: Crop;
+  /** Applied in this order after the crop. */
+  readonly operations: readonly Operation[];
+}
+
+/**
+ * Nine shuffled patches: [9, patchSize, patchSize, 3] uint8 a sample. The crop is made at 3 * cell pixels, the
+ * operations run on that whole canvas, then each cell yields one random patch and the nine are permuted.
+ */
+export interface JigsawView {
+  readonly kind: 'jigsaw';
+  readonly patchSize: number;
+  /** Side of one of the 3x3 cells; 85 for 64-pixel patches (PIRL). */
+  readonly cell: number;
+  readonly crop: RandomResizedCrop;
+  readonly operations: readonly Operation[];
+}
+
+export type View = ImageView | JigsawView;
+
+export interface Recipe {
+  readonly name: string;
+  readonly views: Readonly<Record<string, View>>;
+}
+
+export interface RecipeSizes {
+  /** Side of a global view, pixels. */
+  readonly globalSize?: number;
+  /** Side of a patch, pixels. */
+  readonly patchSize?: number;
+}
+
+const RATIO = [3 / 4, 4 / 3] as const;
+const FLIP: HorizontalFlip = { op: 'horizontalFlip', p: 0.5 };
+
+/** MoCo v2's photometric chain and flip, in order. */
+const MOCO_V2: readonly Operation[] = [
+  { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, p: 0.8 },
+  { op: 'grayscale', p: 0.2 },
+  { op: 'gaussianBlur', sigma: [0.1, 2], p: 0.5 },
+  FLIP,
+];
+
+function imageView(size: number, operations: readonly Operation[]): ImageView {
+  return { kind: 'image', size, crop: { op: 'randomResizedCrop', scale: [0.2, 1], ratio: RATIO }, operations };
+}
+
+function jigsawView(patchSize: number): JigsawView {
+  // 85 = 255 / 3: PIRL cuts 64-pixel patches from cells of 85; other sizes keep that proportion.
+  const cell = Math.round((patchSize * 85) / 64);
+  return { kind: 'jigsaw', patchSize, cell, crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO }, operations: MOCO_V2 };
+}
+
+function pair(name: string, view: ImageView): Recipe {
+  return { name, views: { globalQ: view, globalK: view } };
+}
+
+/** The built-in recipes; each call returns plain data that may be edited. */
+export const recipes = {
+  /**
+   * Two global views and two patch sets (DetCo section 3.4). RandAugment on the global views is what the paper's
+   * second version describes; `randAugment: false` is "plain DetCo" of the first.
+   */
+  detco({ globalSize = 224, patchSize = 64, randAugment = true }: RecipeSizes & { readonly randAugment?: boolean } = {}): Recipe {
+    const strong: RandAugment = { op: 'randAugment', n: 2, magnitude: 10, magnitudeStd: 0.5, p: 0.5 };
+    const image = imageView(globalSize, randAugment ? [...MOCO_V2, strong] : MOCO_V2);
+    const patches = jigsawView(patchSize);
+    return { name: randAugment ? 'detco' : 'detco-plain', views: { globalQ: image, globalK: image, patchesQ: patches, patchesK: patches } };
+  },
+  /** Two global views (MoCo v2 section 3; main_moco.py --aug-plus). */
+  mocoV2({ globalSize = 224 }: RecipeSizes = {}): Recipe {
+    return pair('mocoV2', imageView(globalSize, MOCO_V2));
+  },
+  /** Two global views with InstDis's augmentation (main_moco.py without --aug-plus). */
+  mocoV1({ globalSize = 224 }: RecipeSizes = {}): Recipe {
+    const jitter: ColorJitter = { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.4, p: 1 };
+    return pair('mocoV1', imageView(globalSize, [{ op: 'grayscale', p: 0.2 }, jitter, FLIP]));
+  },
+  /** Two global views with SimCLR's stronger colour distortion (SimCLR appendix A, strength 1). */
+  simclr({ globalSize = 224 }: RecipeSizes = {}): Recipe {
+    const view: ImageView = {
+      kind: 'image',
+      size: globalSize,
+      crop: { op: 'randomResizedCrop', scale: [0.08, 1], ratio: RATIO },
+      operations: [
+        FLIP,
+        { op: 'colorJitter', brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2, p: 0.8 },
+        { op: 'grayscale', p: 0.2 },
+        { op: 'gaussianBlur', sigma: [0.1, 2], p: 0.5 },
+      ],
+    };
+    return pair('simclr', view);
+  },
+  /** One centred view without augmentation, named `image`: Resize 256 and CenterCrop 224, in proportion. */
+  evaluation({ globalSize = 224 }: RecipeSizes = {}): Recipe {
+    return { name: 'evaluation', views: { image: { kind: 'image', size: globalSize, crop: { op: 'centerCrop', fraction: 224 / 256 }, operations: [] } } };
+  },
+} as const;
+
+/** Shape of a view for one sample, NHWC without N. */
+export function viewShape(view: View): readonly number[] {
+  return view.kind === 'image' ? [view.size, view.size, 3] : [9, view.patchSize, view.patchSize, 3];
+}
+
+/** Bytes of a view for one sample. */
+export function viewBytes(view: View): number {
+  return viewShape(view).reduce((product, side) => product * side, 1);
+}

@@ -1,0 +1,47 @@
+/** `Batch`: the one contract between the pipeline and whatever trains on it. */
+
+/** One view of every sample of a batch: uint8 RGB, NHWC, over shared memory that belongs to a leased slot. */
+export interface BatchView {
+  /** `size` samples back to back; valid until the batch is released. */
+  readonly data: Uint8Array;
+  /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view. */
+  readonly shape: readonly number[];
+}
+
+/** Where a sample came from. */
+export interface SampleInfo {
+  /** Path or URL of the shard. */
+  readonly shard: string;
+  /** WebDataset key: the member's path up to the first dot of its base name. */
+  readonly key: string;
+  /** Class index, when the shard has one (`KEY.cls`). */
+  readonly label?: number;
+}
+
+/** Everything a pipeline needs to continue after a batch: a few integers a lane. */
+export interface PipelineState {
+  readonly epoch: number;
+  /** Steps done since the first epoch. */
+  readonly step: number;
+  /** Steps done when this epoch began. */
+  readonly epochStart: number;
+  /** One entry a lane: samples taken from its stream, of which good. */
+  readonly lanes: readonly { readonly taken: number; readonly good: number }[];
+}
+
+export interface Batch {
+  /** From 0. */
+  readonly epoch: number;
+  /** From 0, counted over all epochs. */
+  readonly step: number;
+  /** Samples in the batch, N. */
+  readonly size: number;
+  readonly views: Readonly<Record<string, BatchView>>;
+  readonly samples: readonly SampleInfo[];
+  /** The state to resume from so that the next batch is the one after this. */
+  readonly state: PipelineState;
+  /** Keeps the slot past the next iteration step; `release()` is then the caller's to call. */
+  retain(): void;
+  /** Gives the slot back to the workers; the views must not be read after it. Calling it again does nothing. */
+  release(): void;
+}
