@@ -1,0 +1,23 @@
+/**
+ * Compiles the AssemblyScript kernels: src/X/assembly/index.ts -> dist/X/kernels.wasm.
+ *
+ * Kernels take pointers and allocate nothing, so the stub runtime is enough. The engine's kernels import the memory of
+ * the TensorFlow.js WebAssembly backend and work on its tensors in place; the pipeline's kernels own their memory.
+ */
+import { mkdir } from 'node:fs/promises';
+import asc from 'assemblyscript/asc';
+
+const COMMON = ['--runtime', 'stub', '--optimizeLevel', '3', '--noAssert', '--converge', '--enable', 'simd'];
+const MODULES = [
+  { folder: 'pipeline/augment', options: ['--exportRuntime'] },
+  { folder: 'engine/wasm', options: ['--importMemory'] },
+];
+
+for (const { folder, options } of MODULES) {
+  await mkdir(`dist/${folder}`, { recursive: true });
+  const { error, stderr } = await asc.main([`src/${folder}/assembly/index.ts`, '--outFile', `dist/${folder}/kernels.wasm`, ...COMMON, ...options]);
+  if (error) {
+    console.error(stderr.toString());
+    process.exit(1);
+  }
+}
