@@ -52,7 +52,7 @@ describe('shuffled', () => {
 
   test('is a permutation that depends on the seed alone', async () => {
     const once = await collect(500, 64, 3);
-    expect([...once].sort((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, i) => i));
+    expect(once.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, i) => i));
     expect(await collect(500, 64, 3)).toEqual(once);
     expect(await collect(500, 64, 4)).not.toEqual(once);
   });
