@@ -184,7 +184,7 @@ async function readLabel(entry: Entry, size: number, group: Group): Promise<void
 async function readContent(entry: Entry, size: number): Promise<Buffer> {
   const content = Buffer.allocUnsafeSlow(size);
   let filled = 0;
-  for await (const chunk of entry) {
+  for await (const chunk of entry as AsyncIterable<Uint8Array>) {
     content.set(chunk, filled);
     filled += chunk.byteLength;
   }

@@ -108,7 +108,7 @@ export interface S3Request {
 /** Makes the request that goes on the wire: signed (Signature Version 4) when there are credentials. */
 export async function toWire({ origin, path, query, headers }: S3Request, identity: Credentials | undefined): Promise<RemoteRequest> {
   const search = Object.keys(query)
-    .sort()
+    .toSorted()
     .map((name) => `${encode(name)}=${encode(query[name] ?? '')}`)
     .join('&');
   const target = { origin, path: search === '' ? path : `${path}?${search}` };

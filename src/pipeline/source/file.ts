@@ -56,7 +56,7 @@ function toPath(location: string): string {
 }
 
 function sorted(paths: readonly string[]): string[] {
-  return paths.map((path) => resolve(path)).sort((a, b) => (a < b ? -1 : Number(a > b)));
+  return paths.map((path) => resolve(path)).toSorted();
 }
 
 function fileError(location: string, error: unknown, offset?: number): SourceError {

@@ -37,7 +37,7 @@ export async function listS3(location: string, options: OpenOptions = {}): Promi
   } while (token !== undefined);
   return keys
     .filter((name) => matches.test(name))
-    .sort((a, b) => (a < b ? -1 : Number(a > b)))
+    .toSorted()
     .map((name) => `s3://${bucket}/${name}`);
 }
 
