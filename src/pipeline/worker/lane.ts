@@ -61,7 +61,7 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
 
 async function* readLane({ plan, epoch, lane, shards, signal }: LaneOptions): AsyncGenerator<Located> {
   for (const { shard, part, parts } of laneShards(plan, epoch, lane)) {
-    for await (const sample of readShard(shards[shard] as string, { part, parts, signal })) yield { ...sample, shard };
+    for await (const sample of readShard(shards[shard] as string, { part: { part, parts }, signal })) yield { ...sample, shard };
   }
 }
 
