@@ -27,7 +27,15 @@ interface Golden {
 const golden = JSON.parse(readFileSync(new URL('../../../fixtures/golden/augment.json', import.meta.url), 'utf8')) as Golden;
 const input = Buffer.from(golden.input, 'base64');
 
-const RESAMPLING = new Set(['blur', 'cropResize', 'randaugment.rotate', 'randaugment.shearX', 'randaugment.shearY', 'randaugment.translateX', 'randaugment.translateY']);
+const RESAMPLING = new Set([
+  'blur',
+  'cropResize',
+  'randaugment.rotate',
+  'randaugment.shearX',
+  'randaugment.shearY',
+  'randaugment.translateX',
+  'randaugment.translateY',
+]);
 const RENAMED: Readonly<Record<string, string>> = { blur: 'gaussianBlur', flip: 'horizontalFlip', color: 'saturation' };
 
 let kernels: Kernels;
@@ -69,7 +77,8 @@ describe('kernels give what PIL and torchvision give', () => {
     const got = run(one);
     expect(got).toHaveLength(wanted.length);
     const { mean, max } = difference(got, wanted);
-    if (process.env['DETCO_GOLDEN_PRINT']) process.stderr.write(`${one.op} ${JSON.stringify(one.args)} mean ${mean.toFixed(4)} max ${max}\n`);
+    if (process.env['DETCO_GOLDEN_PRINT'])
+      process.stderr.write(`${one.op} ${JSON.stringify(one.args)} mean ${mean.toFixed(4)} max ${max}\n`);
     const [meanLimit, maxLimit] = RESAMPLING.has(one.op) ? [2, 24] : [1, 4];
     expect(mean).toBeLessThanOrEqual(meanLimit);
     expect(max).toBeLessThanOrEqual(maxLimit);

@@ -106,7 +106,12 @@ describe('from a server that', () => {
     ['a strong ETag', { body, etag: '"v1"' }, { body: other, etag: '"v2"' }, /ETag "v1" -> "v2"/],
     ['a weak ETag', { body, etag: 'W/"v1"' }, { body: other, etag: 'W/"v2"' }, /ETag W\/"v1" -> W\/"v2"/],
     ['an ETag that is gone', { body, etag: 'W/"v1"' }, { body: other }, /ETag W\/"v1" -> none/],
-    ['Last-Modified', { body, lastModified: new Date(0).toUTCString() }, { body: other, lastModified: new Date(1e9).toUTCString() }, /Last-Modified/],
+    [
+      'Last-Modified',
+      { body, lastModified: new Date(0).toUTCString() },
+      { body: other, lastModified: new Date(1e9).toUTCString() },
+      /Last-Modified/,
+    ],
     ['its size', { body, lastModified: 'x' }, { body: other.subarray(1), lastModified: 'x' }, /size 6000001 -> 6000000/],
   ] as const;
   test.each(changes)('replaces the object, as %s shows: an error, no splice', async (_what, before, after, message) => {
@@ -210,6 +215,8 @@ test('a host that has never answered is given up soon, with a hint', async () =>
 
 test('limits that make no sense are quoted', async () => {
   const undo = setEnv({ DETCO_HTTP_TIMEOUT_MS: 'soon' });
-  await expect(collect(openShard('http://127.0.0.1:9/x.tar'))).rejects.toThrow(/DETCO_HTTP_TIMEOUT_MS="soon".*expected a whole number from 1/);
+  await expect(collect(openShard('http://127.0.0.1:9/x.tar'))).rejects.toThrow(
+    /DETCO_HTTP_TIMEOUT_MS="soon".*expected a whole number from 1/,
+  );
   undo();
 });
