@@ -53,7 +53,15 @@ function threeBoxes(a: usize, b: usize, bytes: usize, step: usize, inner: i32, p
  * @param fraction fractional bits of a sample: 255 * 2^fraction * (2 inner + 1) must fit 15 bits
  * @param scratch room for two lines: see `Kernels`
  */
-export function blur(image: usize, width: i32, height: i32, inner: i32, pair: i32, fraction: i32, scratch: usize): void {
+export function blur(
+  image: usize,
+  width: i32,
+  height: i32,
+  inner: i32,
+  pair: i32,
+  fraction: i32,
+  scratch: usize,
+): void {
   const weights = i32x4.splat(pair);
   const rowBytes = <usize>width * 3;
   const longest = max(rowBytes * 2, <usize>height * 32);
@@ -65,7 +73,8 @@ export function blur(image: usize, width: i32, height: i32, inner: i32, pair: i3
 
   for (let y = 0; y < height; y++) {
     const row = image + <usize>y * rowBytes;
-    for (let i: usize = 0; i < rowBytes; i += 8) v128.store(a + 2 * i, i16x8.shl(v128.load8x8_u(row + i), fraction));
+    for (let i: usize = 0; i < rowBytes; i += 8)
+      v128.store(a + 2 * i, i16x8.shl(v128.load8x8_u(row + i), fraction));
     threeBoxes(a, b, 2 * rowBytes, 6, inner, weights);
     for (let i: usize = 0; i < rowBytes; i += 8) {
       const sample = i16x8.shr_s(i16x8.add(v128.load(b + 2 * i), half), fraction);

@@ -12,14 +12,23 @@ const ONE: i32 = 1 << WEIGHT_BITS;
 
 /** Weight pairs that any window needs: the open interval of length 2 * support holds at most ceil(2 * support) samples. */
 function weightPairs(scale: f64): i32 {
-  return ((<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1);
+  return (<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1;
 }
 
 /**
  * For each output sample: the first input sample (i32, relative to `low`), then `pairs` pairs of weights (2 x i16).
  * Windows are clamped to the input samples [low, high); `from` and `scale` place the output grid on the input.
  */
-function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale: f64, pairs: i32, reversed: bool): void {
+function weights(
+  table: usize,
+  size: i32,
+  low: i32,
+  high: i32,
+  from: f64,
+  scale: f64,
+  pairs: i32,
+  reversed: bool,
+): void {
   const support = max(scale, 1.0);
   const stride = <usize>(4 + 4 * pairs);
   for (let i = 0; i < size; i++) {
@@ -34,7 +43,10 @@ function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale:
     let heaviest: usize = entry + 4;
     for (let k = 0; k < 2 * pairs; k++) {
       const x = first + k;
-      const weight = x < end ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5) : 0;
+      const weight =
+        x < end
+          ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5)
+          : 0;
       const at = entry + 4 + <usize>(2 * k);
       store<i16>(at, <i16>weight);
       if (weight > <i32>load<i16>(heaviest)) heaviest = at;
@@ -46,7 +58,14 @@ function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale:
 }
 
 /** Mixes the source rows of one output row; `bytes` samples to `row` as i16 with 6 fractional bits. */
-function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: i32, row: usize): void {
+function mixRows(
+  source: usize,
+  stride: usize,
+  entry: usize,
+  pairs: i32,
+  bytes: i32,
+  row: usize,
+): void {
   const half = i32x4.splat(1 << 7);
   const end = source + <usize>bytes;
   for (; source < end; source += 16, row += 32) {
@@ -59,8 +78,46 @@ function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: 
       const pair = v128.load32_splat(entry + 4 * k);
       const upper = v128.load(from);
       const lower = v128.load(from + stride);
-      const low = i8x16.shuffle(upper, lower, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const high = i8x16.shuffle(upper, lower, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      const low = i8x16.shuffle(
+        upper,
+        lower,
+        0,
+        16,
+        1,
+        17,
+        2,
+        18,
+        3,
+        19,
+        4,
+        20,
+        5,
+        21,
+        6,
+        22,
+        7,
+        23,
+      );
+      const high = i8x16.shuffle(
+        upper,
+        lower,
+        8,
+        24,
+        9,
+        25,
+        10,
+        26,
+        11,
+        27,
+        12,
+        28,
+        13,
+        29,
+        14,
+        30,
+        15,
+        31,
+      );
       a = i32x4.add(a, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(low), pair));
       b = i32x4.add(b, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(low), pair));
       c = i32x4.add(c, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(high), pair));
@@ -130,7 +187,14 @@ export function cropResize(
   const corner = source + <usize>top * stride + <usize>left * 3;
   for (let y = 0; y < size; y++) {
     const entry = tableY + <usize>y * strideY;
-    mixRows(corner + <usize>load<i32>(entry) * stride, stride, entry + 4, pairsY, (right - left) * 3, row);
+    mixRows(
+      corner + <usize>load<i32>(entry) * stride,
+      stride,
+      entry + 4,
+      pairsY,
+      (right - left) * 3,
+      row,
+    );
     resampleRow(row, tableX, pairsX, size, target + <usize>(y * size) * 3);
   }
 }
