@@ -7,9 +7,11 @@
  * (3 samples in a row of RGB, 16 samples in a strip of 16 columns).
  */
 
+const HALF = memory.data<i32>([1 << 14, 1 << 14, 1 << 14, 1 << 14]);
+
 /** One box blur of a line: `bytes` of i16 samples. Window: `inner` whole neighbours on either side and one weighed less. */
 function box(from: usize, to: usize, bytes: usize, step: usize, inner: i32, pair: v128): void {
-  const half = i32x4.splat(1 << 14);
+  const half = v128.load(HALF);
   const end = from + bytes;
   for (; from < end; from += 16, to += 16) {
     let whole = v128.load(from);

@@ -10,13 +10,19 @@
 const WEIGHT_BITS = 14;
 const ONE: i32 = 1 << WEIGHT_BITS;
 
+const HALF_MIXED = memory.data<i32>([1 << 7, 1 << 7, 1 << 7, 1 << 7]);
+const HALF_PIXEL = memory.data<i32>([1 << 19, 1 << 19, 1 << 19, 1 << 19]);
+// r g b r g b . . -> r r g g b b . ., as 16-bit samples.
+const PAIR_PIXELS = memory.data<i8>([0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1]);
+
 /** Weight pairs that any window needs: the open interval of length 2 * support holds at most ceil(2 * support) samples. */
 function weightPairs(scale: f64): i32 {
   return (<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1;
 }
 
 /**
- * For each output sample: the first input sample (i32, relative to `low`), then `pairs` pairs of weights (2 x i16).
+ * For each output sample: where its first input sample is (i32; its ordinal from `low` times `unit`), then `pairs` pairs of
+ * weights (2 x i16).
  * Windows are clamped to the input samples [low, high); `from` and `scale` place the output grid on the input.
  */
 function weights(
@@ -27,6 +33,7 @@ function weights(
   from: f64,
   scale: f64,
   pairs: i32,
+  unit: i32,
   reversed: bool,
 ): void {
   const support = max(scale, 1.0);
@@ -38,7 +45,7 @@ function weights(
     const end = min(high, <i32>Math.ceil(centre + support));
     let total = 0.0;
     for (let x = first; x < end; x++) total += support - Math.abs(<f64>x - centre);
-    store<i32>(entry, first - low);
+    store<i32>(entry, (first - low) * unit);
     let left = ONE;
     let heaviest: usize = entry + 4;
     for (let k = 0; k < 2 * pairs; k++) {
@@ -66,7 +73,7 @@ function mixRows(
   bytes: i32,
   row: usize,
 ): void {
-  const half = i32x4.splat(1 << 7);
+  const half = v128.load(HALF_MIXED);
   const end = source + <usize>bytes;
   for (; source < end; source += 16, row += 32) {
     let a = half;
@@ -129,23 +136,48 @@ function mixRows(
   }
 }
 
-/** Resamples one mixed row to `size` pixels. Each store writes a fourth byte that the next pixel covers. */
+/** Two pixels of the mixed row at `from`, weighed by the pair at `weight`. */
+@inline
+function weigh(from: usize, weight: usize, order: v128): v128 {
+  return i32x4.dot_i16x8_s(i8x16.swizzle(v128.load(from), order), v128.load32_splat(weight));
+}
+
+/** Rounds a weighed sum to r g b and writes it; the fourth byte of the store is covered by the next pixel. */
+@inline
+function storePixel(target: usize, sum: v128): void {
+  const narrow = i16x8.narrow_i32x4_s(i32x4.shr_s(sum, 20), sum);
+  v128.store32_lane(target, i8x16.narrow_i16x8_u(narrow, narrow), 0);
+}
+
+/** Resamples one mixed row to `size` pixels. The usual one, two and three pairs are spelt out: the loop costs as much as its work. */
 function resampleRow(row: usize, table: usize, pairs: i32, size: i32, target: usize): void {
   const stride = <usize>(4 + 4 * pairs);
-  const half = i32x4.splat(1 << 19);
+  const half = v128.load(HALF_PIXEL);
+  const order = v128.load(PAIR_PIXELS);
   const end = table + <usize>size * stride;
-  for (; table < end; table += stride, target += 3) {
-    let from = row + <usize>load<i32>(table) * 6;
-    let sum = half;
-    for (let k: usize = 0; k < <usize>pairs; k++) {
-      const two = v128.load(from);
-      // r g b r g b . . -> r r g g b b . .
-      const paired = i8x16.shuffle(two, two, 0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 4, 5, 10, 11);
-      sum = i32x4.add(sum, i32x4.dot_i16x8_s(paired, v128.load32_splat(table + 4 * k, 4)));
-      from += 12;
+  if (pairs == 1) {
+    for (; table < end; table += 8, target += 3) {
+      const from = row + <usize>load<i32>(table);
+      storePixel(target, i32x4.add(half, weigh(from, table + 4, order)));
     }
-    const narrow = i16x8.narrow_i32x4_s(i32x4.shr_s(sum, 20), sum);
-    v128.store32_lane(target, i8x16.narrow_i16x8_u(narrow, narrow), 0);
+  } else if (pairs == 2) {
+    for (; table < end; table += 12, target += 3) {
+      const from = row + <usize>load<i32>(table);
+      storePixel(target, i32x4.add(i32x4.add(half, weigh(from, table + 4, order)), weigh(from + 12, table + 8, order)));
+    }
+  } else if (pairs == 3) {
+    for (; table < end; table += 16, target += 3) {
+      const from = row + <usize>load<i32>(table);
+      const two = i32x4.add(weigh(from + 12, table + 8, order), weigh(from + 24, table + 12, order));
+      storePixel(target, i32x4.add(i32x4.add(half, weigh(from, table + 4, order)), two));
+    }
+  } else {
+    for (; table < end; table += stride, target += 3) {
+      let from = row + <usize>load<i32>(table);
+      let sum = half;
+      for (let weight = table + 4; weight < table + stride; weight += 4, from += 12) sum = i32x4.add(sum, weigh(from, weight, order));
+      storePixel(target, sum);
+    }
   }
 }
 
@@ -174,6 +206,7 @@ export function cropResize(
   flip: bool,
   scratch: usize,
 ): void {
+  const stride = <usize>sourceWidth * 3;
   const pairsX = weightPairs(scaleX);
   const pairsY = weightPairs(scaleY);
   const strideX = <usize>(4 + 4 * pairsX);
@@ -181,14 +214,13 @@ export function cropResize(
   const tableX = scratch;
   const tableY = tableX + <usize>size * strideX;
   const row = (tableY + <usize>size * strideY + 15) & ~15;
-  weights(tableX, size, left, right, boxLeft, scaleX, pairsX, flip);
-  weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, false);
-  const stride = <usize>sourceWidth * 3;
+  weights(tableX, size, left, right, boxLeft, scaleX, pairsX, 6, flip);
+  weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, <i32>stride, false);
   const corner = source + <usize>top * stride + <usize>left * 3;
   for (let y = 0; y < size; y++) {
     const entry = tableY + <usize>y * strideY;
     mixRows(
-      corner + <usize>load<i32>(entry) * stride,
+      corner + <usize>load<i32>(entry),
       stride,
       entry + 4,
       pairsY,
