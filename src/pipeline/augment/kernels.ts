@@ -40,6 +40,7 @@ interface Exports {
     fraction: number,
     scratch: number,
   ): void;
+  narrowBlur(image: number, spare: number, width: number, height: number, innerPair: number, outerPair: number, line: number): void;
   sharpen(source: number, target: number, width: number, height: number, pair: number): void;
   transform(
     source: number,
@@ -97,6 +98,8 @@ const PATCHES = 9;
 const MAX_BOX_RADIUS = 8;
 /** Two weights share 32 bits, each with a sign and 13 fractional bits (BLEND_BITS in assembly/lanes.ts). */
 const BLEND_ONE = 1 << 13;
+/** 14 fractional bits of the weights of a narrow blur. */
+const NARROW_ONE = 1 << 14;
 /** ImageNet's mean colour, what timm fills with: (124, 116, 104), red in the low byte. */
 const FILL = 124 | (116 << 8) | (104 << 16);
 
@@ -273,21 +276,31 @@ export class Kernels {
     if (sigma <= 0) return;
     this.#flush();
     const radius = boxRadius(sigma);
+    if (radius < 1) this.#narrowBlur(radius);
+    else this.#wideBlur(radius);
+  }
+
+  /** Three boxes (f, 1 - 2f, f) in one kernel of seven taps. */
+  #narrowBlur(radius: number): void {
+    const outer = radius / (2 * radius + 1);
+    const centre = 1 - 2 * outer;
+    const weight = (value: number): number => Math.round(value * NARROW_ONE);
+    const third = weight(outer ** 3);
+    const second = weight(3 * outer ** 2 * centre);
+    const first = weight(3 * outer * (centre ** 2 + outer ** 2));
+    const zeroth = NARROW_ONE - 2 * (first + second + third);
+    this.#wasm.narrowBlur(this.#image, this.#spare, this.#width, this.#height, zeroth | (first << 16), second | (third << 16), this.#lines);
+  }
+
+  #wideBlur(radius: number): void {
     const inner = Math.floor(radius);
     const samples = 2 * inner + 1;
-    // 15 fractional bits in a signed 16-bit word; even, so that the two outer weights make up the rest exactly.
-    const whole = Math.min(32_766, 2 * Math.floor(16_384 / (2 * radius + 1)));
+    // 15 fractional bits; even, so that the two outer weights make up the rest exactly.
+    const whole = 2 * Math.floor(16_384 / (2 * radius + 1));
     const outer = (32_768 - samples * whole) / 2;
-    const fraction = Math.floor(Math.log2(32_767 / (255 * Math.max(samples, 2))));
-    this.#wasm.blur(
-      this.#image,
-      this.#width,
-      this.#height,
-      inner,
-      whole | (outer << 16),
-      fraction,
-      this.#lines,
-    );
+    // A window's sum must fit 15 bits.
+    const fraction = Math.floor(Math.log2(32_767 / (255 * samples)));
+    this.#wasm.blur(this.#image, this.#width, this.#height, inner, whole | (outer << 16), fraction, this.#lines);
   }
 
   sharpness(factor: number): void {

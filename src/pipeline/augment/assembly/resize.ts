@@ -6,6 +6,8 @@
  * rounds to 8 bits in between; this order touches fewer bytes when shrinking and is at most one level away.
  */
 
+import { zipHigh, zipLow } from './lanes';
+
 /** Fractional bits of a weight; two weights share a 32-bit word for `i32x4.dot_i16x8_s`. */
 const WEIGHT_BITS = 14;
 const ONE: i32 = 1 << WEIGHT_BITS;
@@ -64,72 +66,56 @@ function weights(
   }
 }
 
+/** Four samples of two rows, zipped, weighed by a pair. */
+@inline
+function weighLow(zipped: v128, pair: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(zipped), pair);
+}
+
+@inline
+function weighHigh(zipped: v128, pair: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(zipped), pair);
+}
+
 /** Mixes the source rows of one output row; `bytes` samples to `row` as i16 with 6 fractional bits. */
-function mixRows(
-  source: usize,
-  stride: usize,
-  entry: usize,
-  pairs: i32,
-  bytes: i32,
-  row: usize,
-): void {
-  const half = v128.load(HALF_MIXED);
+function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: i32, row: usize): void {
   const end = source + <usize>bytes;
+  const half = v128.load(HALF_MIXED);
+  const pair0 = v128.load32_splat(entry);
+  const pair1 = v128.load32_splat(entry, 4);
+  const third = source + 2 * stride;
+  const ahead = third - source;
   for (; source < end; source += 16, row += 32) {
-    let a = half;
-    let b = half;
-    let c = half;
-    let d = half;
-    let from = source;
-    for (let k: usize = 0; k < <usize>pairs; k++) {
-      const pair = v128.load32_splat(entry + 4 * k);
+    const upper = v128.load(source);
+    const lower = v128.load(source + stride);
+    const low = zipLow(upper, lower);
+    const high = zipHigh(upper, lower);
+    let a = i32x4.add(half, weighLow(low, pair0));
+    let b = i32x4.add(half, weighHigh(low, pair0));
+    let c = i32x4.add(half, weighLow(high, pair0));
+    let d = i32x4.add(half, weighHigh(high, pair0));
+    if (pairs > 1) {
+      let from = source + ahead;
       const upper = v128.load(from);
       const lower = v128.load(from + stride);
-      const low = i8x16.shuffle(
-        upper,
-        lower,
-        0,
-        16,
-        1,
-        17,
-        2,
-        18,
-        3,
-        19,
-        4,
-        20,
-        5,
-        21,
-        6,
-        22,
-        7,
-        23,
-      );
-      const high = i8x16.shuffle(
-        upper,
-        lower,
-        8,
-        24,
-        9,
-        25,
-        10,
-        26,
-        11,
-        27,
-        12,
-        28,
-        13,
-        29,
-        14,
-        30,
-        15,
-        31,
-      );
-      a = i32x4.add(a, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(low), pair));
-      b = i32x4.add(b, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(low), pair));
-      c = i32x4.add(c, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(high), pair));
-      d = i32x4.add(d, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(high), pair));
-      from += 2 * stride;
+      const low = zipLow(upper, lower);
+      const high = zipHigh(upper, lower);
+      a = i32x4.add(a, weighLow(low, pair1));
+      b = i32x4.add(b, weighHigh(low, pair1));
+      c = i32x4.add(c, weighLow(high, pair1));
+      d = i32x4.add(d, weighHigh(high, pair1));
+      for (let k: usize = 2; k < <usize>pairs; k++) {
+        from += ahead;
+        const pair = v128.load32_splat(entry + 4 * k);
+        const upper = v128.load(from);
+        const lower = v128.load(from + stride);
+        const low = zipLow(upper, lower);
+        const high = zipHigh(upper, lower);
+        a = i32x4.add(a, weighLow(low, pair));
+        b = i32x4.add(b, weighHigh(low, pair));
+        c = i32x4.add(c, weighLow(high, pair));
+        d = i32x4.add(d, weighHigh(high, pair));
+      }
     }
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(a, 8), i32x4.shr_s(b, 8)));
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(c, 8), i32x4.shr_s(d, 8)), 16);
