@@ -1,10 +1,10 @@
 /** Turns one decoded image into every view of a recipe. */
-import { Random, streamId } from '../plan/random.js';
-import { execute } from './execute.js';
-import { Kernels } from './kernels.js';
-import { drawView } from './parameters.js';
-import { type Recipe, viewBytes } from './recipe.js';
-import { validateRecipe } from './validate.js';
+import { Random, streamId } from "../plan/random.js";
+import { execute } from "./execute.js";
+import { Kernels } from "./kernels.js";
+import { drawView } from "./parameters.js";
+import { type Recipe, viewBytes } from "./recipe.js";
+import { validateRecipe } from "./validate.js";
 
 export interface DecodedImage {
   /** Pixels. */
@@ -32,28 +32,42 @@ export interface Augmenter {
    *
    * @throws {RangeError} when the image's size and data disagree, or a view has no buffer of its size
    */
-  render(image: DecodedImage, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): void;
+  render(
+    image: DecodedImage,
+    sample: SampleStream,
+    out: Readonly<Record<string, Uint8Array>>,
+  ): void;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
   const whole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;
   if (!whole || data.length !== width * height * 3) {
-    throw new RangeError(`decoded image of ${width} x ${height} pixels with ${data.length} bytes: expected whole sides from 1 and width * height * 3 bytes of RGB`);
+    throw new RangeError(
+      `decoded image of ${width} x ${height} pixels with ${data.length} bytes: expected whole sides from 1 and width * height * 3 bytes of RGB`,
+    );
   }
 }
 
 /** Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread. */
 export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
   const { views } = validateRecipe(recipe);
-  const entries = Object.entries(views).map(([name, view]) => ({ name, view, stream: streamId(name), bytes: viewBytes(view) }));
-  const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
+  const entries = Object.entries(views).map(([name, view]) => ({
+    name,
+    view,
+    stream: streamId(name),
+    bytes: viewBytes(view),
+  }));
+  const sides = entries.map(({ view }) => (view.kind === "image" ? view.size : 3 * view.cell));
   const kernels = await Kernels.load(Math.max(...sides));
   return {
     render(image, sample, out) {
       checkImage(image);
       for (const { name, bytes } of entries) {
         const length = out[name]?.length;
-        if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
+        if (length !== bytes)
+          throw new RangeError(
+            `out.${name} has ${length ?? "no"} bytes: this view needs exactly ${bytes}`,
+          );
       }
       kernels.setSource(image.width, image.height, image.data);
       for (const { name, view, stream } of entries) {

@@ -8,8 +8,8 @@
  *
  * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
  */
-import { readFile } from 'node:fs/promises';
-import type { CropPlan, JigsawPlan } from './parameters.js';
+import { readFile } from "node:fs/promises";
+import type { CropPlan, JigsawPlan } from "./parameters.js";
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
@@ -31,7 +31,16 @@ interface Exports {
     scratch: number,
   ): void;
   point(image: number, pixels: number, program: number, instructions: number): number;
-  blur(image: number, width: number, height: number, inner: number, pair: number, fraction: number, scratch: number): void;
+  blur(
+    image: number,
+    width: number,
+    height: number,
+    inner: number,
+    pair: number,
+    fraction: number,
+    scratch: number,
+  ): void;
+  narrowBlur(image: number, spare: number, width: number, height: number, innerPair: number, outerPair: number, line: number): void;
   sharpen(source: number, target: number, width: number, height: number, pair: number): void;
   transform(
     source: number,
@@ -49,7 +58,14 @@ interface Exports {
   autoContrast(image: number, pixels: number, scratch: number): void;
   equalize(image: number, pixels: number, scratch: number): void;
   mirror(image: number, width: number, height: number): void;
-  cutPatches(canvas: number, canvasSide: number, patchSide: number, corners: number, patches: number, target: number): void;
+  cutPatches(
+    canvas: number,
+    canvasSide: number,
+    patchSide: number,
+    corners: number,
+    patches: number,
+    target: number,
+  ): void;
 }
 
 // The compiler's libraries for Node leave WebAssembly out: this is the part used here.
@@ -58,7 +74,17 @@ declare const WebAssembly: {
 };
 
 /** Opcodes of `assembly/point.ts`. */
-const OPCODE = { blendGrey: 0, saturation: 1, hue: 2, greyscale: 3, invert: 4, posterize: 5, solarize: 6, solarizeAdd: 7, sumLuma: 8 } as const;
+const OPCODE = {
+  blendGrey: 0,
+  saturation: 1,
+  hue: 2,
+  greyscale: 3,
+  invert: 4,
+  posterize: 5,
+  solarize: 6,
+  solarizeAdd: 7,
+  sumLuma: 8,
+} as const;
 
 const PAGE = 65_536;
 /** What kernels may read or overwrite after an image, rounded up. */
@@ -72,6 +98,8 @@ const PATCHES = 9;
 const MAX_BOX_RADIUS = 8;
 /** Two weights share 32 bits, each with a sign and 13 fractional bits (BLEND_BITS in assembly/lanes.ts). */
 const BLEND_ONE = 1 << 13;
+/** 14 fractional bits of the weights of a narrow blur. */
+const NARROW_ONE = 1 << 14;
 /** ImageNet's mean colour, what timm fills with: (124, 116, 104), red in the low byte. */
 const FILL = 124 | (116 << 8) | (104 << 16);
 
@@ -87,7 +115,10 @@ function blendPair(factor: number): number {
 export function boxRadius(sigma: number): number {
   const variance = (sigma * sigma) / 3;
   const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
-  return whole + ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
+  return (
+    whole +
+    ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2))
+  );
 }
 
 /** One working image, and the operations on it. Not shared between threads. */
@@ -129,7 +160,9 @@ export class Kernels {
 
   /** @param side the largest side of a working image, pixels */
   static async load(side: number): Promise<Kernels> {
-    const { instance } = await WebAssembly.instantiate(await readFile(new URL('./kernels.wasm', import.meta.url)));
+    const { instance } = await WebAssembly.instantiate(
+      await readFile(new URL("./kernels.wasm", import.meta.url)),
+    );
     return new Kernels(instance.exports as Exports, side);
   }
 
@@ -153,7 +186,22 @@ export class Kernels {
     const right = window.left + window.width;
     const bottom = window.top + window.height;
     const { left: x, top: y } = window;
-    this.#wasm.cropResize(this.#source, this.#sourceWidth, x, y, right, bottom, left, top, scaleX, scaleY, this.#image, size, Number(flip), scratch);
+    this.#wasm.cropResize(
+      this.#source,
+      this.#sourceWidth,
+      x,
+      y,
+      right,
+      bottom,
+      left,
+      top,
+      scaleX,
+      scaleY,
+      this.#image,
+      size,
+      Number(flip),
+      scratch,
+    );
   }
 
   /** Takes a copy of an image as the working image. */
@@ -228,12 +276,30 @@ export class Kernels {
     if (sigma <= 0) return;
     this.#flush();
     const radius = boxRadius(sigma);
+    if (radius < 1) this.#narrowBlur(radius);
+    else this.#wideBlur(radius);
+  }
+
+  /** Three boxes (f, 1 - 2f, f) in one kernel of seven taps. */
+  #narrowBlur(radius: number): void {
+    const outer = radius / (2 * radius + 1);
+    const centre = 1 - 2 * outer;
+    const weight = (value: number): number => Math.round(value * NARROW_ONE);
+    const third = weight(outer ** 3);
+    const second = weight(3 * outer ** 2 * centre);
+    const first = weight(3 * outer * (centre ** 2 + outer ** 2));
+    const zeroth = NARROW_ONE - 2 * (first + second + third);
+    this.#wasm.narrowBlur(this.#image, this.#spare, this.#width, this.#height, zeroth | (first << 16), second | (third << 16), this.#lines);
+  }
+
+  #wideBlur(radius: number): void {
     const inner = Math.floor(radius);
     const samples = 2 * inner + 1;
-    // 15 fractional bits in a signed 16-bit word; even, so that the two outer weights make up the rest exactly.
-    const whole = Math.min(32_766, 2 * Math.floor(16_384 / (2 * radius + 1)));
+    // 15 fractional bits; even, so that the two outer weights make up the rest exactly.
+    const whole = 2 * Math.floor(16_384 / (2 * radius + 1));
     const outer = (32_768 - samples * whole) / 2;
-    const fraction = Math.floor(Math.log2(32_767 / (255 * Math.max(samples, 2))));
+    // A window's sum must fit 15 bits.
+    const fraction = Math.floor(Math.log2(32_767 / (255 * samples)));
     this.#wasm.blur(this.#image, this.#width, this.#height, inner, whole | (outer << 16), fraction, this.#lines);
   }
 
@@ -269,13 +335,34 @@ export class Kernels {
       this.#words[this.#corners / 4 + 2 * i] = (from % 3) * cell + x;
       this.#words[this.#corners / 4 + 2 * i + 1] = Math.floor(from / 3) * cell + y;
     });
-    this.#wasm.cutPatches(this.#image, this.#width, patchSize, this.#corners, order.length, this.#spare);
-    out.set(this.#bytes.subarray(this.#spare, this.#spare + order.length * patchSize * patchSize * 3));
+    this.#wasm.cutPatches(
+      this.#image,
+      this.#width,
+      patchSize,
+      this.#corners,
+      order.length,
+      this.#spare,
+    );
+    out.set(
+      this.#bytes.subarray(this.#spare, this.#spare + order.length * patchSize * patchSize * 3),
+    );
   }
 
   #transform(a: number, b: number, c: number, d: number, e: number, f: number): void {
     this.#flush();
-    this.#wasm.transform(this.#image, this.#spare, this.#width, this.#height, a, b, c, d, e, f, FILL);
+    this.#wasm.transform(
+      this.#image,
+      this.#spare,
+      this.#width,
+      this.#height,
+      a,
+      b,
+      c,
+      d,
+      e,
+      f,
+      FILL,
+    );
     this.#swap();
   }
 
@@ -301,7 +388,9 @@ export class Kernels {
 
   #resizeTo(width: number, height: number): void {
     if (Math.max(width, height) > this.#capacity) {
-      throw new RangeError(`image of ${width} x ${height} pixels: these kernels were loaded for sides up to ${this.#capacity}`);
+      throw new RangeError(
+        `image of ${width} x ${height} pixels: these kernels were loaded for sides up to ${this.#capacity}`,
+      );
     }
     this.#width = width;
     this.#height = height;

@@ -7,9 +7,11 @@
  * (3 samples in a row of RGB, 16 samples in a strip of 16 columns).
  */
 
+const HALF = memory.data<i32>([1 << 14, 1 << 14, 1 << 14, 1 << 14]);
+
 /** One box blur of a line: `bytes` of i16 samples. Window: `inner` whole neighbours on either side and one weighed less. */
 function box(from: usize, to: usize, bytes: usize, step: usize, inner: i32, pair: v128): void {
-  const half = i32x4.splat(1 << 14);
+  const half = v128.load(HALF);
   const end = from + bytes;
   for (; from < end; from += 16, to += 16) {
     let whole = v128.load(from);
@@ -53,7 +55,15 @@ function threeBoxes(a: usize, b: usize, bytes: usize, step: usize, inner: i32, p
  * @param fraction fractional bits of a sample: 255 * 2^fraction * (2 inner + 1) must fit 15 bits
  * @param scratch room for two lines: see `Kernels`
  */
-export function blur(image: usize, width: i32, height: i32, inner: i32, pair: i32, fraction: i32, scratch: usize): void {
+export function blur(
+  image: usize,
+  width: i32,
+  height: i32,
+  inner: i32,
+  pair: i32,
+  fraction: i32,
+  scratch: usize,
+): void {
   const weights = i32x4.splat(pair);
   const rowBytes = <usize>width * 3;
   const longest = max(rowBytes * 2, <usize>height * 32);
@@ -65,7 +75,8 @@ export function blur(image: usize, width: i32, height: i32, inner: i32, pair: i3
 
   for (let y = 0; y < height; y++) {
     const row = image + <usize>y * rowBytes;
-    for (let i: usize = 0; i < rowBytes; i += 8) v128.store(a + 2 * i, i16x8.shl(v128.load8x8_u(row + i), fraction));
+    for (let i: usize = 0; i < rowBytes; i += 8)
+      v128.store(a + 2 * i, i16x8.shl(v128.load8x8_u(row + i), fraction));
     threeBoxes(a, b, 2 * rowBytes, 6, inner, weights);
     for (let i: usize = 0; i < rowBytes; i += 8) {
       const sample = i16x8.shr_s(i16x8.add(v128.load(b + 2 * i), half), fraction);

@@ -6,20 +6,38 @@
  * rounds to 8 bits in between; this order touches fewer bytes when shrinking and is at most one level away.
  */
 
+import { zipHigh, zipLow } from './lanes';
+
 /** Fractional bits of a weight; two weights share a 32-bit word for `i32x4.dot_i16x8_s`. */
 const WEIGHT_BITS = 14;
 const ONE: i32 = 1 << WEIGHT_BITS;
 
+const HALF_MIXED = memory.data<i32>([1 << 7, 1 << 7, 1 << 7, 1 << 7]);
+const HALF_PIXEL = memory.data<i32>([1 << 19, 1 << 19, 1 << 19, 1 << 19]);
+// r g b r g b . . -> r r g g b b . ., as 16-bit samples.
+const PAIR_PIXELS = memory.data<i8>([0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1]);
+
 /** Weight pairs that any window needs: the open interval of length 2 * support holds at most ceil(2 * support) samples. */
 function weightPairs(scale: f64): i32 {
-  return ((<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1);
+  return (<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1;
 }
 
 /**
- * For each output sample: the first input sample (i32, relative to `low`), then `pairs` pairs of weights (2 x i16).
+ * For each output sample: where its first input sample is (i32; its ordinal from `low` times `unit`), then `pairs` pairs of
+ * weights (2 x i16).
  * Windows are clamped to the input samples [low, high); `from` and `scale` place the output grid on the input.
  */
-function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale: f64, pairs: i32, reversed: bool): void {
+function weights(
+  table: usize,
+  size: i32,
+  low: i32,
+  high: i32,
+  from: f64,
+  scale: f64,
+  pairs: i32,
+  unit: i32,
+  reversed: bool,
+): void {
   const support = max(scale, 1.0);
   const stride = <usize>(4 + 4 * pairs);
   for (let i = 0; i < size; i++) {
@@ -29,12 +47,15 @@ function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale:
     const end = min(high, <i32>Math.ceil(centre + support));
     let total = 0.0;
     for (let x = first; x < end; x++) total += support - Math.abs(<f64>x - centre);
-    store<i32>(entry, first - low);
+    store<i32>(entry, (first - low) * unit);
     let left = ONE;
     let heaviest: usize = entry + 4;
     for (let k = 0; k < 2 * pairs; k++) {
       const x = first + k;
-      const weight = x < end ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5) : 0;
+      const weight =
+        x < end
+          ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5)
+          : 0;
       const at = entry + 4 + <usize>(2 * k);
       store<i16>(at, <i16>weight);
       if (weight > <i32>load<i16>(heaviest)) heaviest = at;
@@ -45,50 +66,104 @@ function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale:
   }
 }
 
+/** Four samples of two rows, zipped, weighed by a pair. */
+@inline
+function weighLow(zipped: v128, pair: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(zipped), pair);
+}
+
+@inline
+function weighHigh(zipped: v128, pair: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(zipped), pair);
+}
+
 /** Mixes the source rows of one output row; `bytes` samples to `row` as i16 with 6 fractional bits. */
 function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: i32, row: usize): void {
-  const half = i32x4.splat(1 << 7);
   const end = source + <usize>bytes;
+  const half = v128.load(HALF_MIXED);
+  const pair0 = v128.load32_splat(entry);
+  const pair1 = v128.load32_splat(entry, 4);
+  const third = source + 2 * stride;
+  const ahead = third - source;
   for (; source < end; source += 16, row += 32) {
-    let a = half;
-    let b = half;
-    let c = half;
-    let d = half;
-    let from = source;
-    for (let k: usize = 0; k < <usize>pairs; k++) {
-      const pair = v128.load32_splat(entry + 4 * k);
+    const upper = v128.load(source);
+    const lower = v128.load(source + stride);
+    const low = zipLow(upper, lower);
+    const high = zipHigh(upper, lower);
+    let a = i32x4.add(half, weighLow(low, pair0));
+    let b = i32x4.add(half, weighHigh(low, pair0));
+    let c = i32x4.add(half, weighLow(high, pair0));
+    let d = i32x4.add(half, weighHigh(high, pair0));
+    if (pairs > 1) {
+      let from = source + ahead;
       const upper = v128.load(from);
       const lower = v128.load(from + stride);
-      const low = i8x16.shuffle(upper, lower, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const high = i8x16.shuffle(upper, lower, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      a = i32x4.add(a, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(low), pair));
-      b = i32x4.add(b, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(low), pair));
-      c = i32x4.add(c, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(high), pair));
-      d = i32x4.add(d, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(high), pair));
-      from += 2 * stride;
+      const low = zipLow(upper, lower);
+      const high = zipHigh(upper, lower);
+      a = i32x4.add(a, weighLow(low, pair1));
+      b = i32x4.add(b, weighHigh(low, pair1));
+      c = i32x4.add(c, weighLow(high, pair1));
+      d = i32x4.add(d, weighHigh(high, pair1));
+      for (let k: usize = 2; k < <usize>pairs; k++) {
+        from += ahead;
+        const pair = v128.load32_splat(entry + 4 * k);
+        const upper = v128.load(from);
+        const lower = v128.load(from + stride);
+        const low = zipLow(upper, lower);
+        const high = zipHigh(upper, lower);
+        a = i32x4.add(a, weighLow(low, pair));
+        b = i32x4.add(b, weighHigh(low, pair));
+        c = i32x4.add(c, weighLow(high, pair));
+        d = i32x4.add(d, weighHigh(high, pair));
+      }
     }
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(a, 8), i32x4.shr_s(b, 8)));
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(c, 8), i32x4.shr_s(d, 8)), 16);
   }
 }
 
-/** Resamples one mixed row to `size` pixels. Each store writes a fourth byte that the next pixel covers. */
+/** Two pixels of the mixed row at `from`, weighed by the pair at `weight`. */
+@inline
+function weigh(from: usize, weight: usize, order: v128): v128 {
+  return i32x4.dot_i16x8_s(i8x16.swizzle(v128.load(from), order), v128.load32_splat(weight));
+}
+
+/** Rounds a weighed sum to r g b and writes it; the fourth byte of the store is covered by the next pixel. */
+@inline
+function storePixel(target: usize, sum: v128): void {
+  const narrow = i16x8.narrow_i32x4_s(i32x4.shr_s(sum, 20), sum);
+  v128.store32_lane(target, i8x16.narrow_i16x8_u(narrow, narrow), 0);
+}
+
+/** Resamples one mixed row to `size` pixels. The usual one, two and three pairs are spelt out: the loop costs as much as its work. */
 function resampleRow(row: usize, table: usize, pairs: i32, size: i32, target: usize): void {
   const stride = <usize>(4 + 4 * pairs);
-  const half = i32x4.splat(1 << 19);
+  const half = v128.load(HALF_PIXEL);
+  const order = v128.load(PAIR_PIXELS);
   const end = table + <usize>size * stride;
-  for (; table < end; table += stride, target += 3) {
-    let from = row + <usize>load<i32>(table) * 6;
-    let sum = half;
-    for (let k: usize = 0; k < <usize>pairs; k++) {
-      const two = v128.load(from);
-      // r g b r g b . . -> r r g g b b . .
-      const paired = i8x16.shuffle(two, two, 0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 4, 5, 10, 11);
-      sum = i32x4.add(sum, i32x4.dot_i16x8_s(paired, v128.load32_splat(table + 4 * k, 4)));
-      from += 12;
+  if (pairs == 1) {
+    for (; table < end; table += 8, target += 3) {
+      const from = row + <usize>load<i32>(table);
+      storePixel(target, i32x4.add(half, weigh(from, table + 4, order)));
     }
-    const narrow = i16x8.narrow_i32x4_s(i32x4.shr_s(sum, 20), sum);
-    v128.store32_lane(target, i8x16.narrow_i16x8_u(narrow, narrow), 0);
+  } else if (pairs == 2) {
+    for (; table < end; table += 12, target += 3) {
+      const from = row + <usize>load<i32>(table);
+      storePixel(target, i32x4.add(i32x4.add(half, weigh(from, table + 4, order)), weigh(from + 12, table + 8, order)));
+    }
+  } else if (pairs == 3) {
+    for (; table < end; table += 16, target += 3) {
+      const from = row + <usize>load<i32>(table);
+      const two = i32x4.add(weigh(from + 12, table + 8, order), weigh(from + 24, table + 12, order));
+      storePixel(target, i32x4.add(i32x4.add(half, weigh(from, table + 4, order)), two));
+    }
+  } else {
+    for (; table < end; table += stride, target += 3) {
+      let from = row + <usize>load<i32>(table);
+      let sum = half;
+      for (let weight = table + 4; weight < table + stride; weight += 4, from += 12) sum = i32x4.add(sum, weigh(from, weight, order));
+      storePixel(target, sum);
+    }
   }
 }
 
@@ -117,6 +192,7 @@ export function cropResize(
   flip: bool,
   scratch: usize,
 ): void {
+  const stride = <usize>sourceWidth * 3;
   const pairsX = weightPairs(scaleX);
   const pairsY = weightPairs(scaleY);
   const strideX = <usize>(4 + 4 * pairsX);
@@ -124,13 +200,19 @@ export function cropResize(
   const tableX = scratch;
   const tableY = tableX + <usize>size * strideX;
   const row = (tableY + <usize>size * strideY + 15) & ~15;
-  weights(tableX, size, left, right, boxLeft, scaleX, pairsX, flip);
-  weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, false);
-  const stride = <usize>sourceWidth * 3;
+  weights(tableX, size, left, right, boxLeft, scaleX, pairsX, 6, flip);
+  weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, <i32>stride, false);
   const corner = source + <usize>top * stride + <usize>left * 3;
   for (let y = 0; y < size; y++) {
     const entry = tableY + <usize>y * strideY;
-    mixRows(corner + <usize>load<i32>(entry) * stride, stride, entry + 4, pairsY, (right - left) * 3, row);
+    mixRows(
+      corner + <usize>load<i32>(entry),
+      stride,
+      entry + 4,
+      pairsY,
+      (right - left) * 3,
+      row,
+    );
     resampleRow(row, tableX, pairsX, size, target + <usize>(y * size) * 3);
   }
 }
