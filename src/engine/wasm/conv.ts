@@ -26,6 +26,8 @@ import { register } from "./register.js";
 /** Floats of a packed panel's row. */
 const PANEL = 8;
 const FLOAT = 4;
+/** Bytes of one 4x8 output tile, where the kernel prepares the last channels. */
+const EDGE = 128;
 
 type Shape4D = [number, number, number, number];
 type ConvInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
@@ -117,7 +119,7 @@ export function registerConvolutions(heap: Heap): void {
       filterHeight * filterWidth * channels * Math.ceil(outChannels / PANEL) * PANEL * FLOAT;
     const tables = Int32Array.from([...rows, ...columns]);
     const out = heap.output(outShape);
-    const packed = heap.scratch(packedBytes + tables.byteLength);
+    const packed = heap.scratch(packedBytes + tables.byteLength + EDGE);
     const rowTable = packed + packedBytes;
     heap.write(rowTable, tables);
     pack(packed);
@@ -136,6 +138,7 @@ export function registerConvolutions(heap: Heap): void {
       outWidth,
       outChannels,
       heap.address(out),
+      rowTable + tables.byteLength,
     );
     return out;
   }

@@ -24,6 +24,7 @@ export interface Kernels {
     outWidth: number,
     outChannels: number,
     out: number,
+    edge: number,
   ): void;
   multiply(
     a: number,
