@@ -14,9 +14,11 @@ import {
 import type { Tensor, TensorInfo, Variable } from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import type { Engine } from "../engine.js";
+import { infoNce, registerInfoNceGradient } from "../contrast.js";
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from "../norm.js";
 import { IMAGE_MEAN, IMAGE_STD } from "../images.js";
 import { checkEnqueue, checkPairs, checkUpload } from "../check.js";
+import { registerContrast } from "./contrast.js";
 import { registerConvolutions } from "./conv.js";
 import { Heap, kernelsRunHere } from "./heap.js";
 import { registerMatMul } from "./matmul.js";
@@ -50,7 +52,9 @@ export async function createEngine(): Promise<Engine> {
   registerMatMul(heap);
   registerPooling(heap);
   registerNorm(heap);
+  registerContrast(heap);
   registerGroupedBatchNormGradient();
+  registerInfoNceGradient();
   return wasmEngine(heap);
 }
 
@@ -62,6 +66,7 @@ function wasmEngine(heap: Heap): Engine {
     name: "wasm",
     description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD, one thread`,
     groupedBatchNorm,
+    infoNce,
 
     upload(bytes, shape) {
       checkUpload(bytes, shape);

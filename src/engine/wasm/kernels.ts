@@ -117,6 +117,32 @@ export interface Kernels {
     padLeft: number,
     dx: number,
   ): void;
+  infoNce(
+    query: number,
+    key: number,
+    rows: number,
+    width: number,
+    queue: number,
+    columns: number,
+    temperature: number,
+    loss: number,
+    negative: number,
+    positive: number,
+    scratch: number,
+  ): void;
+  infoNceGradient(
+    dLoss: number,
+    key: number,
+    rows: number,
+    width: number,
+    queue: number,
+    columns: number,
+    temperature: number,
+    negative: number,
+    positive: number,
+    dQuery: number,
+    scratch: number,
+  ): void;
   sgd(
     p: number,
     g: number,
