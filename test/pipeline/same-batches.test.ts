@@ -1,0 +1,67 @@
+/** The same shards give the same batches, byte for byte, wherever they lie and however many workers read them. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startChaosProxy } from '../support/chaos-proxy.js';
+import { answer, type HttpServer, startHttp } from '../support/http.js';
+import { type S3Server, startS3 } from '../support/s3.js';
+import { writeTestShards } from '../support/shards.js';
+
+const run = promisify(execFile);
+const program = fileURLToPath(new URL('../support/digest-run.mjs', import.meta.url));
+const NAMES = 'shard-{000..003}.tar';
+
+let folder: string;
+let http: HttpServer;
+let s3: S3Server;
+let fromFile: string[];
+
+async function digests(shards: string, workers: number, env: Readonly<Record<string, string | undefined>> = {}): Promise<string[]> {
+  const options = JSON.stringify({ shards, workers, globalSize: 24, patchSize: 8, batchSize: 8, epochs: 2, seed: 3 });
+  const { stdout } = await run(process.execPath, [program, options], { env: { ...process.env, ...env } });
+  return JSON.parse(stdout) as string[];
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-same-'));
+  const paths = await writeTestShards(folder, { counts: [11, 8, 14, 9] });
+  const files = Object.fromEntries(await Promise.all(paths.map(async (path) => [basename(path), await readFile(path)] as const)));
+  http = await startHttp((request, response) => {
+    const body = files[basename(request.url ?? '')];
+    answer(request, response, body && { body, etag: '"1"' });
+  });
+  s3 = await startS3({ files });
+  fromFile = await digests(join(folder, NAMES), 1);
+});
+
+afterAll(async () => {
+  await http.close();
+  await s3.close();
+  await rm(folder, { recursive: true });
+});
+
+test('there are whole batches of two epochs, all different', () => {
+  expect(fromFile).toHaveLength(10);
+  expect(new Set(fromFile).size).toBe(10);
+});
+
+test.each([1, 4])('with %i workers from file, HTTP and S3', async (workers) => {
+  expect(await digests(join(folder, NAMES), workers)).toEqual(fromFile);
+  expect(await digests(`${http.url}/${NAMES}`, workers)).toEqual(fromFile);
+  expect(await digests(`${s3.url}/${NAMES}`, workers, s3.env)).toEqual(fromFile);
+});
+
+test('from S3 through a network that drops, stalls and answers 503', async () => {
+  const chaos = await startChaosProxy({ target: s3.endpoint, seed: 5, drop: 0.3, stall: 0.03, error503: 0.2, withinBytes: 40_000 });
+  try {
+    const env = { ...s3.env, AWS_ENDPOINT_URL: chaos.url, DETCO_HTTP_TIMEOUT_MS: '300' };
+    expect(await digests(`${s3.url}/${NAMES}`, 2, env)).toEqual(fromFile);
+    expect(Math.min(chaos.counters.dropped, chaos.counters.stalled, chaos.counters.refused)).toBeGreaterThan(0);
+  } finally {
+    await chaos.close();
+  }
+});
