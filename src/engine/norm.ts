@@ -5,13 +5,13 @@
  * GroupedBatchNormGrad(x, y?, dy, scale, groupMean, groupInverse) -> dx, dScale, dOffset, dResidual?
  * with groupMean and groupInverse (1 / sqrt(variance + epsilon)) [groups, C] kept for the backward pass.
  */
-import { registerGradient } from "@tensorflow/tfjs-core";
-import type { Tensor, TensorInfo } from "@tensorflow/tfjs-core";
-import type { Engine } from "./engine.js";
-import { at, runKernel } from "./kernel.js";
+import { registerGradient } from '@tensorflow/tfjs-core';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Engine } from './engine.js';
+import { at, runKernel } from './kernel.js';
 
-export const GroupedBatchNorm = "GroupedBatchNorm";
-export const GroupedBatchNormGrad = "GroupedBatchNormGrad";
+export const GroupedBatchNorm = 'GroupedBatchNorm';
+export const GroupedBatchNormGrad = 'GroupedBatchNormGrad';
 
 export interface GroupedBatchNormInputs {
   readonly x: TensorInfo;
@@ -47,7 +47,7 @@ export interface GroupedBatchNormGradAttrs {
 export function registerGroupedBatchNormGradient(): void {
   registerGradient({
     kernelName: GroupedBatchNorm,
-    inputsToSave: ["x", "scale"],
+    inputsToSave: ['x', 'scale'],
     outputsToSave: [true, false, false, true, true],
     gradFunc: (dys, saved, attrs) => {
       const dy = at(dys as Tensor[], 0);
@@ -71,7 +71,7 @@ export function registerGroupedBatchNormGradient(): void {
 }
 
 /** `Engine.groupedBatchNorm` over the kernels: checks shapes, runs, and drops the outputs only the gradient needs. */
-export const groupedBatchNorm: Engine["groupedBatchNorm"] = (x, scale, offset, options) => {
+export const groupedBatchNorm: Engine['groupedBatchNorm'] = (x, scale, offset, options) => {
   const { groups, epsilon, relu = false, residual } = options;
   const [batch = 0] = x.shape;
   const channels = x.shape[x.rank - 1] ?? 0;
@@ -80,15 +80,11 @@ export const groupedBatchNorm: Engine["groupedBatchNorm"] = (x, scale, offset, o
   }
   for (const [name, tensor] of Object.entries({ scale, offset })) {
     if (tensor.size !== channels) {
-      throw new Error(
-        `batch norm ${name} of shape [${tensor.shape}]: expected [${channels}] for x [${x.shape}]`,
-      );
+      throw new Error(`batch norm ${name} of shape [${tensor.shape}]: expected [${channels}] for x [${x.shape}]`);
     }
   }
   if (residual !== undefined && residual.shape.join() !== x.shape.join()) {
-    throw new Error(
-      `batch norm residual of shape [${residual.shape}]: expected the shape of x, [${x.shape}]`,
-    );
+    throw new Error(`batch norm residual of shape [${residual.shape}]: expected the shape of x, [${x.shape}]`);
   }
   if (!Number.isInteger(groups) || groups < 1 || batch % groups !== 0) {
     throw new Error(`batch norm groups ${groups}: expected a divisor of the batch size ${batch}`);

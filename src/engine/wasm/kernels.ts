@@ -38,14 +38,7 @@ export interface Kernels {
     scratch: number,
   ): void;
   multiplyScratch(depth: number, columns: number): number;
-  multiplyTransposed(
-    a: number,
-    rows: number,
-    depth: number,
-    b: number,
-    columns: number,
-    out: number,
-  ): void;
+  multiplyTransposed(a: number, rows: number, depth: number, b: number, columns: number, out: number): void;
   filterGradient(
     x: number,
     batch: number,
@@ -143,15 +136,7 @@ export interface Kernels {
     dQuery: number,
     scratch: number,
   ): void;
-  sgd(
-    p: number,
-    g: number,
-    v: number,
-    count: number,
-    rate: number,
-    momentum: number,
-    decay: number,
-  ): void;
+  sgd(p: number, g: number, v: number, count: number, rate: number, momentum: number, decay: number): void;
   lerp(target: number, source: number, count: number, weight: number): void;
   normaliseImages(
     bytes: number,

@@ -1,5 +1,5 @@
 /** InfoNCE over a queue: softmax of one positive and many negatives for each row, in place. */
-import { multiply } from "./gemm";
+import { multiply } from './gemm';
 
 /** e^x for x <= 0 within 2 units in the last place: 2^n times a degree-6 polynomial on [-ln2 / 2, ln2 / 2]. */
 function exp4(x: v128): v128 {
@@ -26,19 +26,12 @@ function exp1(x: f32): f32 {
 
 function dot(a: usize, b: usize, count: usize): f32 {
   let sum: f64 = 0;
-  for (let i: usize = 0; i < count; i++)
-    sum += <f64>load<f32>(a + i * 4) * <f64>load<f32>(b + i * 4);
+  for (let i: usize = 0; i < count; i++) sum += <f64>load<f32>(a + i * 4) * <f64>load<f32>(b + i * 4);
   return <f32>sum;
 }
 
 /** logits [columns] / temperature, with the positive, become probabilities; the row's loss is returned. */
-function softmaxRow(
-  logits: usize,
-  columns: usize,
-  positive: f32,
-  inverse: f32,
-  probability: usize,
-): f64 {
+function softmaxRow(logits: usize, columns: usize, positive: f32, inverse: f32, probability: usize): f64 {
   const whole = (columns & ~3) * 4;
   const end = columns * 4;
   let peak = positive;
@@ -72,10 +65,8 @@ function softmaxRow(
   sum += positiveExp;
 
   const scale = f32x4.splat(<f32>(1 / sum));
-  for (let at: usize = 0; at < whole; at += 16)
-    v128.store(logits + at, f32x4.mul(v128.load(logits + at), scale));
-  for (let at = whole; at < end; at += 4)
-    store<f32>(logits + at, load<f32>(logits + at) * <f32>(1 / sum));
+  for (let at: usize = 0; at < whole; at += 16) v128.store(logits + at, f32x4.mul(v128.load(logits + at), scale));
+  for (let at = whole; at < end; at += 4) store<f32>(logits + at, load<f32>(logits + at) * <f32>(1 / sum));
   store<f32>(probability, <f32>(positiveExp / sum));
   return Math.log(sum) - <f64>exponent;
 }
@@ -101,13 +92,7 @@ export function infoNce(
   let sum: f64 = 0;
   for (let row: usize = 0; row < rows; row++) {
     const similarity = dot(query + row * width * 4, key + row * width * 4, width);
-    sum += softmaxRow(
-      negative + row * columns * 4,
-      columns,
-      similarity,
-      <f32>(1 / temperature),
-      positive + row * 4,
-    );
+    sum += softmaxRow(negative + row * columns * 4, columns, similarity, <f32>(1 / temperature), positive + row * 4);
   }
   store<f32>(loss, <f32>(sum / <f64>rows));
 }
@@ -131,10 +116,7 @@ export function infoNceGradient(
   for (let row: usize = 0; row < rows; row++) {
     const pull = load<f32>(positive + row * 4) - 1;
     for (let i = row * width; i < (row + 1) * width; i++) {
-      store<f32>(
-        dQuery + i * 4,
-        factor * (load<f32>(dQuery + i * 4) + pull * load<f32>(key + i * 4)),
-      );
+      store<f32>(dQuery + i * 4, factor * (load<f32>(dQuery + i * 4) + pull * load<f32>(key + i * 4)));
     }
   }
 }

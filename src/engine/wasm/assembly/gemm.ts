@@ -171,14 +171,7 @@ function tile(
 }
 
 /** Adds (or copies) the first `columns` of a whole tile in `edge` to the output. */
-function storeEdge(
-  edge: usize,
-  out: usize,
-  outRow: usize,
-  rows: usize,
-  columns: usize,
-  accumulate: bool,
-): void {
+function storeEdge(edge: usize, out: usize, outRow: usize, rows: usize, columns: usize, accumulate: bool): void {
   for (let row: usize = 0; row < rows; row++) {
     for (let c: usize = 0; c < columns; c++) {
       const at = out + row * outRow + c * 4;
@@ -283,15 +276,7 @@ export function multiply(
     const lastColumns = blockColumns % COLUMNS;
     for (let d: usize = 0; d < depth; d += DEPTH_BLOCK) {
       const blockDepth = min(DEPTH_BLOCK, depth - d);
-      packPanels(
-        b + d * depthStride + column * columnStride,
-        blockDepth,
-        blockColumns,
-        depthStride,
-        columnStride,
-        scratch,
-        blockDepth,
-      );
+      packPanels(b + d * depthStride + column * columnStride, blockDepth, blockColumns, depthStride, columnStride, scratch, blockDepth);
       const panel = blockDepth * (COLUMNS * 4);
       for (let row: usize = 0; row < rows; row += ROWS) {
         const tileRows = min(ROWS, rows - row);

@@ -231,50 +231,16 @@ export function filterGradient(
           const columnLimit = min(outWidth, limitInside(width, s, padLeft, strideWidth));
           if (columnLimit <= columnFirst) continue;
           const columnCount = columnLimit - columnFirst;
-          const a =
-            x +
-            n * xImage +
-            (rowFirst * strideHeight + r - padTop) * xRow +
-            (columnFirst * strideWidth + s - padLeft) * xPixel;
+          const a = x + n * xImage + (rowFirst * strideHeight + r - padTop) * xRow + (columnFirst * strideWidth + s - padLeft) * xPixel;
           const b = dy + n * dyImage + rowFirst * dyRow + columnFirst * dyPixel;
           const to = out + (r * filterWidth + s) * channels * dyPixel;
           const x1 = strideHeight * xRow;
           const x2 = strideWidth * xPixel;
           // The longest loop goes inside: columns, unless so few are left that images are more.
           if (columnCount >= 4) {
-            outer(
-              a,
-              channels,
-              b,
-              outChannels,
-              images,
-              xImage,
-              dyImage,
-              rowCount,
-              x1,
-              dyRow,
-              columnCount,
-              x2,
-              dyPixel,
-              to,
-            );
+            outer(a, channels, b, outChannels, images, xImage, dyImage, rowCount, x1, dyRow, columnCount, x2, dyPixel, to);
           } else {
-            outer(
-              a,
-              channels,
-              b,
-              outChannels,
-              rowCount,
-              x1,
-              dyRow,
-              columnCount,
-              x2,
-              dyPixel,
-              images,
-              xImage,
-              dyImage,
-              to,
-            );
+            outer(a, channels, b, outChannels, rowCount, x1, dyRow, columnCount, x2, dyPixel, images, xImage, dyImage, to);
           }
         }
       }
@@ -293,33 +259,11 @@ function limitInside(length: usize, tap: usize, pad: usize, stride: usize): usiz
 }
 
 /** out [rows, columns] = a^T b with a [depth, rows] and b [depth, columns]. */
-export function multiplyTransposed(
-  a: usize,
-  rows: usize,
-  depth: usize,
-  b: usize,
-  columns: usize,
-  out: usize,
-): void {
+export function multiplyTransposed(a: usize, rows: usize, depth: usize, b: usize, columns: usize, out: usize): void {
   memory.fill(out, 0, rows * columns * 4);
   // Blocks keep the rows of b that a tile column walks in the first-level cache.
   const block = max<usize>(16, BLOCK_BYTES / ((rows + columns) * 4));
   for (let d: usize = 0; d < depth; d += block) {
-    outer(
-      a + d * rows * 4,
-      rows,
-      b + d * columns * 4,
-      columns,
-      1,
-      0,
-      0,
-      1,
-      0,
-      0,
-      min(block, depth - d),
-      rows * 4,
-      columns * 4,
-      out,
-    );
+    outer(a + d * rows * 4, rows, b + d * columns * 4, columns, 1, 0, 0, 1, 0, 0, min(block, depth - d), rows * 4, columns * 4, out);
   }
 }
