@@ -4,9 +4,9 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Tensor, Variable } from "@tensorflow/tfjs-core";
+import type { Rank, Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 
-export const ENGINE_NAMES = ["wasm", "tensorflow", "torch"] as const;
+export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** One stochastic-gradient step with momentum and weight decay, as PyTorch's SGD: v <- m v + (g + d p); p <- p - lr v. */
@@ -54,13 +54,15 @@ export interface Engine {
     },
   ): GroupedBatchNormResult;
 
+  /**
+   * InfoNCE (paper, Eq. 2): mean over rows of -log softmax of query.key against query.key and query.queue[j], all divided by the
+   * temperature; query and key [N, D], queue [K, D], a scalar comes back. Differentiable in query only: key and queue are
+   * constants, as in MoCo. Keeps one [N, K] tensor for the backward pass where the composition of TensorFlow.js ops keeps six.
+   */
+  infoNce(query: Tensor, key: Tensor, queue: Tensor, temperature: number): Scalar;
+
   /** SGD on many variables at once, in place. Gradients are not disposed. */
-  sgd(
-    parameters: readonly Variable[],
-    gradients: readonly Tensor[],
-    velocities: readonly Variable[],
-    options: SgdOptions,
-  ): void;
+  sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;
 
   /** target <- target + weight (source - target), in place, for many variables at once (torch.lerp). */
   lerp(targets: readonly Variable[], sources: readonly (Variable | Tensor)[], weight: number): void;

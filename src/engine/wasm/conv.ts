@@ -8,37 +8,23 @@
  *
  * Filters are packed on each call: it costs under one part in a hundred of the convolution and can never be stale.
  */
-import {
-  Conv2D,
-  Conv2DBackpropFilter,
-  Conv2DBackpropInput,
-  backend_util,
-} from "@tensorflow/tfjs-core";
-import type {
-  Conv2DAttrs,
-  Conv2DBackpropFilterAttrs,
-  Conv2DBackpropInputAttrs,
-  TensorInfo,
-} from "@tensorflow/tfjs-core";
-import type { Heap } from "./heap.js";
-import { register } from "./register.js";
+import { Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, backend_util } from '@tensorflow/tfjs-core';
+import type { Conv2DAttrs, Conv2DBackpropFilterAttrs, Conv2DBackpropInputAttrs, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Heap } from './heap.js';
+import { register } from './register.js';
 
 /** Floats of a packed panel's row. */
 const PANEL = 8;
 const FLOAT = 4;
+/** Bytes of one 4x8 output tile, where the kernel prepares the last channels. */
+const EDGE = 128;
 
 type Shape4D = [number, number, number, number];
 type ConvInfo = ReturnType<typeof backend_util.computeConv2DInfo>;
-type Geometry = Pick<Conv2DAttrs, "strides" | "pad" | "dataFormat" | "dimRoundingMode">;
+type Geometry = Pick<Conv2DAttrs, 'strides' | 'pad' | 'dataFormat' | 'dimRoundingMode'>;
 
-function convInfo(
-  x: readonly number[],
-  filter: readonly number[],
-  attrs: Geometry,
-  dilations: Conv2DAttrs["dilations"],
-): ConvInfo {
-  if (attrs.dataFormat === "NCHW")
-    throw new Error('dataFormat "NCHW" is not supported: expected "NHWC"; transpose the input');
+function convInfo(x: readonly number[], filter: readonly number[], attrs: Geometry, dilations: Conv2DAttrs['dilations']): ConvInfo {
+  if (attrs.dataFormat === 'NCHW') throw new Error('dataFormat "NCHW" is not supported: expected "NHWC"; transpose the input');
   return backend_util.computeConv2DInfo(
     [...x] as Shape4D,
     [...filter] as Shape4D,
@@ -47,18 +33,12 @@ function convInfo(
     attrs.pad,
     attrs.dimRoundingMode,
     false,
-    "channelsLast",
+    'channelsLast',
   );
 }
 
 /** (first input position, run length, first packed tap) for each output position of a forward axis. */
-function forwardAxis(
-  input: number,
-  output: number,
-  taps: number,
-  stride: number,
-  pad: number,
-): number[] {
+function forwardAxis(input: number, output: number, taps: number, stride: number, pad: number): number[] {
   return Array.from({ length: output }, (_, o) => {
     const first = o * stride - pad;
     const start = Math.max(0, first);
@@ -68,34 +48,24 @@ function forwardAxis(
 }
 
 /** The same for an axis of the input gradient: `output` is the length of x, `input` that of dy. */
-function gradientAxis(
-  input: number,
-  output: number,
-  taps: number,
-  stride: number,
-  pad: number,
-): number[] {
+function gradientAxis(input: number, output: number, taps: number, stride: number, pad: number): number[] {
   const firstPacked = new Map(
     gradientTaps(taps, stride)
       .map((tap, packed) => [tap % stride, packed] as const)
-      .reverse(),
+      .toReversed(),
   );
   return Array.from({ length: output }, (_, i) => {
     const tapClass = (i + pad) % stride;
     const first = Math.floor((i + pad) / stride) - Math.ceil((taps - tapClass) / stride) + 1;
     const start = Math.max(0, first);
     const end = Math.min(input, Math.floor((i + pad) / stride) + 1);
-    return end > start
-      ? [start, end - start, (firstPacked.get(tapClass) ?? 0) + start - first]
-      : [0, 0, 0];
+    return end > start ? [start, end - start, (firstPacked.get(tapClass) ?? 0) + start - first] : [0, 0, 0];
   }).flat();
 }
 
 /** The order in which the input gradient packs the taps of an axis: classes modulo the stride, each from the last tap down. */
 function gradientTaps(taps: number, stride: number): number[] {
-  return Array.from({ length: taps }, (_, tap) => tap).sort(
-    (a, b) => (a % stride) - (b % stride) || b - a,
-  );
+  return Array.from({ length: taps }, (_, tap) => tap).toSorted((a, b) => (a % stride) - (b % stride) || b - a);
 }
 
 export function registerConvolutions(heap: Heap): void {
@@ -113,11 +83,10 @@ export function registerConvolutions(heap: Heap): void {
   ): TensorInfo {
     const [batch, height, width, channels] = x.shape as Shape4D;
     const [, outHeight, outWidth, outChannels] = outShape as Shape4D;
-    const packedBytes =
-      filterHeight * filterWidth * channels * Math.ceil(outChannels / PANEL) * PANEL * FLOAT;
+    const packedBytes = filterHeight * filterWidth * channels * Math.ceil(outChannels / PANEL) * PANEL * FLOAT;
     const tables = Int32Array.from([...rows, ...columns]);
     const out = heap.output(outShape);
-    const packed = heap.scratch(packedBytes + tables.byteLength);
+    const packed = heap.scratch(packedBytes + tables.byteLength + EDGE);
     const rowTable = packed + packedBytes;
     heap.write(rowTable, tables);
     pack(packed);
@@ -136,112 +105,77 @@ export function registerConvolutions(heap: Heap): void {
       outWidth,
       outChannels,
       heap.address(out),
+      rowTable + tables.byteLength,
     );
     return out;
   }
 
-  register<{ x: TensorInfo; filter: TensorInfo }, Conv2DAttrs>(
-    Conv2D,
-    ({ inputs: { x, filter }, attrs }) => {
-      const info = convInfo(x.shape, filter.shape, attrs, attrs.dilations);
-      if (info.dilationHeight !== 1 || info.dilationWidth !== 1) {
-        throw new Error(
-          `dilations ${JSON.stringify(attrs.dilations)} are not supported by the wasm engine: expected 1`,
-        );
-      }
-      const { filterHeight, filterWidth, inChannels, outChannels, padInfo } = info;
-      const depth = filterHeight * filterWidth * inChannels;
-      return convolve(
-        x,
-        info.outShape,
-        filterHeight,
-        filterWidth,
-        forwardAxis(info.inHeight, info.outHeight, filterHeight, info.strideHeight, padInfo.top),
-        forwardAxis(info.inWidth, info.outWidth, filterWidth, info.strideWidth, padInfo.left),
-        (packed) =>
-          kernels.packPanels(
-            heap.address(filter),
-            depth,
-            outChannels,
-            outChannels * FLOAT,
-            FLOAT,
-            packed,
-            depth,
-          ),
-      );
-    },
-  );
+  register<{ x: TensorInfo; filter: TensorInfo }, Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs }) => {
+    const info = convInfo(x.shape, filter.shape, attrs, attrs.dilations);
+    if (info.dilationHeight !== 1 || info.dilationWidth !== 1) {
+      throw new Error(`dilations ${JSON.stringify(attrs.dilations)} are not supported by the wasm engine: expected 1`);
+    }
+    const { filterHeight, filterWidth, inChannels, outChannels, padInfo } = info;
+    const depth = filterHeight * filterWidth * inChannels;
+    return convolve(
+      x,
+      info.outShape,
+      filterHeight,
+      filterWidth,
+      forwardAxis(info.inHeight, info.outHeight, filterHeight, info.strideHeight, padInfo.top),
+      forwardAxis(info.inWidth, info.outWidth, filterWidth, info.strideWidth, padInfo.left),
+      (packed) => kernels.packPanels(heap.address(filter), depth, outChannels, outChannels * FLOAT, FLOAT, packed, depth),
+    );
+  });
 
-  register<{ dy: TensorInfo; filter: TensorInfo }, Conv2DBackpropInputAttrs>(
-    Conv2DBackpropInput,
-    ({ inputs: { dy, filter }, attrs }) => {
-      const info = convInfo(attrs.inputShape, filter.shape, attrs, 1);
-      const {
-        filterHeight,
-        filterWidth,
-        inChannels,
-        outChannels,
-        padInfo,
-        strideHeight,
-        strideWidth,
-      } = info;
-      const rowTaps = gradientTaps(filterHeight, strideHeight);
-      const columnTaps = gradientTaps(filterWidth, strideWidth);
-      return convolve(
-        dy,
-        info.inShape,
-        filterHeight,
-        filterWidth,
-        gradientAxis(info.outHeight, info.inHeight, filterHeight, strideHeight, padInfo.top),
-        gradientAxis(info.outWidth, info.inWidth, filterWidth, strideWidth, padInfo.left),
-        (packed) => {
-          const source = heap.address(filter);
-          const panelDepth = filterHeight * filterWidth * outChannels;
-          let target = packed;
-          for (const r of rowTaps) {
-            for (const s of columnTaps) {
-              const tap = source + (r * filterWidth + s) * inChannels * outChannels * FLOAT;
-              kernels.packPanels(
-                tap,
-                outChannels,
-                inChannels,
-                FLOAT,
-                outChannels * FLOAT,
-                target,
-                panelDepth,
-              );
-              target += outChannels * PANEL * FLOAT;
-            }
+  register<{ dy: TensorInfo; filter: TensorInfo }, Conv2DBackpropInputAttrs>(Conv2DBackpropInput, ({ inputs: { dy, filter }, attrs }) => {
+    const info = convInfo(attrs.inputShape, filter.shape, attrs, 1);
+    const { filterHeight, filterWidth, inChannels, outChannels, padInfo, strideHeight, strideWidth } = info;
+    const rowTaps = gradientTaps(filterHeight, strideHeight);
+    const columnTaps = gradientTaps(filterWidth, strideWidth);
+    return convolve(
+      dy,
+      info.inShape,
+      filterHeight,
+      filterWidth,
+      gradientAxis(info.outHeight, info.inHeight, filterHeight, strideHeight, padInfo.top),
+      gradientAxis(info.outWidth, info.inWidth, filterWidth, strideWidth, padInfo.left),
+      (packed) => {
+        const source = heap.address(filter);
+        const panelDepth = filterHeight * filterWidth * outChannels;
+        let target = packed;
+        for (const r of rowTaps) {
+          for (const s of columnTaps) {
+            const tap = source + (r * filterWidth + s) * inChannels * outChannels * FLOAT;
+            kernels.packPanels(tap, outChannels, inChannels, FLOAT, outChannels * FLOAT, target, panelDepth);
+            target += outChannels * PANEL * FLOAT;
           }
-        },
-      );
-    },
-  );
+        }
+      },
+    );
+  });
 
-  register<{ x: TensorInfo; dy: TensorInfo }, Conv2DBackpropFilterAttrs>(
-    Conv2DBackpropFilter,
-    ({ inputs: { x, dy }, attrs }) => {
-      const info = convInfo(x.shape, attrs.filterShape, attrs, 1);
-      const out = heap.output(attrs.filterShape);
-      kernels.filterGradient(
-        heap.address(x),
-        info.batchSize,
-        info.inHeight,
-        info.inWidth,
-        info.inChannels,
-        heap.address(dy),
-        info.outHeight,
-        info.outWidth,
-        info.outChannels,
-        info.filterHeight,
-        info.filterWidth,
-        info.strideHeight,
-        info.strideWidth,
-        info.padInfo.top,
-        info.padInfo.left,
-        heap.address(out),
-      );
-      return out;
-    },
-  );
+  register<{ x: TensorInfo; dy: TensorInfo }, Conv2DBackpropFilterAttrs>(Conv2DBackpropFilter, ({ inputs: { x, dy }, attrs }) => {
+    const info = convInfo(x.shape, attrs.filterShape, attrs, 1);
+    const out = heap.output(attrs.filterShape);
+    kernels.filterGradient(
+      heap.address(x),
+      info.batchSize,
+      info.inHeight,
+      info.inWidth,
+      info.inChannels,
+      heap.address(dy),
+      info.outHeight,
+      info.outWidth,
+      info.outChannels,
+      info.filterHeight,
+      info.filterWidth,
+      info.strideHeight,
+      info.strideWidth,
+      info.padInfo.top,
+      info.padInfo.left,
+      heap.address(out),
+    );
+    return out;
+  });
 }

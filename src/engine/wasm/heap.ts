@@ -4,11 +4,11 @@
  * Our module (assembly/) imports the backend's memory, so a tensor is an address to both and nothing is copied.
  * Memory may grow at any allocation, which detaches views of it: take a view, use it, drop it.
  */
-import { readFile } from "node:fs/promises";
-import type { DataType, Tensor, TensorInfo, Variable } from "@tensorflow/tfjs-core";
-import { engine, util } from "@tensorflow/tfjs-core";
-import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
-import type { Kernels } from "./kernels.js";
+import { readFile } from 'node:fs/promises';
+import type { DataType, Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
+import { engine, util } from '@tensorflow/tfjs-core';
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import type { Kernels } from './kernels.js';
 
 /** WebAssembly as used here: its types come only with the DOM's, which a Node program has no use for. */
 interface Memory {
@@ -16,10 +16,7 @@ interface Memory {
 }
 interface WebAssemblyApi {
   validate(bytes: Uint8Array): boolean;
-  instantiate(
-    bytes: Uint8Array,
-    imports: { env: { memory: Memory } },
-  ): Promise<{ instance: { exports: unknown } }>;
+  instantiate(bytes: Uint8Array, imports: { env: { memory: Memory } }): Promise<{ instance: { exports: unknown } }>;
 }
 const { WebAssembly } = globalThis as unknown as { WebAssembly?: WebAssemblyApi };
 
@@ -32,12 +29,9 @@ interface Emscripten {
 
 /** The compiled kernels of assembly/. */
 async function readKernels(): Promise<Uint8Array> {
-  const url = new URL("./kernels.wasm", import.meta.url);
+  const url = new URL('./kernels.wasm', import.meta.url);
   return readFile(url).catch((cause: unknown) => {
-    throw new Error(
-      `cannot read the engine's kernels at ${url.pathname}: run "npm run build:kernels" or reinstall the package`,
-      { cause },
-    );
+    throw new Error(`cannot read the engine's kernels at ${url.pathname}: run "npm run build:kernels" or reinstall the package`, { cause });
   });
 }
 
@@ -60,8 +54,7 @@ export class Heap {
   static async create(backend: BackendWasm): Promise<Heap> {
     const emscripten = backend.wasm as unknown as Emscripten;
     const { memory } = emscripten.asm;
-    if (WebAssembly === undefined)
-      throw new Error("this Node runs without WebAssembly: start it without --jitless");
+    if (WebAssembly === undefined) throw new Error('this Node runs without WebAssembly: start it without --jitless');
     const { instance } = await WebAssembly.instantiate(await readKernels(), { env: { memory } });
     return new Heap(backend, instance.exports as Kernels, emscripten);
   }
@@ -77,7 +70,7 @@ export class Heap {
   }
 
   /** An uninitialised tensor. */
-  output(shape: readonly number[], dtype: DataType = "float32"): TensorInfo {
+  output(shape: readonly number[], dtype: DataType = 'float32'): TensorInfo {
     return this.backend.makeOutput([...shape], dtype);
   }
 
@@ -93,10 +86,7 @@ export class Heap {
 
   /** Copies integers or bytes to an address. */
   write(address: number, values: Uint8Array | Int32Array): void {
-    new Uint8Array(this.emscripten.asm.memory.buffer).set(
-      new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-      address,
-    );
+    new Uint8Array(this.emscripten.asm.memory.buffer).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), address);
   }
 
   /** Copies within the heap. */
@@ -111,11 +101,7 @@ export class Heap {
   own(variable: Variable): number {
     if (this.backend.refCount(variable.dataId) > 1) {
       const copy = engine().makeTensorFromTensorInfo(this.output(variable.shape, variable.dtype));
-      this.copy(
-        this.address(copy),
-        this.address(variable),
-        variable.size * util.bytesPerElement(variable.dtype),
-      );
+      this.copy(this.address(copy), this.address(variable), variable.size * util.bytesPerElement(variable.dtype));
       variable.assign(copy);
       copy.dispose();
     }

@@ -24,6 +24,7 @@ export interface Kernels {
     outWidth: number,
     outChannels: number,
     out: number,
+    edge: number,
   ): void;
   multiply(
     a: number,
@@ -37,14 +38,7 @@ export interface Kernels {
     scratch: number,
   ): void;
   multiplyScratch(depth: number, columns: number): number;
-  multiplyTransposed(
-    a: number,
-    rows: number,
-    depth: number,
-    b: number,
-    columns: number,
-    out: number,
-  ): void;
+  multiplyTransposed(a: number, rows: number, depth: number, b: number, columns: number, out: number): void;
   filterGradient(
     x: number,
     batch: number,
@@ -116,15 +110,33 @@ export interface Kernels {
     padLeft: number,
     dx: number,
   ): void;
-  sgd(
-    p: number,
-    g: number,
-    v: number,
-    count: number,
-    rate: number,
-    momentum: number,
-    decay: number,
+  infoNce(
+    query: number,
+    key: number,
+    rows: number,
+    width: number,
+    queue: number,
+    columns: number,
+    temperature: number,
+    loss: number,
+    negative: number,
+    positive: number,
+    scratch: number,
   ): void;
+  infoNceGradient(
+    dLoss: number,
+    key: number,
+    rows: number,
+    width: number,
+    queue: number,
+    columns: number,
+    temperature: number,
+    negative: number,
+    positive: number,
+    dQuery: number,
+    scratch: number,
+  ): void;
+  sgd(p: number, g: number, v: number, count: number, rate: number, momentum: number, decay: number): void;
   lerp(target: number, source: number, count: number, weight: number): void;
   normaliseImages(
     bytes: number,

@@ -2,40 +2,34 @@
  * BatchMatMul over the kernels of assembly/: the backend's own is fast only when neither side is transposed, and then keeps b packed
  * by tensor id, which an in-place update would leave stale.
  */
-import { BatchMatMul, Transpose, broadcast_util, engine, util } from "@tensorflow/tfjs-core";
-import type { BatchMatMulAttrs, Tensor, TensorInfo } from "@tensorflow/tfjs-core";
-import type { Heap } from "./heap.js";
-import { register } from "./register.js";
+import { BatchMatMul, Transpose, broadcast_util, engine, util } from '@tensorflow/tfjs-core';
+import type { BatchMatMulAttrs, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Heap } from './heap.js';
+import { register } from './register.js';
 
 const FLOAT = 4;
 
 export function registerMatMul(heap: Heap): void {
   const { kernels } = heap;
 
-  register<{ a: TensorInfo; b: TensorInfo }, BatchMatMulAttrs>(
-    BatchMatMul,
-    ({ inputs: { a, b }, attrs }) => {
-      const { transposeA, transposeB } = attrs;
-      if (a.dtype !== "float32" || b.dtype !== "float32") {
-        throw new Error(
-          `matMul of ${a.dtype} and ${b.dtype} is not supported: expected float32; cast first`,
-        );
-      }
-      const [a0 = 1, a1 = 1] = a.shape.slice(-2);
-      const [b0 = 1, b1 = 1] = b.shape.slice(-2);
-      const rows = transposeA ? a1 : a0;
-      const depth = transposeA ? a0 : a1;
-      const columns = transposeB ? b0 : b1;
-      if (depth !== (transposeB ? b1 : b0)) {
-        throw new Error(
-          `matMul of shapes [${a.shape}] and [${b.shape}] (transposeA ${transposeA}, transposeB ${transposeB}): inner sizes differ`,
-        );
-      }
-      if (transposeA && transposeB)
-        return transposed(multiply(b, a, false, false, [columns, rows]));
-      return multiply(a, b, transposeA, transposeB, [rows, columns]);
-    },
-  );
+  register<{ a: TensorInfo; b: TensorInfo }, BatchMatMulAttrs>(BatchMatMul, ({ inputs: { a, b }, attrs }) => {
+    const { transposeA, transposeB } = attrs;
+    if (a.dtype !== 'float32' || b.dtype !== 'float32') {
+      throw new Error(`matMul of ${a.dtype} and ${b.dtype} is not supported: expected float32; cast first`);
+    }
+    const [a0 = 1, a1 = 1] = a.shape.slice(-2);
+    const [b0 = 1, b1 = 1] = b.shape.slice(-2);
+    const rows = transposeA ? a1 : a0;
+    const depth = transposeA ? a0 : a1;
+    const columns = transposeB ? b0 : b1;
+    if (depth !== (transposeB ? b1 : b0)) {
+      throw new Error(
+        `matMul of shapes [${a.shape}] and [${b.shape}] (transposeA ${transposeA}, transposeB ${transposeB}): inner sizes differ`,
+      );
+    }
+    if (transposeA && transposeB) return transposed(multiply(b, a, false, false, [columns, rows]));
+    return multiply(a, b, transposeA, transposeB, [rows, columns]);
+  });
 
   function transposed(product: TensorInfo): TensorInfo {
     const rank = product.shape.length;
@@ -46,13 +40,7 @@ export function registerMatMul(heap: Heap): void {
     return result;
   }
 
-  function multiply(
-    a: TensorInfo,
-    b: TensorInfo,
-    transposeA: boolean,
-    transposeB: boolean,
-    outer: [number, number],
-  ): TensorInfo {
+  function multiply(a: TensorInfo, b: TensorInfo, transposeA: boolean, transposeB: boolean, outer: [number, number]): TensorInfo {
     const [rows, columns] = outer;
     const aOuter = a.shape.slice(0, -2);
     const bOuter = b.shape.slice(0, -2);
@@ -67,8 +55,7 @@ export function registerMatMul(heap: Heap): void {
       const right = heap.address(b) + (n % bBatch) * depth * columns * FLOAT;
       const to = heap.address(out) + n * rows * columns * FLOAT;
       if (transposeA) kernels.multiplyTransposed(from, rows, depth, right, columns, to);
-      else if (transposeB)
-        kernels.multiply(from, rows, depth, right, FLOAT, depth * FLOAT, columns, to, scratch);
+      else if (transposeB) kernels.multiply(from, rows, depth, right, FLOAT, depth * FLOAT, columns, to, scratch);
       else kernels.multiply(from, rows, depth, right, columns * FLOAT, FLOAT, columns, to, scratch);
     }
     return out;

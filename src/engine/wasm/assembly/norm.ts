@@ -14,11 +14,7 @@ function chunkRows(channels: usize): usize {
 
 function addDoubles(at: usize, v: v128): void {
   v128.store(at, f64x2.add(v128.load(at), f64x2.promote_low_f32x4(v)));
-  v128.store(
-    at,
-    f64x2.add(v128.load(at, 16), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1))),
-    16,
-  );
+  v128.store(at, f64x2.add(v128.load(at, 16), f64x2.promote_low_f32x4(v128.shuffle<f32>(v, v, 2, 3, 0, 1))), 16);
 }
 
 /** sums[c] = sum of x - pivot, squares[c] = sum of its square, float64, over `rows` rows; the pivot is the first row. */
@@ -96,10 +92,7 @@ function normalise(
       const o = v128.load(offset + c * 4);
       if (residual != 0) {
         for (let at = start * row + c * 4; at < end; at += row) {
-          const z = f32x4.add(
-            f32x4.mul(f32x4.sub(v128.load(x + at), m), f),
-            f32x4.add(o, v128.load(residual + at)),
-          );
+          const z = f32x4.add(f32x4.mul(f32x4.sub(v128.load(x + at), m), f), f32x4.add(o, v128.load(residual + at)));
           v128.store(y + at, f32x4.pmax(z, lowest));
         }
       } else {
@@ -111,9 +104,7 @@ function normalise(
     }
     for (let c: usize = whole; c < channels; c++) {
       for (let at = start * row + c * 4; at < end; at += row) {
-        let z =
-          (load<f32>(x + at) - load<f32>(mean + c * 4)) * load<f32>(factor + c * 4) +
-          load<f32>(offset + c * 4);
+        let z = (load<f32>(x + at) - load<f32>(mean + c * 4)) * load<f32>(factor + c * 4) + load<f32>(offset + c * 4);
         if (residual != 0) z += load<f32>(residual + at);
         store<f32>(y + at, z < floor ? floor : z);
       }
@@ -167,22 +158,9 @@ export function batchNorm(
       store<f32>(groupInverse + c * 4, <f32>inverse);
       store<f32>(factor + c * 4, <f32>(inverse * <f64>load<f32>(scale + c * 4)));
       store<f32>(mean + c * 4, load<f32>(mean + c * 4) + <f32>(m / <f64>groups));
-      store<f32>(
-        variance + c * 4,
-        load<f32>(variance + c * 4) + <f32>((v * n) / (n - 1) / <f64>groups),
-      );
+      store<f32>(variance + c * 4, load<f32>(variance + c * 4) + <f32>((v * n) / (n - 1) / <f64>groups));
     }
-    normalise(
-      from,
-      rows,
-      channels,
-      groupMean,
-      factor,
-      offset,
-      residual == 0 ? 0 : residual + g * bytes,
-      floor,
-      y + g * bytes,
-    );
+    normalise(from, rows, channels, groupMean, factor, offset, residual == 0 ? 0 : residual + g * bytes, floor, y + g * bytes);
     groupMean += channels * 4;
     groupInverse += channels * 4;
   }
@@ -276,11 +254,7 @@ function inputGradient(
       for (let at = start * row + c * 4; at < end; at += row) {
         const g: f32 = y != 0 && !(load<f32>(y + at) > 0) ? 0 : load<f32>(dy + at);
         const centred = load<f32>(x + at) - m;
-        store<f32>(
-          dx + at,
-          load<f32>(factor + c * 4) *
-            (g - load<f32>(shift + c * 4) - load<f32>(slope + c * 4) * centred),
-        );
+        store<f32>(dx + at, load<f32>(factor + c * 4) * (g - load<f32>(shift + c * 4) - load<f32>(slope + c * 4) * centred));
       }
     }
   }

@@ -183,7 +183,7 @@ function outer(
   }
 }
 
-/** Reduction steps of a block: 128 steps of two 64-channel rows are 64 KiB. */
+/** Input and output rows of a block, which every tile walks again: inside a usual second-level cache. */
 const BLOCK_BYTES: usize = 65536;
 
 /**
@@ -208,108 +208,62 @@ export function filterGradient(
   padLeft: usize,
   out: usize,
 ): void {
-  memory.fill(out, 0, filterHeight * filterWidth * channels * outChannels * 4);
+  const dyPixel = outChannels * 4;
+  memory.fill(out, 0, filterHeight * filterWidth * channels * dyPixel);
   const xPixel = channels * 4;
   const xRow = width * xPixel;
   const xImage = height * xRow;
-  const dyPixel = outChannels * 4;
   const dyRow = outWidth * dyPixel;
   const dyImage = outHeight * dyRow;
-  const block = max<usize>(1, BLOCK_BYTES / (xImage + dyImage));
-  for (let n: usize = 0; n < batch; n += block) {
-    const images = min(block, batch - n);
-    for (let r: usize = 0; r < filterHeight; r++) {
-      // Output rows whose input row oh*stride + r - pad lies in [0, height).
-      const rowFirst = r < padTop ? (padTop - r + strideHeight - 1) / strideHeight : 0;
-      const rowLimit =
-        height + padTop > r
-          ? min(outHeight, (height + padTop - r + strideHeight - 1) / strideHeight)
-          : 0;
-      if (rowLimit <= rowFirst) continue;
-      for (let s: usize = 0; s < filterWidth; s++) {
-        const columnFirst = s < padLeft ? (padLeft - s + strideWidth - 1) / strideWidth : 0;
-        const columnLimit =
-          width + padLeft > s
-            ? min(outWidth, (width + padLeft - s + strideWidth - 1) / strideWidth)
-            : 0;
-        if (columnLimit <= columnFirst) continue;
+  const imageBlock = max<usize>(1, BLOCK_BYTES / (xImage + dyImage));
+  const rowBlock = min(outHeight, max<usize>(1, BLOCK_BYTES / (strideHeight * xRow + dyRow)));
+  for (let n: usize = 0; n < batch; n += imageBlock) {
+    const images = min(imageBlock, batch - n);
+    for (let blockFirst: usize = 0; blockFirst < outHeight; blockFirst += rowBlock) {
+      const blockLimit = min(outHeight, blockFirst + rowBlock);
+      for (let r: usize = 0; r < filterHeight; r++) {
+        const rowFirst = max(blockFirst, firstInside(r, padTop, strideHeight));
+        const rowLimit = min(blockLimit, limitInside(height, r, padTop, strideHeight));
+        if (rowLimit <= rowFirst) continue;
         const rowCount = rowLimit - rowFirst;
-        const columnCount = columnLimit - columnFirst;
-        const a =
-          x +
-          n * xImage +
-          (rowFirst * strideHeight + r - padTop) * xRow +
-          (columnFirst * strideWidth + s - padLeft) * xPixel;
-        const b = dy + n * dyImage + rowFirst * dyRow + columnFirst * dyPixel;
-        const to = out + (r * filterWidth + s) * channels * dyPixel;
-        if (columnCount >= 4) {
-          outer(
-            a,
-            channels,
-            b,
-            outChannels,
-            images,
-            xImage,
-            dyImage,
-            rowCount,
-            strideHeight * xRow,
-            dyRow,
-            columnCount,
-            strideWidth * xPixel,
-            dyPixel,
-            to,
-          );
-        } else {
-          outer(
-            a,
-            channels,
-            b,
-            outChannels,
-            rowCount,
-            strideHeight * xRow,
-            dyRow,
-            columnCount,
-            strideWidth * xPixel,
-            dyPixel,
-            images,
-            xImage,
-            dyImage,
-            to,
-          );
+        for (let s: usize = 0; s < filterWidth; s++) {
+          const columnFirst = firstInside(s, padLeft, strideWidth);
+          const columnLimit = min(outWidth, limitInside(width, s, padLeft, strideWidth));
+          if (columnLimit <= columnFirst) continue;
+          const columnCount = columnLimit - columnFirst;
+          const a = x + n * xImage + (rowFirst * strideHeight + r - padTop) * xRow + (columnFirst * strideWidth + s - padLeft) * xPixel;
+          const b = dy + n * dyImage + rowFirst * dyRow + columnFirst * dyPixel;
+          const to = out + (r * filterWidth + s) * channels * dyPixel;
+          const x1 = strideHeight * xRow;
+          const x2 = strideWidth * xPixel;
+          // The longest loop goes inside: columns, unless so few are left that images are more.
+          if (columnCount >= 4) {
+            outer(a, channels, b, outChannels, images, xImage, dyImage, rowCount, x1, dyRow, columnCount, x2, dyPixel, to);
+          } else {
+            outer(a, channels, b, outChannels, rowCount, x1, dyRow, columnCount, x2, dyPixel, images, xImage, dyImage, to);
+          }
         }
       }
     }
   }
 }
 
+/** The first output position whose input position o*stride + tap - pad is not negative. */
+function firstInside(tap: usize, pad: usize, stride: usize): usize {
+  return tap < pad ? (pad - tap + stride - 1) / stride : 0;
+}
+
+/** One past the last output position whose input position is less than `length`. */
+function limitInside(length: usize, tap: usize, pad: usize, stride: usize): usize {
+  return length + pad > tap ? (length + pad - tap + stride - 1) / stride : 0;
+}
+
 /** out [rows, columns] = a^T b with a [depth, rows] and b [depth, columns]. */
-export function multiplyTransposed(
-  a: usize,
-  rows: usize,
-  depth: usize,
-  b: usize,
-  columns: usize,
-  out: usize,
-): void {
+export function multiplyTransposed(a: usize, rows: usize, depth: usize, b: usize, columns: usize, out: usize): void {
   memory.fill(out, 0, rows * columns * 4);
   // Blocks keep the rows of b that a tile column walks in the first-level cache.
   const block = max<usize>(16, BLOCK_BYTES / ((rows + columns) * 4));
   for (let d: usize = 0; d < depth; d += block) {
-    outer(
-      a + d * rows * 4,
-      rows,
-      b + d * columns * 4,
-      columns,
-      1,
-      0,
-      0,
-      1,
-      0,
-      0,
-      min(block, depth - d),
-      rows * 4,
-      columns * 4,
-      out,
-    );
+    outer(a + d * rows * 4, rows, b + d * columns * 4, columns, 1, 0, 0, 1, 0, 0, min(block, depth - d), rows * 4, columns * 4, out);
   }
 }

@@ -1,25 +1,14 @@
 /** Element-wise work on whole tensors: optimiser, moving average, images. */
 
 /** v <- momentum v + (g + decay p); p <- p - rate v, as PyTorch's SGD. */
-export function sgd(
-  p: usize,
-  g: usize,
-  v: usize,
-  count: usize,
-  rate: f32,
-  momentum: f32,
-  decay: f32,
-): void {
+export function sgd(p: usize, g: usize, v: usize, count: usize, rate: f32, momentum: f32, decay: f32): void {
   const whole = (count & ~3) * 4;
   const m4 = f32x4.splat(momentum);
   const d4 = f32x4.splat(decay);
   const r4 = f32x4.splat(rate);
   for (let at: usize = 0; at < whole; at += 16) {
     const weight = v128.load(p + at);
-    const step = f32x4.add(
-      f32x4.mul(m4, v128.load(v + at)),
-      f32x4.add(v128.load(g + at), f32x4.mul(d4, weight)),
-    );
+    const step = f32x4.add(f32x4.mul(m4, v128.load(v + at)), f32x4.add(v128.load(g + at), f32x4.mul(d4, weight)));
     v128.store(v + at, step);
     v128.store(p + at, f32x4.sub(weight, f32x4.mul(r4, step)));
   }
