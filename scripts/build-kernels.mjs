@@ -5,7 +5,7 @@
  * the TensorFlow.js WebAssembly backend and work on its tensors in place; the pipeline's kernels own their memory.
  */
 import { mkdir } from 'node:fs/promises';
-import asc from 'assemblyscript/asc';
+import { main as compile } from 'assemblyscript/asc';
 
 const COMMON = ['--runtime', 'stub', '--optimizeLevel', '3', '--noAssert', '--converge', '--enable', 'simd'];
 const MODULES = [
@@ -15,7 +15,13 @@ const MODULES = [
 
 for (const { folder, options } of MODULES) {
   await mkdir(`dist/${folder}`, { recursive: true });
-  const { error, stderr } = await asc.main([`src/${folder}/assembly/index.ts`, '--outFile', `dist/${folder}/kernels.wasm`, ...COMMON, ...options]);
+  const { error, stderr } = await compile([
+    `src/${folder}/assembly/index.ts`,
+    '--outFile',
+    `dist/${folder}/kernels.wasm`,
+    ...COMMON,
+    ...options,
+  ]);
   if (error) {
     console.error(stderr.toString());
     process.exit(1);

@@ -161,7 +161,10 @@ export const recipes = {
   },
   /** One centred view without augmentation, named `image`: Resize 256 and CenterCrop 224, in proportion. */
   evaluation({ globalSize = 224 }: RecipeSizes = {}): Recipe {
-    return { name: 'evaluation', views: { image: { kind: 'image', size: globalSize, crop: { op: 'centerCrop', fraction: 224 / 256 }, operations: [] } } };
+    return {
+      name: 'evaluation',
+      views: { image: { kind: 'image', size: globalSize, crop: { op: 'centerCrop', fraction: 224 / 256 }, operations: [] } },
+    };
   },
 } as const;
 

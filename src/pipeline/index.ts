@@ -1,0 +1,13 @@
+/**
+ * `detco/pipeline`: tar shards in, batches of contrastive views out. It loads no tensor library.
+ *
+ * The story of a sample, in folder order: `source/` streams the bytes of a shard from disk, HTTP or S3; `shard/` cuts
+ * them into samples; `plan/` says whose turn it is; `worker/` decodes in a Piscina worker; `augment/` cuts the views;
+ * `batch/` is the shared memory they are written to and leased from.
+ */
+export { type Pipeline, createPipeline } from './pipeline.js';
+export type { PipelineOptions } from './options.js';
+export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
+export type { BadSample } from './worker/lane.js';
+export { recipes, viewBytes, viewShape } from './augment/recipe.js';
+export type { ImageView, JigsawView, Operation, Recipe, View } from './augment/recipe.js';

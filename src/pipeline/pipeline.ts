@@ -1,0 +1,268 @@
+/**
+ * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
+ */
+import { once } from 'node:events';
+import { MessageChannel } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import type { Batch, PipelineState } from './batch/batch.js';
+import { Control, PipelineAborted } from './batch/control.js';
+import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
+import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import type { PlanOptions } from './plan/lanes.js';
+import { listShards } from './source/index.js';
+import type { BadSample } from './worker/lane.js';
+import type { ServeTask } from './worker/main.js';
+
+/** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
+const FEWEST_JUDGED = 1000;
+
+/**
+ * Batches of augmented views from tar shards.
+ *
+ * Iterating starts the workers; leaving the loop, by any way, stops them and frees sockets, files and shared memory.
+ * A pipeline is iterated once.
+ */
+export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
+  /** Locations of the shards in the order of the plan. */
+  readonly shards: readonly string[];
+  /** Stops the workers; a running iteration ends. */
+  close(): Promise<void>;
+}
+
+/**
+ * Prepares a pipeline: checks the options and lists the shards.
+ *
+ * @throws RangeError for an unusable option; SourceError if a shard spec matches nothing or cannot be listed
+ */
+export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const resolved = resolveOptions(options);
+  const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
+  const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
+  return new WorkerPipeline(options, resolved, shards);
+}
+
+class WorkerPipeline implements Pipeline {
+  readonly shards: readonly string[];
+  readonly #options: PipelineOptions;
+  readonly #resolved: ResolvedOptions;
+  readonly #plan: PlanOptions;
+  readonly #control: Control;
+  readonly #slots: readonly Slot[];
+  #pool: Piscina | undefined;
+  #serving: Promise<unknown> = Promise.resolve();
+  #failure: unknown;
+  #badSamples = 0;
+  #goodSamples = 0;
+  #lease: Lease | undefined;
+  #iterated = false;
+
+  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[]) {
+    this.#options = options;
+    this.#resolved = resolved;
+    this.shards = shards;
+    this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
+    this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
+    if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
+    this.#iterated = true;
+    const { signal, resume } = this.#options;
+    const { lanes, epochs } = this.#resolved;
+    let state: PipelineState = resume ?? {
+      epoch: 0,
+      step: 0,
+      epochStart: 0,
+      lanes: Array.from({ length: lanes }, () => ({ taken: 0, good: 0 })),
+    };
+    checkState(state, lanes);
+    const abort = () => this.#control.abort();
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#start(state);
+    try {
+      while (state.epoch < epochs) {
+        const rows = await this.#nextRows(state);
+        if (rows === 0) {
+          const lanesAtStart = state.lanes.map(() => ({ taken: 0, good: 0 }));
+          state = { epoch: state.epoch + 1, step: state.step, epochStart: state.step, lanes: lanesAtStart };
+          continue;
+        }
+        this.#lease = this.#leaseRows(state, rows);
+        state = this.#lease.state;
+        this.#goodSamples += rows;
+        yield this.#lease;
+        this.#lease.endTurn();
+      }
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      await this.close();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#control.abort();
+    const pool = this.#pool;
+    this.#pool = undefined;
+    await this.#serving;
+    await pool?.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #start(state: PipelineState): void {
+    const { workers, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
+    this.#control.begin(
+      state.epoch,
+      state.epochStart,
+      state.step,
+      state.lanes.map(({ good }) => good),
+    );
+    const pool = new Piscina({
+      filename: new URL('./worker/main.js', import.meta.url).href,
+      minThreads: workers,
+      maxThreads: workers,
+      // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
+      atomics: 'disabled',
+    });
+    this.#pool = pool;
+    const tasks = Array.from({ length: workers }, (_, worker) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.on('message', (bad: BadSample) => this.#countBad(bad));
+      const task: ServeTask = {
+        plan: this.#plan,
+        shards: this.shards,
+        recipe: this.#options.recipe,
+        batchSize,
+        dropLast,
+        onBadSample,
+        lanes: state.lanes.map((_lane, lane) => lane).filter((lane) => lane % workers === worker),
+        firstEpoch: state.epoch,
+        epochs,
+        taken: state.lanes.map(({ taken }) => taken),
+        control: this.#control.buffer,
+        slots: this.#slots.map(({ buffer }) => buffer),
+        port: port2,
+      };
+      // The port closes after its last message has come.
+      return Promise.all([pool.run(task, { transferList: [port2] }).catch((error: unknown) => this.#fail(error)), once(port1, 'close')]);
+    });
+    this.#serving = Promise.all(tasks);
+  }
+
+  /** Rows of the batch after `state`, once they are written; 0 when the epoch is over. */
+  async #nextRows(state: PipelineState): Promise<number> {
+    const { batchSize } = this.#resolved;
+    const control = this.#control;
+    try {
+      for (;;) {
+        const pulse = control.pulse;
+        const finished = control.openEpoch > state.epoch;
+        if (!finished && control.filled(state.step) === batchSize) return batchSize;
+        if (finished) {
+          const end = control.base(state.epoch + 1);
+          if (end === state.epochStart) throw this.#emptyEpoch(state.epoch);
+          return state.step < end ? control.filled(state.step) : 0;
+        }
+        await control.pulseChange(pulse);
+      }
+    } catch (error) {
+      if (!(error instanceof PipelineAborted)) throw error;
+      await this.#serving;
+      throw this.#failure ?? this.#options.signal?.reason ?? error;
+    }
+  }
+
+  #emptyEpoch(epoch: number): Error {
+    const samples = this.#control.epochSamples(epoch) ?? 0;
+    if (samples === 0)
+      return new Error(
+        `No usable sample in ${this.shards.length} shards (first: ${this.shards[0]}); ${this.#badSamples} could not be decoded.`,
+      );
+    return new RangeError(
+      `Pipeline option batchSize: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,
+    );
+  }
+
+  #leaseRows(state: PipelineState, rows: number): Lease {
+    const slot = this.#slots[this.#control.slotOf(state.step)] as Slot;
+    const records = Array.from({ length: rows }, (_, row) => slot.readRecord(row));
+    return new Lease(slot, records, advance(state, records), this.shards, () => this.#control.release(state.step));
+  }
+
+  #countBad(bad: BadSample): void {
+    this.#badSamples++;
+    this.#options.onBad?.(bad);
+    const { maxBadSamples } = this.#resolved;
+    const read = Math.max(this.#badSamples + this.#goodSamples, FEWEST_JUDGED);
+    const most = maxBadSamples < 1 ? Math.floor(maxBadSamples * read) : maxBadSamples;
+    if (this.#badSamples > most) {
+      this.#fail(
+        new Error(
+          `${this.#badSamples} bad samples are more than maxBadSamples ${maxBadSamples} allows; the last is ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}`,
+        ),
+      );
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#control.abort();
+  }
+}
+
+/** A full slot while the consumer has it. */
+class Lease implements Batch {
+  readonly epoch: number;
+  readonly step: number;
+  readonly size: number;
+  readonly views: Batch['views'];
+  readonly samples: Batch['samples'];
+  readonly state: PipelineState;
+  #giveBack: (() => void) | undefined;
+  #retained = false;
+
+  constructor(slot: Slot, records: readonly RowRecord[], state: PipelineState, shards: readonly string[], giveBack: () => void) {
+    this.epoch = state.epoch;
+    this.step = state.step - 1;
+    this.size = records.length;
+    this.views = slot.batchViews(records.length);
+    this.samples = records.map((record) => sampleInfo(record, shards));
+    this.state = state;
+    this.#giveBack = giveBack;
+  }
+
+  retain(): void {
+    this.#retained = true;
+  }
+
+  release(): void {
+    this.#giveBack?.();
+    this.#giveBack = undefined;
+  }
+
+  /** The consumer asks for the next batch. */
+  endTurn(): void {
+    if (!this.#retained) this.release();
+  }
+}
+
+/** The state after a batch of these rows. */
+function advance(state: PipelineState, records: readonly RowRecord[]): PipelineState {
+  const lanes = [...state.lanes];
+  for (const { lane, taken, good } of records) {
+    if (good > (lanes[lane]?.good ?? 0)) lanes[lane] = { taken, good };
+  }
+  return { ...state, step: state.step + 1, lanes };
+}
+
+function checkState(state: PipelineState, lanes: number): void {
+  if (state.lanes.length !== lanes) {
+    throw new RangeError(
+      `Pipeline option resume: the state has ${state.lanes.length} lanes and the pipeline ${lanes}; resume with lanes: ${state.lanes.length}`,
+    );
+  }
+}

@@ -1,0 +1,29 @@
+/** JPEG, PNG or WebP bytes to RGB pixels, as PIL's `Image.open(...).convert('RGB')` sees them. */
+import sharp from 'sharp';
+import type { DecodedImage } from '../augment/augmenter.js';
+
+// One thread an image: the parallelism is over images. Nothing is looked at twice, so nothing is worth caching.
+sharp.concurrency(1);
+sharp.cache(false);
+
+/**
+ * EXIF orientation and colour profiles are ignored and alpha is dropped, as torchvision's loader does.
+ * @throws if the bytes are not an image or end before the last pixel row
+ */
+export async function decodeImage(bytes: Uint8Array): Promise<DecodedImage> {
+  if (bytes.length === 0) throw new Error('the image is empty (0 bytes)');
+  const { data, info } = await sharp(bytes, { failOn: 'truncated', ignoreIcc: true, autoOrient: false })
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels === 3) return { width: info.width, height: info.height, data };
+  if (info.channels === 1) return { width: info.width, height: info.height, data: spread(data) };
+  throw new Error(`the image decodes to ${info.channels} channels, expected 1 or 3`);
+}
+
+function spread(gray: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array(3 * gray.length);
+  for (let i = 0; i < gray.length; i++) rgb.fill(gray[i] as number, 3 * i, 3 * i + 3);
+  return rgb;
+}

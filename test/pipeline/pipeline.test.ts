@@ -1,0 +1,167 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type BadSample, createPipeline, type PipelineOptions, recipes } from '#dist/pipeline/index.js';
+import { digestBatches } from '../support/batches.js';
+import { testKey, writeTestShards } from '../support/shards.js';
+
+const recipe = recipes.detco({ globalSize: 24, patchSize: 8 });
+const BAD = [testKey(0, 3), testKey(2, 0)];
+// 30 samples, two of them bad.
+const COUNTS = [9, 1, 7, 13];
+
+let folder: string;
+let shards: string[];
+let options: PipelineOptions;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-pipeline-'));
+  shards = await writeTestShards(join(folder, 'train'), { counts: COUNTS, bad: BAD });
+  options = { shards, recipe, batchSize: 5, seed: 7, epochs: 3, lanes: 3, workers: 2, shuffle: 4 };
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+const goodKeys = COUNTS.flatMap((count, shard) => Array.from({ length: count }, (_, index) => testKey(shard, index))).filter(
+  (key) => !BAD.includes(key),
+);
+
+describe('a pipeline', () => {
+  test('gives whole batches with every view, and steps that count over epochs', async () => {
+    const batches = await digestBatches(options);
+    // 28 good samples make five whole batches an epoch.
+    expect(batches.map(({ epoch, step }) => [epoch, step])).toEqual(Array.from({ length: 15 }, (_, step) => [Math.floor(step / 5), step]));
+    for await (const batch of await createPipeline({ ...options, epochs: 1 })) {
+      expect(Object.entries(batch.views).map(([name, { shape }]) => [name, shape])).toEqual([
+        ['globalQ', [5, 24, 24, 3]],
+        ['globalK', [5, 24, 24, 3]],
+        ['patchesQ', [5, 9, 8, 8, 3]],
+        ['patchesK', [5, 9, 8, 8, 3]],
+      ]);
+      for (const { key, shard, label } of batch.samples) {
+        const [, number, index] = /^s(\d+)-(\d+)$/.exec(key) ?? [];
+        expect(shard).toBe(shards[Number(number)]);
+        expect(label).toBe(Number(index) % 5);
+      }
+    }
+  });
+
+  test('gives every good sample exactly once an epoch when the last batch may be smaller', async () => {
+    const batches = await digestBatches({ ...options, dropLast: false, epochs: 2 });
+    for (const epoch of [0, 1]) {
+      const keys = batches.filter((batch) => batch.epoch === epoch).flatMap((batch) => batch.keys);
+      expect(keys.toSorted()).toEqual(goodKeys.toSorted());
+    }
+    expect(batches.map(({ keys }) => keys.length)).toEqual([5, 5, 5, 5, 5, 3, 5, 5, 5, 5, 5, 3]);
+    expect(batches[0]?.keys).not.toEqual(batches[6]?.keys);
+  });
+
+  test('reads in the order of the shards without shuffling and with one lane', async () => {
+    const batches = await digestBatches({ ...options, shuffle: false, lanes: 1, workers: 1, epochs: 1, dropLast: false });
+    expect(batches.flatMap(({ keys }) => keys)).toEqual(goodKeys);
+  });
+
+  test.each([1, 2, 3])('gives the same batches, byte for byte, with %i workers', async (workers) => {
+    const expected = await digestBatches({ ...options, workers: 3 });
+    expect(await digestBatches({ ...options, workers })).toEqual(expected);
+  });
+
+  test('another seed gives another order and other pixels', async () => {
+    const [one] = await digestBatches(options, 1);
+    const [other] = await digestBatches({ ...options, seed: 8 }, 1);
+    expect(other?.keys).not.toEqual(one?.keys);
+    expect(other?.pixels).not.toBe(one?.pixels);
+  });
+
+  test('continues after any batch from its state, also across epochs', async () => {
+    const whole = await digestBatches(options);
+    for (const step of [0, 3, 4, 7, 13]) {
+      const resume = whole[step]?.state;
+      if (!resume) throw new Error(`no batch ${step}`);
+      expect(await digestBatches({ ...options, resume })).toEqual(whole.slice(step + 1));
+    }
+  });
+
+  test('a resume after the last batch gives none', async () => {
+    const resume = (await digestBatches(options)).at(-1)?.state;
+    if (!resume) throw new Error('no batch');
+    expect(await digestBatches({ ...options, resume })).toEqual([]);
+  });
+
+  test('reports bad samples with shard, offset and reason, once each an epoch', async () => {
+    const reports: BadSample[] = [];
+    await digestBatches({ ...options, epochs: 1, onBad: (bad) => reports.push(bad) });
+    expect(reports.map(({ key }) => key).toSorted()).toEqual(BAD.toSorted());
+    expect(reports.find(({ key }) => key === BAD[1])).toMatchObject({
+      shard: shards[2],
+      offset: 0,
+      epoch: 0,
+      reason: expect.stringMatching(/unsupported image format/),
+    });
+  });
+
+  test('a slot that is retained keeps its bytes while later batches come', async () => {
+    const held: { data: Uint8Array; copy: Uint8Array; release: () => void }[] = [];
+    for await (const batch of await createPipeline({ ...options, slots: 4 })) {
+      const [first] = held;
+      if (first) expect(first.data).toEqual(first.copy);
+      if (batch.step === 2) first?.release();
+      if (batch.step === 0) {
+        batch.retain();
+        const { data } = batch.views['globalQ'] ?? { data: new Uint8Array() };
+        held.push({ data, copy: data.slice(), release: () => batch.release() });
+      }
+      if (batch.step === 2) held.pop();
+    }
+  });
+});
+
+describe('what a pipeline refuses', () => {
+  test('a batch larger than the data', async () => {
+    await expect(digestBatches({ ...options, batchSize: 29 })).rejects.toThrow(/batchSize: 29 is more than the 28 samples of an epoch/);
+  });
+
+  test('shards without a single usable sample', async () => {
+    const [empty] = await writeTestShards(join(folder, 'empty'), { counts: [0] });
+    await expect(digestBatches({ ...options, shards: empty ?? '' })).rejects.toThrow(/No usable sample in 1 shards .*shard-000\.tar/);
+  });
+
+  test('a bad sample, when told to fail', async () => {
+    await expect(digestBatches({ ...options, onBadSample: 'fail' })).rejects.toThrow(
+      /bad sample s[02]-00[03] at byte \d+ of .*shard-00[02]\.tar: .*unsupported image format/,
+    );
+  });
+
+  test('more bad samples than it was told to bear', async () => {
+    await expect(digestBatches({ ...options, maxBadSamples: 1 })).rejects.toThrow(
+      /2 bad samples are more than maxBadSamples 1 allows; the last is s/,
+    );
+  });
+
+  test('unusable options, quoting them', async () => {
+    await expect(createPipeline({ ...options, batchSize: 0 })).rejects.toThrow(/batchSize: .* got 0/);
+    await expect(createPipeline({ ...options, workers: 4 })).rejects.toThrow(/4 workers for 3 lanes/);
+    const resume = { epoch: 0, step: 0, epochStart: 0, lanes: [{ taken: 0, good: 0 }] };
+    await expect(digestBatches({ ...options, resume })).rejects.toThrow(/1 lanes and the pipeline 3/);
+  });
+});
+
+describe('ending early', () => {
+  test('an abort ends the iteration with its reason', async () => {
+    const stop = new AbortController();
+    const run = async () => {
+      for await (const batch of await createPipeline({ ...options, signal: stop.signal })) {
+        if (batch.step === 1) stop.abort(new Error('enough'));
+      }
+    };
+    await expect(run()).rejects.toThrow('enough');
+  });
+
+  test('an error thrown in the loop reaches the caller', async () => {
+    const run = async () => {
+      for await (const batch of await createPipeline(options)) throw new Error(`thrown at step ${batch.step}`);
+    };
+    await expect(run()).rejects.toThrow('thrown at step 0');
+  });
+});

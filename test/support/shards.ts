@@ -1,0 +1,49 @@
+/** Writes small real shards of random JPEGs for tests that need data of a given shape. */
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { Random } from '#dist/pipeline/plan/random.js';
+import sharp from 'sharp';
+import { pack } from 'tar-stream';
+
+export interface TestShards {
+  /** Samples in each shard; its length is the number of shards. */
+  readonly counts: readonly number[];
+  readonly seed?: number;
+  /** Keys whose image is replaced by text. */
+  readonly bad?: readonly string[];
+}
+
+/** Key of sample `index` of shard `shard`. */
+export const testKey = (shard: number, index: number): string => `s${shard}-${String(index).padStart(3, '0')}`;
+
+/** @returns paths of the shards, in order */
+export async function writeTestShards(folder: string, { counts, seed = 1, bad = [] }: TestShards): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  return Promise.all(
+    counts.map(async (count, shard) => {
+      const path = join(folder, `shard-${String(shard).padStart(3, '0')}.tar`);
+      const tar = pack();
+      const done = finished(tar.pipe(createWriteStream(path)));
+      for (let index = 0; index < count; index++) {
+        const key = testKey(shard, index);
+        const image = bad.includes(key) ? Buffer.from('this is no image') : await randomJpeg(new Random(seed, shard, index));
+        tar.entry({ name: `${key}.jpg` }, image);
+        tar.entry({ name: `${key}.cls` }, String(index % 5));
+      }
+      tar.finalize();
+      await done;
+      return path;
+    }),
+  );
+}
+
+function randomJpeg(random: Random): Promise<Buffer> {
+  const width = 24 + random.below(24);
+  const height = 24 + random.below(24);
+  const pixels = Uint8Array.from({ length: width * height * 3 }, () => random.below(256));
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .jpeg({ quality: 60 })
+    .toBuffer();
+}
