@@ -17,7 +17,9 @@ function withExitOverride(command: Command): Command {
 }
 
 function createProgram(): Command {
-  const program = new Command('detco').description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.').version(version());
+  const program = new Command('detco')
+    .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
+    .version(version());
   for (const command of [trainCommand()]) program.addCommand(command);
   return withExitOverride(program);
 }

@@ -6,7 +6,8 @@ import { UsageError } from './usage-error.js';
 function integer(minimum: number) {
   return (text: string): number => {
     const value = Number(text);
-    if (text.trim() === '' || !Number.isInteger(value) || value < minimum) throw new InvalidArgumentError(`Expected an integer, at least ${minimum}.`);
+    if (text.trim() === '' || !Number.isInteger(value) || value < minimum)
+      throw new InvalidArgumentError(`Expected an integer, at least ${minimum}.`);
     return value;
   };
 }

@@ -30,8 +30,10 @@ export async function evaluateKnn(options: EvaluateKnnOptions): Promise<Record<s
   const result: Record<string, number> = {};
   for (const stage of stages) {
     const [from, to] = [bank[stage], queries[stage]];
-    if (from === undefined || from.labels.length === 0) throw new Error(`No labelled image in ${bankShards.join(', ')}: kNN needs KEY.cls members`);
-    if (to === undefined || to.labels.length === 0) throw new Error(`No labelled image in ${queryShards.join(', ')}: kNN needs KEY.cls members`);
+    if (from === undefined || from.labels.length === 0)
+      throw new Error(`No labelled image in ${bankShards.join(', ')}: kNN needs KEY.cls members`);
+    if (to === undefined || to.labels.length === 0)
+      throw new Error(`No labelled image in ${queryShards.join(', ')}: kNN needs KEY.cls members`);
     result[stage] = await knnTop1(from, to, engineSimilarities, options);
   }
   return result;

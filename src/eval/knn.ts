@@ -108,7 +108,12 @@ const BLOCK = 64;
  *
  * @param similarities the matrix product, on whatever is fast here
  */
-export async function knnTop1(bank: LabelledFeatures, queries: LabelledFeatures, similarities: Similarities, options: KnnOptions = {}): Promise<number> {
+export async function knnTop1(
+  bank: LabelledFeatures,
+  queries: LabelledFeatures,
+  similarities: Similarities,
+  options: KnnOptions = {},
+): Promise<number> {
   const bankSize = bank.labels.length;
   if (bankSize === 0 || queries.labels.length === 0)
     throw new Error(`kNN needs labelled images: the bank has ${bankSize}, the queries ${queries.labels.length}`);

@@ -8,6 +8,7 @@
 import { mkdir, open, readdir, readFile, readlink, rename, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PipelineState } from '../pipeline/batch/batch.js';
+import { errorCode, isFullDisk } from './error-code.js';
 import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
 
 /** The files of a checkpoint: both encoders with their BN buffers, the SGD velocities, and the negatives. */
@@ -47,13 +48,6 @@ export interface LoadedCheckpoint {
 const LAST = 'last';
 const STEP_FOLDER = /^step-(\d+)$/;
 const PARTIAL_FOLDER = /^\.step-\d+\.partial$/;
-/** No space, over quota, or larger than the file system allows. */
-const FULL_DISK_CODES = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-
-export function isFullDisk(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && FULL_DISK_CODES.has(String(error.code));
-}
-
 /** Makes renames in a folder durable. Windows cannot open folders, and does not need it. */
 async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return;
@@ -70,7 +64,7 @@ export async function lastCheckpoint(run: string): Promise<string | undefined> {
   try {
     return join(run, await readlink(join(run, LAST)));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -152,11 +146,15 @@ async function prune(root: string, newest: string, keep: number): Promise<void> 
 export async function loadCheckpoint(path: string): Promise<LoadedCheckpoint> {
   const folder = (await stat(join(path, 'state.json')).catch(() => undefined)) === undefined ? await lastCheckpoint(path) : path;
   if (folder === undefined)
-    throw new Error(`No checkpoint in "${path}": expected a run's folder with a link "${LAST}", or a checkpoint's folder with a state.json`);
+    throw new Error(
+      `No checkpoint in "${path}": expected a run's folder with a link "${LAST}", or a checkpoint's folder with a state.json`,
+    );
   const state = JSON.parse(await readFile(join(folder, 'state.json'), 'utf8')) as TrainState;
   if (state.format !== CHECKPOINT_FORMAT)
     throw new Error(`${join(folder, 'state.json')} has format ${state.format}: this version of detco reads format ${CHECKPOINT_FORMAT}`);
-  const [query, key, optimizer, queues] = await Promise.all(CHECKPOINT_PARTS.map((part) => readSafetensors(join(folder, `${part}.safetensors`))));
+  const [query, key, optimizer, queues] = await Promise.all(
+    CHECKPOINT_PARTS.map((part) => readSafetensors(join(folder, `${part}.safetensors`))),
+  );
   if (!query || !key || !optimizer || !queues) throw new Error(`${folder} is incomplete`);
   return { path: folder, state, tensors: { query, key, optimizer, queues } };
 }

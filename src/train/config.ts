@@ -99,7 +99,15 @@ export type ConfigInput = Partial<Omit<FullInput, 'method' | 'recipe' | 'knn'>> 
 const NESTED = { method: methodOptionsSchema, recipe: recipeSchema, knn: knnSchema } as const;
 
 /** What may differ when a run is resumed: nothing here touches the loss sequence. */
-const FREE_ON_RESUME: ReadonlySet<string> = new Set(['steps', 'valShards', 'workers', 'checkpointEvery', 'keepCheckpoints', 'evalEvery', 'knn']);
+const FREE_ON_RESUME: ReadonlySet<string> = new Set([
+  'steps',
+  'valShards',
+  'workers',
+  'checkpointEvery',
+  'keepCheckpoints',
+  'evalEvery',
+  'knn',
+]);
 
 type Layer = Readonly<Record<string, unknown>>;
 
@@ -125,7 +133,9 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   try {
     value = parseYaml(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new OptionsError(`Cannot read the config file "${path}": ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new OptionsError(`Cannot read the config file "${path}": ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
   if (value !== null && !isRecord(value))
     throw new OptionsError(`The config file "${path}" holds ${JSON.stringify(value)}: expected options, one a line, as in "batch: 64"`);
@@ -167,7 +177,9 @@ function check(config: TrainConfig): TrainConfig {
     );
   }
   if (batch % method.bnGroups !== 0)
-    throw new OptionsError(`method.bnGroups ${method.bnGroups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`);
+    throw new OptionsError(
+      `method.bnGroups ${method.bnGroups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`,
+    );
   const patches = method.terms.filter((term) => term !== 'gg');
   if (patches.length > 0 && recipe.name !== 'detco')
     throw new OptionsError(
@@ -190,11 +202,14 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): Train
   const defaults = Object.entries(presets).find(([name]) => name === preset)?.[1];
   if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
   const merged = merge(defaults as Layer, file as Layer, given as Layer, { preset });
-  if (merged['shards'] === undefined) throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
+  if (merged['shards'] === undefined)
+    throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
   const config = parse(merged);
   const chosen = given.method?.bnGroups ?? file.method?.bnGroups;
   const divides = config.batch % config.method.bnGroups === 0;
-  return check(chosen !== undefined || divides ? config : { ...config, method: { ...config.method, bnGroups: defaultBnGroups(config.batch) } });
+  return check(
+    chosen !== undefined || divides ? config : { ...config, method: { ...config.method, bnGroups: defaultBnGroups(config.batch) } },
+  );
 }
 
 /**

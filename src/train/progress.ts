@@ -18,7 +18,11 @@ function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond 
   const fresh = { stepMs, dataWaitMs, images: (imagesPerSecond * (stepMs + dataWaitMs)) / 1000 };
   if (means === undefined) return fresh;
   const mix = (before: number, after: number) => before + SMOOTHING * (after - before);
-  return { stepMs: mix(means.stepMs, fresh.stepMs), dataWaitMs: mix(means.dataWaitMs, fresh.dataWaitMs), images: mix(means.images, fresh.images) };
+  return {
+    stepMs: mix(means.stepMs, fresh.stepMs),
+    dataWaitMs: mix(means.dataWaitMs, fresh.dataWaitMs),
+    images: mix(means.images, fresh.images),
+  };
 }
 
 /** `1h02m`, `3m05s`, `12s`; `?` when unknown. */
@@ -85,7 +89,8 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
       lastLineAt = at;
       print(`step ${metrics.step}${totalSteps === undefined ? '' : `/${totalSteps}`}  ${text}`);
     },
-    onEvaluation: ({ step, knnTop1 }) => print(`step ${step}  kNN top-1 ${(100 * knnTop1).toFixed(1)} %${step === 0 ? ' (untrained)' : ''}`),
+    onEvaluation: ({ step, knnTop1 }) =>
+      print(`step ${step}  kNN top-1 ${(100 * knnTop1).toFixed(1)} %${step === 0 ? ' (untrained)' : ''}`),
     onCheckpoint: (path) => print(`checkpoint ${path}`),
     onInfo: (message) => print(message),
     onWarning: (message) => print(`warning: ${message}`),

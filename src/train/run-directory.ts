@@ -2,7 +2,7 @@
 import { appendFileSync, closeSync, fsyncSync, openSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isFullDisk } from './checkpoint.js';
+import { errorCode, isFullDisk } from './error-code.js';
 
 /** One update. */
 export interface StepMetrics {
@@ -38,7 +38,7 @@ const CONFIG = 'config.json';
 const METRICS = 'metrics.jsonl';
 const BAD_SAMPLES = 'bad-samples.jsonl';
 /** Any of these makes a folder a run. */
-const RUN_FILES = [CONFIG, METRICS, 'checkpoints'];
+const RUN_FILES: ReadonlySet<string> = new Set([CONFIG, METRICS, 'checkpoints']);
 
 /** Thrown when the folder that was asked for cannot be used; the message says which one can. */
 export class RunDirectoryError extends Error {
@@ -49,8 +49,8 @@ async function entries(path: string): Promise<string[]> {
   try {
     return await readdir(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    if (error instanceof Error && 'code' in error && error.code === 'ENOTDIR')
+    if (errorCode(error) === 'ENOENT') return [];
+    if (errorCode(error) === 'ENOTDIR')
       throw new RunDirectoryError(`"${path}" is a file: expected a folder for the run; choose another --out`, { cause: error });
     throw error;
   }
@@ -58,9 +58,11 @@ async function entries(path: string): Promise<string[]> {
 
 /** Throws a RunDirectoryError when `path` holds a run, or is a file. */
 export async function assertNoRun(path: string): Promise<void> {
-  const found = (await entries(path)).filter((entry) => RUN_FILES.includes(entry));
+  const found = (await entries(path)).filter((entry) => RUN_FILES.has(entry));
   if (found.length > 0)
-    throw new RunDirectoryError(`"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${path}, or choose another --out`);
+    throw new RunDirectoryError(
+      `"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${path}, or choose another --out`,
+    );
 }
 
 /** Reads `config.json` of a run. Throws a RunDirectoryError when there is none. */
@@ -69,9 +71,12 @@ export async function readRunConfig(path: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
-    throw new RunDirectoryError(`"${path}" is not a run that can be resumed: cannot read ${file}; give --resume the folder that an earlier --out made`, {
-      cause: error,
-    });
+    throw new RunDirectoryError(
+      `"${path}" is not a run that can be resumed: cannot read ${file}; give --resume the folder that an earlier --out made`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

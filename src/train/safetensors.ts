@@ -62,7 +62,8 @@ export async function writeSafetensors(
     await file.writeFile(Buffer.concat([length, json, Buffer.alloc(padding, ' ')]));
     for (const [name, tensor] of tensors) {
       const data = await tensor.data();
-      if (data.length !== elements(tensor.shape)) throw new Error(`Tensor "${name}" has ${data.length} values for shape [${tensor.shape.join(', ')}]`);
+      if (data.length !== elements(tensor.shape))
+        throw new Error(`Tensor "${name}" has ${data.length} values for shape [${tensor.shape.join(', ')}]`);
       await file.writeFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
     await file.sync();
@@ -76,7 +77,9 @@ async function readExactly(file: FileHandle, path: string, buffer: Uint8Array, p
   while (done < buffer.byteLength) {
     const { bytesRead } = await file.read(buffer, done, buffer.byteLength - done, position + done);
     if (bytesRead === 0)
-      throw new Error(`${path} is not a complete safetensors file: it ends at byte ${position + done}, ${buffer.byteLength - done} bytes early`);
+      throw new Error(
+        `${path} is not a complete safetensors file: it ends at byte ${position + done}, ${buffer.byteLength - done} bytes early`,
+      );
     done += bytesRead;
   }
 }

@@ -1,5 +1,15 @@
 /** One update of a contrastive method: a batch in, a loss out. The only place where bytes become tensors. */
-import { dispose, stack, tidy, type Scalar, type Tensor, type Tensor4D, type Tensor5D, type TensorContainer, type Variable } from '@tensorflow/tfjs-core';
+import {
+  dispose,
+  stack,
+  tidy,
+  type Scalar,
+  type Tensor,
+  type Tensor4D,
+  type Tensor5D,
+  type TensorContainer,
+  type Variable,
+} from '@tensorflow/tfjs-core';
 import type { Engine, SgdOptions } from '../engine/engine.js';
 import type { ContrastiveMethod } from '../model/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
@@ -21,7 +31,8 @@ function upload(engine: Engine, batch: Batch) {
     return view && engine.upload(view.data, view.shape);
   };
   const [globalQ, globalK, patchesQ, patchesK] = [tensor('globalQ'), tensor('globalK'), tensor('patchesQ'), tensor('patchesK')];
-  if (!globalQ || !globalK) throw new Error(`Training needs the views globalQ and globalK: the recipe makes ${Object.keys(batch.views).join(', ')}`);
+  if (!globalQ || !globalK)
+    throw new Error(`Training needs the views globalQ and globalK: the recipe makes ${Object.keys(batch.views).join(', ')}`);
   batch.release();
   return {
     globalQ: globalQ as Tensor4D,

@@ -19,22 +19,35 @@ export function createVelocities(method: ContrastiveMethod): Map<string, Variabl
   );
 }
 
-function variablesByPart(method: ContrastiveMethod, velocities: ReadonlyMap<string, Variable>): Record<CheckpointPart, Map<string, Variable>> {
+function variablesByPart(
+  method: ContrastiveMethod,
+  velocities: ReadonlyMap<string, Variable>,
+): Record<CheckpointPart, Map<string, Variable>> {
   const all = [...method.tensors()];
-  const part = (prefix: string) => new Map(all.flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value] as const] : [])));
+  const part = (prefix: string) =>
+    new Map(all.flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value] as const] : [])));
   return { query: part(PREFIXES.query), key: part(PREFIXES.key), optimizer: new Map(velocities), queues: part(PREFIXES.queues) };
 }
 
 /** What `saveCheckpoint` writes. */
-export function checkpointTensors(method: ContrastiveMethod, velocities: ReadonlyMap<string, Variable>): Record<CheckpointPart, Map<string, TensorSource>> {
+export function checkpointTensors(
+  method: ContrastiveMethod,
+  velocities: ReadonlyMap<string, Variable>,
+): Record<CheckpointPart, Map<string, TensorSource>> {
   const sources = (variables: Map<string, Variable>) =>
-    new Map([...variables].map(([name, { shape }]) => [name, { shape, data: async () => (await variables.get(name)?.data()) as Float32Array }]));
+    new Map(
+      [...variables].map(([name, { shape }]) => [name, { shape, data: async () => (await variables.get(name)?.data()) as Float32Array }]),
+    );
   const { query, key, optimizer, queues } = variablesByPart(method, velocities);
   return { query: sources(query), key: sources(key), optimizer: sources(optimizer), queues: sources(queues) };
 }
 
 /** Puts a checkpoint's values into the variables. Throws when a tensor is missing, left over or of another shape. */
-export function restoreTensors(method: ContrastiveMethod, velocities: ReadonlyMap<string, Variable>, { path, tensors }: LoadedCheckpoint): void {
+export function restoreTensors(
+  method: ContrastiveMethod,
+  velocities: ReadonlyMap<string, Variable>,
+  { path, tensors }: LoadedCheckpoint,
+): void {
   for (const [part, variables] of Object.entries(variablesByPart(method, velocities)) as [CheckpointPart, Map<string, Variable>][]) {
     const stored = tensors[part];
     const extra = [...stored.keys()].find((name) => !variables.has(name));
@@ -43,7 +56,9 @@ export function restoreTensors(method: ContrastiveMethod, velocities: ReadonlyMa
       const source = stored.get(name);
       if (source === undefined) throw new Error(`${path}/${part}.safetensors lacks "${name}"`);
       if (source.shape.join() !== target.shape.join())
-        throw new Error(`${path}/${part}.safetensors holds "${name}" with shape [${source.shape.join(', ')}]: expected [${target.shape.join(', ')}]`);
+        throw new Error(
+          `${path}/${part}.safetensors holds "${name}" with shape [${source.shape.join(', ')}]: expected [${target.shape.join(', ')}]`,
+        );
       const value = tensor(source.data, [...source.shape]);
       target.assign(value);
       value.dispose();

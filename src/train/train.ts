@@ -67,7 +67,12 @@ async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions):
 async function beginAgain(path: string, { out, resume: _resume, file = {}, ...given }: TrainOptions): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${out} with --resume ${path}: a resumed run stays in its folder; leave --out out`);
-  const { shardList, engineDescription, versions: made, ...saved } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
+  const {
+    shardList,
+    engineDescription,
+    versions: made,
+    ...saved
+  } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
   const config = resumeConfig(saved, given, file, path);
   const last = await lastCheckpoint(path);
   const facts = { ...(shardList && { shardList }), ...(engineDescription && { engineDescription }), ...(made && { versions: made }) };
@@ -156,7 +161,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
       method.queuePointer = past.checkpoint.state.pointer;
     }
     const facts: RunFacts = { shardList, engineDescription: engine.description, versions: versions() };
-    run = past === undefined ? await RunDirectory.create(path, { ...config, ...facts }) : await RunDirectory.reopen(path, state?.step ?? -1);
+    run =
+      past === undefined ? await RunDirectory.create(path, { ...config, ...facts }) : await RunDirectory.reopen(path, state?.step ?? -1);
     if (past !== undefined) await run.writeConfig({ ...config, ...facts });
     for (const bad of earlyBad) run.appendBadSample(bad);
     hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
