@@ -1,0 +1,10 @@
+export { ContrastiveMethod } from './detco.js';
+export type { KeyPermutations, Keys, QueryResult, StepResult, StepViews } from './detco.js';
+export { defaultBnGroups, methodOptions, methodOptionsSchema, TERM_NAMES } from './options.js';
+export type { MethodOptions, Term } from './options.js';
+export { fromTorchLayout, toTorchLayout } from './parameters.js';
+export type { Weights } from './parameters.js';
+export { methodPresets } from './presets.js';
+export type { MethodPreset } from './presets.js';
+export { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
+export type { Architecture, Stage, Stem } from './resnet.js';
