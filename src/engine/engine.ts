@@ -4,9 +4,9 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Tensor, Variable } from "@tensorflow/tfjs-core";
 
-export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
+export const ENGINE_NAMES = ["wasm", "tensorflow", "torch"] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /** One stochastic-gradient step with momentum and weight decay, as PyTorch's SGD: v <- m v + (g + d p); p <- p - lr v. */
@@ -46,11 +46,21 @@ export interface Engine {
     x: Tensor,
     scale: Tensor,
     offset: Tensor,
-    options: { readonly groups: number; readonly epsilon: number; readonly relu?: boolean; readonly residual?: Tensor },
+    options: {
+      readonly groups: number;
+      readonly epsilon: number;
+      readonly relu?: boolean;
+      readonly residual?: Tensor;
+    },
   ): GroupedBatchNormResult;
 
   /** SGD on many variables at once, in place. Gradients are not disposed. */
-  sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;
+  sgd(
+    parameters: readonly Variable[],
+    gradients: readonly Tensor[],
+    velocities: readonly Variable[],
+    options: SgdOptions,
+  ): void;
 
   /** target <- target + weight (source - target), in place, for many variables at once (torch.lerp). */
   lerp(targets: readonly Variable[], sources: readonly (Variable | Tensor)[], weight: number): void;

@@ -1,0 +1,91 @@
+/**
+ * Engines: TensorFlow.js backends with the training kernels that TensorFlow.js lacks. `selectEngine` starts one, `inspectEngines` says
+ * what works here. To add an engine: a folder with `createEngine` and `unavailable`, and its line in `ENGINES`.
+ */
+import { ENGINE_NAMES } from "./engine.js";
+import type { Engine, EngineName } from "./engine.js";
+
+export { ENGINE_NAMES } from "./engine.js";
+export type { Engine, EngineName, GroupedBatchNormResult, SgdOptions } from "./engine.js";
+export { IMAGE_MEAN, IMAGE_STD } from "./images.js";
+
+/** Why an engine cannot run here and what to do about it. */
+interface Unavailable {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+interface EngineModule {
+  unavailable(): Promise<Unavailable | undefined>;
+  createEngine(): Promise<Engine>;
+}
+
+interface EngineEntry {
+  readonly name: EngineName;
+  readonly description: string;
+  /** Loaded only when asked for, so that no tensor library is paid for unused. */
+  readonly load?: () => Promise<EngineModule>;
+}
+
+/** Best first: the order in which `auto` tries them. */
+const ENGINES: readonly EngineEntry[] = [
+  {
+    name: "torch",
+    description: "LibTorch through a Node-API addon: oneDNN on CPUs, cuDNN on NVIDIA GPUs",
+  },
+  { name: "tensorflow", description: "TensorFlow through tfjs-node: CPUs and NVIDIA GPUs" },
+  {
+    name: "wasm",
+    description: "TensorFlow.js WebAssembly with SIMD: one CPU core, any machine",
+    load: () => import("./wasm/index.js"),
+  },
+];
+
+const NOT_BUILT: Unavailable = {
+  reason: "not built into this version",
+  remedy: "use --engine wasm",
+};
+
+/** The state of one engine on this machine. */
+export interface EngineReport {
+  readonly name: EngineName;
+  readonly available: boolean;
+  readonly description: string;
+  /** Why it is not available. */
+  readonly reason?: string;
+  /** What makes it available, or what to use instead. */
+  readonly remedy?: string;
+}
+
+/** The state of every engine, in the order in which `auto` prefers them. Starts none. */
+export async function inspectEngines(): Promise<EngineReport[]> {
+  return Promise.all(
+    ENGINES.map(async ({ name, description, load }) => {
+      const missing = load === undefined ? NOT_BUILT : await (await load()).unavailable();
+      return { name, description, available: missing === undefined, ...missing };
+    }),
+  );
+}
+
+/**
+ * Starts an engine and makes it the current TensorFlow.js backend. `auto` takes the first available one.
+ * @throws when the name is unknown or the engine cannot run here; the message says why and what to do.
+ */
+export async function selectEngine(name: "auto" | EngineName): Promise<Engine> {
+  if (name !== "auto" && !ENGINE_NAMES.includes(name)) {
+    throw new Error(`unknown engine "${String(name)}": expected auto, ${ENGINE_NAMES.join(", ")}`);
+  }
+  const reports = await inspectEngines();
+  const chosen = reports.find((report) =>
+    name === "auto" ? report.available : report.name === name,
+  );
+  const load = ENGINES.find((entry) => entry.name === chosen?.name)?.load;
+  if (chosen === undefined || !chosen.available || load === undefined) {
+    const { reason, remedy } = chosen ?? {
+      reason: "no engine runs on this machine",
+      remedy: 'run "detco doctor"',
+    };
+    throw new Error(`engine "${name}" is not available: ${reason}; ${remedy}`);
+  }
+  return (await load()).createEngine();
+}

@@ -1,0 +1,141 @@
+/**
+ * Engine `wasm`: the TensorFlow.js WebAssembly backend (XNNPACK, SIMD, one thread) and the training kernels it lacks.
+ * It needs nothing but npm and runs on any machine.
+ */
+import {
+  engine,
+  findBackendFactory,
+  ready,
+  registerBackend,
+  removeBackend,
+  setBackend,
+  version_core,
+} from "@tensorflow/tfjs-core";
+import type { Tensor, TensorInfo, Variable } from "@tensorflow/tfjs-core";
+import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+import type { Engine } from "../engine.js";
+import { groupedBatchNorm, registerGroupedBatchNormGradient } from "../norm.js";
+import { IMAGE_MEAN, IMAGE_STD } from "../images.js";
+import { checkEnqueue, checkPairs, checkUpload } from "../check.js";
+import { registerConvolutions } from "./conv.js";
+import { Heap, kernelsRunHere } from "./heap.js";
+import { registerMatMul } from "./matmul.js";
+import { registerNorm } from "./norm.js";
+import { registerPooling } from "./pool.js";
+
+const BACKEND = "wasm";
+const FLOAT = 4;
+
+/** Why the engine cannot run here, or undefined. */
+export async function unavailable(): Promise<{ reason: string; remedy: string } | undefined> {
+  return (await kernelsRunHere())
+    ? undefined
+    : {
+        reason: `Node ${process.versions.node} runs WebAssembly without SIMD here`,
+        remedy: "run Node without --jitless and --no-wasm flags",
+      };
+}
+
+export async function createEngine(): Promise<Engine> {
+  // The union package registers the gradients; the backend registers itself. Both change the one tfjs-core.
+  await import("@tensorflow/tfjs");
+  await import("@tensorflow/tfjs-backend-wasm");
+  if (!(await setBackend(BACKEND)))
+    throw new Error(
+      'the TensorFlow.js WebAssembly backend does not start here: see "detco doctor"',
+    );
+  await ready();
+  const heap = await Heap.create(engine().backend as BackendWasm);
+  registerConvolutions(heap);
+  registerMatMul(heap);
+  registerPooling(heap);
+  registerNorm(heap);
+  registerGroupedBatchNormGradient();
+  return wasmEngine(heap);
+}
+
+function wasmEngine(heap: Heap): Engine {
+  const { kernels } = heap;
+  const asTensor = (info: TensorInfo): Tensor => engine().makeTensorFromTensorInfo(info);
+
+  return {
+    name: "wasm",
+    description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD, one thread`,
+    groupedBatchNorm,
+
+    upload(bytes, shape) {
+      checkUpload(bytes, shape);
+      const out = heap.output(shape);
+      const address = heap.address(out);
+      // The bytes wait in the last quarter of the output, which the kernel fills from the front.
+      const waiting = address + bytes.length * (FLOAT - 1);
+      heap.write(waiting, bytes);
+      const [factorR, factorG, factorB] = IMAGE_STD.map((std) => 1 / (255 * std)) as [
+        number,
+        number,
+        number,
+      ];
+      const [shiftR, shiftG, shiftB] = IMAGE_MEAN.map((mean, c) => -mean / (IMAGE_STD[c] ?? 1)) as [
+        number,
+        number,
+        number,
+      ];
+      kernels.normaliseImages(
+        waiting,
+        bytes.length,
+        address,
+        factorR,
+        factorG,
+        factorB,
+        shiftR,
+        shiftG,
+        shiftB,
+      );
+      return asTensor(out);
+    },
+
+    sgd(parameters, gradients, velocities, { learningRate, momentum, weightDecay }) {
+      checkPairs("gradients", parameters, gradients);
+      checkPairs("velocities", parameters, velocities);
+      parameters.forEach((parameter, i) => {
+        const velocity = velocities[i] as Variable;
+        const p = heap.own(parameter);
+        const v = heap.own(velocity);
+        kernels.sgd(
+          p,
+          heap.address(gradients[i] as Tensor),
+          v,
+          parameter.size,
+          learningRate,
+          momentum,
+          weightDecay,
+        );
+        heap.changed(parameter);
+        heap.changed(velocity);
+      });
+    },
+
+    lerp(targets, sources, weight) {
+      checkPairs("sources", targets, sources);
+      targets.forEach((target, i) => {
+        const address = heap.own(target);
+        kernels.lerp(address, heap.address(sources[i] as Tensor), target.size, weight);
+        heap.changed(target);
+      });
+    },
+
+    enqueue(queue, keys, pointer) {
+      checkEnqueue(queue, keys, pointer);
+      const row = queue.shape[1] * FLOAT;
+      const address = heap.own(queue);
+      heap.copy(address + pointer * row, heap.address(keys), keys.size * FLOAT);
+      heap.changed(queue);
+    },
+
+    async dispose() {
+      const factory = findBackendFactory(BACKEND);
+      removeBackend(BACKEND);
+      registerBackend(BACKEND, factory);
+    },
+  };
+}
