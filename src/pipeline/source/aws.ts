@@ -1,0 +1,154 @@
+/** Who we are to AWS and where the bucket is: credentials, region, endpoint, and the signature of a request. */
+import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { Sha256 } from '@aws-crypto/sha256-js';
+import { SignatureV4 } from '@smithy/signature-v4';
+import type { Headers, RemoteRequest } from './remote.js';
+import { reasonOf, SourceError } from './source.js';
+
+interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+type CredentialProvider = () => Promise<Credentials>;
+
+/** The environment that decides which credentials are found: a change of any of it asks the chain again. */
+const IDENTITY = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_PROFILE',
+  'AWS_SHARED_CREDENTIALS_FILE',
+  'AWS_CONFIG_FILE',
+];
+
+const providers = new Map<string, Promise<CredentialProvider | undefined>>();
+
+/**
+ * Credentials as the AWS tools find them (environment, profile, SSO, web identity, container, instance), refreshed
+ * before they expire.
+ * @returns undefined for an anonymous request: AWS_NO_SIGN_REQUEST is set, or there are no credentials anywhere
+ * @throws SourceError when there are some and they cannot be loaded
+ */
+export async function credentials(location: string): Promise<Credentials | undefined> {
+  if (/^(1|true|yes)$/i.test(process.env.AWS_NO_SIGN_REQUEST ?? '')) return undefined;
+  const key = identityKey();
+  const found = providers.get(key) ?? findProvider();
+  providers.set(key, found);
+  try {
+    return await (
+      await found
+    )?.();
+  } catch (error) {
+    providers.delete(key);
+    throw new SourceError(
+      location,
+      `AWS credentials cannot be loaded: ${reasonOf(error)}; log in again or set AWS_PROFILE, or AWS_NO_SIGN_REQUEST=1 for a public bucket`,
+      { cause: error },
+    );
+  }
+}
+
+/** Drops what is cached, so that the next request reads files and services again. */
+export function forgetCredentials(): void {
+  providers.clear();
+}
+
+function identityKey(): string {
+  return JSON.stringify(IDENTITY.map((name) => process.env[name]));
+}
+
+async function findProvider(): Promise<CredentialProvider | undefined> {
+  // Loaded here because the package takes a tenth of a second and most runs read local files.
+  const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers');
+  const provider = fromNodeProviderChain();
+  try {
+    await provider();
+  } catch (error) {
+    // The chain's words when every provider has passed; anything else is a provider that should have worked.
+    if (/could not load credentials from any providers/i.test(reasonOf(error))) return undefined;
+    throw error;
+  }
+  return provider;
+}
+
+/** AWS_REGION, AWS_DEFAULT_REGION, the profile's region, or us-east-1. */
+export async function region(): Promise<string> {
+  return process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || (await profileSetting('region')) || 'us-east-1';
+}
+
+/**
+ * Where a bucket's requests go. Its name is part of the host (virtual-host style) unless the endpoint is a custom one,
+ * whose certificate and DNS rarely cover that, or the name has dots, which no wildcard certificate covers.
+ */
+export async function bucketAddress(bucket: string): Promise<{ readonly origin: string; readonly path: string }> {
+  const endpoint = process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL || (await profileSetting('endpoint_url'));
+  if (endpoint) {
+    if (!URL.canParse(endpoint))
+      throw new SourceError(`s3://${bucket}`, `AWS_ENDPOINT_URL "${endpoint}" is not a URL; expected for example http://localhost:9000`);
+    const { origin, pathname } = new URL(endpoint);
+    return { origin, path: `${pathname.replace(/\/$/, '')}/${bucket}` };
+  }
+  const name = await region();
+  const host = `s3.${name}.amazonaws.com${name.startsWith('cn-') ? '.cn' : ''}`;
+  return bucket.includes('.') ? { origin: `https://${host}`, path: `/${bucket}` } : { origin: `https://${bucket}.${host}`, path: '' };
+}
+
+export interface S3Request {
+  readonly origin: string;
+  /** Already percent-encoded. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  readonly headers: Headers;
+}
+
+/** Makes the request that goes on the wire: signed (Signature Version 4) when there are credentials. */
+export async function toWire({ origin, path, query, headers }: S3Request, identity: Credentials | undefined): Promise<RemoteRequest> {
+  const search = Object.keys(query)
+    .toSorted()
+    .map((name) => `${encode(name)}=${encode(query[name] ?? '')}`)
+    .join('&');
+  const target = { origin, path: search === '' ? path : `${path}?${search}` };
+  if (!identity) return { ...target, headers };
+  const { protocol, hostname, host } = new URL(origin);
+  // S3 signs the path as it is sent; other services encode it twice.
+  const signer = new SignatureV4({
+    service: 's3',
+    region: await region(),
+    credentials: identity,
+    sha256: Sha256,
+    uriEscapePath: false,
+  });
+  const signed = await signer.sign({
+    method: 'GET',
+    protocol,
+    hostname,
+    path,
+    query: { ...query },
+    headers: { ...headers, host },
+  });
+  return { ...target, headers: signed.headers };
+}
+
+/** Percent-encoding as S3 signs it: all but RFC 3986's unreserved characters. */
+export function encode(text: string): string {
+  return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** A setting of the active profile in ~/.aws/config. */
+async function profileSetting(name: string): Promise<string | undefined> {
+  const path = process.env.AWS_CONFIG_FILE || join(homedir(), '.aws', 'config');
+  const text = await readFile(path, 'utf8').catch(() => '');
+  const profile = process.env.AWS_PROFILE || 'default';
+  let active = false;
+  for (const line of text.split(/\r?\n/)) {
+    const section = /^\s*\[\s*(?:profile\s+)?(.+?)\s*\]/.exec(line)?.[1];
+    if (section !== undefined) active = section === profile;
+    const [, key, value] = /^(\w+)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+    if (active && key === name) return value;
+  }
+  return undefined;
+}

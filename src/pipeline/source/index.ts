@@ -1,0 +1,119 @@
+/**
+ * Where shard bytes come from. One file a backend: `file`, `http`, `s3`; all answer to the same contract, so nothing
+ * after this folder knows which one it reads.
+ */
+import { forgetCredentials } from './aws.js';
+import { expandBraces } from './braces.js';
+import { closeSockets } from './connection.js';
+import { listFiles, openFile } from './file.js';
+import { listHttp, openHttp } from './http.js';
+import { listS3, openS3 } from './s3.js';
+import { reasonOf, SourceError, type OpenOptions } from './source.js';
+
+export { SourceError, type OpenOptions, type RetryEvent } from './source.js';
+
+interface Backend {
+  /** Locations that a brace-free specification names; none when nothing matches. */
+  list(spec: string, options: OpenOptions): Promise<string[]>;
+  open(location: string, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined>;
+}
+
+const file: Backend = { list: listFiles, open: openFile };
+const s3: Backend = { list: listS3, open: openS3 };
+const http: Backend = { list: listHttp, open: openHttp };
+
+const BACKENDS: Readonly<Record<string, Backend>> = { file, http, https: http, s3 };
+
+function backendOf(location: string): Backend {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase();
+  if (scheme === undefined) return file;
+  const backend = BACKENDS[scheme];
+  if (backend) return backend;
+  const known = 'expected a path, file://, http://, https:// or s3://';
+  throw new SourceError(location, `"${scheme}://" is not supported; ${known} (GCS, R2 and MinIO speak S3: set AWS_ENDPOINT_URL)`);
+}
+
+/**
+ * Expands shard specifications to an ordered list of locations: absolute paths or URLs.
+ *
+ * A specification is a path, a directory (its tar files), a glob, `file://`, `http(s)://`, `s3://bucket/key`,
+ * `s3://bucket/prefix/` or `s3://bucket/a-*.tar`, any of them with braces (`train-{000..146}.tar`), or a list of
+ * specifications: `@list` or a name that ends in `.txt`, one a line, `#` begins a comment, paths from the working directory.
+ * Order is that of the specifications, then that of the braces, then by code unit.
+ * @throws SourceError for a specification that matches nothing, a shard named twice, or an unknown scheme
+ */
+export async function listShards(specs: readonly string[], options: { readonly signal?: AbortSignal } = {}): Promise<string[]> {
+  const namedBy = new Map<string, string>();
+  for (const spec of specs) {
+    for (const line of isList(spec) ? await readList(spec, options) : [spec]) {
+      for (const location of await expand(line, options)) {
+        const earlier = namedBy.get(location);
+        if (earlier !== undefined) {
+          throw new SourceError(
+            location,
+            `is named twice, by "${earlier}" and by "${line}"; its samples would be seen twice an epoch, so name it once`,
+          );
+        }
+        namedBy.set(location, line);
+      }
+    }
+  }
+  if (namedBy.size === 0) throw new SourceError(specs.join(' ') || '(none)', 'names no shard; expected for example train-{000..146}.tar');
+  return [...namedBy.keys()];
+}
+
+/**
+ * Streams the bytes of one shard, in chunks of at least 64 KiB but for the last of a file or a connection. An HTTP or
+ * S3 read goes on where it was after a dropped, stalled or refused connection, and never joins two versions of an object.
+ * Leaving the iteration closes the file or the socket.
+ * @throws SourceError that names the location and what to do; the signal's reason when it is aborted
+ */
+export function openShard(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+  const { start = 0 } = options;
+  if (!Number.isSafeInteger(start) || start < 0)
+    throw new RangeError(`start ${start} is not a byte offset; expected a whole number from 0 up`);
+  return backendOf(location).open(location, options);
+}
+
+/** Closes the sockets of this thread and forgets credentials; a later read opens new ones. */
+export async function closeSources(): Promise<void> {
+  forgetCredentials();
+  await closeSockets();
+}
+
+async function expand(spec: string, options: OpenOptions): Promise<string[]> {
+  const locations: string[] = [];
+  for (const one of braces(spec)) {
+    options.signal?.throwIfAborted();
+    const found = await backendOf(one).list(one, options);
+    if (found.length === 0) {
+      const of = one === spec ? '' : ` (of "${spec}")`;
+      throw new SourceError(one, `matches no shard${of}; check the spelling, or name what exists`);
+    }
+    for (const location of found) locations.push(location);
+  }
+  return locations;
+}
+
+function braces(spec: string): string[] {
+  try {
+    return expandBraces(spec);
+  } catch (error) {
+    throw new SourceError(spec, reasonOf(error), { cause: error });
+  }
+}
+
+function isList(spec: string): boolean {
+  return spec.startsWith('@') || /\.txt$/i.test(spec);
+}
+
+async function readList(spec: string, options: OpenOptions): Promise<string[]> {
+  const parts: Uint8Array[] = [];
+  for await (const part of openShard(spec.replace(/^@/, ''), options)) parts.push(part);
+  const lines = Buffer.concat(parts).toString('utf8').split(/\r?\n/);
+  const specs = lines.map((line) => line.replace(/(^|\s)#.*$/, '').trim()).filter((line) => line !== '');
+  const nested = specs.find(isList);
+  if (nested !== undefined) throw new SourceError(spec, `names another list, "${nested}"; a list may hold shard specifications only`);
+  if (specs.length === 0) throw new SourceError(spec, 'is a list without a shard; expected one specification a line');
+  return specs;
+}

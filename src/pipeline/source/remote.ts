@@ -1,0 +1,262 @@
+/**
+ * Reads one HTTP object to its end over connections that drop, stall or refuse.
+ *
+ *        request from `offset`          status 408 429 5xx, socket error, stall, short body
+ *   +-> [Range, If-Match, signature] ----------------------------------------------+
+ *   |          | 200/206                                                           v
+ *   |     same version? --no--> SourceError "changed while it was read"      pause (backoff,
+ *   |          | yes                                                          Retry-After)
+ *   |      yield bytes, offset += n -- all there --> done                          |
+ *   +------------------------------------------------------------------------------+
+ *
+ * undici has a RetryHandler of its own, which is not used because (7.30) it drops a weak ETag and asks for none, so two
+ * versions of an object are joined without a word; it counts retries over the whole body, so a large shard on a poor
+ * line always runs out of them; and it gives up when a server ignores Range. A loop also lets each attempt be signed anew.
+ */
+import { noteAnswer, dispatcher, hasAnswered } from './connection.js';
+import { Retries, TransientError, httpLimits, transientStatus } from './retry.js';
+import { SourceError, type OpenOptions } from './source.js';
+import type { Dispatcher } from 'undici';
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface RemoteRequest {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  /** Path and query as they go on the wire. */
+  readonly path: string;
+  readonly headers: Headers;
+}
+
+/** An object as a backend describes it. */
+export interface RemoteObject {
+  readonly location: string;
+  readonly redirects: boolean;
+  /** The request of one attempt, freshly signed; `headers` are to be sent along. */
+  request(headers: Headers): Promise<RemoteRequest>;
+  /** Says why the server refused and what to do; a `TransientError` asks for another attempt. */
+  refused(answer: Refusal): Error;
+}
+
+export interface Refusal {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Its beginning, when it is long. */
+  readonly body: string;
+}
+
+type Answer = Dispatcher.ResponseData & { readonly fields: Headers };
+
+/** What tells one version of an object from another. */
+interface Version {
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+  /** Bytes of the whole object, when the server says. */
+  readonly total: number | undefined;
+}
+
+/** Socket reads are 64 KiB at most, often far less; tar parsing wants large chunks. */
+const CHUNK_BYTES = 256 << 10;
+/** Read ahead of the consumer; beyond it the socket is paused, and a paused socket does not count as stalled. */
+const READ_AHEAD_BYTES = 1 << 20;
+/** As much of an error's body as is read. */
+const REFUSAL_BYTES = 64 << 10;
+
+/** Streams the object from `start`; each byte comes once and all from one version. */
+export async function* readRemote(object: RemoteObject, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  const { start = 0, signal } = options;
+  const retries = new Retries(object.location, options);
+  let offset = start;
+  let version: Version | undefined;
+  let origin = '';
+  for (;;) {
+    const before = offset;
+    try {
+      signal?.throwIfAborted();
+      if (offset === start) version = undefined;
+      const request = await object.request(rangeHeaders(offset, version));
+      origin = request.origin;
+      const answer = await send(object, request, signal);
+      if (answer.statusCode !== 200 && answer.statusCode !== 206) {
+        const refused = await readRefusal(answer);
+        const size = refused.status === 416 ? sizeInRefusal(refused) : undefined;
+        if (size === offset && !version) return;
+        throw refusal(object, refused, { version, offset, size });
+      }
+      const found = versionOf(answer);
+      const problem = partProblem(answer, offset) ?? (version ? difference(version, found) : undefined) ?? tooShort(offset, found.total);
+      if (problem !== undefined) {
+        discard(answer);
+        throw new SourceError(object.location, problem, { offset });
+      }
+      version = found;
+      const skip = answer.statusCode === 200 ? offset : 0;
+      for await (const chunk of chunks(answer.body, skip)) {
+        offset += chunk.byteLength;
+        yield chunk;
+      }
+      if (found.total === undefined || offset === found.total) return;
+      throw new TransientError(`the body ended at byte ${offset} of ${found.total}`);
+    } catch (error) {
+      // The last byte came and the connection broke after it.
+      if (offset > start && offset === version?.total) return;
+      await retries.failed(error, {
+        offset,
+        progressed: offset > before,
+        known: hasAnswered(origin),
+      });
+    }
+  }
+}
+
+/** Fetches a small document whole, with the same patience. */
+export async function fetchText(object: RemoteObject, options: OpenOptions): Promise<string> {
+  const retries = new Retries(object.location, options);
+  for (let origin = ''; ;) {
+    try {
+      options.signal?.throwIfAborted();
+      const request = await object.request({});
+      origin = request.origin;
+      const answer = await send(object, request, options.signal);
+      if (answer.statusCode !== 200) throw refusal(object, await readRefusal(answer), { offset: 0 });
+      return await answer.body.text();
+    } catch (error) {
+      await retries.failed(error, { offset: 0, progressed: false, known: hasAnswered(origin) });
+    }
+  }
+}
+
+async function send(object: RemoteObject, request: RemoteRequest, signal: AbortSignal | undefined): Promise<Answer> {
+  const { timeoutMs } = httpLimits();
+  const answer = await dispatcher(object).request({
+    ...request,
+    method: 'GET',
+    signal: signal ?? null,
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    highWaterMark: READ_AHEAD_BYTES,
+  });
+  noteAnswer(request.origin);
+  const fields = Object.fromEntries(
+    Object.entries(answer.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+  );
+  return Object.assign(answer, { fields });
+}
+
+function rangeHeaders(offset: number, version: Version | undefined): Headers {
+  return {
+    // A compressed transfer would make offsets mean something else.
+    'accept-encoding': 'identity',
+    ...(offset > 0 && { range: `bytes=${offset}-` }),
+    // If-Match compares strongly, so a weak ETag could never pass it (RFC 9110 section 13.1.1); those are compared here.
+    ...(offset > 0 && version?.etag !== undefined && isStrong(version.etag) && { 'if-match': version.etag }),
+  };
+}
+
+function versionOf(answer: Answer): Version {
+  const { etag, 'last-modified': lastModified, 'content-length': length, 'content-range': range } = answer.fields;
+  const size = answer.statusCode === 206 ? /\/(\d+)$/.exec(range ?? '')?.[1] : length;
+  return { etag, lastModified, total: size === undefined ? undefined : Number(size) };
+}
+
+function partProblem(answer: Answer, offset: number): string | undefined {
+  const range = answer.fields['content-range'] ?? '';
+  if (answer.statusCode === 200 || /^bytes (\d+)-/.exec(range)?.[1] === String(offset)) return undefined;
+  return `asked for bytes from ${offset}, the server sent Content-Range "${range}"; it cannot be read in parts`;
+}
+
+function tooShort(offset: number, total: number | undefined): string | undefined {
+  return total !== undefined && offset > total
+    ? `asked for byte ${offset} of an object of ${total} bytes; it is shorter than its index says`
+    : undefined;
+}
+
+/** Ends an answer whose body is not wanted; its error has nobody to reach. */
+function discard(answer: Answer): void {
+  answer.body.on('error', () => {}).destroy();
+}
+
+/** Why bytes of the two answers must not be joined. */
+function difference(was: Version, is: Version): string | undefined {
+  const joined = 'the two must not be joined; put new data under a new name, and start this shard again';
+  if (was.total !== is.total) return `object changed while it was read (size ${was.total} -> ${is.total}); ${joined}`;
+  if (was.etag !== is.etag) return `object changed while it was read (ETag ${was.etag} -> ${is.etag}); ${joined}`;
+  if (was.etag !== undefined && isStrong(was.etag)) return undefined;
+  if (was.lastModified !== is.lastModified) {
+    return `object changed while it was read (Last-Modified ${was.lastModified} -> ${is.lastModified}); ${joined}`;
+  }
+  if (was.etag !== undefined || was.lastModified !== undefined) return undefined;
+  return 'the connection broke, and the server sends neither ETag nor Last-Modified, so it is unknown whether the rest belongs to the same object; serve it with either header';
+}
+
+function isStrong(etag: string): boolean {
+  return !etag.startsWith('W/');
+}
+
+/** Reads the start of an error's body, which closes the connection if there is more. */
+async function readRefusal(answer: Answer): Promise<Refusal> {
+  let body = Buffer.alloc(0);
+  for await (const chunk of answer.body) {
+    body = Buffer.concat([body, chunk]);
+    if (body.byteLength >= REFUSAL_BYTES) break;
+  }
+  return { status: answer.statusCode, headers: answer.fields, body: body.toString() };
+}
+
+interface Position {
+  /** Present when bytes of this version have been delivered. */
+  readonly version?: Version | undefined;
+  readonly offset: number;
+  /** Of the object, from an answer 416. */
+  readonly size?: number | undefined;
+}
+
+function refusal(object: RemoteObject, answer: Refusal, { version, offset, size }: Position): Error {
+  const { status, headers } = answer;
+  if (version && (status === 412 || status === 416)) {
+    const problem = difference(version, {
+      ...version,
+      etag: headers.etag ?? 'another',
+      total: size ?? version.total,
+    });
+    return new SourceError(object.location, problem ?? 'object changed while it was read', {
+      offset,
+    });
+  }
+  const short = tooShort(offset, size);
+  if (short !== undefined) return new SourceError(object.location, short, { offset });
+  return transientStatus(status, headers['retry-after']) ?? object.refused(answer);
+}
+
+/** The object's size, as RFC 9110 section 15.5.17 and as S3 (error InvalidRange) state it. */
+function sizeInRefusal({ headers, body }: Refusal): number | undefined {
+  const size = /^bytes \*\/(\d+)$/.exec(headers['content-range'] ?? '')?.[1] ?? /<ActualObjectSize>(\d+)</.exec(body)?.[1];
+  return size === undefined ? undefined : Number(size);
+}
+
+/** The body without its first `skip` bytes, in chunks of `CHUNK_BYTES`; what came before an error is yielded before it. */
+async function* chunks(body: AsyncIterable<Uint8Array>, skip: number): AsyncGenerator<Uint8Array, void, undefined> {
+  let block = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  let filled = 0;
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    for await (const piece of body) {
+      let rest = piece.subarray(Math.min(skip, piece.byteLength));
+      skip -= piece.byteLength - rest.byteLength;
+      while (rest.byteLength > 0) {
+        const part = rest.subarray(0, CHUNK_BYTES - filled);
+        block.set(part, filled);
+        filled += part.byteLength;
+        rest = rest.subarray(part.byteLength);
+        if (filled < CHUNK_BYTES) continue;
+        yield block;
+        block = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+        filled = 0;
+      }
+    }
+  } catch (error) {
+    failure = { error };
+  }
+  if (filled > 0) yield block.subarray(0, filled);
+  if (failure) throw failure.error;
+}

@@ -1,0 +1,166 @@
+/** Shards in S3, or in anything that speaks its protocol (MinIO, Ceph, R2, GCS) behind AWS_ENDPOINT_URL. */
+import { XMLParser } from 'fast-xml-parser';
+import { bucketAddress, credentials, encode, forgetCredentials, toWire } from './aws.js';
+import { fetchText, readRemote, type Refusal, type RemoteObject } from './remote.js';
+import { TransientError } from './retry.js';
+import { SourceError, type OpenOptions } from './source.js';
+
+/** Streams the object `s3://bucket/key`. */
+export async function* openS3(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+  const { bucket, key } = parseS3(location);
+  if (key === '' || key.endsWith('/')) throw new SourceError(location, 'names no object; expected s3://bucket/key.tar');
+  const path = `/${key.split('/').map(encode).join('/')}`;
+  yield* readRemote(await s3Object(location, bucket, path, {}), options);
+}
+
+/**
+ * The tar files that `s3://bucket/prefix/` or a glob such as `s3://bucket/train-*.tar` names, sorted by code unit; any
+ * other location stands for itself and is not looked up. In a glob `*` stays within a slash and `**` does not.
+ */
+export async function listS3(location: string, options: OpenOptions = {}): Promise<string[]> {
+  const { bucket, key } = parseS3(location);
+  const star = key.indexOf('*');
+  if (star === -1 && key !== '' && !key.endsWith('/')) return [location];
+  const prefix = star === -1 ? key : key.slice(0, star);
+  const matches = star === -1 ? /\.tar$/ : globPattern(key);
+  const keys: string[] = [];
+  let token: string | undefined;
+  do {
+    const query = {
+      'list-type': '2',
+      prefix,
+      ...(token !== undefined && { 'continuation-token': token }),
+    };
+    const page = parsePage(await fetchText(await s3Object(location, bucket, '', query), options));
+    keys.push(...page.keys);
+    token = page.next;
+  } while (token !== undefined);
+  return keys
+    .filter((name) => matches.test(name))
+    .toSorted()
+    .map((name) => `s3://${bucket}/${name}`);
+}
+
+function parseS3(location: string): { readonly bucket: string; readonly key: string } {
+  const [, bucket, key] = /^s3:\/\/([^/]+)(?:\/(.*))?$/is.exec(location) ?? [];
+  if (bucket === undefined) throw new SourceError(location, 'is not an S3 location; expected s3://bucket/key.tar or s3://bucket/prefix/');
+  return { bucket, key: key ?? '' };
+}
+
+function globPattern(glob: string): RegExp {
+  const source = glob.replace(/\*\*\/?|\*|[.+?^${}()|[\]\\]/g, (token) =>
+    token.startsWith('**') ? '.*' : token === '*' ? '[^/]*' : `\\${token}`,
+  );
+  return new RegExp(`^${source}$`, 's');
+}
+
+async function s3Object(location: string, bucket: string, path: string, query: Readonly<Record<string, string>>): Promise<RemoteObject> {
+  const address = await bucketAddress(bucket);
+  let anonymous = false;
+  let refreshed = false;
+  return {
+    location,
+    redirects: false,
+    async request(headers) {
+      const identity = await credentials(location);
+      anonymous = identity === undefined;
+      return toWire({ origin: address.origin, path: address.path + path || '/', query, headers }, identity);
+    },
+    refused(answer) {
+      const error = parseError(answer);
+      if (error.code === 'RequestTimeout') return new TransientError('S3 answered RequestTimeout');
+      if (isExpired(error.code) && !refreshed) {
+        // A long run outlives its session: whoever renews it writes new credentials where the chain looks.
+        refreshed = true;
+        forgetCredentials();
+        return new TransientError(`S3 answered ${error.code}`);
+      }
+      return new SourceError(location, remedy(error, { bucket, anonymous, listing: path === '' }));
+    },
+  };
+}
+
+interface S3Error {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly region: string | undefined;
+}
+
+const parser = new XMLParser({
+  parseTagValue: false,
+  trimValues: false,
+  ignoreAttributes: true,
+  isArray: (name) => name === 'Contents',
+});
+
+function parseError({ status, headers, body }: Refusal): S3Error {
+  const fields = (body.includes('<Error>') ? parser.parse(body).Error : undefined) as
+    | Partial<Record<'Code' | 'Message' | 'Region', string>>
+    | undefined;
+  return {
+    status,
+    code: fields?.Code ?? '',
+    message: fields?.Message ?? '',
+    region: headers['x-amz-bucket-region'] ?? fields?.Region,
+  };
+}
+
+function isExpired(code: string): boolean {
+  return code === 'ExpiredToken' || code === 'TokenRefreshRequired' || code === 'RequestExpired';
+}
+
+/** Codes: Amazon S3 API reference, "Error responses". */
+function remedy(
+  error: S3Error,
+  { bucket, anonymous, listing }: { readonly bucket: string; readonly anonymous: boolean; readonly listing: boolean },
+): string {
+  const { status, code, message } = error;
+  const said = `(${[status, code, message].filter(Boolean).join(' ')})`;
+  if (isExpired(code)) return `the AWS credentials have expired; refresh them (aws sso login, or new AWS_SESSION_TOKEN) ${said}`;
+  if (
+    error.region !== undefined &&
+    (status === 301 || status === 307 || code === 'AuthorizationHeaderMalformed' || code === 'IllegalLocationConstraintException')
+  ) {
+    return `bucket "${bucket}" is in region ${error.region}; set AWS_REGION=${error.region} ${said}`;
+  }
+  if (status === 301 || status === 307) return `bucket "${bucket}" is in another region; set AWS_REGION to it ${said}`;
+  switch (code) {
+    case 'NoSuchBucket':
+      return `no such bucket "${bucket}"; check its name, AWS_PROFILE and AWS_ENDPOINT_URL ${said}`;
+    case 'InvalidAccessKeyId':
+      return `AWS does not know the access key; check AWS_ACCESS_KEY_ID or AWS_PROFILE ${said}`;
+    case 'SignatureDoesNotMatch':
+      return `the secret key does not belong to the access key; check AWS_SECRET_ACCESS_KEY ${said}`;
+    case 'RequestTimeTooSkewed':
+      return `this machine's clock is wrong; set it ${said}`;
+    case 'InvalidObjectState':
+      return `the object is in an archive class; restore it first ${said}`;
+  }
+  if (status === 404) return `no such object in bucket "${bucket}"; check the key ${said}`;
+  if (status === 401 || status === 403) {
+    const right = listing ? 's3:ListBucket' : 's3:GetObject';
+    return anonymous
+      ? `access denied to an anonymous request; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE ${said}`
+      : `access denied; the credentials need ${right}, and without s3:ListBucket a missing key looks the same ${said}`;
+  }
+  return `S3 answered ${said}; expected 200 or 206`;
+}
+
+interface Page {
+  readonly keys: readonly string[];
+  readonly next: string | undefined;
+}
+
+function parsePage(text: string): Page {
+  const result = parser.parse(text).ListBucketResult as
+    | {
+        readonly Contents?: readonly { readonly Key: string }[];
+        readonly NextContinuationToken?: string;
+      }
+    | undefined;
+  return {
+    keys: (result?.Contents ?? []).map((item) => item.Key),
+    next: result?.NextContinuationToken,
+  };
+}

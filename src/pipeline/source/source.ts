@@ -1,0 +1,59 @@
+/** What every source of shard bytes takes and how it fails. */
+
+/** One failed attempt that will be repeated. */
+export interface RetryEvent {
+  /** The shard's location. */
+  readonly url: string;
+  /** Byte of the shard from which reading goes on. */
+  readonly offset: number;
+  /** Failures in a row without a byte of progress, from 1. */
+  readonly attempt: number;
+  /** The error in words. */
+  readonly reason: string;
+  /** Pause before the next attempt, milliseconds. */
+  readonly waitMs: number;
+}
+
+export interface OpenOptions {
+  /** First byte to read; 0 unless told. The shard's size is allowed and yields nothing. */
+  readonly start?: number;
+  /** Ends the read; the iteration then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Called before each pause of a source that repeats a failed request. */
+  readonly onRetry?: (event: RetryEvent) => void;
+}
+
+/** A shard that cannot be found, opened or read to its end; the message says what to do. */
+export class SourceError extends Error {
+  /** Path or URL of the shard, or the specification that named it, without a password. */
+  readonly location: string;
+  /** Byte of the shard at which reading stopped, when it had begun. */
+  readonly offset: number | undefined;
+
+  constructor(location: string, problem: string, options: { readonly offset?: number; readonly cause?: unknown } = {}) {
+    const shown = withoutPassword(location);
+    super(`${shown}: ${problem}`, { cause: options.cause });
+    this.name = 'SourceError';
+    this.location = shown;
+    this.offset = options.offset;
+  }
+}
+
+function withoutPassword(location: string): string {
+  return location.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
+}
+
+/** What a caught value says, with its code when the message does not have it. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = codeOf(error);
+  const message = error.message || error.name;
+  return code === undefined || message.includes(code) ? message : `${message} (${code})`;
+}
+
+/** The `code` of a Node or undici error, or of its cause. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  return 'cause' in error ? codeOf(error.cause) : undefined;
+}
