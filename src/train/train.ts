@@ -122,7 +122,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const { signal, ...hooks } = controls;
   const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
   const { path, past } = beginning;
-  const engine = await selectEngine(beginning.config.engine);
+  const engine = await selectEngine(beginning.config.engine).catch((error: unknown) => {
+    throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
+  });
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
 
