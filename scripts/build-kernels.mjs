@@ -9,7 +9,7 @@ import { main as compile } from 'assemblyscript/asc';
 
 const COMMON = ['--runtime', 'stub', '--optimizeLevel', '3', '--noAssert', '--converge', '--enable', 'simd'];
 const MODULES = [
-  { folder: 'pipeline/augment', options: ['--exportRuntime'] },
+  { folder: 'pipeline/augment', options: [] },
   { folder: 'engine/wasm', options: ['--importMemory'] },
 ];
 

@@ -89,14 +89,14 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
         discard(answer);
         throw new SourceError(object.location, problem, { offset });
       }
-      version = found;
+      version = { ...found, total: found.total ?? version?.total };
       const skip = answer.statusCode === 200 ? offset : 0;
       for await (const chunk of chunks(answer.body, skip)) {
         offset += chunk.byteLength;
         yield chunk;
       }
-      if (found.total === undefined || offset === found.total) return;
-      throw new TransientError(`the body ended at byte ${offset} of ${found.total}`);
+      if (version.total === undefined || offset === version.total) return;
+      throw new TransientError(`the body ended at byte ${offset} of ${version.total}`);
     } catch (error) {
       // The last byte came and the connection broke after it.
       if (offset > start && offset === version?.total) return;
@@ -179,11 +179,11 @@ function discard(answer: Answer): void {
 /** Why bytes of the two answers must not be joined. */
 function difference(was: Version, is: Version): string | undefined {
   const joined = 'the two must not be joined; put new data under a new name, and start this shard again';
-  if (was.total !== is.total) return `object changed while it was read (size ${was.total} -> ${is.total}); ${joined}`;
-  if (was.etag !== is.etag) return `object changed while it was read (ETag ${was.etag} -> ${is.etag}); ${joined}`;
+  if (was.total !== undefined && is.total !== undefined && was.total !== is.total) return `object changed while it was read (size ${was.total} -> ${is.total}); ${joined}`;
+  if (was.etag !== is.etag) return `object changed while it was read (ETag ${was.etag ?? 'none'} -> ${is.etag ?? 'none'}); ${joined}`;
   if (was.etag !== undefined && isStrong(was.etag)) return undefined;
   if (was.lastModified !== is.lastModified) {
-    return `object changed while it was read (Last-Modified ${was.lastModified} -> ${is.lastModified}); ${joined}`;
+    return `object changed while it was read (Last-Modified ${was.lastModified ?? 'none'} -> ${is.lastModified ?? 'none'}); ${joined}`;
   }
   if (was.etag !== undefined || was.lastModified !== undefined) return undefined;
   return 'the connection broke, and the server sends neither ETag nor Last-Modified, so it is unknown whether the rest belongs to the same object; serve it with either header';

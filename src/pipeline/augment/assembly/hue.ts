@@ -1,0 +1,88 @@
+/**
+ * RGB to Pillow's 8-bit HSV and back (Convert.c), eight pixels in 16-bit lanes. Hue and saturation are quantised as
+ * Pillow does: without that, results differ by up to 6 levels.
+ */
+
+/** 2^15: a float of this size has 8 fractional bits, so adding it turns a float into fixed point. */
+const FIXED: f32 = 32768;
+
+/** Whole part of eight non-negative floats below 256, as i16x8. */
+@inline
+function truncate8(low: v128, high: v128): v128 {
+  const byte = i32x4.splat(255);
+  return i16x8.narrow_i32x4_s(
+    v128.and(i32x4.shr_u(f32x4.add(low, f32x4.splat(FIXED)), 8), byte),
+    v128.and(i32x4.shr_u(f32x4.add(high, f32x4.splat(FIXED)), 8), byte),
+  );
+}
+
+@inline
+function toFloatLow(x: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(x));
+}
+
+@inline
+function toFloatHigh(x: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(x));
+}
+
+/** Hue in 255ths of a turn; 0 for grey. */
+@inline
+export function hue8(r: v128, g: v128, b: v128, top: v128, chroma: v128): v128 {
+  const isRed = i16x8.eq(top, r);
+  const isGreen = i16x8.eq(top, g);
+  const fromRed = i16x8.sub(g, b);
+  const numerator = v128.bitselect(fromRed, v128.bitselect(i16x8.sub(b, r), i16x8.sub(r, g), isGreen), isRed);
+  const sextant = v128.bitselect(
+    v128.and(i16x8.shr_s(fromRed, 15), i16x8.splat(6)),
+    v128.bitselect(i16x8.splat(2), i16x8.splat(4), isGreen),
+    isRed,
+  );
+  const turn = i16x8.add(numerator, i16x8.mul(sextant, chroma));
+  const divisor = i16x8.max_s(chroma, i16x8.splat(1));
+  const scale = f32x4.splat(255.0 / 6.0);
+  return truncate8(
+    f32x4.mul(f32x4.div(toFloatLow(turn), toFloatLow(divisor)), scale),
+    f32x4.mul(f32x4.div(toFloatHigh(turn), toFloatHigh(divisor)), scale),
+  );
+}
+
+/** Saturation, 0..255. */
+@inline
+export function saturation8(top: v128, chroma: v128): v128 {
+  const divisor = i16x8.max_s(top, i16x8.splat(1));
+  const scale = f32x4.splat(255.0);
+  return truncate8(
+    f32x4.div(f32x4.mul(toFloatLow(chroma), scale), toFloatLow(divisor)),
+    f32x4.div(f32x4.mul(toFloatHigh(chroma), scale), toFloatHigh(divisor)),
+  );
+}
+
+/** value * (1 - saturation * away), saturation and away in 255ths; the product is rounded. */
+@inline
+function channel8(value: v128, saturation: v128, away: v128): v128 {
+  const clamped = i16x8.min_s(i16x8.max_s(away, i16x8.splat(0)), i16x8.splat(255));
+  const product = i16x8.mul(saturation, clamped);
+  // product / 65025 with 15 fractional bits, as 65536 / 65025 is nearly 1 + 1/128.
+  const share = i16x8.shr_u(i16x8.add(product, i16x8.shr_u(product, 7)), 1);
+  return i16x8.sub(value, i16x8.q15mulr_sat_s(value, share));
+}
+
+/**
+ * Channels of an HSV colour; `turn` is the hue times 6, so that a sextant is 255. How far a channel is from full
+ * is a trapezium over the hue circle: 0 within a sextant of its own hue, 255 from two sextants on.
+ */
+@inline
+export function channelRed8(value: v128, saturation: v128, turn: v128): v128 {
+  return channel8(value, saturation, i16x8.sub(i16x8.splat(510), i16x8.abs(i16x8.sub(turn, i16x8.splat(765)))));
+}
+
+@inline
+export function channelGreen8(value: v128, saturation: v128, turn: v128): v128 {
+  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, i16x8.splat(510))), i16x8.splat(255)));
+}
+
+@inline
+export function channelBlue8(value: v128, saturation: v128, turn: v128): v128 {
+  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, i16x8.splat(1020))), i16x8.splat(255)));
+}

@@ -1,0 +1,33 @@
+/** Operations that only move pixels. */
+
+/** Mirrors every row in place. */
+export function mirror(image: usize, width: i32, height: i32): void {
+  const stride = <usize>width * 3;
+  for (let y = 0; y < height; y++) {
+    let left = image + <usize>y * stride;
+    let right = left + stride - 3;
+    for (; left < right; left += 3, right -= 3) {
+      for (let channel: usize = 0; channel < 3; channel++) {
+        const held = load<u8>(left + channel);
+        store<u8>(left + channel, load<u8>(right + channel));
+        store<u8>(right + channel, held);
+      }
+    }
+  }
+}
+
+/**
+ * Cuts square patches out of a canvas, one after the other.
+ *
+ * @param corners x and y of each patch's corner, pixels, 2 x i32
+ */
+export function cutPatches(canvas: usize, canvasSide: i32, patchSide: i32, corners: usize, patches: i32, target: usize): void {
+  const stride = <usize>canvasSide * 3;
+  const bytes = <usize>patchSide * 3;
+  for (let i = 0; i < patches; i++, corners += 8) {
+    let from = canvas + <usize>load<i32>(corners, 4) * stride + <usize>load<i32>(corners) * 3;
+    for (let y = 0; y < patchSide; y++, from += stride, target += bytes) {
+      for (let x: usize = 0; x < bytes; x += 16) v128.store(target + x, v128.load(from + x));
+    }
+  }
+}

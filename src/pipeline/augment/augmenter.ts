@@ -1,0 +1,67 @@
+/** Turns one decoded image into every view of a recipe. */
+import { Random, streamId } from '../plan/random.js';
+import { execute } from './execute.js';
+import { Kernels } from './kernels.js';
+import { drawView } from './parameters.js';
+import { type Recipe, viewBytes } from './recipe.js';
+import { validateRecipe } from './validate.js';
+
+export interface DecodedImage {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** RGB, interleaved, row after row without gaps. */
+  readonly data: Uint8Array;
+}
+
+/** Names a sample; with a view's name it names the stream of random numbers the view is drawn from. */
+export interface SampleStream {
+  readonly seed: number;
+  /** From 0. */
+  readonly epoch: number;
+  /** Ordinal of the shard in the shard list. */
+  readonly shard: number;
+  /** Ordinal of the sample in its shard. */
+  readonly index: number;
+}
+
+export interface Augmenter {
+  /**
+   * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
+   * The pixels depend on the image, the sample and the view's name alone.
+   *
+   * @throws {RangeError} when the image's size and data disagree, or a view has no buffer of its size
+   */
+  render(image: DecodedImage, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): void;
+}
+
+function checkImage({ width, height, data }: DecodedImage): void {
+  const whole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;
+  if (!whole || data.length !== width * height * 3) {
+    throw new RangeError(`decoded image of ${width} x ${height} pixels with ${data.length} bytes: expected whole sides from 1 and width * height * 3 bytes of RGB`);
+  }
+}
+
+/** Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread. */
+export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
+  const { views } = validateRecipe(recipe);
+  const entries = Object.entries(views).map(([name, view]) => ({ name, view, stream: streamId(name), bytes: viewBytes(view) }));
+  const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
+  const kernels = await Kernels.load(Math.max(...sides));
+  return {
+    render(image, sample, out) {
+      checkImage(image);
+      for (const { name, bytes } of entries) {
+        const length = out[name]?.length;
+        if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
+      }
+      kernels.setSource(image.width, image.height, image.data);
+      for (const { name, view, stream } of entries) {
+        const target = out[name];
+        if (target === undefined) continue;
+        const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
+        execute(kernels, drawView(view, image.width, image.height, random), target);
+      }
+    },
+  };
+}

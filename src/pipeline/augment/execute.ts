@@ -1,0 +1,61 @@
+/** Carries a drawn plan out on the kernels. */
+import type { Kernels } from './kernels.js';
+import type { Step, ViewPlan } from './parameters.js';
+
+/** Operations that give something else on a mirrored image. */
+const GEOMETRIC: ReadonlySet<Step['op']> = new Set(['rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
+
+/** Applies one operation to the working image. */
+export function applyStep(kernels: Kernels, step: Step): void {
+  switch (step.op) {
+    case 'brightness':
+    case 'contrast':
+    case 'saturation':
+    case 'sharpness':
+      return kernels[step.op](step.factor);
+    case 'hue':
+      return kernels.hue(step.shift);
+    case 'grayscale':
+    case 'horizontalFlip':
+    case 'autoContrast':
+    case 'equalize':
+    case 'invert':
+      return kernels[step.op]();
+    case 'gaussianBlur':
+      return kernels.gaussianBlur(step.sigma);
+    case 'rotate':
+      return kernels.rotate(step.degrees);
+    case 'posterize':
+      return kernels.posterize(step.bits);
+    case 'solarize':
+      return kernels.solarize(step.threshold);
+    case 'solarizeAdd':
+      return kernels.solarizeAdd(step.add, step.threshold);
+    case 'shearX':
+      return kernels.shear(step.shear, 0);
+    case 'shearY':
+      return kernels.shear(0, step.shear);
+    case 'translateX':
+      return kernels.translate(step.fraction, 0);
+    case 'translateY':
+      return kernels.translate(0, step.fraction);
+  }
+}
+
+/**
+ * Renders a view of the kernels' source image into `out`.
+ *
+ * A flip before the first geometric operation is done by the crop, which costs nothing: everything else commutes
+ * with mirroring.
+ */
+export function execute(kernels: Kernels, plan: ViewPlan, out: Uint8Array): void {
+  const firstGeometric = plan.steps.findIndex((step) => GEOMETRIC.has(step.op));
+  const early = firstGeometric === -1 ? plan.steps.length : firstGeometric;
+  const isEarlyFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i < early;
+  kernels.crop(plan.crop, plan.steps.filter(isEarlyFlip).length % 2 === 1);
+  plan.steps.forEach((step, i) => {
+    if (!isEarlyFlip(step, i)) applyStep(kernels, step);
+  });
+  if (plan.jigsaw === undefined) kernels.read(out);
+  else kernels.cutPatches(plan.jigsaw, out);
+}

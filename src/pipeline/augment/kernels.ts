@@ -1,0 +1,318 @@
+/**
+ * The WebAssembly kernels and the memory they work in.
+ *
+ *   | program | tables | corners | lines | image | spare | source | resize scratch |
+ *
+ * `image` is the one being worked on; operations that cannot work in place write to `spare` and the two change
+ * places. The source comes last because it grows with the largest photograph seen.
+ *
+ * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
+ */
+import { readFile } from 'node:fs/promises';
+import type { CropPlan, JigsawPlan } from './parameters.js';
+
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  arenaStart(): number;
+  cropResize(
+    source: number,
+    sourceWidth: number,
+    left: number,
+    top: number,
+    right: number,
+    bottom: number,
+    boxLeft: number,
+    boxTop: number,
+    scaleX: number,
+    scaleY: number,
+    target: number,
+    size: number,
+    flip: number,
+    scratch: number,
+  ): void;
+  point(image: number, pixels: number, program: number, instructions: number): number;
+  blur(image: number, width: number, height: number, inner: number, pair: number, fraction: number, scratch: number): void;
+  sharpen(source: number, target: number, width: number, height: number, pair: number): void;
+  transform(
+    source: number,
+    target: number,
+    width: number,
+    height: number,
+    a: number,
+    b: number,
+    c: number,
+    d: number,
+    e: number,
+    f: number,
+    colour: number,
+  ): void;
+  autoContrast(image: number, pixels: number, scratch: number): void;
+  equalize(image: number, pixels: number, scratch: number): void;
+  mirror(image: number, width: number, height: number): void;
+  cutPatches(canvas: number, canvasSide: number, patchSide: number, corners: number, patches: number, target: number): void;
+}
+
+// The compiler's libraries for Node leave WebAssembly out: this is the part used here.
+declare const WebAssembly: {
+  instantiate(bytes: Uint8Array): Promise<{ readonly instance: { readonly exports: unknown } }>;
+};
+
+/** Opcodes of `assembly/point.ts`. */
+const OPCODE = { blendGrey: 0, saturation: 1, hue: 2, greyscale: 3, invert: 4, posterize: 5, solarize: 6, solarizeAdd: 7, sumLuma: 8 } as const;
+
+const PAGE = 65_536;
+/** What kernels may read or overwrite after an image, rounded up. */
+const SLACK = 256;
+const MAX_INSTRUCTIONS = 64;
+const PROGRAM_BYTES = MAX_INSTRUCTIONS * 16;
+/** Histograms of three channels (u32) and the tables made from them. */
+const TABLE_BYTES = 3 * 256 * 4 + 3 * 256;
+const PATCHES = 9;
+/** Widest box: 15 whole samples still leave 3 fractional bits of 16; sigma is then 8. */
+const MAX_BOX_RADIUS = 8;
+/** Two weights share 32 bits, each with a sign and 13 fractional bits (BLEND_BITS in assembly/lanes.ts). */
+const BLEND_ONE = 1 << 13;
+/** ImageNet's mean colour, what timm fills with: (124, 116, 104), red in the low byte. */
+const FILL = 124 | (116 << 8) | (104 << 16);
+
+const align = (address: number): number => Math.ceil(address / 16) * 16;
+
+/** Weights of an image and of what it is blended with, for a factor below 4. */
+function blendPair(factor: number): number {
+  const image = Math.round(factor * BLEND_ONE);
+  return (image & 0xffff) | ((BLEND_ONE - image) << 16);
+}
+
+/** Radius of the box that, applied three times, has the variance of a Gaussian (Pillow, BoxBlur.c). */
+export function boxRadius(sigma: number): number {
+  const variance = (sigma * sigma) / 3;
+  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
+  return whole + ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
+}
+
+/** One working image, and the operations on it. Not shared between threads. */
+export class Kernels {
+  readonly #wasm: Exports;
+  readonly #tables: number;
+  readonly #program: number;
+  readonly #corners: number;
+  readonly #lines: number;
+  readonly #source: number;
+  readonly #capacity: number;
+  #bytes: Uint8Array;
+  #words: Int32Array;
+  #image: number;
+  #spare: number;
+  #width = 0;
+  #height = 0;
+  #sourceWidth = 0;
+  #sourceBytes = 0;
+  #pending = 0;
+
+  private constructor(wasm: Exports, side: number) {
+    this.#wasm = wasm;
+    this.#capacity = side;
+    const imageBytes = side * side * 3 + SLACK;
+    // Two lines of 16-bit samples: a row of RGB or a strip of 16 columns, with room for the repeated edges.
+    const lineBytes = 2 * (side * 32 + 4 * (MAX_BOX_RADIUS + 2) * 32 + SLACK);
+    this.#program = align(wasm.arenaStart());
+    this.#tables = align(this.#program + PROGRAM_BYTES);
+    this.#corners = align(this.#tables + TABLE_BYTES);
+    this.#lines = align(this.#corners + PATCHES * 8);
+    this.#image = align(this.#lines + lineBytes);
+    this.#spare = align(this.#image + imageBytes);
+    this.#source = align(this.#spare + imageBytes);
+    this.#bytes = new Uint8Array(wasm.memory.buffer);
+    this.#words = new Int32Array(wasm.memory.buffer);
+    this.#reserve(this.#source);
+  }
+
+  /** @param side the largest side of a working image, pixels */
+  static async load(side: number): Promise<Kernels> {
+    const { instance } = await WebAssembly.instantiate(await readFile(new URL('./kernels.wasm', import.meta.url)));
+    return new Kernels(instance.exports as Exports, side);
+  }
+
+  /** Takes a copy of the photograph that `crop` reads, `width` x `height` RGB. */
+  setSource(width: number, height: number, data: Uint8Array): void {
+    this.#sourceWidth = width;
+    this.#sourceBytes = width * height * 3;
+    this.#reserve(this.#source + this.#sourceBytes);
+    this.#bytes.set(data, this.#source);
+  }
+
+  /** Makes the working image from the source, mirrored when `flip` is set. */
+  crop({ window, left, top, scaleX, scaleY, size }: CropPlan, flip: boolean): void {
+    this.#resizeTo(size, size);
+    const pairs = (scale: number): number => Math.ceil((Math.ceil(2 * Math.max(scale, 1)) + 1) / 2);
+    const scratch = align(this.#source + this.#sourceBytes);
+    const tables = size * (8 + 4 * pairs(scaleX) + 4 * pairs(scaleY));
+    // Windows at the edges are padded with weights of zero, so rows and pixels past the end are read.
+    const beyond = Math.max(2 * pairs(scaleY) * this.#sourceWidth * 3, 12 * pairs(scaleX));
+    this.#reserve(scratch + tables + window.width * 6 + beyond + SLACK);
+    const right = window.left + window.width;
+    const bottom = window.top + window.height;
+    const { left: x, top: y } = window;
+    this.#wasm.cropResize(this.#source, this.#sourceWidth, x, y, right, bottom, left, top, scaleX, scaleY, this.#image, size, Number(flip), scratch);
+  }
+
+  /** Takes a copy of an image as the working image. */
+  setImage(width: number, height: number, data: Uint8Array): void {
+    this.#resizeTo(width, height);
+    this.#bytes.set(data, this.#image);
+  }
+
+  /** Copies the working image out. */
+  read(out: Uint8Array): void {
+    this.#flush();
+    out.set(this.#bytes.subarray(this.#image, this.#image + this.#width * this.#height * 3));
+  }
+
+  brightness(factor: number): void {
+    this.#push(OPCODE.blendGrey, blendPair(factor), 0);
+  }
+
+  /** The grey is the rounded mean of L of the whole image, so this needs a pass of its own. */
+  contrast(factor: number): void {
+    this.#push(OPCODE.sumLuma);
+    const mean = Math.floor(this.#flush() / (this.#width * this.#height) + 0.5);
+    this.#push(OPCODE.blendGrey, blendPair(factor), mean);
+  }
+
+  saturation(factor: number): void {
+    this.#push(OPCODE.saturation, blendPair(factor));
+  }
+
+  /** @param shift turn of the hue circle; quantised to 255ths towards zero, as torchvision does */
+  hue(shift: number): void {
+    this.#push(OPCODE.hue, Math.trunc(shift * 255) & 255);
+  }
+
+  grayscale(): void {
+    this.#push(OPCODE.greyscale);
+  }
+
+  invert(): void {
+    this.#push(OPCODE.invert);
+  }
+
+  posterize(bits: number): void {
+    this.#push(OPCODE.posterize, (0xff << (8 - bits)) & 0xff);
+  }
+
+  solarize(threshold: number): void {
+    if (threshold < 256) this.#push(OPCODE.solarize, threshold);
+  }
+
+  solarizeAdd(add: number, threshold: number): void {
+    this.#push(OPCODE.solarizeAdd, add, threshold);
+  }
+
+  autoContrast(): void {
+    this.#flush();
+    this.#wasm.autoContrast(this.#image, this.#width * this.#height, this.#tables);
+  }
+
+  equalize(): void {
+    this.#flush();
+    this.#wasm.equalize(this.#image, this.#width * this.#height, this.#tables);
+  }
+
+  horizontalFlip(): void {
+    this.#flush();
+    this.#wasm.mirror(this.#image, this.#width, this.#height);
+  }
+
+  /** @param sigma standard deviation, pixels, at most 8 */
+  gaussianBlur(sigma: number): void {
+    if (sigma <= 0) return;
+    this.#flush();
+    const radius = boxRadius(sigma);
+    const inner = Math.floor(radius);
+    const samples = 2 * inner + 1;
+    // 15 fractional bits in a signed 16-bit word; even, so that the two outer weights make up the rest exactly.
+    const whole = Math.min(32_766, 2 * Math.floor(16_384 / (2 * radius + 1)));
+    const outer = (32_768 - samples * whole) / 2;
+    const fraction = Math.floor(Math.log2(32_767 / (255 * Math.max(samples, 2))));
+    this.#wasm.blur(this.#image, this.#width, this.#height, inner, whole | (outer << 16), fraction, this.#lines);
+  }
+
+  sharpness(factor: number): void {
+    this.#flush();
+    this.#wasm.sharpen(this.#image, this.#spare, this.#width, this.#height, blendPair(factor));
+    this.#swap();
+  }
+
+  rotate(degrees: number): void {
+    const angle = (-degrees * Math.PI) / 180;
+    const cos = Math.cos(angle);
+    const sin = Math.sin(angle);
+    const x = this.#width / 2;
+    const y = this.#height / 2;
+    this.#transform(cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y);
+  }
+
+  shear(horizontal: number, vertical: number): void {
+    this.#transform(1, horizontal, 0, vertical, 1, 0);
+  }
+
+  /** @param x, y shares of the image's sides by which the content moves left and up */
+  translate(x: number, y: number): void {
+    this.#transform(1, 0, x * this.#width, 0, 1, y * this.#height);
+  }
+
+  /** Cuts the working image into nine patches, back to back, and copies them out. */
+  cutPatches({ patchSize, cell, order, offsets }: JigsawPlan, out: Uint8Array): void {
+    this.#flush();
+    order.forEach((from, i) => {
+      const [x, y] = offsets[from] ?? [0, 0];
+      this.#words[this.#corners / 4 + 2 * i] = (from % 3) * cell + x;
+      this.#words[this.#corners / 4 + 2 * i + 1] = Math.floor(from / 3) * cell + y;
+    });
+    this.#wasm.cutPatches(this.#image, this.#width, patchSize, this.#corners, order.length, this.#spare);
+    out.set(this.#bytes.subarray(this.#spare, this.#spare + order.length * patchSize * patchSize * 3));
+  }
+
+  #transform(a: number, b: number, c: number, d: number, e: number, f: number): void {
+    this.#flush();
+    this.#wasm.transform(this.#image, this.#spare, this.#width, this.#height, a, b, c, d, e, f, FILL);
+    this.#swap();
+  }
+
+  #push(opcode: number, a = 0, b = 0): void {
+    if (this.#pending === MAX_INSTRUCTIONS) this.#flush();
+    const at = this.#program / 4 + 4 * this.#pending++;
+    this.#words[at] = opcode;
+    this.#words[at + 1] = a;
+    this.#words[at + 2] = b;
+  }
+
+  /** Runs the collected point operations; gives the sum of L if that was among them. */
+  #flush(): number {
+    if (this.#pending === 0) return 0;
+    const instructions = this.#pending;
+    this.#pending = 0;
+    return this.#wasm.point(this.#image, this.#width * this.#height, this.#program, instructions);
+  }
+
+  #swap(): void {
+    [this.#image, this.#spare] = [this.#spare, this.#image];
+  }
+
+  #resizeTo(width: number, height: number): void {
+    if (Math.max(width, height) > this.#capacity) {
+      throw new RangeError(`image of ${width} x ${height} pixels: these kernels were loaded for sides up to ${this.#capacity}`);
+    }
+    this.#width = width;
+    this.#height = height;
+    this.#pending = 0;
+  }
+
+  #reserve(end: number): void {
+    const missing = end + SLACK - this.#bytes.length;
+    if (missing <= 0) return;
+    this.#wasm.memory.grow(Math.ceil(missing / PAGE));
+    this.#bytes = new Uint8Array(this.#wasm.memory.buffer);
+    this.#words = new Int32Array(this.#wasm.memory.buffer);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Draws every random parameter of a view before a pixel is touched. The result is plain data: it can be printed,
+ * replayed through `execute`, or handed to another device.
+ *
+ * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip), MoCo v2
+ * (GaussianBlur) and PIRL (the 3x3 patches).
+ */
+import type { Random } from '../plan/random.js';
+import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
+import type { CenterCrop, ColorJitter, JigsawView, Operation, RandomResizedCrop, View } from './recipe.js';
+
+/** Where the pixels of a view come from: a box of the image, resized to `size` x `size`. */
+export interface CropPlan {
+  /** The samples that may be used, whole pixels. */
+  readonly window: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  /** Position of the output's corner in the image and source pixels per output pixel. */
+  readonly left: number;
+  readonly top: number;
+  readonly scaleX: number;
+  readonly scaleY: number;
+  readonly size: number;
+}
+
+/** One operation with its parameters, in the conventions of torchvision and PIL. */
+export type Step =
+  | { readonly op: 'brightness' | 'contrast' | 'saturation'; readonly factor: number }
+  /** Turn of the hue circle, -0.5..0.5. */
+  | { readonly op: 'hue'; readonly shift: number }
+  | { readonly op: 'grayscale' | 'horizontalFlip' }
+  /** Standard deviation, pixels. */
+  | { readonly op: 'gaussianBlur'; readonly sigma: number }
+  | RandAugmentStep;
+
+/** Nine patches: output patch i is cut from cell `order[i]` (row-major) at `offsets[order[i]]`. */
+export interface JigsawPlan {
+  readonly patchSize: number;
+  readonly cell: number;
+  readonly order: readonly number[];
+  /** x and y inside the cell, one a cell, pixels. */
+  readonly offsets: readonly (readonly [number, number])[];
+}
+
+export interface ViewPlan {
+  readonly crop: CropPlan;
+  readonly steps: readonly Step[];
+  readonly jigsaw?: JigsawPlan;
+}
+
+function wholeCrop(left: number, top: number, width: number, height: number, size: number): CropPlan {
+  return { window: { left, top, width, height }, left, top, scaleX: width / size, scaleY: height / size, size };
+}
+
+/** torchvision's RandomResizedCrop.get_params: ten tries, then the largest central crop within the ratios. */
+export function drawCrop(crop: RandomResizedCrop, width: number, height: number, size: number, random: Random): CropPlan {
+  const [lowRatio, highRatio] = crop.ratio;
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const area = width * height * random.between(...crop.scale);
+    const ratio = Math.exp(random.between(Math.log(lowRatio), Math.log(highRatio)));
+    const w = Math.round(Math.sqrt(area * ratio));
+    const h = Math.round(Math.sqrt(area / ratio));
+    if (w > 0 && h > 0 && w <= width && h <= height) {
+      const top = random.below(height - h + 1);
+      return wholeCrop(random.below(width - w + 1), top, w, h, size);
+    }
+  }
+  const w = Math.min(width, Math.max(1, Math.round(height * highRatio)));
+  const h = Math.min(height, Math.max(1, Math.round(width / lowRatio)));
+  return wholeCrop(Math.floor((width - w) / 2), Math.floor((height - h) / 2), w, h, size);
+}
+
+/** torchvision's Resize of the shorter side to size / fraction, then CenterCrop(size), as one crop. */
+export function centreCrop(crop: CenterCrop, width: number, height: number, size: number): CropPlan {
+  const shorter = Math.round(size / crop.fraction);
+  const longer = Math.trunc((shorter * Math.max(width, height)) / Math.min(width, height));
+  const scaleX = width / (width <= height ? shorter : longer);
+  const scaleY = height / (width <= height ? longer : shorter);
+  const middle = (side: number): number => Math.round((side - size) / 2);
+  return {
+    window: { left: 0, top: 0, width, height },
+    left: middle(width <= height ? shorter : longer) * scaleX,
+    top: middle(width <= height ? longer : shorter) * scaleY,
+    scaleX,
+    scaleY,
+    size,
+  };
+}
+
+/** torchvision's ColorJitter.get_params: factors from [max(0, 1 - x), 1 + x], hue from [-x, x], in random order. */
+function drawColorJitter(jitter: ColorJitter, random: Random): Step[] {
+  const order = random.permutation(4);
+  const factor = (strength: number): number => random.between(Math.max(0, 1 - strength), 1 + strength);
+  const steps: Step[] = [
+    { op: 'brightness', factor: factor(jitter.brightness) },
+    { op: 'contrast', factor: factor(jitter.contrast) },
+    { op: 'saturation', factor: factor(jitter.saturation) },
+    { op: 'hue', shift: random.between(-jitter.hue, jitter.hue) },
+  ];
+  return Array.from(order, (i) => steps[i]).filter((step) => step !== undefined);
+}
+
+function drawOperation(operation: Operation, random: Random): readonly Step[] {
+  if (operation.op === 'randAugment') return drawRandAugment(operation, random);
+  if (random.uniform() >= operation.p) return [];
+  switch (operation.op) {
+    case 'colorJitter':
+      return drawColorJitter(operation, random);
+    case 'gaussianBlur':
+      return [{ op: 'gaussianBlur', sigma: random.between(...operation.sigma) }];
+    case 'grayscale':
+    case 'horizontalFlip':
+      return [{ op: operation.op }];
+  }
+}
+
+/** PIRL: an independent random crop in each cell, and a random order. */
+function drawJigsaw({ patchSize, cell }: JigsawView, random: Random): JigsawPlan {
+  const positions = cell - patchSize + 1;
+  const offsets = Array.from({ length: 9 }, () => [random.below(positions), random.below(positions)] as const);
+  return { patchSize, cell, order: Array.from(random.permutation(9)), offsets };
+}
+
+/** Draws a view of an image of `width` x `height` pixels. */
+export function drawView(view: View, width: number, height: number, random: Random): ViewPlan {
+  const size = view.kind === 'image' ? view.size : 3 * view.cell;
+  const crop = view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
+  const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
+  return view.kind === 'image' ? { crop, steps } : { crop, steps, jigsaw: drawJigsaw(view, random) };
+}

@@ -1,0 +1,84 @@
+/** What every source of shard bytes promises. Each backend runs this on a real file system or server. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { closeSources, listShards, openShard, SourceError } from '#dist/pipeline/source/index.js';
+import { collect, noise, until } from '../../support/bytes.js';
+
+export interface SourceUnderTest {
+  /** Location of the object of that name. */
+  location(name: string): string;
+  /** Files or connections in use for an object of that name. */
+  inUse(name: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** @param start serves the objects and prepares the environment */
+export function testSource(name: string, start: (objects: Readonly<Record<string, Buffer>>) => Promise<SourceUnderTest>): void {
+  describe(`${name} source`, () => {
+    const large = noise(5_000_003, 7);
+    const objects = { 'large.tar': large, 'small.tar': noise(10, 8), 'empty.tar': Buffer.alloc(0), 'deep/odd name+(1)&é.tar': noise(1000, 9) };
+    let source: SourceUnderTest;
+    beforeAll(async () => {
+      source = await start(objects);
+    });
+    afterAll(async () => {
+      await closeSources();
+      await source.close();
+    });
+
+    test.each(Object.keys(objects))('reads every byte of %s', async (key) => {
+      const expected = objects[key as keyof typeof objects];
+      expect((await collect(openShard(source.location(key)))).equals(expected)).toBe(true);
+    });
+
+    test('reads from an offset', async () => {
+      const start = 1_234_567;
+      expect((await collect(openShard(source.location('large.tar'), { start }))).equals(large.subarray(start))).toBe(true);
+    });
+
+    test('has nothing left at the end and an error beyond it', async () => {
+      expect(await collect(openShard(source.location('large.tar'), { start: large.byteLength }))).toHaveLength(0);
+      const beyond = collect(openShard(source.location('large.tar'), { start: large.byteLength + 1 }));
+      await expect(beyond).rejects.toThrow(/asked for byte 5000004 of an? \w+ of 5000003 bytes/);
+    });
+
+    test('yields chunks of at least 64 KiB, but for the last', async () => {
+      const sizes: number[] = [];
+      for await (const chunk of openShard(source.location('large.tar'))) sizes.push(chunk.byteLength);
+      expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThanOrEqual(64 << 10);
+    });
+
+    test('lets go of its file or socket when the reader leaves early', async () => {
+      for await (const chunk of openShard(source.location('large.tar'))) {
+        expect(chunk.byteLength).toBeGreaterThan(0);
+        expect(await source.inUse('large.tar')).toBeGreaterThan(0);
+        break;
+      }
+      await closeSources();
+      await until(async () => (await source.inUse('large.tar')) === 0);
+    });
+
+    test('ends with the reason of an abort', async () => {
+      const abort = new AbortController();
+      const reason = new Error('enough');
+      const read = async (): Promise<void> => {
+        for await (const _ of openShard(source.location('large.tar'), { signal: abort.signal })) abort.abort(reason);
+      };
+      await expect(read()).rejects.toBe(reason);
+      await closeSources();
+      await until(async () => (await source.inUse('large.tar')) === 0);
+      await expect(collect(openShard(source.location('large.tar'), { signal: abort.signal }))).rejects.toBe(reason);
+    });
+
+    test('names what is missing', async () => {
+      const location = source.location('missing.tar');
+      const error: unknown = await collect(openShard(location)).catch((error: unknown) => error);
+      expect(error).toBeInstanceOf(SourceError);
+      expect(String(error)).toContain(location);
+      expect(String(error)).toMatch(/no such (file|object)/);
+    });
+
+    test('expands braces in its locations', async () => {
+      expect(await listShards([source.location('{large,small}.tar')])).toEqual([source.location('large.tar'), source.location('small.tar')]);
+    });
+  });
+}

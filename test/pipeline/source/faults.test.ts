@@ -1,0 +1,215 @@
+/** Reading over connections that break: what arrives is the object, byte for byte, or an error; never a splice, never an early end. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { closeSources, openShard, SourceError, type RetryEvent } from '#dist/pipeline/source/index.js';
+import { collect, noise } from '../../support/bytes.js';
+import { startChaosProxy } from '../../support/chaos-proxy.js';
+import { setEnv } from '../../support/env.js';
+import { answer, startHttp, type Handler, type HttpServer } from '../../support/http.js';
+import { startS3, type S3Server } from '../../support/s3.js';
+
+const body = noise(6_000_001, 3);
+let restore: () => void;
+
+beforeAll(() => {
+  restore = setEnv({ DETCO_HTTP_TIMEOUT_MS: '400', DETCO_HTTP_RETRIES: '4' });
+});
+afterAll(() => restore());
+afterEach(() => closeSources());
+
+describe('through a proxy that drops, stalls and refuses', () => {
+  let s3: S3Server;
+  beforeAll(async () => {
+    s3 = await startS3({ files: { 'a.tar': body } });
+  });
+  afterAll(() => s3.close());
+
+  test.each([1, 2, 3])('an S3 object arrives whole every time, each resume signed (seed %d)', async (seed) => {
+    const chaos = await startChaosProxy({ target: s3.endpoint, seed, drop: 0.5, stall: 0.15, error503: 0.15 });
+    const undo = setEnv({ ...s3.env, AWS_ENDPOINT_URL: chaos.url, DETCO_HTTP_RETRIES: '12' });
+    const events: RetryEvent[] = [];
+    const onRetry = (event: RetryEvent): unknown => events.push(event);
+    try {
+      for (const start of [0, 1000, 2_000_000, 4_000_000]) {
+        const read = await collect(openShard(`${s3.url}/a.tar`, { start, onRetry }));
+        expect(read.equals(body.subarray(start))).toBe(true);
+      }
+      const { dropped, stalled, refused } = chaos.counters;
+      expect(dropped).toBeGreaterThan(0);
+      expect(stalled).toBeGreaterThan(0);
+      expect(refused).toBeGreaterThan(0);
+      // Each fault was met once, and nothing else went wrong.
+      expect(events).toHaveLength(dropped + stalled + refused);
+      const reasons = events.map((event) => event.reason).join('\n');
+      expect(reasons).toMatch(/answered 503/);
+      expect(reasons).toMatch(/UND_ERR_BODY_TIMEOUT/);
+      expect(reasons).toMatch(/UND_ERR_SOCKET|ECONNRESET/);
+    } finally {
+      undo();
+      await closeSources();
+      await chaos.close();
+    }
+  });
+});
+
+describe('from a server that', () => {
+  let server: HttpServer;
+  let handler: Handler;
+  let requests = 0;
+  beforeAll(async () => {
+    server = await startHttp((request, response) => handler(request, response));
+  });
+  beforeEach(() => {
+    requests = 0;
+  });
+  afterAll(() => server.close());
+
+  /** Serves `versions[i]` (the last one from then on) to request i, cutting every body but the last one's. */
+  function serve(versions: readonly Parameters<typeof answer>[2][], options: { readonly ranges?: boolean } = {}): void {
+    handler = (request, response) => {
+      const i = requests++;
+      const last = i >= versions.length - 1;
+      answer(request, response, versions[Math.min(i, versions.length - 1)], { ...options, ...(!last && { cutAfter: 2_000_000 }) });
+    };
+  }
+  const read = (events: RetryEvent[] = []): Promise<Buffer> =>
+    collect(openShard(`${server.url}/x.tar`, { onRetry: (event) => events.push(event) }));
+
+  test('cuts bodies: goes on with Range and If-Match', async () => {
+    const served = { body, etag: '"v1"' };
+    serve([served, served, served]);
+    expect((await read()).equals(body)).toBe(true);
+    const [first, second, third] = server.requests.slice(-3);
+    expect([first?.range, first?.ifMatch]).toEqual([undefined, undefined]);
+    for (const request of [second, third]) {
+      expect(request?.range).toMatch(/^bytes=\d+-$/);
+      expect(request?.ifMatch).toBe('"v1"');
+    }
+  });
+
+  test('cuts bodies more often than the limit of failures in a row: progress starts the count anew', async () => {
+    const served = { body, etag: '"v1"' };
+    let cuts = 0;
+    handler = (request, response) => answer(request, response, served, cuts++ < 8 ? { cutAfter: 600_000 } : {});
+    expect((await read()).equals(body)).toBe(true);
+    expect(cuts).toBe(9);
+  });
+
+  test('ignores Range: skips what it has', async () => {
+    const served = { body, etag: '"v1"' };
+    serve([served, served], { ranges: false });
+    expect((await read()).equals(body)).toBe(true);
+    expect(requests).toBe(2);
+  });
+
+  const other = noise(body.byteLength, 4);
+  const changes = [
+    ['a strong ETag', { body, etag: '"v1"' }, { body: other, etag: '"v2"' }, /ETag "v1" -> "v2"/],
+    ['a weak ETag', { body, etag: 'W/"v1"' }, { body: other, etag: 'W/"v2"' }, /ETag W\/"v1" -> W\/"v2"/],
+    ['an ETag that is gone', { body, etag: 'W/"v1"' }, { body: other }, /ETag W\/"v1" -> none/],
+    ['Last-Modified', { body, lastModified: new Date(0).toUTCString() }, { body: other, lastModified: new Date(1e9).toUTCString() }, /Last-Modified/],
+    ['its size', { body, lastModified: 'x' }, { body: other.subarray(1), lastModified: 'x' }, /size 6000001 -> 6000000/],
+  ] as const;
+  test.each(changes)('replaces the object, as %s shows: an error, no splice', async (_what, before, after, message) => {
+    for (const ranges of [true, false]) {
+      requests = 0;
+      serve([before, after], { ranges });
+      await expect(read()).rejects.toThrow(message);
+      await expect(read()).resolves.toHaveLength(after.body.byteLength);
+    }
+  });
+
+  test('has a weak ETag and Last-Modified that stay: resumes', async () => {
+    const served = { body, etag: 'W/"v1"', lastModified: new Date(0).toUTCString() };
+    serve([served, served]);
+    expect((await read()).equals(body)).toBe(true);
+    expect(server.requests.at(-1)?.ifMatch).toBeUndefined();
+  });
+
+  test('tells nothing about its version: does not resume blindly', async () => {
+    serve([{ body }, { body }]);
+    await expect(read()).rejects.toThrow(/neither ETag nor Last-Modified/);
+  });
+
+  test('replaces the object before a byte has come: reads the new one', async () => {
+    handler = (request, response) => {
+      if (requests++ === 0) response.writeHead(200, { etag: '"v1"', 'content-length': 100 }).write('', () => response.destroy());
+      else answer(request, response, { body, etag: '"v2"' });
+    };
+    expect((await read()).equals(body)).toBe(true);
+  });
+
+  test('breaks a chunked body without Content-Length: does not end early', async () => {
+    handler = (request, response) => {
+      if (requests++ > 0) return answer(request, response, { body, etag: '"v1"' });
+      response.writeHead(200, { etag: '"v1"' });
+      response.write(body.subarray(0, 1_000_000), () => response.destroy());
+    };
+    await expect(read()).resolves.toHaveLength(body.byteLength);
+  });
+
+  test('never gets better: gives up with the reason', async () => {
+    handler = (_request, response) => response.writeHead(503).end();
+    const events: RetryEvent[] = [];
+    const error: unknown = await read(events).catch((error: unknown) => error);
+    expect(error).toBeInstanceOf(SourceError);
+    expect(String(error)).toMatch(/stopped at byte 0 after 5 failures in a row, the last: the server answered 503; .*DETCO_HTTP_RETRIES/);
+    expect(events.map((event) => event.attempt)).toEqual([1, 2, 3, 4]);
+  });
+
+  test('asks for patience: waits as long as Retry-After says', async () => {
+    handler = (request, response) => {
+      if (requests++ === 0) response.writeHead(429, { 'retry-after': '1' }).end();
+      else answer(request, response, { body, etag: '"v1"' });
+    };
+    const events: RetryEvent[] = [];
+    const began = performance.now();
+    await read(events);
+    expect(events[0]?.waitMs).toBeGreaterThanOrEqual(1000);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(1000);
+  });
+
+  test('redirects: follows, and resumes from the first URL', async () => {
+    const served = { body, etag: '"v1"' };
+    let cuts = 0;
+    handler = (request, response) => {
+      if (request.url === '/x.tar') response.writeHead(302, { location: `/signed-${cuts}` }).end();
+      else answer(request, response, served, cuts++ === 0 ? { cutAfter: 1_000_000 } : {});
+    };
+    expect((await read()).equals(body)).toBe(true);
+    expect(server.requests.slice(-4).map(({ path }) => path)).toEqual(['/x.tar', '/signed-0', '/x.tar', '/signed-1']);
+  });
+
+  test('is aborted during a pause: ends at once with the reason', async () => {
+    handler = (_request, response) => response.writeHead(503, { 'retry-after': '100' }).end();
+    const abort = new AbortController();
+    const reason = new Error('enough');
+    const reading = collect(openShard(`${server.url}/x.tar`, { signal: abort.signal, onRetry: () => abort.abort(reason) }));
+    await expect(reading).rejects.toBe(reason);
+  });
+
+  test('leaves a slow reader alone: a paused socket is not a stall', async () => {
+    serve([{ body, etag: '"v1"' }]);
+    const events: RetryEvent[] = [];
+    const parts: Uint8Array[] = [];
+    for await (const part of openShard(`${server.url}/x.tar`, { onRetry: (event) => events.push(event) })) {
+      // Longer than the 400 ms after which a silent server counts as stalled.
+      if (parts.length === 0) await new Promise((resolve) => setTimeout(resolve, 900));
+      parts.push(part);
+    }
+    expect(Buffer.concat(parts).equals(body)).toBe(true);
+    expect(events).toEqual([]);
+  });
+});
+
+test('a host that has never answered is given up soon, with a hint', async () => {
+  const gone = await startHttp(() => {});
+  await gone.close();
+  const error: unknown = await collect(openShard(`${gone.url}/x.tar`)).catch((error: unknown) => error);
+  expect(String(error)).toMatch(/after 3 failures in a row.*ECONNREFUSED.*check its name and port/);
+});
+
+test('limits that make no sense are quoted', async () => {
+  const undo = setEnv({ DETCO_HTTP_TIMEOUT_MS: 'soon' });
+  await expect(collect(openShard('http://127.0.0.1:9/x.tar'))).rejects.toThrow(/DETCO_HTTP_TIMEOUT_MS="soon".*expected a whole number from 1/);
+  undo();
+});

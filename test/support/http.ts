@@ -1,0 +1,78 @@
+/** A real static HTTP server for tests: objects in memory, Range, ETag, Last-Modified, and ways to be a bad one. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface Served {
+  readonly body: Uint8Array;
+  readonly etag?: string;
+  readonly lastModified?: string;
+}
+
+export interface HttpServer {
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  /** Every request so far. */
+  readonly requests: readonly { readonly path: string; readonly range: string | undefined; readonly ifMatch: string | undefined }[];
+  /** Connections that a client holds. */
+  connections(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Answers one request in full: status, headers, body, or a destroyed socket. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** Starts a server on a free port of 127.0.0.1 with any handler. */
+export async function startHttp(handler: Handler): Promise<HttpServer> {
+  const requests: { path: string; range: string | undefined; ifMatch: string | undefined }[] = [];
+  const server = createServer((request, response) => {
+    requests.push({ path: request.url ?? '', range: request.headers.range, ifMatch: request.headers['if-match'] });
+    handler(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    close: () =>
+      new Promise((resolve, reject) => {
+        server.close((error) => (error ? reject(error) : resolve()));
+        server.closeAllConnections();
+      }),
+  };
+}
+
+export interface AnswerOptions {
+  /** false: the whole object with 200 whatever Range says. */
+  readonly ranges?: boolean;
+  /** Break the connection after so many bytes of the body. */
+  readonly cutAfter?: number;
+}
+
+/** Answers as a static file server does; 404 for undefined. */
+export function answer(request: IncomingMessage, response: ServerResponse, served: Served | undefined, options: AnswerOptions = {}): void {
+  if (!served) {
+    response.writeHead(404, { 'content-type': 'text/plain' }).end('not found');
+    return;
+  }
+  const { body, etag, lastModified } = served;
+  const ifMatch = request.headers['if-match'];
+  if (ifMatch !== undefined && ifMatch !== etag) {
+    response.writeHead(412, { ...(etag !== undefined && { etag }) }).end();
+    return;
+  }
+  const first = options.ranges === false ? undefined : /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
+  const start = Number(first ?? 0);
+  if (first !== undefined && start >= body.byteLength) {
+    response.writeHead(416, { 'content-range': `bytes */${body.byteLength}` }).end();
+    return;
+  }
+  response.writeHead(first === undefined ? 200 : 206, {
+    'content-length': body.byteLength - start,
+    ...(etag !== undefined && { etag }),
+    ...(lastModified !== undefined && { 'last-modified': lastModified }),
+    ...(first !== undefined && { 'content-range': `bytes ${start}-${body.byteLength - 1}/${body.byteLength}` }),
+  });
+  if (options.cutAfter === undefined) response.end(body.subarray(start));
+  else response.write(body.subarray(start, start + options.cutAfter), () => response.destroy());
+}
