@@ -96,7 +96,11 @@ export async function saveCheckpoint(
   const root = join(run, 'checkpoints');
   const name = `step-${state.step}`;
   const target = join(root, name);
-  if ((await lastCheckpoint(run)) === target) return target;
+  if ((await lastCheckpoint(run)) === target) {
+    // The tensors of a step are written once; what may have moved is the epoch, and whether it was evaluated.
+    await replaceFile(join(target, 'state.json'), state);
+    return target;
+  }
 
   const partial = join(root, `.${name}.partial`);
   try {
@@ -105,7 +109,7 @@ export async function saveCheckpoint(
     await mkdir(partial);
     const metadata = { format: 'detco', layout: 'NHWC, filters HWIO, dense [in, out]' };
     for (const part of CHECKPOINT_PARTS) await writeSafetensors(join(partial, `${part}.safetensors`), tensors[part], metadata);
-    await writeFile(join(partial, 'state.json'), `${JSON.stringify(state, undefined, 2)}\n`, { flush: true });
+    await replaceFile(join(partial, 'state.json'), state);
     await syncFolder(partial);
     // A complete folder of this name that `last` does not name: a kill came between the two renames.
     await rm(target, { recursive: true, force: true });
@@ -120,6 +124,13 @@ export async function saveCheckpoint(
   }
   await prune(root, name, keep);
   return target;
+}
+
+/** Writes JSON so that a reader finds the old file or the new one, never a part. */
+export async function replaceFile(path: string, value: unknown): Promise<void> {
+  const partial = `${path}.partial`;
+  await writeFile(partial, `${JSON.stringify(value, undefined, 2)}\n`, { flush: true });
+  await rename(partial, path);
 }
 
 async function pointLast(run: string, target: string): Promise<void> {

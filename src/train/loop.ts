@@ -63,6 +63,7 @@ class Loop {
   #evaluatedStep: number | undefined;
   #pipeline: PipelineState | undefined;
   #loss: number | undefined;
+  #checkpointStep: number | undefined;
   readonly #collapse: CollapseWatch;
 
   constructor(context: LoopContext, start: LoopStart) {
@@ -71,6 +72,7 @@ class Loop {
     this.#epoch = start.epoch;
     this.#evaluatedStep = start.evaluatedStep;
     this.#pipeline = start.pipeline;
+    if (start.step > 0) this.#checkpointStep = start.step;
     this.#collapse = new CollapseWatch(context.config.method.dim);
   }
 
@@ -175,7 +177,8 @@ class Loop {
       versions,
     };
     const path = await saveCheckpoint(run.path, state, checkpointTensors(method, velocities), config.keepCheckpoints);
-    hooks.onCheckpoint?.(path);
+    if (this.#checkpointStep !== this.#step) hooks.onCheckpoint?.(path);
+    this.#checkpointStep = this.#step;
     return path;
   }
 

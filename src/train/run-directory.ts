@@ -1,7 +1,8 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, `bad-samples.jsonl` and the checkpoints. */
 import { appendFileSync, closeSync, fsyncSync, openSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from './checkpoint.js';
 import { errorCode, isFullDisk } from './error-code.js';
 
 /** One update. */
@@ -135,9 +136,7 @@ export class RunDirectory {
 
   /** Replaces `config.json`. */
   async writeConfig(config: unknown): Promise<void> {
-    const partial = join(this.path, `.${CONFIG}.partial`);
-    await writeFile(partial, `${JSON.stringify(config, undefined, 2)}\n`, { flush: true });
-    await rename(partial, join(this.path, CONFIG));
+    await replaceFile(join(this.path, CONFIG), config);
   }
 
   appendMetrics(line: StepMetrics | EvaluationMetrics): void {

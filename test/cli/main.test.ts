@@ -1,27 +1,13 @@
-import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function detco(args: readonly string[], bin = 'bin/detco.cjs', env: NodeJS.ProcessEnv = process.env): Promise<Outcome> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [bin, ...args], { env }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
-}
+import { detco } from './detco.js';
 
 describe('detco', () => {
   test('prints its version', async () => {
     const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
-    expect(await detco(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+    expect(await detco(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
   test('lists its commands', async () => {
@@ -49,7 +35,7 @@ describe('detco', () => {
     const folder = await mkdtemp(join(tmpdir(), 'detco-bin-'));
     try {
       await cp('bin', join(folder, 'bin'), { recursive: true });
-      const { code, stderr } = await detco(['--version'], join(folder, 'bin/detco.cjs'));
+      const { code, stderr } = await detco(['--version'], { bin: join(folder, 'bin/detco.cjs') });
       expect(code).toBe(1);
       expect(stderr).toContain('run npm run build');
     } finally {
