@@ -78,7 +78,10 @@ export async function startChaosProxy(options: ChaosOptions): Promise<ChaosProxy
   function spoilAfter(bytes: number, answer: IncomingMessage, response: ServerResponse, kind: 'drop' | 'stall'): void {
     let left = bytes;
     const spoil = (): void => {
-      answer.off('data', pass).on('error', () => {}).destroy();
+      answer
+        .off('data', pass)
+        .on('error', () => {})
+        .destroy();
       if (kind === 'stall') counters.stalled++;
       else if (counters.dropped++ % 2 === 0) response.destroy();
       else response.socket?.resetAndDestroy();

@@ -39,7 +39,14 @@ const KEY = 'S3RVER';
 
 export async function startS3({ files = {}, bucket = 'shards' }: S3Options = {}): Promise<S3Server> {
   const directory = await mkdtemp(join(tmpdir(), 'detco-s3-'));
-  const server = new S3rver({ address: '127.0.0.1', port: 0, silent: true, directory, vhostBuckets: false, configureBuckets: [{ name: bucket }] });
+  const server = new S3rver({
+    address: '127.0.0.1',
+    port: 0,
+    silent: true,
+    directory,
+    vhostBuckets: false,
+    configureBuckets: [{ name: bucket }],
+  });
   const { port } = await server.run();
   const endpoint = `http://127.0.0.1:${port}`;
   const put = async (key: string, body: Uint8Array): Promise<void> => {
@@ -55,7 +62,8 @@ export async function startS3({ files = {}, bucket = 'shards' }: S3Options = {})
     url: `s3://${bucket}`,
     env: s3Env(endpoint, { key: KEY, secret: KEY }),
     put,
-    connections: () => new Promise((resolve, reject) => server.httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    connections: () =>
+      new Promise((resolve, reject) => server.httpServer.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
     async close() {
       server.httpServer.closeAllConnections();
       await server.close();
@@ -65,7 +73,10 @@ export async function startS3({ files = {}, bucket = 'shards' }: S3Options = {})
 }
 
 /** Environment of an S3 client; undefined unsets. Without an account it finds no credentials anywhere. */
-export function s3Env(endpoint: string | undefined, account?: { readonly key: string; readonly secret: string }): Readonly<Record<string, string | undefined>> {
+export function s3Env(
+  endpoint: string | undefined,
+  account?: { readonly key: string; readonly secret: string },
+): Readonly<Record<string, string | undefined>> {
   return {
     AWS_ACCESS_KEY_ID: account?.key,
     AWS_SECRET_ACCESS_KEY: account?.secret,

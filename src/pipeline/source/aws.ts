@@ -64,7 +64,8 @@ function identityKey(): string {
 async function findProvider(): Promise<CredentialProvider | undefined> {
   // Loaded here because the package takes a tenth of a second and most runs read local files.
   const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers');
-  const provider = fromNodeProviderChain();
+  // The SDK keeps files it has read for good, also over a renewal of what is in them.
+  const provider = fromNodeProviderChain({ ignoreCache: true });
   try {
     await provider();
   } catch (error) {

@@ -179,7 +179,8 @@ function discard(answer: Answer): void {
 /** Why bytes of the two answers must not be joined. */
 function difference(was: Version, is: Version): string | undefined {
   const joined = 'the two must not be joined; put new data under a new name, and start this shard again';
-  if (was.total !== undefined && is.total !== undefined && was.total !== is.total) return `object changed while it was read (size ${was.total} -> ${is.total}); ${joined}`;
+  if (was.total !== undefined && is.total !== undefined && was.total !== is.total)
+    return `object changed while it was read (size ${was.total} -> ${is.total}); ${joined}`;
   if (was.etag !== is.etag) return `object changed while it was read (ETag ${was.etag ?? 'none'} -> ${is.etag ?? 'none'}); ${joined}`;
   if (was.etag !== undefined && isStrong(was.etag)) return undefined;
   if (was.lastModified !== is.lastModified) {

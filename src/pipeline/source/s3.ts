@@ -87,12 +87,8 @@ interface S3Error {
   readonly region: string | undefined;
 }
 
-const parser = new XMLParser({
-  parseTagValue: false,
-  trimValues: false,
-  ignoreAttributes: true,
-  isArray: (name) => name === 'Contents',
-});
+// Text stays text (keys may be digits, or end in a space); htmlEntities is what decodes numeric character references.
+const parser = new XMLParser({ parseTagValue: false, trimValues: false, htmlEntities: true, isArray: (name) => name === 'Contents' });
 
 function parseError({ status, headers, body }: Refusal): S3Error {
   const fields = (body.includes('<Error>') ? parser.parse(body).Error : undefined) as

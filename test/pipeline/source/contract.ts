@@ -15,7 +15,12 @@ export interface SourceUnderTest {
 export function testSource(name: string, start: (objects: Readonly<Record<string, Buffer>>) => Promise<SourceUnderTest>): void {
   describe(`${name} source`, () => {
     const large = noise(5_000_003, 7);
-    const objects = { 'large.tar': large, 'small.tar': noise(10, 8), 'empty.tar': Buffer.alloc(0), 'deep/odd name+(1)&é.tar': noise(1000, 9) };
+    const objects = {
+      'large.tar': large,
+      'small.tar': noise(10, 8),
+      'empty.tar': Buffer.alloc(0),
+      'deep/odd name+(1)&é.tar': noise(1000, 9),
+    };
     let source: SourceUnderTest;
     beforeAll(async () => {
       source = await start(objects);
@@ -78,7 +83,10 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
     });
 
     test('expands braces in its locations', async () => {
-      expect(await listShards([source.location('{large,small}.tar')])).toEqual([source.location('large.tar'), source.location('small.tar')]);
+      expect(await listShards([source.location('{large,small}.tar')])).toEqual([
+        source.location('large.tar'),
+        source.location('small.tar'),
+      ]);
     });
   });
 }

@@ -106,7 +106,12 @@ describe('from a server that', () => {
     ['a strong ETag', { body, etag: '"v1"' }, { body: other, etag: '"v2"' }, /ETag "v1" -> "v2"/],
     ['a weak ETag', { body, etag: 'W/"v1"' }, { body: other, etag: 'W/"v2"' }, /ETag W\/"v1" -> W\/"v2"/],
     ['an ETag that is gone', { body, etag: 'W/"v1"' }, { body: other }, /ETag W\/"v1" -> none/],
-    ['Last-Modified', { body, lastModified: new Date(0).toUTCString() }, { body: other, lastModified: new Date(1e9).toUTCString() }, /Last-Modified/],
+    [
+      'Last-Modified',
+      { body, lastModified: new Date(0).toUTCString() },
+      { body: other, lastModified: new Date(1e9).toUTCString() },
+      /Last-Modified/,
+    ],
     ['its size', { body, lastModified: 'x' }, { body: other.subarray(1), lastModified: 'x' }, /size 6000001 -> 6000000/],
   ] as const;
   test.each(changes)('replaces the object, as %s shows: an error, no splice', async (_what, before, after, message) => {
@@ -188,18 +193,28 @@ describe('from a server that', () => {
   });
 
   test('leaves a slow reader alone: a paused socket is not a stall', async () => {
-    serve([{ body, etag: '"v1"' }]);
+    handler = (request, response) => {
+      if (request.url === '/x.tar') answer(request, response, { body, etag: '"v1"' });
+      else response.writeHead(200, { 'content-length': 100 }).write('a');
+    };
     const events: RetryEvent[] = [];
     const parts: Uint8Array[] = [];
     for await (const part of openShard(`${server.url}/x.tar`, { onRetry: (event) => events.push(event) })) {
-      // Longer than the 400 ms after which a silent server counts as stalled.
-      if (parts.length === 0) await new Promise((resolve) => setTimeout(resolve, 900));
+      // The clock is another read, begun after this one has filled its read-ahead, whose server really is silent.
+      if (parts.length === 0) await stalled(`${server.url}/silent.tar`);
       parts.push(part);
     }
     expect(Buffer.concat(parts).equals(body)).toBe(true);
     expect(events).toEqual([]);
   });
 });
+
+/** Resolves when a read has been found to stall. */
+async function stalled(location: string): Promise<void> {
+  const abort = new AbortController();
+  const reading = collect(openShard(location, { signal: abort.signal, onRetry: (event) => abort.abort(event.reason) }));
+  await expect(reading).rejects.toMatch(/UND_ERR_BODY_TIMEOUT/);
+}
 
 test('a host that has never answered is given up soon, with a hint', async () => {
   const gone = await startHttp(() => {});
@@ -210,6 +225,8 @@ test('a host that has never answered is given up soon, with a hint', async () =>
 
 test('limits that make no sense are quoted', async () => {
   const undo = setEnv({ DETCO_HTTP_TIMEOUT_MS: 'soon' });
-  await expect(collect(openShard('http://127.0.0.1:9/x.tar'))).rejects.toThrow(/DETCO_HTTP_TIMEOUT_MS="soon".*expected a whole number from 1/);
+  await expect(collect(openShard('http://127.0.0.1:9/x.tar'))).rejects.toThrow(
+    /DETCO_HTTP_TIMEOUT_MS="soon".*expected a whole number from 1/,
+  );
   undo();
 });
