@@ -123,14 +123,9 @@ export async function toWire({ origin, path, query, headers }: S3Request, identi
     sha256: Sha256,
     uriEscapePath: false,
   });
-  const signed = await signer.sign({
-    method: 'GET',
-    protocol,
-    hostname,
-    path,
-    query: { ...query },
-    headers: { ...headers, host },
-  });
+  const request = { method: 'GET', protocol, hostname, path, query: { ...query }, headers: { ...headers, host } };
+  // GCS rewrites Accept-Encoding before it checks the signature.
+  const signed = await signer.sign(request, { unsignableHeaders: new Set(['accept-encoding']) });
   return { ...target, headers: signed.headers };
 }
 

@@ -75,6 +75,8 @@ async function s3Object(location: string, bucket: string, path: string, query: R
         forgetCredentials();
         return new TransientError(`S3 answered ${error.code}`);
       }
+      // The next shard looks again: an instance's credentials may only have been late.
+      if (anonymous) forgetCredentials();
       return new SourceError(location, remedy(error, { bucket, anonymous, listing: path === '' }));
     },
   };
