@@ -223,6 +223,21 @@ test('a host that has never answered is given up soon, with a hint', async () =>
   expect(String(error)).toMatch(/after 3 failures in a row.*ECONNREFUSED.*check its name and port/);
 });
 
+test('a login in the URL is sent and never shown', async () => {
+  const server = await startHttp((request, response) => {
+    const expected = `Basic ${Buffer.from('me:p@ss').toString('base64')}`;
+    if (request.headers.authorization === expected) response.end(body);
+    else response.writeHead(401).end();
+  });
+  const url = (login: string): string => server.url.replace('//', `//${login}@`);
+  expect((await collect(openShard(`${url('me:p%40ss')}/x.tar`))).equals(body)).toBe(true);
+  const error: unknown = await collect(openShard(`${url('me:secret')}/x.tar`)).catch((error: unknown) => error);
+  expect(String(error)).toContain(`${server.url}/x.tar: the server wants a login (401)`);
+  expect(String(error)).not.toContain('secret');
+  await closeSources();
+  await server.close();
+});
+
 test('limits that make no sense are quoted', async () => {
   const undo = setEnv({ DETCO_HTTP_TIMEOUT_MS: 'soon' });
   await expect(collect(openShard('http://127.0.0.1:9/x.tar'))).rejects.toThrow(
