@@ -179,7 +179,7 @@ export class Kernels {
     this.#resizeTo(size, size);
     const pairs = (scale: number): number => Math.ceil((Math.ceil(2 * Math.max(scale, 1)) + 1) / 2);
     const scratch = align(this.#source + this.#sourceBytes);
-    const tables = size * (8 + 4 * pairs(scaleX) + 4 * pairs(scaleY));
+    const tables = (size + 3) * (8 + 4 * pairs(scaleX) + 4 * pairs(scaleY));
     // Windows at the edges are padded with weights of zero, so rows and pixels past the end are read.
     const beyond = Math.max(2 * pairs(scaleY) * this.#sourceWidth * 3, 12 * pairs(scaleX));
     this.#reserve(scratch + tables + window.width * 6 + beyond + SLACK);
