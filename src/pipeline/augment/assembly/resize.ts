@@ -43,15 +43,13 @@ function weights(
     const end = min(high, <i32>Math.ceil(centre + support));
     let total = 0.0;
     for (let x = first; x < end; x++) total += support - Math.abs(<f64>x - centre);
+    const factor = <f64>ONE / total;
     store<i32>(entry, (first - low) * unit);
     let left = ONE;
     let heaviest: usize = entry + 4;
     for (let k = 0; k < 2 * pairs; k++) {
       const x = first + k;
-      const weight =
-        x < end
-          ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5)
-          : 0;
+      const weight = x < end ? <i32>((support - Math.abs(<f64>x - centre)) * factor + 0.5) : 0;
       const at = entry + 4 + <usize>(2 * k);
       store<i16>(at, <i16>weight);
       if (weight > <i32>load<i16>(heaviest)) heaviest = at;
