@@ -1,10 +1,10 @@
 /** Turns one decoded image into every view of a recipe. */
-import { Random, streamId } from "../plan/random.js";
-import { execute } from "./execute.js";
-import { Kernels } from "./kernels.js";
-import { drawView } from "./parameters.js";
-import { type Recipe, viewBytes } from "./recipe.js";
-import { validateRecipe } from "./validate.js";
+import { Random, streamId } from '../plan/random.js';
+import { execute } from './execute.js';
+import { Kernels } from './kernels.js';
+import { drawView } from './parameters.js';
+import { type Recipe, viewBytes } from './recipe.js';
+import { validateRecipe } from './validate.js';
 
 export interface DecodedImage {
   /** Pixels. */
@@ -32,11 +32,7 @@ export interface Augmenter {
    *
    * @throws {RangeError} when the image's size and data disagree, or a view has no buffer of its size
    */
-  render(
-    image: DecodedImage,
-    sample: SampleStream,
-    out: Readonly<Record<string, Uint8Array>>,
-  ): void;
+  render(image: DecodedImage, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): void;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -57,17 +53,14 @@ export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
     stream: streamId(name),
     bytes: viewBytes(view),
   }));
-  const sides = entries.map(({ view }) => (view.kind === "image" ? view.size : 3 * view.cell));
+  const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
   const kernels = await Kernels.load(Math.max(...sides));
   return {
     render(image, sample, out) {
       checkImage(image);
       for (const { name, bytes } of entries) {
         const length = out[name]?.length;
-        if (length !== bytes)
-          throw new RangeError(
-            `out.${name} has ${length ?? "no"} bytes: this view needs exactly ${bytes}`,
-          );
+        if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
       }
       kernels.setSource(image.width, image.height, image.data);
       for (const { name, view, stream } of entries) {

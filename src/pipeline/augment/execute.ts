@@ -1,49 +1,43 @@
 /** Carries a drawn plan out on the kernels. */
-import type { Kernels } from "./kernels.js";
-import type { Step, ViewPlan } from "./parameters.js";
+import type { Kernels } from './kernels.js';
+import type { Step, ViewPlan } from './parameters.js';
 
 /** Operations that give something else on a mirrored image. */
-const GEOMETRIC: ReadonlySet<Step["op"]> = new Set([
-  "rotate",
-  "shearX",
-  "shearY",
-  "translateX",
-  "translateY",
-]);
+const GEOMETRIC: ReadonlySet<Step['op']> = new Set(['rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
 
 /** Applies one operation to the working image. */
 export function applyStep(kernels: Kernels, step: Step): void {
   switch (step.op) {
-    case "brightness":
-    case "contrast":
-    case "saturation":
-    case "sharpness":
+    case 'brightness':
+    case 'contrast':
+    case 'saturation':
+    case 'sharpness':
       return kernels[step.op](step.factor);
-    case "hue":
+    case 'hue':
       return kernels.hue(step.shift);
-    case "grayscale":
-    case "horizontalFlip":
-    case "autoContrast":
-    case "equalize":
-    case "invert":
+    case 'grayscale':
+    case 'horizontalFlip':
+    case 'autoContrast':
+    case 'equalize':
+    case 'invert':
       return kernels[step.op]();
-    case "gaussianBlur":
+    case 'gaussianBlur':
       return kernels.gaussianBlur(step.sigma);
-    case "rotate":
+    case 'rotate':
       return kernels.rotate(step.degrees);
-    case "posterize":
+    case 'posterize':
       return kernels.posterize(step.bits);
-    case "solarize":
+    case 'solarize':
       return kernels.solarize(step.threshold);
-    case "solarizeAdd":
+    case 'solarizeAdd':
       return kernels.solarizeAdd(step.add, step.threshold);
-    case "shearX":
+    case 'shearX':
       return kernels.shear(step.shear, 0);
-    case "shearY":
+    case 'shearY':
       return kernels.shear(0, step.shear);
-    case "translateX":
+    case 'translateX':
       return kernels.translate(step.fraction, 0);
-    case "translateY":
+    case 'translateY':
       return kernels.translate(0, step.fraction);
   }
 }
@@ -57,7 +51,7 @@ export function applyStep(kernels: Kernels, step: Step): void {
 export function execute(kernels: Kernels, plan: ViewPlan, out: Uint8Array): void {
   const firstGeometric = plan.steps.findIndex((step) => GEOMETRIC.has(step.op));
   const early = firstGeometric === -1 ? plan.steps.length : firstGeometric;
-  const isEarlyFlip = (step: Step, i: number): boolean => step.op === "horizontalFlip" && i < early;
+  const isEarlyFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i < early;
   kernels.crop(plan.crop, plan.steps.filter(isEarlyFlip).length % 2 === 1);
   plan.steps.forEach((step, i) => {
     if (!isEarlyFlip(step, i)) applyStep(kernels, step);

@@ -5,16 +5,9 @@
  * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip), MoCo v2
  * (GaussianBlur) and PIRL (the 3x3 patches).
  */
-import type { Random } from "../plan/random.js";
-import { drawRandAugment, type RandAugmentStep } from "./randaugment.js";
-import type {
-  CenterCrop,
-  ColorJitter,
-  JigsawView,
-  Operation,
-  RandomResizedCrop,
-  View,
-} from "./recipe.js";
+import type { Random } from '../plan/random.js';
+import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
+import type { CenterCrop, ColorJitter, JigsawView, Operation, RandomResizedCrop, View } from './recipe.js';
 
 /** Where the pixels of a view come from: a box of the image, resized to `size` x `size`. */
 export interface CropPlan {
@@ -35,12 +28,12 @@ export interface CropPlan {
 
 /** One operation with its parameters, in the conventions of torchvision and PIL. */
 export type Step =
-  | { readonly op: "brightness" | "contrast" | "saturation"; readonly factor: number }
+  | { readonly op: 'brightness' | 'contrast' | 'saturation'; readonly factor: number }
   /** Turn of the hue circle, -0.5..0.5. */
-  | { readonly op: "hue"; readonly shift: number }
-  | { readonly op: "grayscale" | "horizontalFlip" }
+  | { readonly op: 'hue'; readonly shift: number }
+  | { readonly op: 'grayscale' | 'horizontalFlip' }
   /** Standard deviation, pixels. */
-  | { readonly op: "gaussianBlur"; readonly sigma: number }
+  | { readonly op: 'gaussianBlur'; readonly sigma: number }
   | RandAugmentStep;
 
 /** Nine patches: output patch i is cut from cell `order[i]` (row-major) at `offsets[order[i]]`. */
@@ -58,13 +51,7 @@ export interface ViewPlan {
   readonly jigsaw?: JigsawPlan;
 }
 
-function wholeCrop(
-  left: number,
-  top: number,
-  width: number,
-  height: number,
-  size: number,
-): CropPlan {
+function wholeCrop(left: number, top: number, width: number, height: number, size: number): CropPlan {
   return {
     window: { left, top, width, height },
     left,
@@ -76,13 +63,7 @@ function wholeCrop(
 }
 
 /** torchvision's RandomResizedCrop.get_params: ten tries, then the largest central crop within the ratios. */
-export function drawCrop(
-  crop: RandomResizedCrop,
-  width: number,
-  height: number,
-  size: number,
-  random: Random,
-): CropPlan {
+export function drawCrop(crop: RandomResizedCrop, width: number, height: number, size: number, random: Random): CropPlan {
   const [lowRatio, highRatio] = crop.ratio;
   for (let attempt = 0; attempt < 10; attempt++) {
     const area = width * height * random.between(...crop.scale);
@@ -106,12 +87,7 @@ function roundHalfEven(x: number): number {
 }
 
 /** torchvision's Resize of the shorter side to size / fraction, then CenterCrop(size), as one crop. */
-export function centreCrop(
-  crop: CenterCrop,
-  width: number,
-  height: number,
-  size: number,
-): CropPlan {
+export function centreCrop(crop: CenterCrop, width: number, height: number, size: number): CropPlan {
   const shorter = Math.round(size / crop.fraction);
   const longer = Math.trunc((shorter * Math.max(width, height)) / Math.min(width, height));
   const scaleX = width / (width <= height ? shorter : longer);
@@ -130,27 +106,26 @@ export function centreCrop(
 /** torchvision's ColorJitter.get_params: factors from [max(0, 1 - x), 1 + x], hue from [-x, x], in random order. */
 function drawColorJitter(jitter: ColorJitter, random: Random): Step[] {
   const order = random.permutation(4);
-  const factor = (strength: number): number =>
-    random.between(Math.max(0, 1 - strength), 1 + strength);
+  const factor = (strength: number): number => random.between(Math.max(0, 1 - strength), 1 + strength);
   const steps: Step[] = [
-    { op: "brightness", factor: factor(jitter.brightness) },
-    { op: "contrast", factor: factor(jitter.contrast) },
-    { op: "saturation", factor: factor(jitter.saturation) },
-    { op: "hue", shift: random.between(-jitter.hue, jitter.hue) },
+    { op: 'brightness', factor: factor(jitter.brightness) },
+    { op: 'contrast', factor: factor(jitter.contrast) },
+    { op: 'saturation', factor: factor(jitter.saturation) },
+    { op: 'hue', shift: random.between(-jitter.hue, jitter.hue) },
   ];
   return Array.from(order, (i) => steps[i]).filter((step) => step !== undefined);
 }
 
 function drawOperation(operation: Operation, random: Random): readonly Step[] {
-  if (operation.op === "randAugment") return drawRandAugment(operation, random);
+  if (operation.op === 'randAugment') return drawRandAugment(operation, random);
   if (random.uniform() >= operation.p) return [];
   switch (operation.op) {
-    case "colorJitter":
+    case 'colorJitter':
       return drawColorJitter(operation, random);
-    case "gaussianBlur":
-      return [{ op: "gaussianBlur", sigma: random.between(...operation.sigma) }];
-    case "grayscale":
-    case "horizontalFlip":
+    case 'gaussianBlur':
+      return [{ op: 'gaussianBlur', sigma: random.between(...operation.sigma) }];
+    case 'grayscale':
+    case 'horizontalFlip':
       return [{ op: operation.op }];
   }
 }
@@ -158,22 +133,15 @@ function drawOperation(operation: Operation, random: Random): readonly Step[] {
 /** PIRL: an independent random crop in each cell, and a random order. */
 function drawJigsaw({ patchSize, cell }: JigsawView, random: Random): JigsawPlan {
   const positions = cell - patchSize + 1;
-  const offsets = Array.from(
-    { length: 9 },
-    () => [random.below(positions), random.below(positions)] as const,
-  );
+  const offsets = Array.from({ length: 9 }, () => [random.below(positions), random.below(positions)] as const);
   return { patchSize, cell, order: Array.from(random.permutation(9)), offsets };
 }
 
 /** Draws a view of an image of `width` x `height` pixels. */
 export function drawView(view: View, width: number, height: number, random: Random): ViewPlan {
-  const size = view.kind === "image" ? view.size : 3 * view.cell;
+  const size = view.kind === 'image' ? view.size : 3 * view.cell;
   const crop =
-    view.crop.op === "centerCrop"
-      ? centreCrop(view.crop, width, height, size)
-      : drawCrop(view.crop, width, height, size, random);
+    view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
   const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
-  return view.kind === "image"
-    ? { crop, steps }
-    : { crop, steps, jigsaw: drawJigsaw(view, random) };
+  return view.kind === 'image' ? { crop, steps } : { crop, steps, jigsaw: drawJigsaw(view, random) };
 }

@@ -1,6 +1,6 @@
 /** Checks a recipe that came from a file, a flag or another thread. */
-import { z } from "zod";
-import type { Recipe } from "./recipe.js";
+import { z } from 'zod';
+import type { Recipe } from './recipe.js';
 
 const side = z.int().min(1).max(2048);
 const p = z.number().min(0).max(1);
@@ -8,39 +8,37 @@ const p = z.number().min(0).max(1);
 /** A pair with low <= high. */
 function range(low: number, high: number): z.ZodType<readonly [number, number]> {
   const end = z.number().min(low).max(high);
-  return z
-    .tuple([end, end])
-    .refine(([from, to]) => from <= to, { error: "expected [low, high] with low <= high" });
+  return z.tuple([end, end]).refine(([from, to]) => from <= to, { error: 'expected [low, high] with low <= high' });
 }
 
 const randomResizedCrop = z.strictObject({
-  op: z.literal("randomResizedCrop"),
+  op: z.literal('randomResizedCrop'),
   scale: range(1e-6, 1),
   ratio: range(0.01, 100),
 });
 const centerCrop = z.strictObject({
-  op: z.literal("centerCrop"),
+  op: z.literal('centerCrop'),
   fraction: z.number().min(0.01).max(1),
 });
 
 // Strengths up to 2 keep blend factors within the kernels' fixed-point range.
 const strength = z.number().min(0).max(2);
 
-const operation = z.discriminatedUnion("op", [
+const operation = z.discriminatedUnion('op', [
   z.strictObject({
-    op: z.literal("colorJitter"),
+    op: z.literal('colorJitter'),
     brightness: strength,
     contrast: strength,
     saturation: strength,
     hue: z.number().min(0).max(0.5),
     p,
   }),
-  z.strictObject({ op: z.literal("grayscale"), p }),
+  z.strictObject({ op: z.literal('grayscale'), p }),
   // Box blurs of the kernels reach a standard deviation of 8 pixels.
-  z.strictObject({ op: z.literal("gaussianBlur"), sigma: range(0, 8), p }),
-  z.strictObject({ op: z.literal("horizontalFlip"), p }),
+  z.strictObject({ op: z.literal('gaussianBlur'), sigma: range(0, 8), p }),
+  z.strictObject({ op: z.literal('horizontalFlip'), p }),
   z.strictObject({
-    op: z.literal("randAugment"),
+    op: z.literal('randAugment'),
     n: z.int().min(0).max(16),
     magnitude: z.number().min(0).max(10),
     magnitudeStd: z.number().min(0),
@@ -49,36 +47,33 @@ const operation = z.discriminatedUnion("op", [
 ]);
 
 const imageView = z.strictObject({
-  kind: z.literal("image"),
+  kind: z.literal('image'),
   size: side,
-  crop: z.discriminatedUnion("op", [randomResizedCrop, centerCrop]),
+  crop: z.discriminatedUnion('op', [randomResizedCrop, centerCrop]),
   operations: z.array(operation),
 });
 const jigsawView = z
   .strictObject({
-    kind: z.literal("jigsaw"),
+    kind: z.literal('jigsaw'),
     patchSize: side,
     cell: side.max(682),
     crop: randomResizedCrop,
     operations: z.array(operation),
   })
   .refine((view) => view.patchSize <= view.cell, {
-    error: "expected patchSize <= cell",
-    path: ["patchSize"],
+    error: 'expected patchSize <= cell',
+    path: ['patchSize'],
   });
 
 const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   name: z.string(),
   views: z
-    .record(z.string(), z.discriminatedUnion("kind", [imageView, jigsawView]))
-    .refine((views) => Object.keys(views).length > 0, { error: "expected at least one view" }),
+    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView]))
+    .refine((views) => Object.keys(views).length > 0, { error: 'expected at least one view' }),
 });
 
 function at(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (held, key) => (typeof held === "object" && held !== null ? Reflect.get(held, key) : undefined),
-    value,
-  );
+  return path.reduce<unknown>((held, key) => (typeof held === 'object' && held !== null ? Reflect.get(held, key) : undefined), value);
 }
 
 /**
@@ -90,8 +85,8 @@ export function validateRecipe(recipe: unknown): Recipe {
   const result = recipeSchema.safeParse(recipe);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  if (issue === undefined) throw new TypeError("recipe is not usable");
-  const where = ["recipe", ...issue.path.map(String)].join(".");
-  const value = JSON.stringify(at(recipe, issue.path)) ?? "nothing";
+  if (issue === undefined) throw new TypeError('recipe is not usable');
+  const where = ['recipe', ...issue.path.map(String)].join('.');
+  const value = JSON.stringify(at(recipe, issue.path)) ?? 'nothing';
   throw new TypeError(`${where} is ${value}: ${issue.message}`);
 }

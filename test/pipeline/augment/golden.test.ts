@@ -3,11 +3,11 @@
  * Limits on the absolute difference over bytes, stated with the golden numbers: point and colour operations mean 1 and
  * maximum 4; resampling, blur and affine operations mean 2 and maximum 24 (edges).
  */
-import { readFileSync } from "node:fs";
-import { beforeAll, describe, expect, test } from "@jest/globals";
-import { applyStep } from "#dist/pipeline/augment/execute.js";
-import { Kernels } from "#dist/pipeline/augment/kernels.js";
-import type { Step } from "#dist/pipeline/augment/parameters.js";
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { applyStep } from '#dist/pipeline/augment/execute.js';
+import { Kernels } from '#dist/pipeline/augment/kernels.js';
+import type { Step } from '#dist/pipeline/augment/parameters.js';
 
 interface Case {
   readonly op: string;
@@ -24,24 +24,22 @@ interface Golden {
   readonly cases: readonly Case[];
 }
 
-const golden = JSON.parse(
-  readFileSync(new URL("../../../fixtures/golden/augment.json", import.meta.url), "utf8"),
-) as Golden;
-const input = Buffer.from(golden.input, "base64");
+const golden = JSON.parse(readFileSync(new URL('../../../fixtures/golden/augment.json', import.meta.url), 'utf8')) as Golden;
+const input = Buffer.from(golden.input, 'base64');
 
 const RESAMPLING = new Set([
-  "blur",
-  "cropResize",
-  "randaugment.rotate",
-  "randaugment.shearX",
-  "randaugment.shearY",
-  "randaugment.translateX",
-  "randaugment.translateY",
+  'blur',
+  'cropResize',
+  'randaugment.rotate',
+  'randaugment.shearX',
+  'randaugment.shearY',
+  'randaugment.translateX',
+  'randaugment.translateY',
 ]);
 const RENAMED: Readonly<Record<string, string>> = {
-  blur: "gaussianBlur",
-  flip: "horizontalFlip",
-  color: "saturation",
+  blur: 'gaussianBlur',
+  flip: 'horizontalFlip',
+  color: 'saturation',
 };
 
 let kernels: Kernels;
@@ -51,7 +49,7 @@ beforeAll(async () => {
 
 function run({ op, args, width, height }: Case): Uint8Array {
   const out = new Uint8Array(width * height * 3);
-  if (op === "cropResize") {
+  if (op === 'cropResize') {
     const { left = 0, top = 0, width: w = 0, height: h = 0, size = 0 } = args;
     kernels.setSource(golden.width, golden.height, input);
     kernels.crop(
@@ -66,7 +64,7 @@ function run({ op, args, width, height }: Case): Uint8Array {
       false,
     );
   } else {
-    const name = op.replace(/^(jitter|randaugment)\./, "");
+    const name = op.replace(/^(jitter|randaugment)\./, '');
     kernels.setImage(golden.width, golden.height, input);
     applyStep(kernels, { op: RENAMED[name] ?? name, ...args } as unknown as Step);
   }
@@ -85,23 +83,18 @@ function difference(got: Uint8Array, wanted: Uint8Array): { mean: number; max: n
   return { mean: sum / got.length, max };
 }
 
-describe("kernels give what PIL and torchvision give", () => {
-  test("the fixture holds all 50 cases", () => expect(golden.cases).toHaveLength(50));
+describe('kernels give what PIL and torchvision give', () => {
+  test('the fixture holds all 50 cases', () => expect(golden.cases).toHaveLength(50));
 
-  test.each(golden.cases.map((one) => [`${one.op} ${JSON.stringify(one.args)}`, one] as const))(
-    "%s",
-    (_, one) => {
-      const wanted = Buffer.from(one.rgb, "base64");
-      const got = run(one);
-      expect(got).toHaveLength(wanted.length);
-      const { mean, max } = difference(got, wanted);
-      if (process.env["DETCO_GOLDEN_PRINT"])
-        process.stderr.write(
-          `${one.op} ${JSON.stringify(one.args)} mean ${mean.toFixed(4)} max ${max}\n`,
-        );
-      const [meanLimit, maxLimit] = RESAMPLING.has(one.op) ? [2, 24] : [1, 4];
-      expect(mean).toBeLessThanOrEqual(meanLimit);
-      expect(max).toBeLessThanOrEqual(maxLimit);
-    },
-  );
+  test.each(golden.cases.map((one) => [`${one.op} ${JSON.stringify(one.args)}`, one] as const))('%s', (_, one) => {
+    const wanted = Buffer.from(one.rgb, 'base64');
+    const got = run(one);
+    expect(got).toHaveLength(wanted.length);
+    const { mean, max } = difference(got, wanted);
+    if (process.env['DETCO_GOLDEN_PRINT'])
+      process.stderr.write(`${one.op} ${JSON.stringify(one.args)} mean ${mean.toFixed(4)} max ${max}\n`);
+    const [meanLimit, maxLimit] = RESAMPLING.has(one.op) ? [2, 24] : [1, 4];
+    expect(mean).toBeLessThanOrEqual(meanLimit);
+    expect(max).toBeLessThanOrEqual(maxLimit);
+  });
 });

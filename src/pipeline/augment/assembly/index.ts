@@ -3,14 +3,14 @@
  * chose; nothing is allocated here. Kernels work on whole vectors, so up to SLACK bytes after an image may be read and
  * overwritten with garbage.
  */
-export { transform } from "./affine";
-export { blur } from "./blur";
+export { transform } from './affine';
+export { blur } from './blur';
 export { narrowBlur } from './narrow-blur';
-export { point } from "./point";
-export { mirror, cutPatches } from "./place";
-export { cropResize } from "./resize";
-export { sharpen } from "./sharpen";
-export { autoContrast, equalize } from "./table";
+export { point } from './point';
+export { mirror, cutPatches } from './place';
+export { cropResize } from './resize';
+export { sharpen } from './sharpen';
+export { autoContrast, equalize } from './table';
 
 /** First address the caller may use. */
 export function arenaStart(): usize {

@@ -1,9 +1,10 @@
 /**
  * Small vector pieces shared by the kernels.
  *
- * Vector constants inside loops are loaded from memory, in every kernel: V8 builds a literal from two 64-bit words each
- * time it is used, four instructions against one. For the same reason bytes are permuted by swizzles whose indices
- * are loaded, not by shuffles, unless V8 knows the pattern (interleaving, splatting).
+ * Most vector constants inside loops are loaded from memory, in every kernel: V8 builds a literal from two 64-bit words
+ * in each iteration, four instructions against one. A literal is the better choice where an iteration uses it several
+ * times. Bytes are permuted by swizzles, not by shuffles of two vectors, unless V8 knows the pattern (interleaving,
+ * splatting).
  */
 
 // Byte indices that take RGB apart and put it together, three vectors each; -1 gives 0.

@@ -21,14 +21,7 @@ export function mirror(image: usize, width: i32, height: i32): void {
  *
  * @param corners x and y of each patch's corner, pixels, 2 x i32
  */
-export function cutPatches(
-  canvas: usize,
-  canvasSide: i32,
-  patchSide: i32,
-  corners: usize,
-  patches: i32,
-  target: usize,
-): void {
+export function cutPatches(canvas: usize, canvasSide: i32, patchSide: i32, corners: usize, patches: i32, target: usize): void {
   const stride = <usize>canvasSide * 3;
   const bytes = <usize>patchSide * 3;
   for (let i = 0; i < patches; i++, corners += 8) {

@@ -13,10 +13,6 @@ const WEIGHT_BITS = 14;
 const ONE: i32 = 1 << WEIGHT_BITS;
 
 const HALF_MIXED = memory.data<i32>([1 << 7, 1 << 7, 1 << 7, 1 << 7]);
-const HALF_PIXEL = memory.data<i32>([1 << 19, 1 << 19, 1 << 19, 1 << 19]);
-// r g b r g b . . -> r r g g b b . ., as 16-bit samples.
-const PAIR_PIXELS = memory.data<i8>([0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1]);
-
 /** Weight pairs that any window needs: the open interval of length 2 * support holds at most ceil(2 * support) samples. */
 function weightPairs(scale: f64): i32 {
   return (<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1;
@@ -47,15 +43,13 @@ function weights(
     const end = min(high, <i32>Math.ceil(centre + support));
     let total = 0.0;
     for (let x = first; x < end; x++) total += support - Math.abs(<f64>x - centre);
+    const factor = <f64>ONE / total;
     store<i32>(entry, (first - low) * unit);
     let left = ONE;
     let heaviest: usize = entry + 4;
     for (let k = 0; k < 2 * pairs; k++) {
       const x = first + k;
-      const weight =
-        x < end
-          ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5)
-          : 0;
+      const weight = x < end ? <i32>((support - Math.abs(<f64>x - centre)) * factor + 0.5) : 0;
       const at = entry + 4 + <usize>(2 * k);
       store<i16>(at, <i16>weight);
       if (weight > <i32>load<i16>(heaviest)) heaviest = at;
@@ -122,47 +116,73 @@ function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: 
   }
 }
 
-/** Two pixels of the mixed row at `from`, weighed by the pair at `weight`. */
+/** Two pixels of the mixed row at `from`, weighed by the pair at `weight`: r, g, b in 32-bit lanes. */
 @inline
-function weigh(from: usize, weight: usize, order: v128): v128 {
-  return i32x4.dot_i16x8_s(i8x16.swizzle(v128.load(from), order), v128.load32_splat(weight));
+function weighPixels(from: usize, weight: usize): v128 {
+  // r g b r g b . . -> r r g g b b . ., as 16-bit samples
+  const paired = i8x16.swizzle(v128.load(from), i8x16(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1));
+  return i32x4.dot_i16x8_s(paired, v128.load32_splat(weight));
 }
 
-/** Rounds a weighed sum to r g b and writes it; the fourth byte of the store is covered by the next pixel. */
 @inline
-function storePixel(target: usize, sum: v128): void {
-  const narrow = i16x8.narrow_i32x4_s(i32x4.shr_s(sum, 20), sum);
-  v128.store32_lane(target, i8x16.narrow_i16x8_u(narrow, narrow), 0);
+function sumOne(row: usize, entry: usize): v128 {
+  return i32x4.add(i32x4.splat(1 << 19), weighPixels(row + <usize>load<i32>(entry), entry + 4));
 }
 
-/** Resamples one mixed row to `size` pixels. The usual one, two and three pairs are spelt out: the loop costs as much as its work. */
+@inline
+function sumTwo(row: usize, entry: usize): v128 {
+  const from = row + <usize>load<i32>(entry);
+  return i32x4.add(i32x4.add(i32x4.splat(1 << 19), weighPixels(from, entry + 4)), weighPixels(from + 12, entry + 8));
+}
+
+@inline
+function sumThree(row: usize, entry: usize): v128 {
+  const from = row + <usize>load<i32>(entry);
+  const two = i32x4.add(weighPixels(from + 12, entry + 8), weighPixels(from + 24, entry + 12));
+  return i32x4.add(i32x4.add(i32x4.splat(1 << 19), weighPixels(from, entry + 4)), two);
+}
+
+function sumMany(row: usize, entry: usize, stride: usize): v128 {
+  let from = row + <usize>load<i32>(entry);
+  let sum = i32x4.splat(1 << 19);
+  for (let weight = entry + 4; weight < entry + stride; weight += 4, from += 12) sum = i32x4.add(sum, weighPixels(from, weight));
+  return sum;
+}
+
+/** Rounds four pixels and writes 12 bytes and 4 that the next pixels cover. */
+@inline
+function storeFour(target: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const bytes = i8x16.narrow_i16x8_u(
+    i16x8.narrow_i32x4_s(i32x4.shr_s(a, 20), i32x4.shr_s(b, 20)),
+    i16x8.narrow_i32x4_s(i32x4.shr_s(c, 20), i32x4.shr_s(d, 20)),
+  );
+  // r g b . r g b . -> r g b r g b
+  v128.store(target, i8x16.swizzle(bytes, i8x16(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)));
+}
+
+/**
+ * Resamples one mixed row to `size` pixels, four at a time; the table has entries for a whole number of fours. The usual
+ * numbers of pairs are spelt out, as their loop would cost as much as its work.
+ */
 function resampleRow(row: usize, table: usize, pairs: i32, size: i32, target: usize): void {
-  const stride = <usize>(4 + 4 * pairs);
-  const half = v128.load(HALF_PIXEL);
-  const order = v128.load(PAIR_PIXELS);
-  const end = table + <usize>size * stride;
+  const end = table + <usize>size * <usize>(4 + 4 * pairs);
   if (pairs == 1) {
-    for (; table < end; table += 8, target += 3) {
-      const from = row + <usize>load<i32>(table);
-      storePixel(target, i32x4.add(half, weigh(from, table + 4, order)));
+    for (let at = table; at < end; at += 32, target += 12) {
+      storeFour(target, sumOne(row, at), sumOne(row, at + 8), sumOne(row, at + 16), sumOne(row, at + 24));
     }
   } else if (pairs == 2) {
-    for (; table < end; table += 12, target += 3) {
-      const from = row + <usize>load<i32>(table);
-      storePixel(target, i32x4.add(i32x4.add(half, weigh(from, table + 4, order)), weigh(from + 12, table + 8, order)));
+    for (let at = table; at < end; at += 48, target += 12) {
+      storeFour(target, sumTwo(row, at), sumTwo(row, at + 12), sumTwo(row, at + 24), sumTwo(row, at + 36));
     }
   } else if (pairs == 3) {
-    for (; table < end; table += 16, target += 3) {
-      const from = row + <usize>load<i32>(table);
-      const two = i32x4.add(weigh(from + 12, table + 8, order), weigh(from + 24, table + 12, order));
-      storePixel(target, i32x4.add(i32x4.add(half, weigh(from, table + 4, order)), two));
+    for (let at = table; at < end; at += 64, target += 12) {
+      storeFour(target, sumThree(row, at), sumThree(row, at + 16), sumThree(row, at + 32), sumThree(row, at + 48));
     }
   } else {
-    for (; table < end; table += stride, target += 3) {
-      let from = row + <usize>load<i32>(table);
-      let sum = half;
-      for (let weight = table + 4; weight < table + stride; weight += 4, from += 12) sum = i32x4.add(sum, weigh(from, weight, order));
-      storePixel(target, sum);
+    const stride = <usize>(4 + 4 * pairs);
+    for (let at = table; at < end; at += 4 * stride, target += 12) {
+      const c = at + 2 * stride;
+      storeFour(target, sumMany(row, at, stride), sumMany(row, at + stride, stride), sumMany(row, c, stride), sumMany(row, c + stride, stride));
     }
   }
 }
@@ -198,9 +218,10 @@ export function cropResize(
   const strideX = <usize>(4 + 4 * pairsX);
   const strideY = <usize>(4 + 4 * pairsY);
   const tableX = scratch;
-  const tableY = tableX + <usize>size * strideX;
+  const tableY = tableX + <usize>(size + 3) * strideX;
   const row = (tableY + <usize>size * strideY + 15) & ~15;
   weights(tableX, size, left, right, boxLeft, scaleX, pairsX, 6, flip);
+  for (let i = 0; i < 3; i++) memory.copy(tableX + <usize>(size + i) * strideX, tableX, strideX);
   weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, <i32>stride, false);
   const corner = source + <usize>top * stride + <usize>left * 3;
   for (let y = 0; y < size; y++) {
