@@ -1,5 +1,7 @@
 /** Colours are drawn in OKLCh, where lightness is independent of hue, and mixed in linear light, as light is. */
 
+const { max, min } = Math;
+
 /** Linear-light red, green and blue, 1 = white. */
 export type Colour = readonly [red: number, green: number, blue: number];
 
@@ -39,5 +41,5 @@ export function encodeGamma(linear: number): number {
 }
 
 function clamp(x: number): number {
-  return Math.min(1, Math.max(0, x));
+  return min(1, max(0, x));
 }

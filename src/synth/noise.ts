@@ -1,10 +1,12 @@
 /** Noise that is a function of place and a salt alone, so pictures need no stored random numbers. */
 
+const { ceil, floor, imul, max, min } = Math;
+
 /** A 32-bit hash of a lattice point (the finaliser of MurmurHash3 over a linear combination). */
 export function hash(x: number, y: number, salt: number): number {
-  let h = Math.imul(x, 0x27d4eb2f) ^ Math.imul(y, 0x165667b1) ^ salt;
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  let h = imul(x, 0x27d4eb2f) ^ imul(y, 0x165667b1) ^ salt;
+  h = imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = imul(h ^ (h >>> 13), 0xc2b2ae35);
   return (h ^ (h >>> 16)) >>> 0;
 }
 
@@ -12,8 +14,8 @@ const TO_SIGNED = 2 / 0xffff_ffff;
 
 /** Smooth value noise in [-1, 1] with a lattice of side 1. */
 export function valueNoise(x: number, y: number, salt: number): number {
-  const x0 = Math.floor(x);
-  const y0 = Math.floor(y);
+  const x0 = floor(x);
+  const y0 = floor(y);
   const u = ease(x - x0);
   const v = ease(y - y0);
   const top = hash(x0, y0, salt) * (1 - u) + hash(x0 + 1, y0, salt) * u;
@@ -45,7 +47,7 @@ export function fractalField(width: number, height: number, { cell, octaves, gai
   for (let octave = 0; octave < octaves; octave++) total += gain ** octave;
   for (let octave = 0; octave < octaves; octave++) {
     const side = cell / 2 ** octave;
-    addOctave(field, width, height, side * stretch, side, gain ** octave / total, (salt + Math.imul(octave, 0x9e3779b9)) | 0);
+    addOctave(field, width, height, side * stretch, side, gain ** octave / total, (salt + imul(octave, 0x9e3779b9)) | 0);
   }
   return field;
 }
@@ -60,19 +62,19 @@ function addOctave(
   amplitude: number,
   salt: number,
 ): void {
-  const columns = Math.ceil(width / sideX) + 2;
+  const columns = ceil(width / sideX) + 2;
   const cells = new Int32Array(width);
   const weights = new Float32Array(width);
   for (let x = 0; x < width; x++) {
     const at = x / sideX;
-    cells[x] = Math.floor(at);
-    weights[x] = ease(at - Math.floor(at));
+    cells[x] = floor(at);
+    weights[x] = ease(at - floor(at));
   }
   const line = new Float32Array(columns);
   let above = latticeRow(new Float32Array(columns), 0, amplitude, salt);
   let below = latticeRow(new Float32Array(columns), 1, amplitude, salt);
   for (let y = 0, row = 0; y < height; y++) {
-    for (; row < Math.floor(y / sideY); row++) [above, below] = [below, latticeRow(above, row + 2, amplitude, salt)];
+    for (; row < floor(y / sideY); row++) [above, below] = [below, latticeRow(above, row + 2, amplitude, salt)];
     const v = ease(y / sideY - row);
     for (let i = 0; i < columns; i++) line[i] = (above[i] as number) * (1 - v) + (below[i] as number) * v;
     for (let x = 0, at = y * width; x < width; x++, at++) {
@@ -94,5 +96,5 @@ function ease(t: number): number {
 
 /** 0 below `low`, 1 above `high`, smooth between. */
 export function smoothstep(low: number, high: number, x: number): number {
-  return ease(Math.min(1, Math.max(0, (x - low) / (high - low))));
+  return ease(min(1, max(0, (x - low) / (high - low))));
 }

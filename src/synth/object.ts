@@ -5,6 +5,8 @@ import type { Scene } from './scene.js';
 import { distanceField, type DistanceField } from './shapes.js';
 import { textures } from './textures.js';
 
+const { max, min, round, sqrt } = Math;
+
 /** How far the shadow is thrown and how soft it is, radii. */
 const SHADOW = { throw: 0.14, inner: -0.12, outer: 0.2 } as const;
 
@@ -43,9 +45,9 @@ export function paintObject(canvas: Canvas, { object, light, class: { shape, tex
     const u = place.ux * px + place.uy * py;
     const v = place.vx * px + place.vy * py;
     const distance = field.at(u, v);
-    const coverage = Math.min(1, Math.max(0, 0.5 - distance * object.radius));
+    const coverage = min(1, max(0, 0.5 - distance * object.radius));
     if (coverage === 0) return;
-    mask[i] = Math.round(255 * coverage);
+    mask[i] = round(255 * coverage);
     const share = surface(u * tx + v * ty + phaseU, v * tx - u * ty + phaseV, footprint, object.salt);
     const { diffuse, specular } = lit(u, v, distance);
     blend(
@@ -98,7 +100,7 @@ function lighting(
   const delta = 0.02;
   const lit: Lit = { diffuse: 0, specular: 0 };
   return (u, v, distance) => {
-    const slope = Math.min(1, Math.max(0, 1 + distance / bevel));
+    const slope = min(1, max(0, 1 + distance / bevel));
     let nx = 0;
     let ny = 0;
     if (slope > 0) {
@@ -106,14 +108,14 @@ function lighting(
       const dv = field.at(u, v + delta) - field.at(u, v - delta);
       const gx = du * place.ux + dv * place.vx;
       const gy = du * place.uy + dv * place.vy;
-      const scale = (0.9 * slope * slope) / Math.max(1e-9, Math.sqrt(gx * gx + gy * gy));
+      const scale = (0.9 * slope * slope) / max(1e-9, sqrt(gx * gx + gy * gy));
       nx = gx * scale;
       ny = gy * scale;
     }
-    const nz = Math.sqrt(1 - nx * nx - ny * ny);
-    const lambert = Math.max(0, nx * lx + ny * ly + nz * lz);
+    const nz = sqrt(1 - nx * nx - ny * ny);
+    const lambert = max(0, nx * lx + ny * ly + nz * lz);
     // Seen from straight above, the mirrored ray leans towards the viewer by 2 (n.l) n_z - l_z.
-    const mirror = Math.max(0, 2 * lambert * nz - lz);
+    const mirror = max(0, 2 * lambert * nz - lz);
     lit.diffuse = light.ambient + (1.15 - light.ambient) * lambert;
     lit.specular = gloss * mirror ** 12;
     return lit;

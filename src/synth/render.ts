@@ -5,6 +5,8 @@ import { fractalField, smoothstep, whiteNoise } from './noise.js';
 import { paintObject } from './object.js';
 import type { Distractor, Scene } from './scene.js';
 
+const { abs, exp, hypot, max, min, sqrt } = Math;
+
 /** Whole pixels that are more than half the object's: `x` and `y` of the first, then how many. */
 export interface Box {
   readonly x: number;
@@ -37,7 +39,7 @@ function paintBackground({ width, height, light }: Canvas, { background }: Scene
   const { angle, roughness, fractal, horizon } = background;
   const [[r0, g0, b0], [r1, g1, b1]] = background.colours;
   const noise = fractalField(width, height, fractal);
-  const reach = Math.hypot(width, height) / 2;
+  const reach = hypot(width, height) / 2;
   const dx = Math.cos(angle) / reach;
   const dy = Math.sin(angle) / reach;
   for (let y = 0, i = 0; y < height; y++) {
@@ -45,7 +47,7 @@ function paintBackground({ width, height, light }: Canvas, { background }: Scene
       const along = (x - width / 2) * dx + (y - height / 2) * dy;
       const gradient = horizon ? smoothstep(-0.03, 0.03, along + 0.1) * 1.6 - 0.8 : along;
       const mixture = 0.5 + 0.5 * gradient * (1 - 0.5 * roughness) + roughness * (noise[i] as number);
-      const share = Math.min(1, Math.max(0, mixture));
+      const share = min(1, max(0, mixture));
       light[3 * i] = r0 + (r1 - r0) * share;
       light[3 * i + 1] = g0 + (g1 - g0) * share;
       light[3 * i + 2] = b0 + (b1 - b0) * share;
@@ -56,12 +58,10 @@ function paintBackground({ width, height, light }: Canvas, { background }: Scene
 function paintDistractor(canvas: Canvas, { x: cx, y: cy, halfWidth, halfHeight, angle, round, blur, colour }: Distractor): void {
   const cos = Math.cos(angle);
   const sin = Math.sin(angle);
-  eachPixel(canvas, cx, cy, Math.hypot(halfWidth, halfHeight) + blur, (x, y, i) => {
-    const u = Math.abs((x - cx) * cos + (y - cy) * sin);
-    const v = Math.abs((y - cy) * cos - (x - cx) * sin);
-    const distance = round
-      ? (Math.sqrt((u / halfWidth) ** 2 + (v / halfHeight) ** 2) - 1) * halfHeight
-      : Math.max(u - halfWidth, v - halfHeight);
+  eachPixel(canvas, cx, cy, hypot(halfWidth, halfHeight) + blur, (x, y, i) => {
+    const u = abs((x - cx) * cos + (y - cy) * sin);
+    const v = abs((y - cy) * cos - (x - cx) * sin);
+    const distance = round ? (sqrt((u / halfWidth) ** 2 + (v / halfHeight) ** 2) - 1) * halfHeight : max(u - halfWidth, v - halfHeight);
     if (distance < blur) blendColour(canvas, i, colour, 1 - smoothstep(-blur, blur, distance));
   });
 }
@@ -71,7 +71,7 @@ function develop({ width, height, light: canvas }: Canvas, { light, detail }: Sc
   const data = new Uint8Array(canvas.length);
   const relief = fractalField(width, height, detail.fractal);
   const focus = fractalField(width, height, detail.focus);
-  const reach = Math.hypot(width, height) / 2;
+  const reach = hypot(width, height) / 2;
   const dx = Math.cos(light.azimuth) / reach;
   const dy = Math.sin(light.azimuth) / reach;
   const [red, green, blue] = light.gain;
@@ -83,8 +83,8 @@ function develop({ width, height, light: canvas }: Canvas, { light, detail }: Sc
       const py = y - height / 2;
       const lamp = 1 - light.falloff * (0.5 - 0.5 * (px * dx + py * dy));
       const lens = 1 - (light.vignette * (px * px + py * py)) / (reach * reach);
-      const sharp = Math.max(0.2, 0.7 + 1.4 * (focus[i] as number));
-      const level = lamp * lens * Math.exp(detail.grain * sharp * (relief[i] as number));
+      const sharp = max(0.2, 0.7 + 1.4 * (focus[i] as number));
+      const level = lamp * lens * exp(detail.grain * sharp * (relief[i] as number));
       const error = noise * whiteNoise(x, y, detail.salt) + 0.5;
       const at = 3 * i;
       data[at] = clampByte(encodeGamma((canvas[at] as number) * red * level) + error);
@@ -107,9 +107,9 @@ function boxOf(mask: Uint8Array, width: number, height: number): Box {
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       if ((mask[i] as number) < 128) continue;
-      left = Math.min(left, x);
-      right = Math.max(right, x);
-      top = Math.min(top, y);
+      left = min(left, x);
+      right = max(right, x);
+      top = min(top, y);
       bottom = y;
     }
   }

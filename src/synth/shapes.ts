@@ -4,6 +4,8 @@
  */
 import type { Shape } from './classes.js';
 
+const { floor, max, min, sqrt } = Math;
+
 type Point = readonly [x: number, y: number];
 /** Closed polygons; a point is inside when it lies within an odd number of them. */
 type Outline = readonly (readonly Point[])[];
@@ -72,10 +74,10 @@ function sampleField(outline: Outline): DistanceField {
   const last = CELLS - 1e-3;
   return {
     at(x, y) {
-      const gx = Math.min(last, Math.max(0, (x + EXTENT) / STEP));
-      const gy = Math.min(last, Math.max(0, (y + EXTENT) / STEP));
-      const i = Math.floor(gx);
-      const j = Math.floor(gy);
+      const gx = min(last, max(0, (x + EXTENT) / STEP));
+      const gy = min(last, max(0, (y + EXTENT) / STEP));
+      const i = floor(gx);
+      const j = floor(gy);
       const u = gx - i;
       const v = gy - j;
       const k = j * side + i;
@@ -95,11 +97,11 @@ function signedDistance(outline: Outline, x: number, y: number): number {
     for (const [bx, by] of polygon) {
       const ex = bx - ax;
       const ey = by - ay;
-      const along = Math.min(1, Math.max(0, ((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey)));
-      nearest = Math.min(nearest, (x - ax - along * ex) ** 2 + (y - ay - along * ey) ** 2);
+      const along = min(1, max(0, ((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey)));
+      nearest = min(nearest, (x - ax - along * ex) ** 2 + (y - ay - along * ey) ** 2);
       if (ay > y !== by > y && x < ax + ((y - ay) / ey) * ex) inside = !inside;
       [ax, ay] = [bx, by];
     }
   }
-  return inside ? -Math.sqrt(nearest) : Math.sqrt(nearest);
+  return inside ? -sqrt(nearest) : sqrt(nearest);
 }

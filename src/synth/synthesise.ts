@@ -49,7 +49,8 @@ export async function synthesise(options: SynthOptions): Promise<SynthReport> {
       signal?.throwIfAborted();
       await writer.add(members);
       jpegBytes += members[0]?.data.length ?? 0;
-      onProgress?.(++done);
+      done++;
+      onProgress?.(done);
     }
   }
   const shards = await writer.close();

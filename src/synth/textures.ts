@@ -2,6 +2,8 @@
 import type { Texture } from './classes.js';
 import { smoothstep, valueNoise } from './noise.js';
 
+const { abs, floor, hypot, max, min } = Math;
+
 /**
  * @param u,v place on the object, in periods of the texture
  * @param footprint side of a pixel in periods; edges are softened over it, so that the texture does not alias
@@ -14,7 +16,7 @@ export const textures: Readonly<Record<Texture, TextureFunction>> = {
   checked: (u, v, footprint) => wave(u * 0.8, footprint) * wave(v * 0.8, footprint) * 0.5 + 0.5,
   // Discs of radius 0.37 on a lattice of side 1 cover 43 % of it.
   dotted: (u, v, footprint) => {
-    const distance = Math.hypot(u - Math.floor(u) - 0.5, v - Math.floor(v) - 0.5);
+    const distance = hypot(u - floor(u) - 0.5, v - floor(v) - 0.5);
     return 1 - smoothstep(0.37 - footprint, 0.37 + footprint, distance);
   },
   marbled: (u, v, footprint, salt) => {
@@ -27,6 +29,6 @@ export const textures: Readonly<Record<Texture, TextureFunction>> = {
 
 /** A square wave of period 1 in [-1, 1] whose flanks are two pixels wide. */
 function wave(x: number, footprint: number): number {
-  const ramp = 4 * Math.abs(x - Math.floor(x) - 0.5) - 1;
-  return Math.max(-1, Math.min(1, ramp / Math.max(4 * footprint, 1e-6)));
+  const ramp = 4 * abs(x - floor(x) - 0.5) - 1;
+  return max(-1, min(1, ramp / max(4 * footprint, 1e-6)));
 }

@@ -2,8 +2,7 @@
  * Samples -> tar shards. A shard is written beside its name as `NAME.tar.tmp` and renamed when it is whole, so a reader
  * never meets half of one; headers hold nothing of the machine or the moment, so the same samples give the same bytes.
  */
-import { createWriteStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
@@ -71,7 +70,7 @@ export class ShardWriter implements AsyncDisposable {
       throw new RangeError(`perShard ${options.perShard}: expected a whole number of at least 1 sample`);
     }
     await mkdir(options.dir, { recursive: true });
-    for (const name of (await readdir(options.dir)).sort()) {
+    for (const name of (await readdir(options.dir)).toSorted()) {
       const number = name.startsWith(`${options.prefix}-`) ? name.slice(options.prefix.length + 1) : '';
       if (/^\d+\.tar$/.test(number)) throw new ShardExistsError(join(options.dir, name));
     }
@@ -80,7 +79,7 @@ export class ShardWriter implements AsyncDisposable {
 
   /** Appends one sample: its members, in this order. Resolves when the bytes are on their way to the file. */
   async add(members: readonly ShardMember[]): Promise<void> {
-    const shard = (this.#open ??= this.#start());
+    const shard = (this.#open ??= await this.#start());
     for (const { name, data } of members) await Promise.race([addEntry(shard.tar, name, data), shard.piped]);
     shard.samples++;
     if (shard.samples === this.#options.perShard) await this.#finish(shard);
@@ -101,11 +100,12 @@ export class ShardWriter implements AsyncDisposable {
     await rm(temporary(path), { force: true });
   }
 
-  #start(): OpenShard {
+  async #start(): Promise<OpenShard> {
     const { dir, prefix, digits } = this.#options;
     const path = join(dir, `${prefix}-${String(this.#written.length).padStart(digits, '0')}.tar`);
+    const file = await open(temporary(path), 'w');
     const tar = pack();
-    const piped = pipeline(tar, createWriteStream(temporary(path)));
+    const piped = pipeline(tar, file.createWriteStream());
     // The failure is met by whoever awaits `piped` next; until then it must not count as unhandled.
     piped.catch(() => undefined);
     return { path, tar, piped, samples: 0 };
@@ -136,6 +136,7 @@ function addEntry(tar: Pack, name: string, data: Uint8Array): Promise<void> {
   const header = { name, type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: new Date(0) } as const;
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return new Promise((resolve, reject) => {
-    tar.entry({ ...header, size: bytes.length }, bytes, (error) => (error ? reject(error) : resolve()));
+    const entry = tar.entry({ ...header, size: bytes.length }, bytes, (error) => (error ? reject(error) : resolve()));
+    entry.on('error', reject);
   });
 }
