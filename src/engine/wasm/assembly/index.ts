@@ -4,4 +4,4 @@ export { filterGradient, multiplyTransposed } from './outer';
 export { batchNorm, batchNormScratch, batchNormGradient, batchNormGradientScratch } from './norm';
 export { maxPoolGradient } from './pool';
 export { sgd, lerp, normaliseImages } from './update';
-export { infoNce, infoNceGradient } from './contrast';
+export { exponential } from './exponential';
