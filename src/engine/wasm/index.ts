@@ -15,6 +15,7 @@ import { Heap, kernelsRunHere } from './heap.js';
 import { registerMatMul } from './matmul.js';
 import { registerNorm } from './norm.js';
 import { registerPooling } from './pool.js';
+import { registerSegmentSum } from './rows.js';
 
 const BACKEND = 'wasm';
 const FLOAT = 4;
@@ -41,6 +42,7 @@ export async function createEngine(): Promise<Engine> {
   registerPooling(heap);
   registerNorm(heap);
   registerExponential(heap);
+  registerSegmentSum(heap);
   registerGroupedBatchNormGradient();
   return wasmEngine(heap);
 }

@@ -110,6 +110,7 @@ export interface Kernels {
     padLeft: number,
     dx: number,
   ): void;
+  sumSegments(source: number, segments: number, rows: number, width: number, count: number, out: number): void;
   exponential(x: number, count: number, out: number): void;
   sgd(p: number, g: number, v: number, count: number, rate: number, momentum: number, decay: number): void;
   lerp(target: number, source: number, count: number, weight: number): void;
