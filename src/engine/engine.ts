@@ -4,7 +4,7 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Tensor, Variable } from '@tensorflow/tfjs-core';
 
 export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
@@ -53,13 +53,6 @@ export interface Engine {
       readonly residual?: Tensor;
     },
   ): GroupedBatchNormResult;
-
-  /**
-   * InfoNCE (paper, Eq. 2): mean over rows of -log softmax of query.key against query.key and query.queue[j], all divided by the
-   * temperature; query and key [N, D], queue [K, D], a scalar comes back. Differentiable in query only: key and queue are
-   * constants, as in MoCo. Keeps one [N, K] tensor for the backward pass where the composition of TensorFlow.js ops keeps six.
-   */
-  infoNce(query: Tensor, key: Tensor, queue: Tensor, temperature: number): Scalar;
 
   /** SGD on many variables at once, in place. Gradients are not disposed. */
   sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;

@@ -6,16 +6,16 @@ import { engine, findBackendFactory, ready, registerBackend, removeBackend, setB
 import type { Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { Engine } from '../engine.js';
-import { infoNce, registerInfoNceGradient } from '../contrast.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
 import { checkEnqueue, checkPairs, checkUpload } from '../check.js';
-import { registerContrast } from './contrast.js';
 import { registerConvolutions } from './conv.js';
+import { registerExponential } from './exponential.js';
 import { Heap, kernelsRunHere } from './heap.js';
 import { registerMatMul } from './matmul.js';
 import { registerNorm } from './norm.js';
 import { registerPooling } from './pool.js';
+import { registerSegmentSum } from './rows.js';
 
 const BACKEND = 'wasm';
 const FLOAT = 4;
@@ -41,9 +41,9 @@ export async function createEngine(): Promise<Engine> {
   registerMatMul(heap);
   registerPooling(heap);
   registerNorm(heap);
-  registerContrast(heap);
+  registerExponential(heap);
+  registerSegmentSum(heap);
   registerGroupedBatchNormGradient();
-  registerInfoNceGradient();
   return wasmEngine(heap);
 }
 
@@ -55,7 +55,6 @@ function wasmEngine(heap: Heap): Engine {
     name: 'wasm',
     description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD, one thread`,
     groupedBatchNorm,
-    infoNce,
 
     upload(bytes, shape) {
       checkUpload(bytes, shape);

@@ -110,32 +110,8 @@ export interface Kernels {
     padLeft: number,
     dx: number,
   ): void;
-  infoNce(
-    query: number,
-    key: number,
-    rows: number,
-    width: number,
-    queue: number,
-    columns: number,
-    temperature: number,
-    loss: number,
-    negative: number,
-    positive: number,
-    scratch: number,
-  ): void;
-  infoNceGradient(
-    dLoss: number,
-    key: number,
-    rows: number,
-    width: number,
-    queue: number,
-    columns: number,
-    temperature: number,
-    negative: number,
-    positive: number,
-    dQuery: number,
-    scratch: number,
-  ): void;
+  sumSegments(source: number, segments: number, rows: number, width: number, count: number, out: number): void;
+  exponential(x: number, count: number, out: number): void;
   sgd(p: number, g: number, v: number, count: number, rate: number, momentum: number, decay: number): void;
   lerp(target: number, source: number, count: number, weight: number): void;
   normaliseImages(

@@ -3,5 +3,6 @@ export { packPanels, convolve, multiply, multiplyScratch } from './gemm';
 export { filterGradient, multiplyTransposed } from './outer';
 export { batchNorm, batchNormScratch, batchNormGradient, batchNormGradientScratch } from './norm';
 export { maxPoolGradient } from './pool';
+export { sumSegments } from './rows';
 export { sgd, lerp, normaliseImages } from './update';
-export { infoNce, infoNceGradient } from './contrast';
+export { exponential } from './exponential';

@@ -1,0 +1,33 @@
+import { describe, expect, test } from '@jest/globals';
+import { ENGINE_NAMES, inspectEngines, selectEngine } from '#dist/engine/index.js';
+import type { EngineName } from '#dist/engine/index.js';
+
+describe('selectEngine', () => {
+  test('takes the first available engine for auto', async () => {
+    const first = (await inspectEngines()).find(({ available }) => available);
+    const engine = await selectEngine('auto');
+    expect(engine.name).toBe(first?.name);
+    await engine.dispose();
+  });
+
+  test('quotes an unknown name and lists the known ones', async () => {
+    await expect(selectEngine('cuda' as EngineName)).rejects.toThrow('unknown engine "cuda": expected auto, wasm, tensorflow, torch');
+  });
+
+  test('says why an engine is not available and what to use', async () => {
+    for (const { name, available, reason, remedy } of await inspectEngines()) {
+      if (!available) await expect(selectEngine(name)).rejects.toThrow(`engine "${name}" is not available: ${reason}; ${remedy}`);
+    }
+  });
+});
+
+describe('inspectEngines', () => {
+  test('reports every engine once, with a remedy for each that is missing', async () => {
+    const reports = await inspectEngines();
+    expect(reports.map(({ name }) => name).toSorted()).toEqual([...ENGINE_NAMES].toSorted());
+    expect(reports.find(({ name }) => name === 'wasm')).toMatchObject({ available: true });
+    for (const { available, reason, remedy } of reports) {
+      expect([reason, remedy].every((text) => (text === undefined) === available)).toBe(true);
+    }
+  });
+});

@@ -1,0 +1,51 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { selectEngine } from '#dist/engine/index.js';
+import { testEngine } from './contract.js';
+
+testEngine('wasm');
+
+describe('the wasm engine', () => {
+  test('holds its memory flat over many training steps', async () => {
+    const engine = await selectEngine('wasm');
+    const heapBytes = (): number => (tf.backend() as unknown as { wasm: { HEAPU8: Uint8Array } }).wasm.HEAPU8.byteLength;
+    const filter = tf.variable(tf.randomNormal([3, 3, 16, 64], 0, 0.1)) as tf.Variable<tf.Rank.R4>;
+    const scale = tf.variable(tf.ones([64]));
+    const step = (images: number): void =>
+      tf.tidy(() => {
+        const x = tf.ones([images, 24, 24, 16]) as tf.Tensor4D;
+        const { grads } = tf.variableGrads(
+          () => tf.mean(engine.groupedBatchNorm(tf.conv2d(x, filter, 1, 1), scale, scale, { groups: 2, epsilon: 1e-5 }).y) as tf.Scalar,
+        );
+        engine.lerp([filter], [grads[filter.name] as tf.Tensor], 1e-3);
+      });
+    for (let i = 0; i < 5; i++) step(16);
+    const settled = heapBytes();
+    for (let i = 0; i < 40; i++) step(i % 2 === 0 ? 16 : 8);
+    expect(heapBytes()).toBe(settled);
+    tf.dispose([filter, scale]);
+    await engine.dispose();
+  });
+
+  // The kernels share the memory of the TensorFlow.js backend: data or a start function of their own would overwrite its.
+  test('has kernels without data, start function or memory of their own', async () => {
+    const bytes = await readFile(new URL('../../dist/engine/wasm/kernels.wasm', import.meta.url));
+    const sections = new Map<number, number>();
+    for (let at = 8; at < bytes.length;) {
+      const id = bytes[at] ?? 0;
+      let [length, shift] = [0, 0];
+      do {
+        at += 1;
+        length |= ((bytes[at] ?? 0) & 0x7f) << shift;
+        shift += 7;
+      } while ((bytes[at] ?? 0) >= 0x80);
+      at += 1;
+      sections.set(id, length);
+      at += length;
+    }
+    const [memory, start, code, data] = [5, 8, 10, 11];
+    expect(sections.has(code)).toBe(true);
+    for (const section of [memory, start, data]) expect(sections.has(section)).toBe(false);
+  });
+});
