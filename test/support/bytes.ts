@@ -1,10 +1,9 @@
-import { Random } from '#dist/pipeline/plan/random.js';
+import { createCipheriv } from 'node:crypto';
 
-/** Repeatable noise: no two places of it look the same, so a splice or a shift shows. */
+/** Repeatable noise (an AES-CTR key stream): no two places of it look the same, so a splice or a shift shows. */
 export function noise(bytes: number, seed = 1): Buffer {
-  const random = new Random(seed);
-  const words = Uint32Array.from({ length: Math.ceil(bytes / 4) }, () => random.uint32());
-  return Buffer.from(words.buffer, 0, bytes);
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16));
+  return cipher.update(Buffer.alloc(bytes));
 }
 
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {

@@ -38,14 +38,21 @@ export interface Augmenter {
 function checkImage({ width, height, data }: DecodedImage): void {
   const whole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;
   if (!whole || data.length !== width * height * 3) {
-    throw new RangeError(`decoded image of ${width} x ${height} pixels with ${data.length} bytes: expected whole sides from 1 and width * height * 3 bytes of RGB`);
+    throw new RangeError(
+      `decoded image of ${width} x ${height} pixels with ${data.length} bytes: expected whole sides from 1 and width * height * 3 bytes of RGB`,
+    );
   }
 }
 
 /** Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread. */
 export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
   const { views } = validateRecipe(recipe);
-  const entries = Object.entries(views).map(([name, view]) => ({ name, view, stream: streamId(name), bytes: viewBytes(view) }));
+  const entries = Object.entries(views).map(([name, view]) => ({
+    name,
+    view,
+    stream: streamId(name),
+    bytes: viewBytes(view),
+  }));
   const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
   const kernels = await Kernels.load(Math.max(...sides));
   return {

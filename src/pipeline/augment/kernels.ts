@@ -8,57 +8,22 @@
  *
  * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
  */
-import { readFile } from 'node:fs/promises';
+import { BOX_RADIUS_LIMIT, boxRadius, narrowWeights, wideWeights } from './gaussian.js';
 import type { CropPlan, JigsawPlan } from './parameters.js';
-
-interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  arenaStart(): number;
-  cropResize(
-    source: number,
-    sourceWidth: number,
-    left: number,
-    top: number,
-    right: number,
-    bottom: number,
-    boxLeft: number,
-    boxTop: number,
-    scaleX: number,
-    scaleY: number,
-    target: number,
-    size: number,
-    flip: number,
-    scratch: number,
-  ): void;
-  point(image: number, pixels: number, program: number, instructions: number): number;
-  blur(image: number, width: number, height: number, inner: number, pair: number, fraction: number, scratch: number): void;
-  sharpen(source: number, target: number, width: number, height: number, pair: number): void;
-  transform(
-    source: number,
-    target: number,
-    width: number,
-    height: number,
-    a: number,
-    b: number,
-    c: number,
-    d: number,
-    e: number,
-    f: number,
-    colour: number,
-  ): void;
-  autoContrast(image: number, pixels: number, scratch: number): void;
-  equalize(image: number, pixels: number, scratch: number): void;
-  mirror(image: number, width: number, height: number): void;
-  cutPatches(canvas: number, canvasSide: number, patchSide: number, corners: number, patches: number, target: number): void;
-}
-
-// The compiler's libraries for Node leave WebAssembly out: this is the part used here.
-declare const WebAssembly: {
-  instantiate(bytes: Uint8Array): Promise<{ readonly instance: { readonly exports: unknown } }>;
-};
+import { instantiateKernels, type KernelExports } from './wasm.js';
 
 /** Opcodes of `assembly/point.ts`. */
-const OPCODE = { blendGrey: 0, saturation: 1, hue: 2, greyscale: 3, invert: 4, posterize: 5, solarize: 6, solarizeAdd: 7, sumLuma: 8 } as const;
+const OPCODE = {
+  blendGrey: 0,
+  saturation: 1,
+  hue: 2,
+  greyscale: 3,
+  invert: 4,
+  posterize: 5,
+  solarize: 6,
+  solarizeAdd: 7,
+  sumLuma: 8,
+} as const;
 
 const PAGE = 65_536;
 /** What kernels may read or overwrite after an image, rounded up. */
@@ -68,8 +33,6 @@ const PROGRAM_BYTES = MAX_INSTRUCTIONS * 16;
 /** Histograms of three channels (u32) and the tables made from them. */
 const TABLE_BYTES = 3 * 256 * 4 + 3 * 256;
 const PATCHES = 9;
-/** Widest box: 15 whole samples still leave 3 fractional bits of 16; sigma is then 8. */
-const MAX_BOX_RADIUS = 8;
 /** Two weights share 32 bits, each with a sign and 13 fractional bits (BLEND_BITS in assembly/lanes.ts). */
 const BLEND_ONE = 1 << 13;
 /** ImageNet's mean colour, what timm fills with: (124, 116, 104), red in the low byte. */
@@ -83,16 +46,9 @@ function blendPair(factor: number): number {
   return (image & 0xffff) | ((BLEND_ONE - image) << 16);
 }
 
-/** Radius of the box that, applied three times, has the variance of a Gaussian (Pillow, BoxBlur.c). */
-export function boxRadius(sigma: number): number {
-  const variance = (sigma * sigma) / 3;
-  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
-  return whole + ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
-}
-
 /** One working image, and the operations on it. Not shared between threads. */
 export class Kernels {
-  readonly #wasm: Exports;
+  readonly #wasm: KernelExports;
   readonly #tables: number;
   readonly #program: number;
   readonly #corners: number;
@@ -109,12 +65,12 @@ export class Kernels {
   #sourceBytes = 0;
   #pending = 0;
 
-  private constructor(wasm: Exports, side: number) {
+  private constructor(wasm: KernelExports, side: number) {
     this.#wasm = wasm;
     this.#capacity = side;
     const imageBytes = side * side * 3 + SLACK;
     // Two lines of 16-bit samples: a row of RGB or a strip of 16 columns, with room for the repeated edges.
-    const lineBytes = 2 * (side * 32 + 4 * (MAX_BOX_RADIUS + 2) * 32 + SLACK);
+    const lineBytes = 2 * (side * 32 + 4 * (BOX_RADIUS_LIMIT + 2) * 32 + SLACK);
     this.#program = align(wasm.arenaStart());
     this.#tables = align(this.#program + PROGRAM_BYTES);
     this.#corners = align(this.#tables + TABLE_BYTES);
@@ -129,8 +85,7 @@ export class Kernels {
 
   /** @param side the largest side of a working image, pixels */
   static async load(side: number): Promise<Kernels> {
-    const { instance } = await WebAssembly.instantiate(await readFile(new URL('./kernels.wasm', import.meta.url)));
-    return new Kernels(instance.exports as Exports, side);
+    return new Kernels(await instantiateKernels(), side);
   }
 
   /** Takes a copy of the photograph that `crop` reads, `width` x `height` RGB. */
@@ -146,14 +101,29 @@ export class Kernels {
     this.#resizeTo(size, size);
     const pairs = (scale: number): number => Math.ceil((Math.ceil(2 * Math.max(scale, 1)) + 1) / 2);
     const scratch = align(this.#source + this.#sourceBytes);
-    const tables = size * (8 + 4 * pairs(scaleX) + 4 * pairs(scaleY));
+    const tables = (size + 3) * (8 + 4 * pairs(scaleX) + 4 * pairs(scaleY));
     // Windows at the edges are padded with weights of zero, so rows and pixels past the end are read.
     const beyond = Math.max(2 * pairs(scaleY) * this.#sourceWidth * 3, 12 * pairs(scaleX));
     this.#reserve(scratch + tables + window.width * 6 + beyond + SLACK);
     const right = window.left + window.width;
     const bottom = window.top + window.height;
     const { left: x, top: y } = window;
-    this.#wasm.cropResize(this.#source, this.#sourceWidth, x, y, right, bottom, left, top, scaleX, scaleY, this.#image, size, Number(flip), scratch);
+    this.#wasm.cropResize(
+      this.#source,
+      this.#sourceWidth,
+      x,
+      y,
+      right,
+      bottom,
+      left,
+      top,
+      scaleX,
+      scaleY,
+      this.#image,
+      size,
+      Number(flip),
+      scratch,
+    );
   }
 
   /** Takes a copy of an image as the working image. */
@@ -228,13 +198,13 @@ export class Kernels {
     if (sigma <= 0) return;
     this.#flush();
     const radius = boxRadius(sigma);
-    const inner = Math.floor(radius);
-    const samples = 2 * inner + 1;
-    // 15 fractional bits in a signed 16-bit word; even, so that the two outer weights make up the rest exactly.
-    const whole = Math.min(32_766, 2 * Math.floor(16_384 / (2 * radius + 1)));
-    const outer = (32_768 - samples * whole) / 2;
-    const fraction = Math.floor(Math.log2(32_767 / (255 * Math.max(samples, 2))));
-    this.#wasm.blur(this.#image, this.#width, this.#height, inner, whole | (outer << 16), fraction, this.#lines);
+    if (radius < 1) {
+      const { inner, outer } = narrowWeights(radius);
+      this.#wasm.narrowBlur(this.#image, this.#spare, this.#width, this.#height, inner, outer, this.#lines);
+    } else {
+      const { whole, pair, fraction } = wideWeights(radius);
+      this.#wasm.blur(this.#image, this.#width, this.#height, whole, pair, fraction, this.#lines);
+    }
   }
 
   sharpness(factor: number): void {
@@ -261,16 +231,18 @@ export class Kernels {
     this.#transform(1, 0, x * this.#width, 0, 1, y * this.#height);
   }
 
-  /** Cuts the working image into nine patches, back to back, and copies them out. */
+  /** Cuts the working image into nine patches, back to back, and copies them out. Point operations still to do see the patches only. */
   cutPatches({ patchSize, cell, order, offsets }: JigsawPlan, out: Uint8Array): void {
-    this.#flush();
     order.forEach((from, i) => {
       const [x, y] = offsets[from] ?? [0, 0];
       this.#words[this.#corners / 4 + 2 * i] = (from % 3) * cell + x;
       this.#words[this.#corners / 4 + 2 * i + 1] = Math.floor(from / 3) * cell + y;
     });
     this.#wasm.cutPatches(this.#image, this.#width, patchSize, this.#corners, order.length, this.#spare);
-    out.set(this.#bytes.subarray(this.#spare, this.#spare + order.length * patchSize * patchSize * 3));
+    this.#swap();
+    this.#width = patchSize;
+    this.#height = order.length * patchSize;
+    this.read(out);
   }
 
   #transform(a: number, b: number, c: number, d: number, e: number, f: number): void {

@@ -12,7 +12,12 @@ import type { CenterCrop, ColorJitter, JigsawView, Operation, RandomResizedCrop,
 /** Where the pixels of a view come from: a box of the image, resized to `size` x `size`. */
 export interface CropPlan {
   /** The samples that may be used, whole pixels. */
-  readonly window: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  readonly window: {
+    readonly left: number;
+    readonly top: number;
+    readonly width: number;
+    readonly height: number;
+  };
   /** Position of the output's corner in the image and source pixels per output pixel. */
   readonly left: number;
   readonly top: number;
@@ -47,7 +52,14 @@ export interface ViewPlan {
 }
 
 function wholeCrop(left: number, top: number, width: number, height: number, size: number): CropPlan {
-  return { window: { left, top, width, height }, left, top, scaleX: width / size, scaleY: height / size, size };
+  return {
+    window: { left, top, width, height },
+    left,
+    top,
+    scaleX: width / size,
+    scaleY: height / size,
+    size,
+  };
 }
 
 /** torchvision's RandomResizedCrop.get_params: ten tries, then the largest central crop within the ratios. */
@@ -68,13 +80,19 @@ export function drawCrop(crop: RandomResizedCrop, width: number, height: number,
   return wholeCrop(Math.floor((width - w) / 2), Math.floor((height - h) / 2), w, h, size);
 }
 
+/** Python's round, which torchvision's CenterCrop uses: halves go to the even neighbour. */
+function roundHalfEven(x: number): number {
+  const below = Math.floor(x);
+  return x - below === 0.5 ? below + (below % 2) : Math.round(x);
+}
+
 /** torchvision's Resize of the shorter side to size / fraction, then CenterCrop(size), as one crop. */
 export function centreCrop(crop: CenterCrop, width: number, height: number, size: number): CropPlan {
   const shorter = Math.round(size / crop.fraction);
   const longer = Math.trunc((shorter * Math.max(width, height)) / Math.min(width, height));
   const scaleX = width / (width <= height ? shorter : longer);
   const scaleY = height / (width <= height ? longer : shorter);
-  const middle = (side: number): number => Math.round((side - size) / 2);
+  const middle = (side: number): number => roundHalfEven((side - size) / 2);
   return {
     window: { left: 0, top: 0, width, height },
     left: middle(width <= height ? shorter : longer) * scaleX,
@@ -122,7 +140,8 @@ function drawJigsaw({ patchSize, cell }: JigsawView, random: Random): JigsawPlan
 /** Draws a view of an image of `width` x `height` pixels. */
 export function drawView(view: View, width: number, height: number, random: Random): ViewPlan {
   const size = view.kind === 'image' ? view.size : 3 * view.cell;
-  const crop = view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
+  const crop =
+    view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
   const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
   return view.kind === 'image' ? { crop, steps } : { crop, steps, jigsaw: drawJigsaw(view, random) };
 }

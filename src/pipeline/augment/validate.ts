@@ -16,7 +16,10 @@ const randomResizedCrop = z.strictObject({
   scale: range(1e-6, 1),
   ratio: range(0.01, 100),
 });
-const centerCrop = z.strictObject({ op: z.literal('centerCrop'), fraction: z.number().min(0.01).max(1) });
+const centerCrop = z.strictObject({
+  op: z.literal('centerCrop'),
+  fraction: z.number().min(0.01).max(1),
+});
 
 // Strengths up to 2 keep blend factors within the kernels' fixed-point range.
 const strength = z.number().min(0).max(2);
@@ -57,7 +60,10 @@ const jigsawView = z
     crop: randomResizedCrop,
     operations: z.array(operation),
   })
-  .refine((view) => view.patchSize <= view.cell, { error: 'expected patchSize <= cell', path: ['patchSize'] });
+  .refine((view) => view.patchSize <= view.cell, {
+    error: 'expected patchSize <= cell',
+    path: ['patchSize'],
+  });
 
 const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   name: z.string(),

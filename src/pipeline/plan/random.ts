@@ -9,7 +9,7 @@ const M1 = 0xcd9e8d57;
 const W0 = 0x9e3779b9;
 const W1 = 0xbb67ae85;
 
-/** High 32 bits of the unsigned 64-bit product. */
+/** High 32 bits of the unsigned 64-bit product: schoolbook on 16-bit halves, whose sums stay below 2^32. */
 function mulHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
@@ -17,7 +17,33 @@ function mulHigh(a: number, b: number): number {
   const bHigh = b >>> 16;
   const cross = aHigh * bLow + ((aLow * bLow) >>> 16);
   const middle = aLow * bHigh + (cross & 0xffff);
-  return (aHigh * bHigh + Math.floor(cross / 0x10000) + Math.floor(middle / 0x10000)) >>> 0;
+  return aHigh * bHigh + (cross >>> 16) + (middle >>> 16);
+}
+
+/**
+ * One block of Philox4x32-10: four random words for a counter of four words and a key of two.
+ *
+ * @param out four words
+ */
+export function philox4x32(counter: readonly [number, number, number, number], key: readonly [number, number], out: Uint32Array): void {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = key;
+  for (let round = 0; round < 10; round++) {
+    const high0 = mulHigh(M0, c0);
+    const low0 = Math.imul(M0, c0);
+    const high1 = mulHigh(M1, c2);
+    const low1 = Math.imul(M1, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + W0) | 0;
+    k1 = (k1 + W1) | 0;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
 }
 
 /** One stream of random numbers, named by up to five 32-bit words. */
@@ -77,25 +103,7 @@ export class Random {
   }
 
   #refill(): void {
-    let c0 = this.#block++;
-    let [c1, c2, c3] = this.#counter;
-    let [k0, k1] = this.#key;
-    for (let round = 0; round < 10; round++) {
-      const high0 = mulHigh(M0, c0);
-      const low0 = Math.imul(M0, c0) >>> 0;
-      const high1 = mulHigh(M1, c2);
-      const low1 = Math.imul(M1, c2) >>> 0;
-      c0 = (high1 ^ c1 ^ k0) >>> 0;
-      c1 = low1;
-      c2 = (high0 ^ c3 ^ k1) >>> 0;
-      c3 = low0;
-      k0 = (k0 + W0) >>> 0;
-      k1 = (k1 + W1) >>> 0;
-    }
-    this.#words[0] = c0;
-    this.#words[1] = c1;
-    this.#words[2] = c2;
-    this.#words[3] = c3;
+    philox4x32([this.#block++, ...this.#counter], this.#key, this.#words);
     this.#used = 0;
   }
 }

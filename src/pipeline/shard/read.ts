@@ -1,7 +1,7 @@
 /** Reads the samples of a shard, one after another, while its bytes arrive. */
 import { extract, type Extract } from 'tar-stream';
 import { openShard, type OpenOptions } from '../source/index.js';
-import { reasonOf, SourceError } from '../source/source.js';
+import { reasonOf, SourceError, withoutPassword } from '../source/source.js';
 import { MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
 
 declare module 'tar-stream' {
@@ -41,9 +41,10 @@ export class ShardError extends Error {
   readonly offset: number;
 
   constructor(location: string, offset: number, problem: string, cause?: unknown) {
-    super(`${location}: ${problem}`, { cause });
+    const shown = withoutPassword(location);
+    super(`${shown}: ${problem}`, { cause });
     this.name = 'ShardError';
-    this.location = location;
+    this.location = shown;
     this.offset = offset;
   }
 }

@@ -64,7 +64,8 @@ function identityKey(): string {
 async function findProvider(): Promise<CredentialProvider | undefined> {
   // Loaded here because the package takes a tenth of a second and most runs read local files.
   const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers');
-  const provider = fromNodeProviderChain();
+  // The SDK keeps files it has read for good, also over a renewal of what is in them.
+  const provider = fromNodeProviderChain({ ignoreCache: true });
   try {
     await provider();
   } catch (error) {
@@ -122,14 +123,9 @@ export async function toWire({ origin, path, query, headers }: S3Request, identi
     sha256: Sha256,
     uriEscapePath: false,
   });
-  const signed = await signer.sign({
-    method: 'GET',
-    protocol,
-    hostname,
-    path,
-    query: { ...query },
-    headers: { ...headers, host },
-  });
+  const request = { method: 'GET', protocol, hostname, path, query: { ...query }, headers: { ...headers, host } };
+  // GCS rewrites Accept-Encoding before it checks the signature.
+  const signed = await signer.sign(request, { unsignableHeaders: new Set(['accept-encoding']) });
   return { ...target, headers: signed.headers };
 }
 

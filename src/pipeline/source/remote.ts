@@ -13,10 +13,11 @@
  * versions of an object are joined without a word; it counts retries over the whole body, so a large shard on a poor
  * line always runs out of them; and it gives up when a server ignores Range. A loop also lets each attempt be signed anew.
  */
+import type { Dispatcher } from 'undici';
 import { noteAnswer, dispatcher, hasAnswered } from './connection.js';
 import { Retries, TransientError, httpLimits, transientStatus } from './retry.js';
 import { SourceError, type OpenOptions } from './source.js';
-import type { Dispatcher } from 'undici';
+import { difference, isStrong, versionOf, type Version } from './version.js';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -47,14 +48,6 @@ export interface Refusal {
 
 type Answer = Dispatcher.ResponseData & { readonly fields: Headers };
 
-/** What tells one version of an object from another. */
-interface Version {
-  readonly etag: string | undefined;
-  readonly lastModified: string | undefined;
-  /** Bytes of the whole object, when the server says. */
-  readonly total: number | undefined;
-}
-
 /** Socket reads are 64 KiB at most, often far less; tar parsing wants large chunks. */
 const CHUNK_BYTES = 256 << 10;
 /** Read ahead of the consumer; beyond it the socket is paused, and a paused socket does not count as stalled. */
@@ -83,7 +76,7 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
         if (size === offset && !version) return;
         throw refusal(object, refused, { version, offset, size });
       }
-      const found = versionOf(answer);
+      const found = versionOf(answer.statusCode, answer.fields);
       const problem = partProblem(answer, offset) ?? (version ? difference(version, found) : undefined) ?? tooShort(offset, found.total);
       if (problem !== undefined) {
         discard(answer);
@@ -112,7 +105,8 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
 /** Fetches a small document whole, with the same patience. */
 export async function fetchText(object: RemoteObject, options: OpenOptions): Promise<string> {
   const retries = new Retries(object.location, options);
-  for (let origin = ''; ;) {
+  let origin = '';
+  for (;;) {
     try {
       options.signal?.throwIfAborted();
       const request = await object.request({});
@@ -148,15 +142,8 @@ function rangeHeaders(offset: number, version: Version | undefined): Headers {
     // A compressed transfer would make offsets mean something else.
     'accept-encoding': 'identity',
     ...(offset > 0 && { range: `bytes=${offset}-` }),
-    // If-Match compares strongly, so a weak ETag could never pass it (RFC 9110 section 13.1.1); those are compared here.
     ...(offset > 0 && version?.etag !== undefined && isStrong(version.etag) && { 'if-match': version.etag }),
   };
-}
-
-function versionOf(answer: Answer): Version {
-  const { etag, 'last-modified': lastModified, 'content-length': length, 'content-range': range } = answer.fields;
-  const size = answer.statusCode === 206 ? /\/(\d+)$/.exec(range ?? '')?.[1] : length;
-  return { etag, lastModified, total: size === undefined ? undefined : Number(size) };
 }
 
 function partProblem(answer: Answer, offset: number): string | undefined {
@@ -174,23 +161,6 @@ function tooShort(offset: number, total: number | undefined): string | undefined
 /** Ends an answer whose body is not wanted; its error has nobody to reach. */
 function discard(answer: Answer): void {
   answer.body.on('error', () => {}).destroy();
-}
-
-/** Why bytes of the two answers must not be joined. */
-function difference(was: Version, is: Version): string | undefined {
-  const joined = 'the two must not be joined; put new data under a new name, and start this shard again';
-  if (was.total !== undefined && is.total !== undefined && was.total !== is.total) return `object changed while it was read (size ${was.total} -> ${is.total}); ${joined}`;
-  if (was.etag !== is.etag) return `object changed while it was read (ETag ${was.etag ?? 'none'} -> ${is.etag ?? 'none'}); ${joined}`;
-  if (was.etag !== undefined && isStrong(was.etag)) return undefined;
-  if (was.lastModified !== is.lastModified) {
-    return `object changed while it was read (Last-Modified ${was.lastModified ?? 'none'} -> ${is.lastModified ?? 'none'}); ${joined}`;
-  }
-  if (was.etag !== undefined || was.lastModified !== undefined) return undefined;
-  return 'the connection broke, and the server sends neither ETag nor Last-Modified, so it is unknown whether the rest belongs to the same object; serve it with either header';
-}
-
-function isStrong(etag: string): boolean {
-  return !etag.startsWith('W/');
 }
 
 /** Reads the start of an error's body, which closes the connection if there is more. */

@@ -114,7 +114,8 @@ export class Retries {
     signal?.throwIfAborted();
     if (error instanceof SourceError) throw error;
     if (!(error instanceof TransientError) && !TRANSIENT_CODES.has(codeOf(error) ?? '')) {
-      throw new SourceError(this.#location, reasonOf(error), { offset, cause: error });
+      const remedy = /CERT|SELF_SIGNED/.test(codeOf(error) ?? '') ? '; if you trust the server, put its CA into NODE_EXTRA_CA_CERTS' : '';
+      throw new SourceError(this.#location, reasonOf(error) + remedy, { offset, cause: error });
     }
     this.#failures = progressed ? 1 : this.#failures + 1;
     const limit = known ? this.#limit : Math.min(this.#limit, RETRIES_OF_UNKNOWN_HOST);

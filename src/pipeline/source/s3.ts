@@ -75,6 +75,8 @@ async function s3Object(location: string, bucket: string, path: string, query: R
         forgetCredentials();
         return new TransientError(`S3 answered ${error.code}`);
       }
+      // The next shard looks again: an instance's credentials may only have been late.
+      if (anonymous) forgetCredentials();
       return new SourceError(location, remedy(error, { bucket, anonymous, listing: path === '' }));
     },
   };
@@ -87,12 +89,8 @@ interface S3Error {
   readonly region: string | undefined;
 }
 
-const parser = new XMLParser({
-  parseTagValue: false,
-  trimValues: false,
-  ignoreAttributes: true,
-  isArray: (name) => name === 'Contents',
-});
+// Text stays text (keys may be digits, or end in a space); htmlEntities is what decodes numeric character references.
+const parser = new XMLParser({ parseTagValue: false, trimValues: false, htmlEntities: true, isArray: (name) => name === 'Contents' });
 
 function parseError({ status, headers, body }: Refusal): S3Error {
   const fields = (body.includes('<Error>') ? parser.parse(body).Error : undefined) as

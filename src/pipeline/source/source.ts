@@ -39,7 +39,8 @@ export class SourceError extends Error {
   }
 }
 
-function withoutPassword(location: string): string {
+/** For messages, logs and records. */
+export function withoutPassword(location: string): string {
   return location.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
 }
 

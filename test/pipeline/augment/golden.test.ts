@@ -36,7 +36,11 @@ const RESAMPLING = new Set([
   'randaugment.translateX',
   'randaugment.translateY',
 ]);
-const RENAMED: Readonly<Record<string, string>> = { blur: 'gaussianBlur', flip: 'horizontalFlip', color: 'saturation' };
+const RENAMED: Readonly<Record<string, string>> = {
+  blur: 'gaussianBlur',
+  flip: 'horizontalFlip',
+  color: 'saturation',
+};
 
 let kernels: Kernels;
 beforeAll(async () => {
@@ -48,7 +52,17 @@ function run({ op, args, width, height }: Case): Uint8Array {
   if (op === 'cropResize') {
     const { left = 0, top = 0, width: w = 0, height: h = 0, size = 0 } = args;
     kernels.setSource(golden.width, golden.height, input);
-    kernels.crop({ window: { left, top, width: w, height: h }, left, top, scaleX: w / size, scaleY: h / size, size }, false);
+    kernels.crop(
+      {
+        window: { left, top, width: w, height: h },
+        left,
+        top,
+        scaleX: w / size,
+        scaleY: h / size,
+        size,
+      },
+      false,
+    );
   } else {
     const name = op.replace(/^(jitter|randaugment)\./, '');
     kernels.setImage(golden.width, golden.height, input);

@@ -193,12 +193,15 @@ describe('from a server that', () => {
   });
 
   test('leaves a slow reader alone: a paused socket is not a stall', async () => {
-    serve([{ body, etag: '"v1"' }]);
+    handler = (request, response) => {
+      if (request.url === '/x.tar') answer(request, response, { body, etag: '"v1"' });
+      else response.writeHead(200, { 'content-length': 100 }).write('a');
+    };
     const events: RetryEvent[] = [];
     const parts: Uint8Array[] = [];
     for await (const part of openShard(`${server.url}/x.tar`, { onRetry: (event) => events.push(event) })) {
-      // Longer than the 400 ms after which a silent server counts as stalled.
-      if (parts.length === 0) await new Promise((resolve) => setTimeout(resolve, 900));
+      // The clock is another read, begun after this one has filled its read-ahead, whose server really is silent.
+      if (parts.length === 0) await stalled(`${server.url}/silent.tar`);
       parts.push(part);
     }
     expect(Buffer.concat(parts).equals(body)).toBe(true);
@@ -206,11 +209,33 @@ describe('from a server that', () => {
   });
 });
 
+/** Resolves when a read has been found to stall. */
+async function stalled(location: string): Promise<void> {
+  const abort = new AbortController();
+  const reading = collect(openShard(location, { signal: abort.signal, onRetry: (event) => abort.abort(event.reason) }));
+  await expect(reading).rejects.toMatch(/UND_ERR_BODY_TIMEOUT/);
+}
+
 test('a host that has never answered is given up soon, with a hint', async () => {
   const gone = await startHttp(() => {});
   await gone.close();
   const error: unknown = await collect(openShard(`${gone.url}/x.tar`)).catch((error: unknown) => error);
   expect(String(error)).toMatch(/after 3 failures in a row.*ECONNREFUSED.*check its name and port/);
+});
+
+test('a login in the URL is sent and never shown', async () => {
+  const server = await startHttp((request, response) => {
+    const expected = `Basic ${Buffer.from('me:p@ss').toString('base64')}`;
+    if (request.headers.authorization === expected) response.end(body);
+    else response.writeHead(401).end();
+  });
+  const url = (login: string): string => server.url.replace('//', `//${login}@`);
+  expect((await collect(openShard(`${url('me:p%40ss')}/x.tar`))).equals(body)).toBe(true);
+  const error: unknown = await collect(openShard(`${url('me:secret')}/x.tar`)).catch((error: unknown) => error);
+  expect(String(error)).toContain(`${server.url}/x.tar: the server wants a login (401)`);
+  expect(String(error)).not.toContain('secret');
+  await closeSources();
+  await server.close();
 });
 
 test('limits that make no sense are quoted', async () => {

@@ -105,7 +105,7 @@ export function transform(
       const p2 = sample(source + <usize>i32x4.extract_lane(offset, 2), stride, i32x4.shuffle(top, top, 2, 2, 2, 2), i32x4.shuffle(bottom, bottom, 2, 2, 2, 2));
       const p3 = sample(source + <usize>i32x4.extract_lane(offset, 3), stride, i32x4.shuffle(top, top, 3, 3, 3, 3), i32x4.shuffle(bottom, bottom, 3, 3, 3, 3));
       const bytes = i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(p0, p1), i16x8.narrow_i32x4_s(p2, p3));
-      v128.store(row + <usize>x * 3, i8x16.shuffle(bytes, bytes, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15));
+      v128.store(row + <usize>x * 3, i8x16.swizzle(bytes, i8x16(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)));
       atX = i32x4.add(atX, stepX);
       atY = i32x4.add(atY, stepY);
     }

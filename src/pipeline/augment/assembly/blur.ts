@@ -1,5 +1,5 @@
 /**
- * Pillow's GaussianBlur (BoxBlur.c): three box blurs of fractional radius along rows, then along columns. A box of
+ * Pillow's GaussianBlur (BoxBlur.c) for box radii from 1: three box blurs of fractional radius along rows, then along columns. A box of
  * radius n + fraction weighs the 2n + 1 inner samples alike and the two outer ones less; edges are repeated.
  *
  * Samples are 16-bit with as many fractional bits as a window's sum leaves room for, so there is one rounding where
@@ -7,22 +7,35 @@
  * (3 samples in a row of RGB, 16 samples in a strip of 16 columns).
  */
 
-/** One box blur of a line: `bytes` of i16 samples. Window: `inner` whole neighbours on either side and one weighed less. */
+const HALF = memory.data<i32>([1 << 14, 1 << 14, 1 << 14, 1 << 14]);
+
+/** Eight samples of a box blur. Window: `inner` whole neighbours on either side and one weighed less. */
+@inline
+function box8(from: usize, step: usize, inner: i32, pair: v128): v128 {
+  const half = v128.load(HALF);
+  let whole = i16x8.add(v128.load(from), i16x8.add(v128.load(from - step), v128.load(from + step)));
+  let offset: usize = 2 * step;
+  for (let i = 1; i < inner; i++, offset += step) {
+    whole = i16x8.add(whole, i16x8.add(v128.load(from - offset), v128.load(from + offset)));
+  }
+  const outer = i16x8.add(v128.load(from - offset), v128.load(from + offset));
+  const low = i16x8.shuffle(whole, outer, 0, 8, 1, 9, 2, 10, 3, 11);
+  const high = i16x8.shuffle(whole, outer, 4, 12, 5, 13, 6, 14, 7, 15);
+  const a = i32x4.shr_s(i32x4.add(i32x4.dot_i16x8_s(low, pair), half), 15);
+  const b = i32x4.shr_s(i32x4.add(i32x4.dot_i16x8_s(high, pair), half), 15);
+  return i16x8.narrow_i32x4_s(a, b);
+}
+
+/** One box blur of a line of `bytes` bytes of i16 samples. The radius of all recipes, from 1 to 2, has its own loop. */
 function box(from: usize, to: usize, bytes: usize, step: usize, inner: i32, pair: v128): void {
-  const half = i32x4.splat(1 << 14);
   const end = from + bytes;
-  for (; from < end; from += 16, to += 16) {
-    let whole = v128.load(from);
-    let offset = step;
-    for (let i = 0; i < inner; i++, offset += step) {
-      whole = i16x8.add(whole, i16x8.add(v128.load(from - offset), v128.load(from + offset)));
+  if (inner == 1) {
+    for (; from < end; from += 32, to += 32) {
+      v128.store(to, box8(from, step, 1, pair));
+      v128.store(to, box8(from + 16, step, 1, pair), 16);
     }
-    const outer = i16x8.add(v128.load(from - offset), v128.load(from + offset));
-    const low = i16x8.shuffle(whole, outer, 0, 8, 1, 9, 2, 10, 3, 11);
-    const high = i16x8.shuffle(whole, outer, 4, 12, 5, 13, 6, 14, 7, 15);
-    const a = i32x4.shr_s(i32x4.add(i32x4.dot_i16x8_s(low, pair), half), 15);
-    const b = i32x4.shr_s(i32x4.add(i32x4.dot_i16x8_s(high, pair), half), 15);
-    v128.store(to, i16x8.narrow_i32x4_s(a, b));
+  } else {
+    for (; from < end; from += 16, to += 16) v128.store(to, box8(from, step, inner, pair));
   }
 }
 
@@ -53,7 +66,15 @@ function threeBoxes(a: usize, b: usize, bytes: usize, step: usize, inner: i32, p
  * @param fraction fractional bits of a sample: 255 * 2^fraction * (2 inner + 1) must fit 15 bits
  * @param scratch room for two lines: see `Kernels`
  */
-export function blur(image: usize, width: i32, height: i32, inner: i32, pair: i32, fraction: i32, scratch: usize): void {
+export function blur(
+  image: usize,
+  width: i32,
+  height: i32,
+  inner: i32,
+  pair: i32,
+  fraction: i32,
+  scratch: usize,
+): void {
   const weights = i32x4.splat(pair);
   const rowBytes = <usize>width * 3;
   const longest = max(rowBytes * 2, <usize>height * 32);
@@ -65,7 +86,8 @@ export function blur(image: usize, width: i32, height: i32, inner: i32, pair: i3
 
   for (let y = 0; y < height; y++) {
     const row = image + <usize>y * rowBytes;
-    for (let i: usize = 0; i < rowBytes; i += 8) v128.store(a + 2 * i, i16x8.shl(v128.load8x8_u(row + i), fraction));
+    for (let i: usize = 0; i < rowBytes; i += 8)
+      v128.store(a + 2 * i, i16x8.shl(v128.load8x8_u(row + i), fraction));
     threeBoxes(a, b, 2 * rowBytes, 6, inner, weights);
     for (let i: usize = 0; i < rowBytes; i += 8) {
       const sample = i16x8.shr_s(i16x8.add(v128.load(b + 2 * i), half), fraction);

@@ -3,16 +3,29 @@
  * Pillow does: without that, results differ by up to 6 levels.
  */
 
+// Words of eight lanes. Hue times 6 is 255 a sextant: TURN_n is n sextants.
+export const BYTE = memory.data<i16>([255, 255, 255, 255, 255, 255, 255, 255]);
+export const SIX = memory.data<i16>([6, 6, 6, 6, 6, 6, 6, 6]);
+const ONE = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
+const TWO = memory.data<i16>([2, 2, 2, 2, 2, 2, 2, 2]);
+const FOUR = memory.data<i16>([4, 4, 4, 4, 4, 4, 4, 4]);
+const TURN_2 = memory.data<i16>([510, 510, 510, 510, 510, 510, 510, 510]);
+const TURN_3 = memory.data<i16>([765, 765, 765, 765, 765, 765, 765, 765]);
+const TURN_4 = memory.data<i16>([1020, 1020, 1020, 1020, 1020, 1020, 1020, 1020]);
+const LOW_BYTE = memory.data<i32>([255, 255, 255, 255]);
 /** 2^15: a float of this size has 8 fractional bits, so adding it turns a float into fixed point. */
-const FIXED: f32 = 32768;
+const FIXED = memory.data<f32>([32768, 32768, 32768, 32768]);
+const SCALE = memory.data<f32>([255, 255, 255, 255]);
+/** Sextants to 255ths of a turn. */
+const SEXTANT_SCALE = memory.data<f32>([42.5, 42.5, 42.5, 42.5]);
 
 /** Whole part of eight non-negative floats below 256, as i16x8. */
 @inline
 function truncate8(low: v128, high: v128): v128 {
-  const byte = i32x4.splat(255);
+  const byte = v128.load(LOW_BYTE);
   return i16x8.narrow_i32x4_s(
-    v128.and(i32x4.shr_u(f32x4.add(low, f32x4.splat(FIXED)), 8), byte),
-    v128.and(i32x4.shr_u(f32x4.add(high, f32x4.splat(FIXED)), 8), byte),
+    v128.and(i32x4.shr_u(f32x4.add(low, v128.load(FIXED)), 8), byte),
+    v128.and(i32x4.shr_u(f32x4.add(high, v128.load(FIXED)), 8), byte),
   );
 }
 
@@ -34,13 +47,13 @@ export function hue8(r: v128, g: v128, b: v128, top: v128, chroma: v128): v128 {
   const fromRed = i16x8.sub(g, b);
   const numerator = v128.bitselect(fromRed, v128.bitselect(i16x8.sub(b, r), i16x8.sub(r, g), isGreen), isRed);
   const sextant = v128.bitselect(
-    v128.and(i16x8.shr_s(fromRed, 15), i16x8.splat(6)),
-    v128.bitselect(i16x8.splat(2), i16x8.splat(4), isGreen),
+    v128.and(i16x8.shr_s(fromRed, 15), v128.load(SIX)),
+    v128.bitselect(v128.load(TWO), v128.load(FOUR), isGreen),
     isRed,
   );
   const turn = i16x8.add(numerator, i16x8.mul(sextant, chroma));
-  const divisor = i16x8.max_s(chroma, i16x8.splat(1));
-  const scale = f32x4.splat(255.0 / 6.0);
+  const divisor = i16x8.max_s(chroma, v128.load(ONE));
+  const scale = v128.load(SEXTANT_SCALE);
   return truncate8(
     f32x4.mul(f32x4.div(toFloatLow(turn), toFloatLow(divisor)), scale),
     f32x4.mul(f32x4.div(toFloatHigh(turn), toFloatHigh(divisor)), scale),
@@ -50,8 +63,8 @@ export function hue8(r: v128, g: v128, b: v128, top: v128, chroma: v128): v128 {
 /** Saturation, 0..255. */
 @inline
 export function saturation8(top: v128, chroma: v128): v128 {
-  const divisor = i16x8.max_s(top, i16x8.splat(1));
-  const scale = f32x4.splat(255.0);
+  const divisor = i16x8.max_s(top, v128.load(ONE));
+  const scale = v128.load(SCALE);
   return truncate8(
     f32x4.div(f32x4.mul(toFloatLow(chroma), scale), toFloatLow(divisor)),
     f32x4.div(f32x4.mul(toFloatHigh(chroma), scale), toFloatHigh(divisor)),
@@ -61,7 +74,7 @@ export function saturation8(top: v128, chroma: v128): v128 {
 /** value * (1 - saturation * away), saturation and away in 255ths; the product is rounded. */
 @inline
 function channel8(value: v128, saturation: v128, away: v128): v128 {
-  const clamped = i16x8.min_s(i16x8.max_s(away, i16x8.splat(0)), i16x8.splat(255));
+  const clamped = i16x8.min_s(i16x8.max_s(away, i16x8.splat(0)), v128.load(BYTE));
   const product = i16x8.mul(saturation, clamped);
   // product / 65025 with 15 fractional bits, as 65536 / 65025 is nearly 1 + 1/128.
   const share = i16x8.shr_u(i16x8.add(product, i16x8.shr_u(product, 7)), 1);
@@ -74,15 +87,15 @@ function channel8(value: v128, saturation: v128, away: v128): v128 {
  */
 @inline
 export function channelRed8(value: v128, saturation: v128, turn: v128): v128 {
-  return channel8(value, saturation, i16x8.sub(i16x8.splat(510), i16x8.abs(i16x8.sub(turn, i16x8.splat(765)))));
+  return channel8(value, saturation, i16x8.sub(v128.load(TURN_2), i16x8.abs(i16x8.sub(turn, v128.load(TURN_3)))));
 }
 
 @inline
 export function channelGreen8(value: v128, saturation: v128, turn: v128): v128 {
-  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, i16x8.splat(510))), i16x8.splat(255)));
+  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, v128.load(TURN_2))), v128.load(BYTE)));
 }
 
 @inline
 export function channelBlue8(value: v128, saturation: v128, turn: v128): v128 {
-  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, i16x8.splat(1020))), i16x8.splat(255)));
+  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, v128.load(TURN_4))), v128.load(BYTE)));
 }

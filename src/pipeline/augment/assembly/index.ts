@@ -5,6 +5,7 @@
  */
 export { transform } from './affine';
 export { blur } from './blur';
+export { narrowBlur } from './narrow-blur';
 export { point } from './point';
 export { mirror, cutPatches } from './place';
 export { cropResize } from './resize';

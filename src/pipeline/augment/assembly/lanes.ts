@@ -1,33 +1,75 @@
-/** Small vector pieces shared by the kernels. */
+/**
+ * Small vector pieces shared by the kernels.
+ *
+ * Most vector constants inside loops are loaded from memory, in every kernel: V8 builds a literal from two 64-bit words
+ * in each iteration, four instructions against one. A literal is the better choice where an iteration uses it several
+ * times. Bytes are permuted by swizzles, not by shuffles of two vectors, unless V8 knows the pattern (interleaving,
+ * splatting).
+ */
 
-/** RGB bytes of 16 pixels (three vectors) to one channel: 0 red, 1 green, 2 blue. */
+// Byte indices that take RGB apart and put it together, three vectors each; -1 gives 0.
+const TO_RED = memory.data<i8>([
+  0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 4, 7, 10, 13,
+]);
+const TO_GREEN = memory.data<i8>([
+  1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2, 5, 8, 11, 14,
+]);
+const TO_BLUE = memory.data<i8>([
+  2, 5, 8, 11, 14, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, 1, 4, 7, 10, 13, -1, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 3, 6, 9, 12, 15,
+]);
+const TO_FIRST = memory.data<i8>([
+  0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5,
+  -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1,
+  -1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1,
+]);
+const TO_SECOND = memory.data<i8>([
+  -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1,
+  5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10,
+  -1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1,
+]);
+const TO_THIRD = memory.data<i8>([
+  -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1,
+  -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1,
+  10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15,
+]);
+
+/** Permutes the bytes of three vectors by three lists of indices and puts them together. */
+@inline
+function gather(a: v128, b: v128, c: v128, indices: usize): v128 {
+  return v128.or(
+    v128.or(i8x16.swizzle(a, v128.load(indices)), i8x16.swizzle(b, v128.load(indices, 16))),
+    i8x16.swizzle(c, v128.load(indices, 32)),
+  );
+}
+
+/** One channel of 16 pixels from their 48 RGB bytes. */
 @inline
 export function red(a: v128, b: v128, c: v128): v128 {
-  const ab = i8x16.shuffle(a, b, 0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
-  return i8x16.shuffle(ab, c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
+  return gather(a, b, c, TO_RED);
 }
 
 @inline
 export function green(a: v128, b: v128, c: v128): v128 {
-  const ab = i8x16.shuffle(a, b, 1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 0, 0, 0, 0, 0);
-  return i8x16.shuffle(ab, c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30);
+  return gather(a, b, c, TO_GREEN);
 }
 
 @inline
 export function blue(a: v128, b: v128, c: v128): v128 {
-  const ab = i8x16.shuffle(a, b, 2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 0, 0, 0, 0, 0, 0);
-  return i8x16.shuffle(ab, c, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31);
+  return gather(a, b, c, TO_BLUE);
 }
 
 /** Writes 16 pixels as 48 RGB bytes. */
 @inline
 export function storeRgb(at: usize, r: v128, g: v128, b: v128): void {
-  const first = i8x16.shuffle(r, g, 0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5);
-  v128.store(at, i8x16.shuffle(first, b, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15));
-  const second = i8x16.shuffle(r, g, 21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26);
-  v128.store(at, i8x16.shuffle(second, b, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15), 16);
-  const third = i8x16.shuffle(r, g, 0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0);
-  v128.store(at, i8x16.shuffle(third, b, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31), 32);
+  v128.store(at, gather(r, g, b, TO_FIRST));
+  v128.store(at, gather(r, g, b, TO_SECOND), 16);
+  v128.store(at, gather(r, g, b, TO_THIRD), 32);
 }
 
 /** a0 b0 a1 b1 .. a7 b7. */
@@ -46,7 +88,7 @@ export function zipHigh(a: v128, b: v128): v128 {
 export const BLEND_BITS = 13;
 
 /** Pulls products that are whole numbers in exact arithmetic back over the truncation: 1/128 level. */
-const BLEND_BIAS = 1 << (BLEND_BITS - 7);
+export const BLEND_BIAS = memory.data<i32>([1 << (BLEND_BITS - 7), 1 << (BLEND_BITS - 7), 1 << (BLEND_BITS - 7), 1 << (BLEND_BITS - 7)]);
 
 /**
  * Pillow's `Image.blend`, truncated and clipped: 16 bytes of base + factor * (image - base).
@@ -55,7 +97,7 @@ const BLEND_BIAS = 1 << (BLEND_BITS - 7);
  */
 @inline
 export function blend(base: v128, image: v128, pair: v128): v128 {
-  const bias = i32x4.splat(BLEND_BIAS);
+  const bias = v128.load(BLEND_BIAS);
   const low = zipLow(image, base);
   const high = zipHigh(image, base);
   const a = i32x4.add(i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(low), pair), bias);

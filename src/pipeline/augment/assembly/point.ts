@@ -4,7 +4,7 @@
  * A program is a list of 16-byte instructions {opcode, a, b, 0} (i32). For each block of 16 pixels the channels are
  * taken apart once, every instruction runs on three registers, and they are put together again.
  */
-import { hue8, saturation8, channelRed8, channelGreen8, channelBlue8 } from './hue';
+import { BYTE, SIX, hue8, saturation8, channelRed8, channelGreen8, channelBlue8 } from './hue';
 import { blend, blue, green, red, storeRgb, zipHigh, zipLow } from './lanes';
 
 /** Opcodes; `kernels.ts` has the same list. */
@@ -18,14 +18,19 @@ const SOLARIZE = 6; // a: threshold, 0..255
 const SOLARIZE_ADD = 7; // a: what is added, b: threshold, 0..255
 const SUM_LUMA = 8;
 
-/** Four of Pillow's L: (19595 R + 38470 G + 7471 B + 2^15) >> 16; 38470 is 2 * 19235 as it does not fit 16 bits. */
+// Weights of (red, green) and (green, blue), 16 fractional bits; 38470 is 2 * 19235 as it does not fit 16 bits.
+const RED_GREEN = memory.data<i16>([19595, 19235, 19595, 19235, 19595, 19235, 19595, 19235]);
+const GREEN_BLUE = memory.data<i16>([19235, 7471, 19235, 7471, 19235, 7471, 19235, 7471]);
+const HALF = memory.data<i32>([1 << 15, 1 << 15, 1 << 15, 1 << 15]);
+
+/** Four of Pillow's L: (19595 R + 38470 G + 7471 B + 2^15) >> 16. */
 @inline
 function luma4(redGreen: v128, greenBlue: v128): v128 {
   const sum = i32x4.add(
-    i32x4.dot_i16x8_s(redGreen, i32x4.splat(19595 | (19235 << 16))),
-    i32x4.dot_i16x8_s(greenBlue, i32x4.splat(19235 | (7471 << 16))),
+    i32x4.dot_i16x8_s(redGreen, v128.load(RED_GREEN)),
+    i32x4.dot_i16x8_s(greenBlue, v128.load(GREEN_BLUE)),
   );
-  return i32x4.shr_u(i32x4.add(sum, i32x4.splat(1 << 15)), 16);
+  return i32x4.shr_u(i32x4.add(sum, v128.load(HALF)), 16);
 }
 
 @inline
@@ -91,14 +96,14 @@ export function point(image: usize, pixels: i32, program: usize, instructions: i
         }
         case HUE: {
           const shift = i16x8.splat(load<i16>(at, 4));
-          const byte = i16x8.splat(255);
+          const byte = v128.load(BYTE);
           const top = i8x16.max_u(i8x16.max_u(r, g), b);
           const chroma = i8x16.sub(top, i8x16.min_u(i8x16.min_u(r, g), b));
           const topLow = i16x8.extend_low_i8x16_u(top);
           const topHigh = i16x8.extend_high_i8x16_u(top);
           const chromaLow = i16x8.extend_low_i8x16_u(chroma);
           const chromaHigh = i16x8.extend_high_i8x16_u(chroma);
-          const six = i16x8.splat(6);
+          const six = v128.load(SIX);
           const hueLow = hue8(i16x8.extend_low_i8x16_u(r), i16x8.extend_low_i8x16_u(g), i16x8.extend_low_i8x16_u(b), topLow, chromaLow);
           const hueHigh = hue8(i16x8.extend_high_i8x16_u(r), i16x8.extend_high_i8x16_u(g), i16x8.extend_high_i8x16_u(b), topHigh, chromaHigh);
           const turnedLow = i16x8.mul(v128.and(i16x8.add(hueLow, shift), byte), six);

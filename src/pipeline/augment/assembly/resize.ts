@@ -6,20 +6,34 @@
  * rounds to 8 bits in between; this order touches fewer bytes when shrinking and is at most one level away.
  */
 
+import { zipHigh, zipLow } from './lanes';
+
 /** Fractional bits of a weight; two weights share a 32-bit word for `i32x4.dot_i16x8_s`. */
 const WEIGHT_BITS = 14;
 const ONE: i32 = 1 << WEIGHT_BITS;
 
+const HALF_MIXED = memory.data<i32>([1 << 7, 1 << 7, 1 << 7, 1 << 7]);
 /** Weight pairs that any window needs: the open interval of length 2 * support holds at most ceil(2 * support) samples. */
 function weightPairs(scale: f64): i32 {
-  return ((<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1);
+  return (<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1;
 }
 
 /**
- * For each output sample: the first input sample (i32, relative to `low`), then `pairs` pairs of weights (2 x i16).
+ * For each output sample: where its first input sample is (i32; its ordinal from `low` times `unit`), then `pairs` pairs of
+ * weights (2 x i16).
  * Windows are clamped to the input samples [low, high); `from` and `scale` place the output grid on the input.
  */
-function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale: f64, pairs: i32, reversed: bool): void {
+function weights(
+  table: usize,
+  size: i32,
+  low: i32,
+  high: i32,
+  from: f64,
+  scale: f64,
+  pairs: i32,
+  unit: i32,
+  reversed: bool,
+): void {
   const support = max(scale, 1.0);
   const stride = <usize>(4 + 4 * pairs);
   for (let i = 0; i < size; i++) {
@@ -29,12 +43,13 @@ function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale:
     const end = min(high, <i32>Math.ceil(centre + support));
     let total = 0.0;
     for (let x = first; x < end; x++) total += support - Math.abs(<f64>x - centre);
-    store<i32>(entry, first - low);
+    const factor = <f64>ONE / total;
+    store<i32>(entry, (first - low) * unit);
     let left = ONE;
     let heaviest: usize = entry + 4;
     for (let k = 0; k < 2 * pairs; k++) {
       const x = first + k;
-      const weight = x < end ? <i32>Math.floor(((support - Math.abs(<f64>x - centre)) / total) * <f64>ONE + 0.5) : 0;
+      const weight = x < end ? <i32>((support - Math.abs(<f64>x - centre)) * factor + 0.5) : 0;
       const at = entry + 4 + <usize>(2 * k);
       store<i16>(at, <i16>weight);
       if (weight > <i32>load<i16>(heaviest)) heaviest = at;
@@ -45,50 +60,130 @@ function weights(table: usize, size: i32, low: i32, high: i32, from: f64, scale:
   }
 }
 
+/** Four samples of two rows, zipped, weighed by a pair. */
+@inline
+function weighLow(zipped: v128, pair: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(zipped), pair);
+}
+
+@inline
+function weighHigh(zipped: v128, pair: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(zipped), pair);
+}
+
 /** Mixes the source rows of one output row; `bytes` samples to `row` as i16 with 6 fractional bits. */
 function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: i32, row: usize): void {
-  const half = i32x4.splat(1 << 7);
   const end = source + <usize>bytes;
+  const half = v128.load(HALF_MIXED);
+  const pair0 = v128.load32_splat(entry);
+  const pair1 = v128.load32_splat(entry, 4);
+  const third = source + 2 * stride;
+  const ahead = third - source;
   for (; source < end; source += 16, row += 32) {
-    let a = half;
-    let b = half;
-    let c = half;
-    let d = half;
-    let from = source;
-    for (let k: usize = 0; k < <usize>pairs; k++) {
-      const pair = v128.load32_splat(entry + 4 * k);
+    const upper = v128.load(source);
+    const lower = v128.load(source + stride);
+    const low = zipLow(upper, lower);
+    const high = zipHigh(upper, lower);
+    let a = i32x4.add(half, weighLow(low, pair0));
+    let b = i32x4.add(half, weighHigh(low, pair0));
+    let c = i32x4.add(half, weighLow(high, pair0));
+    let d = i32x4.add(half, weighHigh(high, pair0));
+    if (pairs > 1) {
+      let from = source + ahead;
       const upper = v128.load(from);
       const lower = v128.load(from + stride);
-      const low = i8x16.shuffle(upper, lower, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      const high = i8x16.shuffle(upper, lower, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-      a = i32x4.add(a, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(low), pair));
-      b = i32x4.add(b, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(low), pair));
-      c = i32x4.add(c, i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_u(high), pair));
-      d = i32x4.add(d, i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(high), pair));
-      from += 2 * stride;
+      const low = zipLow(upper, lower);
+      const high = zipHigh(upper, lower);
+      a = i32x4.add(a, weighLow(low, pair1));
+      b = i32x4.add(b, weighHigh(low, pair1));
+      c = i32x4.add(c, weighLow(high, pair1));
+      d = i32x4.add(d, weighHigh(high, pair1));
+      for (let k: usize = 2; k < <usize>pairs; k++) {
+        from += ahead;
+        const pair = v128.load32_splat(entry + 4 * k);
+        const upper = v128.load(from);
+        const lower = v128.load(from + stride);
+        const low = zipLow(upper, lower);
+        const high = zipHigh(upper, lower);
+        a = i32x4.add(a, weighLow(low, pair));
+        b = i32x4.add(b, weighHigh(low, pair));
+        c = i32x4.add(c, weighLow(high, pair));
+        d = i32x4.add(d, weighHigh(high, pair));
+      }
     }
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(a, 8), i32x4.shr_s(b, 8)));
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(c, 8), i32x4.shr_s(d, 8)), 16);
   }
 }
 
-/** Resamples one mixed row to `size` pixels. Each store writes a fourth byte that the next pixel covers. */
+/** Two pixels of the mixed row at `from`, weighed by the pair at `weight`: r, g, b in 32-bit lanes. */
+@inline
+function weighPixels(from: usize, weight: usize): v128 {
+  // r g b r g b . . -> r r g g b b . ., as 16-bit samples
+  const paired = i8x16.swizzle(v128.load(from), i8x16(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1));
+  return i32x4.dot_i16x8_s(paired, v128.load32_splat(weight));
+}
+
+@inline
+function sumOne(row: usize, entry: usize): v128 {
+  return i32x4.add(i32x4.splat(1 << 19), weighPixels(row + <usize>load<i32>(entry), entry + 4));
+}
+
+@inline
+function sumTwo(row: usize, entry: usize): v128 {
+  const from = row + <usize>load<i32>(entry);
+  return i32x4.add(i32x4.add(i32x4.splat(1 << 19), weighPixels(from, entry + 4)), weighPixels(from + 12, entry + 8));
+}
+
+@inline
+function sumThree(row: usize, entry: usize): v128 {
+  const from = row + <usize>load<i32>(entry);
+  const two = i32x4.add(weighPixels(from + 12, entry + 8), weighPixels(from + 24, entry + 12));
+  return i32x4.add(i32x4.add(i32x4.splat(1 << 19), weighPixels(from, entry + 4)), two);
+}
+
+function sumMany(row: usize, entry: usize, stride: usize): v128 {
+  let from = row + <usize>load<i32>(entry);
+  let sum = i32x4.splat(1 << 19);
+  for (let weight = entry + 4; weight < entry + stride; weight += 4, from += 12) sum = i32x4.add(sum, weighPixels(from, weight));
+  return sum;
+}
+
+/** Rounds four pixels and writes 12 bytes and 4 that the next pixels cover. */
+@inline
+function storeFour(target: usize, a: v128, b: v128, c: v128, d: v128): void {
+  const bytes = i8x16.narrow_i16x8_u(
+    i16x8.narrow_i32x4_s(i32x4.shr_s(a, 20), i32x4.shr_s(b, 20)),
+    i16x8.narrow_i32x4_s(i32x4.shr_s(c, 20), i32x4.shr_s(d, 20)),
+  );
+  // r g b . r g b . -> r g b r g b
+  v128.store(target, i8x16.swizzle(bytes, i8x16(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1)));
+}
+
+/**
+ * Resamples one mixed row to `size` pixels, four at a time; the table has entries for a whole number of fours. The usual
+ * numbers of pairs are spelt out, as their loop would cost as much as its work.
+ */
 function resampleRow(row: usize, table: usize, pairs: i32, size: i32, target: usize): void {
-  const stride = <usize>(4 + 4 * pairs);
-  const half = i32x4.splat(1 << 19);
-  const end = table + <usize>size * stride;
-  for (; table < end; table += stride, target += 3) {
-    let from = row + <usize>load<i32>(table) * 6;
-    let sum = half;
-    for (let k: usize = 0; k < <usize>pairs; k++) {
-      const two = v128.load(from);
-      // r g b r g b . . -> r r g g b b . .
-      const paired = i8x16.shuffle(two, two, 0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 4, 5, 10, 11);
-      sum = i32x4.add(sum, i32x4.dot_i16x8_s(paired, v128.load32_splat(table + 4 * k, 4)));
-      from += 12;
+  const end = table + <usize>size * <usize>(4 + 4 * pairs);
+  if (pairs == 1) {
+    for (let at = table; at < end; at += 32, target += 12) {
+      storeFour(target, sumOne(row, at), sumOne(row, at + 8), sumOne(row, at + 16), sumOne(row, at + 24));
     }
-    const narrow = i16x8.narrow_i32x4_s(i32x4.shr_s(sum, 20), sum);
-    v128.store32_lane(target, i8x16.narrow_i16x8_u(narrow, narrow), 0);
+  } else if (pairs == 2) {
+    for (let at = table; at < end; at += 48, target += 12) {
+      storeFour(target, sumTwo(row, at), sumTwo(row, at + 12), sumTwo(row, at + 24), sumTwo(row, at + 36));
+    }
+  } else if (pairs == 3) {
+    for (let at = table; at < end; at += 64, target += 12) {
+      storeFour(target, sumThree(row, at), sumThree(row, at + 16), sumThree(row, at + 32), sumThree(row, at + 48));
+    }
+  } else {
+    const stride = <usize>(4 + 4 * pairs);
+    for (let at = table; at < end; at += 4 * stride, target += 12) {
+      const c = at + 2 * stride;
+      storeFour(target, sumMany(row, at, stride), sumMany(row, at + stride, stride), sumMany(row, c, stride), sumMany(row, c + stride, stride));
+    }
   }
 }
 
@@ -117,20 +212,28 @@ export function cropResize(
   flip: bool,
   scratch: usize,
 ): void {
+  const stride = <usize>sourceWidth * 3;
   const pairsX = weightPairs(scaleX);
   const pairsY = weightPairs(scaleY);
   const strideX = <usize>(4 + 4 * pairsX);
   const strideY = <usize>(4 + 4 * pairsY);
   const tableX = scratch;
-  const tableY = tableX + <usize>size * strideX;
+  const tableY = tableX + <usize>(size + 3) * strideX;
   const row = (tableY + <usize>size * strideY + 15) & ~15;
-  weights(tableX, size, left, right, boxLeft, scaleX, pairsX, flip);
-  weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, false);
-  const stride = <usize>sourceWidth * 3;
+  weights(tableX, size, left, right, boxLeft, scaleX, pairsX, 6, flip);
+  for (let i = 0; i < 3; i++) memory.copy(tableX + <usize>(size + i) * strideX, tableX, strideX);
+  weights(tableY, size, top, bottom, boxTop, scaleY, pairsY, <i32>stride, false);
   const corner = source + <usize>top * stride + <usize>left * 3;
   for (let y = 0; y < size; y++) {
     const entry = tableY + <usize>y * strideY;
-    mixRows(corner + <usize>load<i32>(entry) * stride, stride, entry + 4, pairsY, (right - left) * 3, row);
+    mixRows(
+      corner + <usize>load<i32>(entry),
+      stride,
+      entry + 4,
+      pairsY,
+      (right - left) * 3,
+      row,
+    );
     resampleRow(row, tableX, pairsX, size, target + <usize>(y * size) * 3);
   }
 }

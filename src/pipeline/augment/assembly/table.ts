@@ -4,9 +4,9 @@
 function histogram(image: usize, pixels: i32, counts: usize): void {
   memory.fill(counts, 0, 3 * 1024);
   for (const end = image + <usize>pixels * 3; image < end; image += 3) {
-    const r = counts + (<usize>load<u8>(image) << 2);
-    const g = counts + (<usize>load<u8>(image, 1) << 2);
-    const b = counts + (<usize>load<u8>(image, 2) << 2);
+    const r = counts + ((<usize>load<u8>(image)) << 2);
+    const g = counts + ((<usize>load<u8>(image, 1)) << 2);
+    const b = counts + ((<usize>load<u8>(image, 2)) << 2);
     store<u32>(r, load<u32>(r) + 1);
     store<u32>(g, load<u32>(g, 1024) + 1, 1024);
     store<u32>(b, load<u32>(b, 2048) + 1, 2048);
@@ -38,14 +38,14 @@ export function autoContrast(image: usize, pixels: i32, scratch: usize): void {
     const table = tables + channel * 256;
     let low = 0;
     let high = 255;
-    while (low < 255 && load<u32>(counts + (<usize>low << 2)) == 0) low++;
-    while (high > 0 && load<u32>(counts + (<usize>high << 2)) == 0) high--;
+    while (low < 255 && load<u32>(counts + ((<usize>low) << 2)) == 0) low++;
+    while (high > 0 && load<u32>(counts + ((<usize>high) << 2)) == 0) high--;
     if (high <= low) {
       identity(table);
       continue;
     }
     const scale = 255.0 / <f64>(high - low);
-    const offset = -<f64>low * scale;
+    const offset = -(<f64>low) * scale;
     for (let i = 0; i < 256; i++) {
       store<u8>(table + <usize>i, <u8>min(max(<i32>(<f64>i * scale + offset), 0), 255));
     }
@@ -65,8 +65,8 @@ export function equalize(image: usize, pixels: i32, scratch: usize): void {
     const counts = scratch + channel * 1024;
     const table = tables + channel * 256;
     let last = 255;
-    while (last > 0 && load<u32>(counts + (<usize>last << 2)) == 0) last--;
-    const step = (<u32>pixels - load<u32>(counts + (<usize>last << 2))) / 255;
+    while (last > 0 && load<u32>(counts + ((<usize>last) << 2)) == 0) last--;
+    const step = (<u32>pixels - load<u32>(counts + ((<usize>last) << 2))) / 255;
     if (step == 0) {
       identity(table);
       continue;

@@ -1,0 +1,44 @@
+/** `detco`: parses, calls, prints. Exit codes: 0 done (also after Ctrl-C), 1 a run that failed, 2 unusable arguments. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { synthCommand } from './synth.js';
+import { trainCommand } from './train.js';
+
+const FAILED = 1;
+const UNUSABLE = 2;
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+}
+
+/** Commander's own errors must reach `main` from every subcommand, which do not inherit `exitOverride` when added. */
+function withExitOverride(command: Command): Command {
+  for (const child of command.commands) withExitOverride(child);
+  return command.exitOverride().showHelpAfterError('(--help lists the options)').showSuggestionAfterError();
+}
+
+function createProgram(): Command {
+  const program = new Command('detco')
+    .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
+    .version(version());
+  for (const command of [trainCommand(), synthCommand()]) program.addCommand(command);
+  return withExitOverride(program);
+}
+
+/** The message and those of its causes. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message;
+}
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed its message; help and --version end with 0.
+    process.exitCode = error.exitCode === 0 ? 0 : UNUSABLE;
+  } else {
+    process.stderr.write(`detco: ${describe(error)}\n`);
+    process.exitCode = error instanceof Error && error.name === 'UsageError' ? UNUSABLE : FAILED;
+  }
+}

@@ -1,0 +1,96 @@
+/** `detco synth`: labelled procedural pictures, as shards. */
+import { SingleBar } from 'cli-progress';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { ShardExistsError } from '../pipeline/shard/write.js';
+import { CLASSES } from '../synth/classes.js';
+import { synthesise } from '../synth/synthesise.js';
+import { parseOptions, UsageError } from './usage-error.js';
+
+const DEFAULTS = Object.freeze({
+  perShard: '1000',
+  seed: '0',
+  prefix: 'train',
+  quality: '85',
+  photoQuality: '94',
+});
+
+const schema = z
+  .object({
+    out: z.string().min(1, 'expected a folder; give for example --out shards'),
+    count: whole(1, 100_000_000, '--count 2000'),
+    perShard: whole(1, 100_000_000, '--per-shard 1000'),
+    size: z
+      .string()
+      .refine((text) => /^\d+x\d+$/.test(text) && sides(text).every((side) => side >= 16 && side <= 4096), {
+        error: 'expected WIDTHxHEIGHT in pixels, each 16..4096; give for example --size 128x128',
+      })
+      .transform(sides)
+      .optional(),
+    quality: whole(1, 100, '--quality 85').optional(),
+    seed: whole(0, 0xffff_ffff, '--seed 1'),
+    prefix: z.string().regex(/^\w[\w-]*$/, 'expected letters, digits, "_" and "-"; give for example --prefix train'),
+    photo: z.boolean().default(false),
+    json: z.boolean().default(false),
+  })
+  .transform(({ quality, ...options }) => ({
+    ...options,
+    quality: quality ?? Number(options.photo ? DEFAULTS.photoQuality : DEFAULTS.quality),
+  }));
+
+/** Writes `--count` pictures into shards under `--out`. @throws UsageError for options that cannot be used */
+export function synthCommand(): Command {
+  return new Command('synth')
+    .description(`write shards of procedural pictures: ${CLASSES.length} classes told by shape and texture together, with boxes`)
+    .requiredOption('--out <dir>', 'folder of the shards')
+    .requiredOption('--count <n>', 'pictures')
+    .option('--per-shard <n>', 'pictures in a shard', DEFAULTS.perShard)
+    .option('--size <WxH>', 'pixels (default: 128x128, or with --photo sizes as they are in ImageNet)')
+    .option('--quality <q>', `JPEG quality, 1..100 (default: ${DEFAULTS.quality}, or with --photo ${DEFAULTS.photoQuality})`)
+    .option('--seed <n>', 'the same seed gives the same bytes', DEFAULTS.seed)
+    .option('--prefix <name>', 'shards are named NAME-000.tar and so on', DEFAULTS.prefix)
+    .option('--photo', "the size and the entropy of ImageNet's photographs")
+    .option('--json', 'print the report as one JSON object')
+    .action(async (raw: Record<string, unknown>) => {
+      const { out, json, ...options } = parseOptions(schema, raw);
+      const stop = new AbortController();
+      const interrupt = (): void => stop.abort(new Error('interrupted; the unfinished shard was removed'));
+      process.once('SIGINT', interrupt);
+      const bar = new SingleBar({
+        format: 'synth {value}/{total} pictures ({percentage} %)',
+        stream: process.stderr,
+        noTTYOutput: true,
+      });
+      bar.start(options.count, 0);
+      try {
+        const report = await synthesise({
+          ...options,
+          dir: out,
+          signal: stop.signal,
+          onProgress: (done) => bar.update(done),
+        });
+        bar.stop();
+        const summary = `${report.images} pictures in ${out}/${report.pattern}: ${(report.bytes / 1e6).toFixed(1)} MB, ${report.imagesPerSecond} pictures a second`;
+        console.log(json ? JSON.stringify({ out, ...report }) : summary);
+      } catch (error) {
+        throw error instanceof ShardExistsError ? new UsageError(`--out ${JSON.stringify(out)}: ${error.message}`) : error;
+      } finally {
+        bar.stop();
+        process.off('SIGINT', interrupt);
+      }
+    });
+}
+
+function whole(low: number, high: number, example: string): z.ZodType<number, string> {
+  return z
+    .string()
+    .refine((text) => /^\d+$/.test(text) && Number(text) >= low && Number(text) <= high, {
+      error: `expected a whole number, ${low}..${high}; give for example ${example}`,
+    })
+    .transform(Number);
+}
+
+function sides(text: string): [width: number, height: number] {
+  const [width = 0, height = 0] = text.split('x').map(Number);
+  return [width, height];
+}

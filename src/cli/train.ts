@@ -1,0 +1,96 @@
+/** `detco train` */
+import { Command, InvalidArgumentError } from 'commander';
+import type { TrainOptions } from '../train/index.js';
+import { UsageError } from './usage-error.js';
+
+function integer(minimum: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isInteger(value) || value < minimum)
+      throw new InvalidArgumentError(`Expected an integer, at least ${minimum}.`);
+    return value;
+  };
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < Infinity)) throw new InvalidArgumentError('Expected a number above 0, such as 0.03.');
+  return value;
+}
+
+interface Flags extends Pick<
+  TrainOptions,
+  'shards' | 'valShards' | 'batch' | 'epochs' | 'steps' | 'workers' | 'seed' | 'lr' | 'checkpointEvery' | 'evalEvery' | 'out' | 'resume'
+> {
+  readonly preset?: string;
+  readonly engine?: string;
+  readonly config?: string;
+  readonly queueSize?: number;
+  readonly json?: true;
+}
+
+/** Failures that other arguments would have avoided. */
+const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError', 'SourceError']);
+
+async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> {
+  const { readConfigFile, train } = await import('../train/index.js');
+  const { terminalProgress } = await import('../train/progress.js');
+  const progress = terminalProgress(process.stderr);
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(130);
+    progress.onInfo('stopping: finishing the step and writing a checkpoint (again to stop at once)');
+    controller.abort();
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  try {
+    const options = {
+      ...flags,
+      ...(queueSize === undefined ? {} : { method: { queueSize } }),
+      ...(config === undefined ? {} : { file: await readConfigFile(config) }),
+    } as TrainOptions;
+    const result = await train(options, { ...progress, signal: controller.signal });
+    progress.close();
+    const loss = result.loss === undefined ? '' : `, loss ${result.loss.toFixed(3)}`;
+    progress.onInfo(
+      result.finished
+        ? `done: ${result.step} steps in ${result.seconds.toFixed(0)} s${loss}; ${result.checkpoint}`
+        : `stopped after step ${result.step}; continue with: detco train --resume ${result.run}`,
+    );
+    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  } catch (error) {
+    progress.close();
+    if (controller.signal.aborted && error === controller.signal.reason) {
+      progress.onInfo('stopped before the first step');
+      return;
+    }
+    if (error instanceof Error && ARGUMENT_ERRORS.has(error.name)) throw new UsageError(error.message, { cause: error });
+    throw error;
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+export function trainCommand(): Command {
+  const seen = integer(1);
+  return new Command('train')
+    .description('Pre-train an encoder on tar shards. Ctrl-C finishes the step and writes a checkpoint; twice stops at once.')
+    .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
+    .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
+    .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
+    .option('--config <file>', 'YAML file of options, between the preset and the flags')
+    .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')
+    .option('--out <folder>', 'folder of the run (default runs/PRESET-TIME)')
+    .option('--resume <folder>', 'continue the run in this folder, with the options it began with')
+    .option('--batch <n>', 'images an update', seen)
+    .option('--epochs <n>', 'epochs of the run; the learning rate follows them', seen)
+    .option('--steps <n>', 'end after so many updates, if that is sooner', seen)
+    .option('--workers <n>', 'worker threads of the pipeline (default: the cores)', seen)
+    .option('--seed <n>', 'of order, views, weights and permutations (default 0)', integer(0))
+    .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256', positiveNumber)
+    .option('--queue-size <n>', 'keys in each queue; a multiple of the batch', seen)
+    .option('--checkpoint-every <steps>', 'checkpoints besides the one at the end of each epoch', seen)
+    .option('--eval-every <epochs>', 'epochs between kNN evaluations', seen)
+    .option('--json', 'print the result as one JSON object on stdout')
+    .action(run);
+}

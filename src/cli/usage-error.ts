@@ -1,0 +1,22 @@
+/** Arguments that cannot be used. */
+import type { z } from 'zod';
+
+/** Ends the command with exit code 2. The message quotes the value, says what was expected and what to do. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/**
+ * Options as commander collects them -> options as the command uses them. The schema's messages say what was expected
+ * and what to do; the option and the value it got are put before them.
+ *
+ * @throws UsageError for the first option that does not parse
+ */
+export function parseOptions<Schema extends z.ZodType>(schema: Schema, options: Readonly<Record<string, unknown>>): z.output<Schema> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const name = String(issue?.path[0] ?? '');
+  const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new UsageError(`${flag} ${JSON.stringify(options[name]) ?? '(absent)'}: ${issue?.message ?? 'not usable'}`);
+}

@@ -1,0 +1,38 @@
+/** Which version of an object an answer belongs to, and whether bytes of two answers may be joined. */
+
+/** Validators of one answer (RFC 9110 section 8.8). */
+export interface Version {
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+  /** Bytes of the whole object, when the server says. */
+  readonly total: number | undefined;
+}
+
+/** @param headers of an answer 200 or 206 */
+export function versionOf(status: number, headers: Readonly<Record<string, string>>): Version {
+  const { etag, 'last-modified': lastModified, 'content-length': length, 'content-range': range } = headers;
+  const size = status === 206 ? /\/(\d+)$/.exec(range ?? '')?.[1] : length;
+  return { etag, lastModified, total: size === undefined ? undefined : Number(size) };
+}
+
+/**
+ * Why bytes of the two must not be joined; undefined when they may. A strong ETag decides alone. A weak one does not
+ * promise equal bytes, so Last-Modified must be equal too; without any validator nothing is known and nothing is joined.
+ */
+export function difference(was: Version, is: Version): string | undefined {
+  if (was.total !== undefined && is.total !== undefined && was.total !== is.total) return changed('size', was.total, is.total);
+  if (was.etag !== is.etag) return changed('ETag', was.etag, is.etag);
+  if (was.etag !== undefined && isStrong(was.etag)) return undefined;
+  if (was.lastModified !== is.lastModified) return changed('Last-Modified', was.lastModified, is.lastModified);
+  if (was.etag !== undefined || was.lastModified !== undefined) return undefined;
+  return 'the connection broke, and the server sends neither ETag nor Last-Modified, so it is unknown whether the rest belongs to the same object; serve it with either header';
+}
+
+/** Conditional requests compare strongly (RFC 9110 section 13.1.1): a weak ETag never passes them. */
+export function isStrong(etag: string): boolean {
+  return !etag.startsWith('W/');
+}
+
+function changed(what: string, was: string | number | undefined, is: string | number | undefined): string {
+  return `object changed while it was read (${what} ${was ?? 'none'} -> ${is ?? 'none'}); the two must not be joined: put new data under a new name, and start this shard again`;
+}

@@ -1,0 +1,34 @@
+/** Two-tone textures: 0 is the first tone, 1 the second. Each covers about half of the surface with either. */
+import type { Texture } from './classes.js';
+import { smoothstep, valueNoise } from './noise.js';
+
+const { abs, floor, hypot, max, min } = Math;
+
+/**
+ * @param u,v place on the object, in periods of the texture
+ * @param footprint side of a pixel in periods; edges are softened over it, so that the texture does not alias
+ */
+export type TextureFunction = (u: number, v: number, footprint: number, salt: number) => number;
+
+export const textures: Readonly<Record<Texture, TextureFunction>> = {
+  striped: (u, _v, footprint) => wave(u, footprint) * 0.5 + 0.5,
+  // Squares of half a diagonal period: as fine as the stripes in every direction.
+  checked: (u, v, footprint) => wave(u * 0.8, footprint) * wave(v * 0.8, footprint) * 0.5 + 0.5,
+  // Discs of radius 0.37 on a lattice of side 1 cover 43 % of it.
+  dotted: (u, v, footprint) => {
+    const distance = hypot(u - floor(u) - 0.5, v - floor(v) - 0.5);
+    return 1 - smoothstep(0.37 - footprint, 0.37 + footprint, distance);
+  },
+  marbled: (u, v, footprint, salt) => {
+    const bend = valueNoise(u * 0.8, v * 0.8, salt ^ 0x5bd1e995);
+    const vein = valueNoise(u * 1.5 + bend, v * 1.5 - bend, salt) + 0.5 * valueNoise(u * 3.3, v * 3.3, salt ^ 0x1b873593);
+    const soft = 0.12 + footprint;
+    return smoothstep(-soft, soft, vein);
+  },
+};
+
+/** A square wave of period 1 in [-1, 1] whose flanks are two pixels wide. */
+function wave(x: number, footprint: number): number {
+  const ramp = 4 * abs(x - floor(x) - 0.5) - 1;
+  return max(-1, min(1, ramp / max(4 * footprint, 1e-6)));
+}

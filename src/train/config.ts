@@ -1,0 +1,262 @@
+/**
+ * Every option of a run, parsed once: preset <- config file <- what the caller gives.
+ *
+ * `config.json` holds the result, so a run can be read, repeated and resumed without knowing what the defaults were.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { ENGINE_NAMES } from '../engine/engine.js';
+import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
+import { recipes, type Recipe } from '../pipeline/augment/recipe.js';
+import { expectedOneOf } from './nearest.js';
+import { PRESET_NAMES, presets } from './presets.js';
+
+/** Options that cannot be used; the message quotes the value and says what was expected. */
+export class OptionsError extends Error {
+  override name = 'OptionsError';
+}
+
+const count = z.int().positive();
+const rate = z.number().nonnegative();
+
+const recipeSchema = z.strictObject({
+  name: z.enum(['detco', 'mocoV2', 'mocoV1', 'simclr']),
+  /** Side of a global view, pixels. */
+  globalSize: count.default(224),
+  /** Side of a patch, pixels. */
+  patchSize: count.default(64),
+  /** RandAugment on the global views of `detco`. */
+  randAugment: z.boolean().default(true),
+});
+
+const knnSchema = z.strictObject({
+  /** Images of the training shards that vote, at most. */
+  bank: count.default(2000),
+  /** Images of the validation shards that are classified, at most. */
+  queries: count.default(2000),
+  /** Neighbours; by default 200, or a tenth of a smaller bank. */
+  k: count.optional(),
+  temperature: z.number().positive().default(0.07),
+});
+
+const configSchema = z.strictObject({
+  preset: z.enum(PRESET_NAMES),
+  /** Paths, brace ranges, globs, URLs. */
+  shards: z.array(z.string().min(1)).min(1),
+  /** Labelled shards for kNN; without them nothing is evaluated. */
+  valShards: z.array(z.string().min(1)).min(1).optional(),
+  engine: z.enum(['auto', ...ENGINE_NAMES]).default('auto'),
+  /** Images an update. */
+  batch: count,
+  /** Epochs of the whole run; the learning rate is a function of them. */
+  epochs: count,
+  /** Updates after which the run ends, if that is before `epochs`. Does not move the learning rate. */
+  steps: count.optional(),
+  seed: z.int().nonnegative().max(0xffffffff).default(0),
+  /** Learning rate at batch 256; scaled linearly by batch/256. */
+  lr: rate,
+  schedule: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('cosine') }),
+    z.strictObject({ kind: z.literal('step'), milestones: z.array(count), factor: z.number().positive().default(0.1) }),
+  ]),
+  /** Updates of linear warm-up. */
+  warmupSteps: z.int().nonnegative().default(0),
+  sgdMomentum: rate.max(1).default(0.9),
+  weightDecay: rate.default(1e-4),
+  method: methodOptionsSchema,
+  recipe: recipeSchema,
+  /** Worker threads of the pipeline; by default the machine's cores. */
+  workers: count.optional(),
+  /** Virtual streams that the order of samples is made from. */
+  lanes: count.default(16),
+  /** Compressed samples in each lane's shuffle buffer. */
+  shuffle: z.int().nonnegative().default(64),
+  onBadSample: z.enum(['skip', 'fail']).default('skip'),
+  /** Bad samples to bear: a count, or below 1 a share. */
+  maxBadSamples: rate.default(0.01),
+  /** Updates between checkpoints, besides the one at the end of each epoch. */
+  checkpointEvery: count.optional(),
+  /** Newest checkpoints that are kept. */
+  keepCheckpoints: count.default(2),
+  /** Epochs between evaluations, besides those before the first and after the last update. */
+  evalEvery: count.default(1),
+  knn: knnSchema.prefault({}),
+});
+
+export type TrainConfig = Readonly<z.output<typeof configSchema>>;
+type FullInput = z.input<typeof configSchema>;
+
+/** What a caller may give: everything but `shards` has a default in the preset. */
+export type ConfigInput = Partial<Omit<FullInput, 'method' | 'recipe' | 'knn'>> & {
+  readonly method?: Partial<FullInput['method']>;
+  readonly recipe?: Partial<FullInput['recipe']>;
+  readonly knn?: Partial<FullInput['knn']>;
+};
+
+/** Options made of options: a layer changes the ones it names and leaves the others. */
+const NESTED = { method: methodOptionsSchema, recipe: recipeSchema, knn: knnSchema } as const;
+
+/** What may differ when a run is resumed: nothing here touches the loss sequence. */
+const FREE_ON_RESUME: ReadonlySet<string> = new Set([
+  'steps',
+  'valShards',
+  'workers',
+  'checkpointEvery',
+  'keepCheckpoints',
+  'evalEvery',
+  'knn',
+]);
+
+type Layer = Readonly<Record<string, unknown>>;
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function merge(...layers: readonly Layer[]): Record<string, unknown> {
+  const merged: Record<string, unknown> = {};
+  for (const layer of layers) {
+    for (const [key, value] of Object.entries(layer)) {
+      if (value === undefined) continue;
+      const below = merged[key];
+      merged[key] = key in NESTED && isRecord(below) && isRecord(value) ? { ...below, ...value } : value;
+    }
+  }
+  return merged;
+}
+
+/** Reads a YAML (or JSON) file of options; see `checkNames` for its errors. */
+export async function readConfigFile(path: string): Promise<ConfigInput> {
+  let value: unknown;
+  try {
+    value = parseYaml(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new OptionsError(`Cannot read the config file "${path}": ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  if (value !== null && !isRecord(value))
+    throw new OptionsError(`The config file "${path}" holds ${JSON.stringify(value)}: expected options, one a line, as in "batch: 64"`);
+  checkNames(value ?? {}, ` in ${path}`);
+  return value ?? {};
+}
+
+/** Throws an OptionsError at the first option that does not exist, with the names that come nearest. */
+function checkNames(options: Layer, where: string): void {
+  const check = (key: string, known: readonly string[], prefix = '') => {
+    if (!known.includes(key)) throw new OptionsError(`Unknown option "${prefix}${key}"${where}: ${expectedOneOf(key, known)}`);
+  };
+  for (const [key, value] of Object.entries(options)) {
+    check(key, Object.keys(configSchema.shape));
+    if (!(key in NESTED) || !isRecord(value)) continue;
+    const known = Object.keys(NESTED[key as keyof typeof NESTED].shape);
+    for (const inner of Object.keys(value)) check(inner, known, `${key}.`);
+  }
+}
+
+function parse(input: Layer): TrainConfig {
+  const { success, data, error } = configSchema.safeParse(input);
+  if (success) return data;
+  const issues = error.issues.map(({ path, message }) => {
+    let value: unknown = input;
+    for (const key of path) value = isRecord(value) || Array.isArray(value) ? Reflect.get(value, key) : undefined;
+    return `${path.join('.')} = ${JSON.stringify(value)}: ${message}`;
+  });
+  throw new OptionsError(`Unusable options: ${issues.join('; ')}`);
+}
+
+/** Rules between options. */
+function check(config: TrainConfig): TrainConfig {
+  const { batch, method, recipe } = config;
+  if (method.queueSize % batch !== 0) {
+    const near = Math.max(1, Math.round(method.queueSize / batch)) * batch;
+    throw new OptionsError(
+      `queueSize ${method.queueSize} is not a multiple of batch ${batch}: keys are enqueued a whole batch at a time; use --queue-size ${near} or another --batch`,
+    );
+  }
+  if (batch % method.bnGroups !== 0)
+    throw new OptionsError(
+      `method.bnGroups ${method.bnGroups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`,
+    );
+  const patches = method.terms.filter((term) => term !== 'gg');
+  if (patches.length > 0 && recipe.name !== 'detco')
+    throw new OptionsError(
+      `method.terms ${patches.join(', ')} need patches, which recipe "${recipe.name}" does not make: use recipe.name detco, or terms [gg]`,
+    );
+  return config;
+}
+
+/**
+ * The options of a new run.
+ *
+ * @param given what the caller asks for; its `preset`, or that of the file, or detco-r50, gives the rest
+ * @param file the content of a config file, between the preset and `given`
+ * @throws OptionsError
+ */
+export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): TrainConfig {
+  checkNames(given, '');
+  checkNames(file, '');
+  const preset: string = given.preset ?? file.preset ?? 'detco-r50';
+  const defaults = Object.entries(presets).find(([name]) => name === preset)?.[1];
+  if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
+  const merged = merge(defaults as Layer, file as Layer, given as Layer, { preset });
+  if (merged['shards'] === undefined)
+    throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
+  const config = parse(merged);
+  const chosen = given.method?.bnGroups ?? file.method?.bnGroups;
+  const divides = config.batch % config.method.bnGroups === 0;
+  return check(
+    chosen !== undefined || divides ? config : { ...config, method: { ...config.method, bnGroups: defaultBnGroups(config.batch) } },
+  );
+}
+
+/**
+ * The options of a run that goes on: the saved ones, with those changed that do not touch the loss sequence.
+ *
+ * @param saved options from `config.json`
+ * @param given what the caller asks for this time; `shards` are compared by the trainer, once they are listed
+ * @throws OptionsError when anything else differs, naming both values
+ */
+export function resumeConfig(saved: unknown, given: ConfigInput, file: ConfigInput, path: string): TrainConfig {
+  checkNames(given, '');
+  const before = parse(isRecord(saved) ? saved : {});
+  const asked = merge(file as Layer, given as Layer);
+  const differ = (name: string, value: unknown, was: unknown) => {
+    if (canonical(value) === canonical(was)) return;
+    throw new OptionsError(
+      `${name} ${JSON.stringify(value)} differs from ${JSON.stringify(was)}, with which ${path} began: a resumed run keeps its options; ` +
+        `leave ${name} out, or start another run with another --out`,
+    );
+  };
+  for (const [key, value] of Object.entries(asked)) {
+    if (FREE_ON_RESUME.has(key) || key === 'shards' || (key === 'engine' && value === 'auto')) continue;
+    const was = Reflect.get(before, key) as unknown;
+    if (key in NESTED && isRecord(value))
+      for (const [inner, part] of Object.entries(value)) differ(`${key}.${inner}`, part, isRecord(was) ? was[inner] : undefined);
+    else differ(key, value, was);
+  }
+  const free = Object.entries(asked).filter(([key]) => FREE_ON_RESUME.has(key) || key === 'shards');
+  return check(parse(merge(before as Layer, Object.fromEntries(free))));
+}
+
+/** JSON with sorted keys: equal for equal options. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    isRecord(inner) ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  );
+}
+
+/** Names every option that the loss sequence depends on, and the shards that were found. */
+export function configDigest(config: TrainConfig, shards: readonly string[]): string {
+  const bound = Object.entries(config).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards');
+  return createHash('sha256')
+    .update(canonical({ ...Object.fromEntries(bound), shards }))
+    .digest('hex');
+}
+
+/** The recipe of the training views. */
+export function trainingRecipe({ recipe: { name, globalSize, patchSize, randAugment } }: TrainConfig): Recipe {
+  return name === 'detco' ? recipes.detco({ globalSize, patchSize, randAugment }) : recipes[name]({ globalSize });
+}

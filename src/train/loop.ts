@@ -1,0 +1,213 @@
+/** The training loop: batches in, updates, metrics, evaluations and checkpoints out. */
+import type { Variable } from '@tensorflow/tfjs-core';
+import type { Engine } from '../engine/engine.js';
+import type { ContrastiveMethod } from '../model/index.js';
+import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
+import type { TrainConfig } from './config.js';
+import { CHECKPOINT_FORMAT, lastCheckpoint, saveCheckpoint, type TrainState } from './checkpoint.js';
+import { checkpointTensors } from './tensors.js';
+import { CollapseWatch } from './collapse.js';
+import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
+import { learningRate } from './schedule.js';
+import { nonFiniteTerm, trainStep, type StepResult } from './step.js';
+
+/** What a caller may listen to; all are called between updates. */
+export interface TrainHooks {
+  /** @param totalSteps updates of the whole run, once an epoch's length is known */
+  readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined) => void;
+  readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
+  readonly onCheckpoint?: (path: string) => void;
+  readonly onInfo?: (message: string) => void;
+  readonly onWarning?: (message: string) => void;
+}
+
+export interface LoopContext {
+  readonly config: TrainConfig;
+  readonly configDigest: string;
+  readonly engine: Engine;
+  readonly method: ContrastiveMethod;
+  readonly velocities: ReadonlyMap<string, Variable>;
+  readonly batches: AsyncIterable<Batch>;
+  readonly run: RunDirectory;
+  /** kNN top-1 by stage; absent when there is nothing to evaluate on. */
+  readonly evaluate?: (signal: AbortSignal | undefined) => Promise<Readonly<Record<string, number>>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly hooks: TrainHooks;
+  /** Stops after the update at hand and writes a checkpoint. */
+  readonly signal?: AbortSignal;
+}
+
+/** Where a run begins: all zeros, or what a checkpoint says. */
+export type LoopStart = Pick<TrainState, 'step' | 'epoch' | 'evaluatedStep' | 'pipeline'>;
+
+export interface LoopEnd {
+  /** Whether every step was done, as opposed to stopped by the signal. */
+  readonly finished: boolean;
+  readonly step: number;
+  readonly epoch: number;
+  readonly checkpoint: string;
+  readonly loss?: number;
+}
+
+/** Runs until all epochs or steps are done, or the signal says stop. Throws when the loss is no longer a number. */
+export async function trainLoop(context: LoopContext, start: LoopStart): Promise<LoopEnd> {
+  const loop = new Loop(context, start);
+  return loop.run();
+}
+
+class Loop {
+  readonly #context: LoopContext;
+  #step: number;
+  /** The epoch whose end comes next. */
+  #epoch: number;
+  #evaluatedStep: number | undefined;
+  #pipeline: PipelineState | undefined;
+  #loss: number | undefined;
+  #checkpointStep: number | undefined;
+  readonly #collapse: CollapseWatch;
+
+  constructor(context: LoopContext, start: LoopStart) {
+    this.#context = context;
+    this.#step = start.step;
+    this.#epoch = start.epoch;
+    this.#evaluatedStep = start.evaluatedStep;
+    this.#pipeline = start.pipeline;
+    if (start.step > 0) this.#checkpointStep = start.step;
+    this.#collapse = new CollapseWatch(context.config.method.dim);
+  }
+
+  async run(): Promise<LoopEnd> {
+    const { signal, config } = this.#context;
+    let finished = false;
+    try {
+      if (this.#step === 0) {
+        await this.#evaluate();
+        await this.#checkpoint();
+      }
+      finished = this.#atLimit() || (await this.#updates());
+      if (finished && this.#epoch < config.epochs && !this.#atLimit()) this.#epoch = config.epochs;
+      if (finished) await this.#evaluate();
+    } catch (error) {
+      if (!signal?.aborted || error !== signal.reason) throw error;
+      finished = false;
+    }
+    const checkpoint = await this.#checkpoint();
+    return { finished, step: this.#step, epoch: this.#epoch, checkpoint, ...(this.#loss === undefined ? {} : { loss: this.#loss }) };
+  }
+
+  /** @returns whether the last update of the run was reached */
+  async #updates(): Promise<boolean> {
+    const { batches, config, signal } = this.#context;
+    let waitingSince = performance.now();
+    for await (const batch of batches) {
+      const dataWaitMs = performance.now() - waitingSince;
+      while (this.#epoch < batch.epoch) await this.#endEpoch();
+      await this.#update(batch, dataWaitMs);
+      if (this.#atLimit()) return true;
+      if (signal?.aborted) return false;
+      if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) await this.#checkpoint();
+      waitingSince = performance.now();
+    }
+    return true;
+  }
+
+  async #update(batch: Batch, dataWaitMs: number): Promise<void> {
+    const { config, engine, method, velocities, run, hooks } = this.#context;
+    const began = performance.now();
+    const lr = learningRate(config, batch.epoch, this.#step);
+    const result = await trainStep({ engine, method, velocities: [...velocities.values()] }, batch, {
+      step: this.#step,
+      seed: config.seed,
+      sgd: { learningRate: lr, momentum: config.sgdMomentum, weightDecay: config.weightDecay },
+    });
+    const stepMs = performance.now() - began;
+    this.#step++;
+    this.#pipeline = batch.state;
+    this.#loss = result.loss;
+    await this.#assertFinite(result, lr);
+
+    const imagesPerSecond = (1000 * batch.size) / (dataWaitMs + stepMs);
+    const metrics: StepMetrics = {
+      step: this.#step,
+      epoch: batch.epoch,
+      loss: result.loss,
+      terms: result.terms,
+      lr,
+      imagesPerSecond: round(imagesPerSecond),
+      dataWaitMs: round(dataWaitMs),
+      stepMs: round(stepMs),
+      featureStd: result.featureStd,
+    };
+    run.appendMetrics(metrics);
+    hooks.onStep?.(metrics, this.#totalSteps());
+    const warning = this.#collapse.observe(metrics);
+    if (warning !== undefined) hooks.onWarning?.(warning);
+  }
+
+  async #endEpoch(): Promise<void> {
+    const { evalEvery } = this.#context.config;
+    if ((this.#epoch + 1) % evalEvery === 0) await this.#evaluate();
+    this.#epoch++;
+    await this.#checkpoint();
+  }
+
+  async #evaluate(): Promise<void> {
+    const { evaluate, run, hooks, signal } = this.#context;
+    if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
+    const knnTop1ByStage = await evaluate(signal);
+    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, knnTop1: knnTop1ByStage['res5'] ?? NaN, knnTop1ByStage };
+    run.appendMetrics(metrics);
+    this.#evaluatedStep = this.#step;
+    hooks.onEvaluation?.(metrics);
+  }
+
+  async #checkpoint(): Promise<string> {
+    const { config, configDigest, engine, method, velocities, run, versions, hooks } = this.#context;
+    run.sync();
+    const state: TrainState = {
+      format: CHECKPOINT_FORMAT,
+      step: this.#step,
+      epoch: this.#epoch,
+      ...(this.#evaluatedStep === undefined ? {} : { evaluatedStep: this.#evaluatedStep }),
+      ...(this.#pipeline === undefined ? {} : { pipeline: this.#pipeline }),
+      pointer: method.queuePointer,
+      seed: config.seed,
+      engine: engine.name,
+      configDigest,
+      versions,
+    };
+    const path = await saveCheckpoint(run.path, state, checkpointTensors(method, velocities), config.keepCheckpoints);
+    if (this.#checkpointStep !== this.#step) hooks.onCheckpoint?.(path);
+    this.#checkpointStep = this.#step;
+    return path;
+  }
+
+  #atLimit(): boolean {
+    const { steps } = this.#context.config;
+    return steps !== undefined && this.#step >= steps;
+  }
+
+  #totalSteps(): number | undefined {
+    const { epochs, steps = Infinity } = this.#context.config;
+    const { epoch = 0, epochStart = 0 } = this.#pipeline ?? {};
+    const all = epoch > 0 ? Math.min(steps, Math.round((epochStart / epoch) * epochs)) : steps;
+    return Number.isFinite(all) ? all : undefined;
+  }
+
+  async #assertFinite(result: StepResult, lr: number): Promise<void> {
+    const term = nonFiniteTerm(result);
+    if (term === undefined) return;
+    const { path } = this.#context.run;
+    const value = result.terms[term] ?? result.loss;
+    const good = (await lastCheckpoint(path)) ?? 'none';
+    throw new Error(
+      `Loss is ${value} at step ${this.#step} (first in ${term}; learning rate ${lr}). The last good checkpoint is ${good}; ` +
+        `start another run with a lower --lr, or look at the samples of that step`,
+    );
+  }
+}
+
+/** Two decimals: enough for milliseconds and images per second. */
+function round(value: number): number {
+  return Math.round(100 * value) / 100;
+}

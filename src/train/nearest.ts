@@ -1,0 +1,38 @@
+/** Spelling help for error messages. */
+
+/** Levenshtein distance: insertions, deletions and substitutions. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(substitution, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+    previous = row;
+  }
+  return previous[b.length] ?? 0;
+}
+
+/** The names that `name` was most likely meant to be, nearest first; at most three, none when nothing is near. */
+export function nearestNames(name: string, known: readonly string[]): string[] {
+  const wanted = name.toLowerCase().replaceAll(/[-_]/g, '');
+  const distances = known.map((candidate) => {
+    const other = candidate.toLowerCase().replaceAll('-', '');
+    // A part of a name counts as near: "queue" for "queueSize".
+    const distance = wanted.length > 2 && (other.includes(wanted) || wanted.includes(other)) ? 1 : editDistance(wanted, other);
+    return { candidate, distance };
+  });
+  return distances
+    .filter(({ distance }) => distance <= Math.max(2, wanted.length / 2.5))
+    .toSorted((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ candidate }) => candidate);
+}
+
+/** `did you mean "a" or "b"? Expected one of a, b, c` */
+export function expectedOneOf(name: string, known: readonly string[]): string {
+  const near = nearestNames(name, known).map((candidate) => `"${candidate}"`);
+  const guess = near.length > 0 ? `did you mean ${near.join(' or ')}? ` : '';
+  return `${guess}${guess ? 'Expected' : 'expected'} one of ${known.join(', ')}`;
+}

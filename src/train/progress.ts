@@ -1,0 +1,99 @@
+/** Progress for people on stderr: a bar on a terminal, a plain line every few seconds elsewhere. */
+import { SingleBar } from 'cli-progress';
+import type { TrainHooks } from './loop.js';
+import type { StepMetrics } from './run-directory.js';
+
+/** Between plain lines. */
+const LINE_INTERVAL_MS = 5000;
+/** Weight of the newest step in the running means, which span about 20 steps. */
+const SMOOTHING = 0.05;
+
+interface Means {
+  readonly stepMs: number;
+  readonly dataWaitMs: number;
+  readonly images: number;
+}
+
+function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond }: StepMetrics): Means {
+  const fresh = { stepMs, dataWaitMs, images: (imagesPerSecond * (stepMs + dataWaitMs)) / 1000 };
+  if (means === undefined) return fresh;
+  const mix = (before: number, after: number) => before + SMOOTHING * (after - before);
+  return {
+    stepMs: mix(means.stepMs, fresh.stepMs),
+    dataWaitMs: mix(means.dataWaitMs, fresh.dataWaitMs),
+    images: mix(means.images, fresh.images),
+  };
+}
+
+/** `1h02m`, `3m05s`, `12s`; `?` when unknown. */
+export function formatDuration(seconds: number | undefined): string {
+  if (seconds === undefined || !Number.isFinite(seconds)) return '?';
+  const whole = Math.round(seconds);
+  const two = (value: number) => String(value).padStart(2, '0');
+  if (whole >= 3600) return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
+  return whole >= 60 ? `${Math.floor(whole / 60)}m${two(whole % 60)}s` : `${whole}s`;
+}
+
+/** `epoch 3  loss 12.345  210.4 images/s  data wait 2 %  ETA 3m05s` */
+function describe(metrics: StepMetrics, means: Means, totalSteps: number | undefined): string {
+  const perStepMs = means.stepMs + means.dataWaitMs;
+  const eta = totalSteps === undefined ? undefined : ((totalSteps - metrics.step) * perStepMs) / 1000;
+  return [
+    `epoch ${metrics.epoch}`,
+    `loss ${metrics.loss.toFixed(3)}`,
+    `lr ${metrics.lr.toPrecision(3)}`,
+    `${((1000 * means.images) / perStepMs).toFixed(1)} images/s`,
+    `data wait ${Math.round((100 * means.dataWaitMs) / perStepMs)} %`,
+    `ETA ${formatDuration(eta)}`,
+  ].join('  ');
+}
+
+/** Hooks that print, and `close` to end with. */
+export interface Progress extends Required<TrainHooks> {
+  close(): void;
+}
+
+export function terminalProgress(stream: NodeJS.WriteStream): Progress {
+  let means: Means | undefined;
+  let lastLineAt = -Infinity;
+  let bar: SingleBar | undefined;
+
+  /** Prints above the bar: the bar is drawn again at the next step. */
+  const print = (line: string) => {
+    if (stream.isTTY) stream.write('\r\u001b[2K');
+    stream.write(`${line}\n`);
+  };
+
+  return {
+    onStep(metrics, totalSteps) {
+      means = smooth(means, metrics);
+      const text = describe(metrics, means, totalSteps);
+      if (stream.isTTY) {
+        if (bar === undefined) {
+          bar = new SingleBar({
+            stream,
+            format: '{bar} {value}/{totalText}  {text}',
+            hideCursor: true,
+            barsize: 20,
+            clearOnComplete: true,
+            stopOnComplete: false,
+          });
+          bar.start(totalSteps ?? metrics.step, metrics.step, { text, totalText: totalSteps ?? '?' });
+        }
+        if (totalSteps !== undefined) bar.setTotal(totalSteps);
+        bar.update(metrics.step, { text, totalText: totalSteps ?? '?' });
+        return;
+      }
+      const at = performance.now();
+      if (at - lastLineAt < LINE_INTERVAL_MS) return;
+      lastLineAt = at;
+      print(`step ${metrics.step}${totalSteps === undefined ? '' : `/${totalSteps}`}  ${text}`);
+    },
+    onEvaluation: ({ step, knnTop1 }) =>
+      print(`step ${step}  kNN top-1 ${(100 * knnTop1).toFixed(1)} %${step === 0 ? ' (untrained)' : ''}`),
+    onCheckpoint: (path) => print(`checkpoint ${path}`),
+    onInfo: (message) => print(message),
+    onWarning: (message) => print(`warning: ${message}`),
+    close: () => bar?.stop(),
+  };
+}

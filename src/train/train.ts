@@ -1,0 +1,225 @@
+/** Puts a run together from its options, runs it, and takes it apart again. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
+import { selectEngine } from '../engine/index.js';
+import { evaluateKnn } from '../eval/index.js';
+import { ContrastiveMethod } from '../model/index.js';
+import { createPipeline } from '../pipeline/index.js';
+import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
+import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
+import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
+import { assertNoRun, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
+import { createVelocities, restoreTensors } from './tensors.js';
+
+export interface TrainOptions extends ConfigInput {
+  /** Folder of a new run. Default `runs/PRESET-TIME`. */
+  readonly out?: string;
+  /** Folder of a run to continue; options that are not given are the run's own. */
+  readonly resume?: string;
+  /** Options of a config file, between the preset's and these. */
+  readonly file?: ConfigInput;
+}
+
+export interface TrainControls extends TrainHooks {
+  /** Finishes the update at hand, writes a checkpoint and returns. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainResult extends LoopEnd {
+  /** The run's folder. */
+  readonly run: string;
+  readonly engine: string;
+  /** Evaluations made by this call, in order. */
+  readonly evaluations: readonly EvaluationMetrics[];
+  readonly seconds: number;
+}
+
+/** `config.json` beyond the options. */
+interface RunFacts {
+  /** Absolute paths or URLs of the shards, in the order of the plan. */
+  readonly shardList: readonly string[];
+  readonly engineDescription: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** What a run starts from: its options, folder, and when it is resumed its past. */
+interface Beginning {
+  readonly path: string;
+  readonly config: TrainConfig;
+  readonly past?: { readonly facts: Partial<RunFacts>; readonly checkpoint?: LoadedCheckpoint };
+}
+
+const URL_SCHEME = /^[a-z][a-z0-9+.-]+:\/\//i;
+
+function versions(): Record<string, string> {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return { detco: version, node: process.versions.node, tensorflowjs: tensorflowVersion };
+}
+
+async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions): Promise<Beginning> {
+  const config = resolveConfig(given, file);
+  const path = out ?? `runs/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
+  await assertNoRun(path);
+  return { path, config };
+}
+
+async function beginAgain(path: string, { out, resume: _resume, file = {}, ...given }: TrainOptions): Promise<Beginning> {
+  if (out !== undefined && resolve(out) !== resolve(path))
+    throw new OptionsError(`--out ${out} with --resume ${path}: a resumed run stays in its folder; leave --out out`);
+  const {
+    shardList,
+    engineDescription,
+    versions: made,
+    ...saved
+  } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
+  const config = resumeConfig(saved, given, file, path);
+  const last = await lastCheckpoint(path);
+  const facts = { ...(shardList && { shardList }), ...(engineDescription && { engineDescription }), ...(made && { versions: made }) };
+  return { path, config, past: { facts, ...(last === undefined ? {} : { checkpoint: await loadCheckpoint(last) }) } };
+}
+
+/** Throws an OptionsError naming the first shard that is not the one the run began with. */
+function assertSameShards(path: string, before: readonly string[], after: readonly string[]): void {
+  const at = Math.max(before.length, after.length);
+  for (let index = 0; index < at; index++) {
+    if (before[index] === after[index]) continue;
+    throw new OptionsError(
+      `--shards lists other shards than ${path} began with: shard ${index} is ${after[index] ?? 'missing'}, it was ${before[index] ?? 'none'} ` +
+        `(${after.length} shards, they were ${before.length}); give the same shards, or start another run`,
+    );
+  }
+}
+
+/** Begins to iterate: resolves once the first value, or the end, is there. */
+async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
+  const iterator = source[Symbol.asyncIterator]();
+  let next = await iterator.next();
+  return (async function* () {
+    try {
+      for (; !next.done; next = await iterator.next()) yield next.value;
+    } finally {
+      await iterator.return?.();
+    }
+  })();
+}
+
+/** The pipeline's complaints about its options are about the run's: of the same kind, whoever checks. */
+function asOptionsError(error: unknown): never {
+  throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
+}
+
+/**
+ * Trains, or continues a run.
+ *
+ * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/` and `last` in the run's folder.
+ * A resumed run has the loss sequence of one that was never stopped, on the same engine.
+ *
+ * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, the disk is full or the data is bad
+ */
+export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
+  const began = performance.now();
+  const { signal, ...hooks } = controls;
+  const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
+  const { path, past } = beginning;
+  const engine = await selectEngine(beginning.config.engine).catch((error: unknown) => {
+    throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
+  });
+  const config: TrainConfig = { ...beginning.config, engine: engine.name };
+  hooks.onInfo?.(`engine ${engine.description}`);
+
+  let run: RunDirectory | undefined;
+  const earlyBad: object[] = [];
+  const evaluations: EvaluationMetrics[] = [];
+  const state = past?.checkpoint?.state;
+  await using pipeline = await createPipeline({
+    shards: config.shards,
+    recipe: trainingRecipe(config),
+    batchSize: config.batch,
+    seed: config.seed,
+    epochs: config.epochs,
+    lanes: config.lanes,
+    shuffle: config.shuffle,
+    onBadSample: config.onBadSample,
+    maxBadSamples: config.maxBadSamples,
+    onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),
+    ...(config.workers === undefined ? {} : { workers: config.workers }),
+    ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
+    ...(signal === undefined ? {} : { signal }),
+  }).catch(asOptionsError);
+  const shardList = pipeline.shards.map((shard) => (URL_SCHEME.test(shard) ? shard : resolve(shard)));
+  if (past?.facts.shardList) assertSameShards(path, past.facts.shardList, shardList);
+  const digest = configDigest(config, shardList);
+  if (state !== undefined && state.configDigest !== digest)
+    throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
+
+  // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
+  const batches = await started(pipeline).catch(asOptionsError);
+  const method = ContrastiveMethod.create(engine, config.method, config.seed);
+  const velocities = createVelocities(method);
+  try {
+    if (past?.checkpoint) {
+      restoreTensors(method, velocities, past.checkpoint);
+      method.queuePointer = past.checkpoint.state.pointer;
+    }
+    const facts: RunFacts = { shardList, engineDescription: engine.description, versions: versions() };
+    run =
+      past === undefined ? await RunDirectory.create(path, { ...config, ...facts }) : await RunDirectory.reopen(path, state?.step ?? -1);
+    if (past !== undefined) await run.writeConfig({ ...config, ...facts });
+    for (const bad of earlyBad) run.appendBadSample(bad);
+    hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
+    if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
+
+    const start: LoopStart = state ?? { step: 0, epoch: 0 };
+    const end = await trainLoop(
+      {
+        config,
+        configDigest: digest,
+        engine,
+        method,
+        velocities,
+        batches,
+        run,
+        versions: facts.versions,
+        hooks: {
+          ...hooks,
+          onEvaluation: (metrics) => {
+            evaluations.push(metrics);
+            hooks.onEvaluation?.(metrics);
+          },
+        },
+        ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method) }),
+        ...(signal && { signal }),
+      },
+      start,
+    );
+    return { ...end, run: path, engine: engine.name, evaluations, seconds: (performance.now() - began) / 1000 };
+  } finally {
+    run?.close();
+    method.dispose();
+    for (const velocity of velocities.values()) velocity.dispose();
+  }
+}
+
+function knnEvaluation(
+  config: TrainConfig & { readonly valShards: readonly string[] },
+  engine: Awaited<ReturnType<typeof selectEngine>>,
+  method: ContrastiveMethod,
+) {
+  const { knn, recipe, workers } = config;
+  return (signal: AbortSignal | undefined) =>
+    evaluateKnn({
+      engine,
+      method,
+      bankShards: config.shards,
+      queryShards: config.valShards,
+      bankLimit: knn.bank,
+      queryLimit: knn.queries,
+      temperature: knn.temperature,
+      globalSize: recipe.globalSize,
+      batch: config.batch,
+      ...(knn.k === undefined ? {} : { k: knn.k }),
+      ...(workers === undefined ? {} : { workers }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+}

@@ -1,0 +1,45 @@
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { detco } from './detco.js';
+
+describe('detco', () => {
+  test('prints its version', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+    expect(await detco(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test('lists its commands', async () => {
+    const { code, stdout } = await detco(['--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('train');
+  });
+
+  test.each<[string, string[], string]>([
+    ['an unknown command', ['trian'], "error: unknown command 'trian'\n(Did you mean train?)"],
+    ['an unknown option', ['train', '--bacth', '3'], "error: unknown option '--bacth'\n(Did you mean --batch?)"],
+    ['a value of the wrong kind', ['train', '--batch', '2.5'], "argument '2.5' is invalid. Expected an integer, at least 1."],
+    ['no shards', ['train'], 'detco: No shards to train on: give --shards'],
+    ['an unknown preset', ['train', '--shards', 'a.tar', '--preset', 'small'], 'detco: Unknown preset "small": '],
+    ['a config file that is not there', ['train', '--config', 'none.yaml'], 'detco: Cannot read the config file "none.yaml"'],
+    ['a run that is not there', ['train', '--resume', 'runs/none'], 'detco: "runs/none" is not a run that can be resumed'],
+    ['an engine that is not there', ['train', '--shards', 'a.tar', '--engine', 'cuda'], 'detco: Unusable options: engine = "cuda"'],
+  ])('ends with 2 for %s', async (_what, args, message) => {
+    const { code, stdout, stderr } = await detco(args);
+    expect(stderr).toContain(message);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  test('says what to do before it is built', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'detco-bin-'));
+    try {
+      await cp('bin', join(folder, 'bin'), { recursive: true });
+      const { code, stderr } = await detco(['--version'], { bin: join(folder, 'bin/detco.cjs') });
+      expect(code).toBe(1);
+      expect(stderr).toContain('run npm run build');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});

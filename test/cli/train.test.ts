@@ -1,0 +1,169 @@
+/** `detco train` as a user runs it: real processes, real signals, the wasm engine. */
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { CHECKPOINT_PARTS, loadCheckpoint } from '#dist/train/checkpoint.js';
+import { writeShards } from '../train/shards.js';
+import { detco } from './detco.js';
+
+// A dozen processes, each loading TensorFlow.js, on whatever machine runs the tests.
+jest.setTimeout(300_000);
+
+const BATCH = 8;
+const STEPS = 12;
+/** 48 samples: six steps an epoch. */
+const CONFIG = `
+preset: tiny
+engine: wasm
+batch: ${BATCH}
+epochs: 2
+lr: 0.1
+method: { width: 4, dim: 8, queueSize: 32, bnGroups: 2 }
+recipe: { globalSize: 16, patchSize: 8 }
+checkpointEvery: 4
+keepCheckpoints: 9
+lanes: 4
+shuffle: 8
+`;
+
+interface Line {
+  readonly step: number;
+  readonly epoch: number;
+  readonly loss?: number;
+  readonly knnTop1?: number;
+}
+
+/** Lines of metrics.jsonl without what a clock put there. */
+async function metrics(run: string): Promise<Line[]> {
+  const text = await readFile(join(run, 'metrics.jsonl'), 'utf8');
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const { imagesPerSecond: _rate, dataWaitMs: _wait, stepMs: _time, ...rest } = JSON.parse(line) as Line & Record<string, unknown>;
+      return rest;
+    });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+describe('detco train', () => {
+  let folder = '';
+  let whole = '';
+  let arguments_: string[] = [];
+  const run = (name: string) => join(folder, name);
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'detco-train-'));
+    const config = join(folder, 'config.yaml');
+    await writeFile(config, CONFIG);
+    const shards = await writeShards(join(folder, 'shards'), 4, 12);
+    await writeShards(join(folder, 'val'), 1, 8, 1);
+    await writeShards(join(folder, 'other'), 4, 12, 2);
+    arguments_ = ['train', '--config', config, '--shards', ...shards, '--val-shards', join(folder, 'val', '*.tar')];
+    whole = run('whole');
+    const { code, stdout, stderr } = await detco([...arguments_, '--out', whole, '--json']);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({ finished: true, step: STEPS, run: whole, engine: 'wasm' });
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  /** A run is the uninterrupted one: the same losses, and the same bytes in the last checkpoint. */
+  async function expectWhole(path: string): Promise<void> {
+    expect(await metrics(path)).toEqual(await metrics(whole));
+    for (const part of CHECKPOINT_PARTS) {
+      const file = join('last', `${part}.safetensors`);
+      expect((await readFile(join(path, file))).equals(await readFile(join(whole, file)))).toBe(true);
+    }
+  }
+
+  test('logs every step, and evaluations from step 0 on', async () => {
+    const lines = await metrics(whole);
+    expect(lines.flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1));
+    expect(lines.flatMap(({ step, knnTop1 }) => (knnTop1 === undefined ? [] : [step]))).toEqual([0, STEPS]);
+    expect(lines.find(({ loss }) => loss !== undefined)).toMatchObject({
+      epoch: 0,
+      terms: { 'gg.res2': expect.any(Number), 'gl.res5': expect.any(Number), 'll.res4': expect.any(Number) },
+    });
+    expect((await readdir(join(whole, 'checkpoints'))).toSorted()).toEqual(['step-0', 'step-12', 'step-4', 'step-6', 'step-8']);
+  });
+
+  test('killed in an epoch, continues as if nothing had been', async () => {
+    const path = run('killed');
+    const killed = await detco([...arguments_, '--out', path], {
+      onLine: (line) => (line === `checkpoint ${join(path, 'checkpoints', 'step-8')}` ? 'SIGKILL' : undefined),
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    const { state } = await loadCheckpoint(path);
+    expect(state.step).toBeGreaterThanOrEqual(8);
+    expect(state.step).toBeLessThan(STEPS);
+
+    const resumed = await detco(['train', '--resume', path, '--workers', '1']);
+    expect(resumed.stderr).toContain(`run ${path} continues after step ${state.step}`);
+    expect(resumed.code).toBe(0);
+    await expectWhole(path);
+  });
+
+  test('interrupted, finishes the step, writes a checkpoint, says how to continue, and does', async () => {
+    const path = run('interrupted');
+    const interrupted = await detco([...arguments_, '--out', path], {
+      onLine: (line) => (line.startsWith('step 1/') || line.startsWith('step 1 ') ? 'SIGINT' : undefined),
+    });
+    expect(interrupted.code).toBe(0);
+    const { state } = await loadCheckpoint(path);
+    expect(interrupted.stderr).toContain(`stopped after step ${state.step}; continue with: detco train --resume ${path}`);
+    expect((await metrics(path)).at(-1)?.step).toBe(state.step);
+    expect(state.step).toBeLessThan(STEPS);
+
+    expect((await detco(['train', '--resume', path])).code).toBe(0);
+    await expectWhole(path);
+  });
+
+  test('resumed when it is done, does nothing', async () => {
+    const before = await metrics(whole);
+    const { code, stdout } = await detco(['train', '--resume', whole, '--json']);
+    expect({ code, result: JSON.parse(stdout) as unknown }).toMatchObject({
+      code: 0,
+      result: { finished: true, step: STEPS, evaluations: [] },
+    });
+    expect(await metrics(whole)).toEqual(before);
+  });
+
+  test.each<[string, (path: string) => string[], string]>([
+    ['a folder that holds a run', (path) => [...arguments_, '--out', path], 'already holds a run'],
+    ['other shards', (path) => ['train', '--resume', path, '--shards', join(folder, 'other', '*.tar')], '--shards lists other shards than'],
+    ['another seed', (path) => ['train', '--resume', path, '--seed', '5'], 'seed 5 differs from 0, with which'],
+    ['another engine', (path) => ['train', '--resume', path, '--engine', 'torch'], 'engine "torch" differs from "wasm"'],
+    ['another batch', (path) => ['train', '--resume', path, '--batch', '16'], 'batch 16 differs from 8'],
+  ])('refuses %s and leaves the run alone', async (_what, given, message) => {
+    const before = await metrics(whole);
+    const { code, stderr } = await detco(given(whole));
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(whole);
+    expect(code).toBe(2);
+    expect(await metrics(whole)).toEqual(before);
+  });
+
+  test('refuses a batch larger than the data and leaves no folder', async () => {
+    const path = run('large');
+    const { code, stderr } = await detco([...arguments_, '--batch', '64', '--queue-size', '64', '--out', path]);
+    expect(stderr).toContain('64 is more than the 48 samples of an epoch');
+    expect(code).toBe(2);
+    expect(await exists(path)).toBe(false);
+  });
+
+  test('stops when the loss is no number, naming step, term and the last good checkpoint', async () => {
+    const path = run('diverged');
+    const { code, stderr } = await detco([...arguments_, '--lr', '1e38', '--out', path]);
+    expect(stderr).toMatch(/Loss is (NaN|Infinity) at step \d+ \(first in [gl]{2}\.res\d/);
+    expect(stderr).toContain(`The last good checkpoint is ${join(path, 'checkpoints', 'step-0')}`);
+    expect(code).toBe(1);
+    expect((await loadCheckpoint(path)).state.step).toBe(0);
+  });
+});

@@ -1,0 +1,196 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeline/augment/augmenter.js';
+import { execute } from '#dist/pipeline/augment/execute.js';
+import { Kernels } from '#dist/pipeline/augment/kernels.js';
+import { drawView, type Step, type ViewPlan } from '#dist/pipeline/augment/parameters.js';
+import { type Recipe, recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { Random, streamId } from '#dist/pipeline/plan/random.js';
+
+const SAMPLE = { seed: 1, epoch: 2, shard: 3, index: 4 };
+const RECIPE = recipes.detco({ globalSize: 48, patchSize: 16 });
+/** The same crops without operations. */
+const PLAIN: Recipe = {
+  name: 'plain',
+  views: Object.fromEntries(Object.entries(RECIPE.views).map(([name, view]) => [name, { ...view, operations: [] }])),
+};
+
+/** A picture in which every pixel is its own: structure and noise. */
+function picture(width: number, height: number): DecodedImage {
+  const random = new Random(9);
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => 128 + 60 * Math.sin(i / 97) + 60 * (random.uniform() - 0.5));
+  return { width, height, data };
+}
+
+function buffers(recipe: Recipe): Record<string, Uint8Array> {
+  return Object.fromEntries(
+    Object.entries(recipe.views).map(([name, view]) => [name, new Uint8Array(new SharedArrayBuffer(viewBytes(view)))]),
+  );
+}
+
+function rendered(augmenter: Augmenter, recipe: Recipe, image: DecodedImage, sample = SAMPLE): Record<string, Buffer> {
+  const out = buffers(recipe);
+  augmenter.render(image, sample, out);
+  return Object.fromEntries(Object.entries(out).map(([name, bytes]) => [name, Buffer.from(bytes)]));
+}
+
+describe('render', () => {
+  const image = picture(97, 71);
+  let augmenter: Augmenter;
+  let plain: Augmenter;
+  beforeAll(async () => {
+    augmenter = await createAugmenter(RECIPE);
+    plain = await createAugmenter(PLAIN);
+  });
+
+  test('gives the same bytes for the same sample, whatever was rendered before', async () => {
+    const first = rendered(augmenter, RECIPE, image);
+    rendered(augmenter, RECIPE, picture(300, 200), { ...SAMPLE, index: 5 });
+    expect(rendered(augmenter, RECIPE, image)).toEqual(first);
+    expect(rendered(await createAugmenter(RECIPE), RECIPE, image)).toEqual(first);
+  });
+
+  test('gives other bytes for another seed, epoch, shard, index or view name', () => {
+    const all = [SAMPLE, { ...SAMPLE, seed: 9 }, { ...SAMPLE, epoch: 9 }, { ...SAMPLE, shard: 9 }, { ...SAMPLE, index: 9 }].map((sample) =>
+      rendered(augmenter, RECIPE, image, sample),
+    );
+    for (const views of [
+      ['globalQ', 'globalK'],
+      ['patchesQ', 'patchesK'],
+    ]) {
+      const bytes = all.flatMap((one) => views.map((name) => one[name]?.toString('base64')));
+      expect(new Set(bytes).size).toBe(10);
+    }
+  });
+
+  test('a view does not depend on which other views the recipe has', async () => {
+    const { globalK } = RECIPE.views;
+    if (globalK === undefined) throw new Error('recipes.detco() has no globalK');
+    const alone: Recipe = { name: 'alone', views: { globalK } };
+    const one = rendered(await createAugmenter(alone), alone, image);
+    expect(one['globalK']).toEqual(rendered(augmenter, RECIPE, image)['globalK']);
+  });
+
+  test('a flat image of any size gives flat crops, whole to the last byte', () => {
+    const side = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 300 }));
+    fc.assert(
+      fc.property(side, side, fc.integer({ min: 0, max: 1e6 }), (width, height, index) => {
+        const grey: DecodedImage = {
+          width,
+          height,
+          data: new Uint8Array(width * height * 3).fill(77),
+        };
+        const out = buffers(PLAIN);
+        for (const bytes of Object.values(out)) bytes.fill(1);
+        plain.render(grey, { ...SAMPLE, index }, out);
+        for (const bytes of Object.values(out)) expect(bytes.every((value) => value === 77)).toBe(true);
+        for (const bytes of Object.values(rendered(augmenter, RECIPE, grey, { ...SAMPLE, index }))) expect(bytes.length).toBeGreaterThan(0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+  test('refuses an image whose size and data disagree, quoting both', () => {
+    expect(() => augmenter.render({ width: 4, height: 3, data: new Uint8Array(35) }, SAMPLE, buffers(RECIPE))).toThrow(
+      '4 x 3 pixels with 35 bytes',
+    );
+    expect(() => augmenter.render({ width: 0, height: 3, data: new Uint8Array(0) }, SAMPLE, buffers(RECIPE))).toThrow('0 x 3 pixels');
+  });
+
+  test('refuses a missing buffer and one of the wrong length, naming the view', () => {
+    const { globalQ, ...others } = buffers(RECIPE);
+    expect(() => augmenter.render(image, SAMPLE, others)).toThrow('out.globalQ has no bytes');
+    expect(() => augmenter.render(image, SAMPLE, { ...others, globalQ: new Uint8Array(5) })).toThrow(
+      'out.globalQ has 5 bytes: this view needs exactly 6912',
+    );
+    expect(globalQ).toHaveLength(6912);
+  });
+});
+
+describe('execute', () => {
+  const image = picture(120, 90);
+  let kernels: Kernels;
+  beforeAll(async () => {
+    kernels = await Kernels.load(255);
+    kernels.setSource(image.width, image.height, image.data);
+  });
+
+  const crop = {
+    window: { left: 10, top: 5, width: 100, height: 80 },
+    left: 10,
+    top: 5,
+    scaleX: 100 / 60,
+    scaleY: 80 / 60,
+    size: 60,
+  };
+
+  function run(steps: readonly Step[]): Uint8Array {
+    const out = new Uint8Array(60 * 60 * 3);
+    execute(kernels, { crop, steps }, out);
+    return out;
+  }
+
+  function mirrored(bytes: Uint8Array, side: number): Uint8Array {
+    return Uint8Array.from(
+      bytes,
+      (_, i) => bytes[(Math.floor(i / 3 / side) * side + (side - 1 - (Math.floor(i / 3) % side))) * 3 + (i % 3)] ?? 0,
+    );
+  }
+
+  test.each<readonly [string, readonly Step[]]>([
+    ['the crop', []],
+    [
+      'colour and blur',
+      [
+        { op: 'hue', shift: 0.1 },
+        { op: 'contrast', factor: 1.3 },
+        { op: 'gaussianBlur', sigma: 1.7 },
+      ],
+    ],
+    ['sharpness', [{ op: 'sharpness', factor: 1.9 }]],
+  ])('a flip after %s mirrors the result exactly', (_, steps) => {
+    expect(run([...steps, { op: 'horizontalFlip' }])).toEqual(mirrored(run(steps), 60));
+  });
+
+  test('a flip after a geometric operation happens after it', () => {
+    const shift: Step = { op: 'translateX', fraction: 0.4 };
+    expect(run([shift, { op: 'horizontalFlip' }])).toEqual(mirrored(run([shift]), 60));
+    expect(run([{ op: 'horizontalFlip' }, shift])).not.toEqual(run([shift, { op: 'horizontalFlip' }]));
+  });
+
+  test('every patch of a jigsaw is found in the cell it came from, at its offset', () => {
+    const view = recipes.detco().views.patchesQ;
+    if (view?.kind !== 'jigsaw') throw new Error('recipes.detco() has no patchesQ');
+    const plan = drawView(view, image.width, image.height, new Random(3, 0, 0, 0, streamId('patchesQ')));
+    const { jigsaw, ...canvasPlan }: ViewPlan = plan;
+    if (jigsaw === undefined) throw new Error('a jigsaw view has no jigsaw plan');
+    const canvas = new Uint8Array(255 * 255 * 3);
+    execute(kernels, canvasPlan, canvas);
+    const patches = new Uint8Array(viewBytes(view));
+    execute(kernels, plan, patches);
+    jigsaw.order.forEach((cell, i) => {
+      const [x, y] = jigsaw.offsets[cell] ?? [Number.NaN, Number.NaN];
+      for (let line = 0; line < 64; line++) {
+        const from = ((Math.floor(cell / 3) * 85 + y + line) * 255 + (cell % 3) * 85 + x) * 3;
+        const to = (i * 64 + line) * 64 * 3;
+        expect(Buffer.compare(patches.subarray(to, to + 192), canvas.subarray(from, from + 192))).toBe(0);
+      }
+    });
+  });
+
+  test('a blur wider than any recipe uses keeps a flat image flat and the mean of any other', () => {
+    const mean = (bytes: Uint8Array): number => bytes.reduce((sum, value) => sum + value, 0) / bytes.length;
+    for (const sigma of [0.3, 2.4, 2.5, 5, 8]) {
+      const flat = new Uint8Array(50 * 40 * 3).fill(201);
+      const out = new Uint8Array(flat.length);
+      kernels.setImage(50, 40, flat);
+      kernels.gaussianBlur(sigma);
+      kernels.read(out);
+      expect(out).toEqual(flat);
+      expect(Math.abs(mean(run([{ op: 'gaussianBlur', sigma }])) - mean(run([])))).toBeLessThan(1);
+    }
+  });
+
+  test('refuses a working image larger than the kernels were loaded for', () => {
+    expect(() => kernels.setImage(300, 10, new Uint8Array(9000))).toThrow('300 x 10');
+  });
+});

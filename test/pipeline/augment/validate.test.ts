@@ -1,0 +1,44 @@
+import { expect, test } from '@jest/globals';
+import { createAugmenter } from '#dist/pipeline/augment/augmenter.js';
+import { recipes } from '#dist/pipeline/augment/recipe.js';
+import { validateRecipe } from '#dist/pipeline/augment/validate.js';
+
+const image = {
+  kind: 'image',
+  size: 32,
+  crop: { op: 'randomResizedCrop', scale: [0.2, 1], ratio: [0.75, 1.33] },
+  operations: [],
+};
+const jigsaw = { kind: 'jigsaw', patchSize: 64, cell: 85, crop: image.crop, operations: [] };
+const one = (view: unknown): unknown => ({ name: 'mine', views: { image: view } });
+
+test.each(Object.entries(recipes))('the built-in recipe %s is valid and comes back equal', (_, make) => {
+  expect(validateRecipe(make())).toEqual(make());
+});
+
+test.each([
+  [
+    'an unknown operation',
+    one({ ...image, operations: [{ op: 'cutout', p: 1 }] }),
+    /recipe\.views\.image\.operations\.0\.op is "cutout": .*grayscale/,
+  ],
+  ['a size of 0', one({ ...image, size: 0 }), /recipe\.views\.image\.size is 0: .*>=1/],
+  ['a fractional size', one({ ...image, size: 22.4 }), /size is 22\.4: .*int/],
+  ['a probability above 1', one({ ...image, operations: [{ op: 'grayscale', p: 2 }] }), /operations\.0\.p is 2: .*<=1/],
+  [
+    'a range upside down',
+    one({ ...image, operations: [{ op: 'gaussianBlur', sigma: [2, 1], p: 1 }] }),
+    /sigma is \[2,1\]: expected \[low, high\]/,
+  ],
+  ['a sigma the kernels cannot do', one({ ...image, operations: [{ op: 'gaussianBlur', sigma: [2, 9], p: 1 }] }), /sigma\.1 is 9: .*<=8/],
+  ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
+  ['a misspelt option', one({ ...image, sise: 3 }), /recipe\.views\.image is .*sise/],
+  ['no views', { name: 'mine', views: {} }, /recipe\.views is \{\}: expected at least one view/],
+  ['nothing', undefined, /recipe is nothing/],
+])('%s is refused with its value', (_, recipe, message) => {
+  expect(() => validateRecipe(recipe)).toThrow(message);
+});
+
+test('createAugmenter checks its recipe', async () => {
+  await expect(createAugmenter(recipes.mocoV2({ globalSize: -1 }))).rejects.toThrow('recipe.views.globalQ.size is -1');
+});

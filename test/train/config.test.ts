@@ -1,0 +1,133 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { configDigest, readConfigFile, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput } from '#dist/train/config.js';
+
+const shards = ['a.tar'];
+
+describe('options of a new run', () => {
+  test('are those of the paper by default', () => {
+    const config = resolveConfig({ shards });
+    expect(config).toMatchObject({
+      preset: 'detco-r50',
+      batch: 256,
+      epochs: 200,
+      lr: 0.03,
+      schedule: { kind: 'cosine' },
+      sgdMomentum: 0.9,
+      weightDecay: 1e-4,
+      warmupSteps: 0,
+      method: { arch: 'resnet50', queueSize: 65_536, temperature: 0.2, keyMomentum: 0.999, dim: 128 },
+    });
+    expect(Object.keys(trainingRecipe(config).views)).toEqual(['globalQ', 'globalK', 'patchesQ', 'patchesK']);
+  });
+
+  test('are those of MoCo v1 with its preset', () => {
+    const config = resolveConfig({ shards, preset: 'moco-v1-r50' });
+    expect(config).toMatchObject({
+      schedule: { kind: 'step', milestones: [120, 160], factor: 0.1 },
+      method: { temperature: 0.07, terms: ['gg'] },
+    });
+    expect(trainingRecipe(config).name).toBe('mocoV1');
+  });
+
+  test('come from the preset, then the file, then the caller, inside method too', () => {
+    const file: ConfigInput = { preset: 'tiny', batch: 64, lr: 0.5, method: { queueSize: 512, temperature: 0.1 } };
+    const config = resolveConfig({ shards, lr: 0.7, method: { queueSize: 2048 } }, file);
+    expect(config).toMatchObject({ preset: 'tiny', batch: 64, lr: 0.7, method: { queueSize: 2048, temperature: 0.1, arch: 'resnet18' } });
+  });
+
+  test('take other levels as a whole', () => {
+    expect(resolveConfig({ shards, method: { levels: { res5: 1 } } }).method.levels).toEqual({ res5: 1 });
+  });
+
+  test('fit the BN groups to a batch that they do not divide, unless they were chosen', () => {
+    expect(resolveConfig({ shards, batch: 4 }).method.bnGroups).toBe(1);
+    expect(() => resolveConfig({ shards, batch: 4, method: { bnGroups: 3 } })).toThrow('method.bnGroups 3 does not divide batch 4');
+  });
+
+  test.each<[string, ConfigInput, string]>([
+    ['an unknown preset', { shards, preset: 'detco-r5' as 'tiny' }, 'Unknown preset "detco-r5": did you mean "detco-r50"'],
+    ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
+    ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],
+    [
+      'an unknown option inside',
+      { shards, method: { queue: 1 } } as ConfigInput,
+      'Unknown option "method.queue": did you mean "queueSize"',
+    ],
+    ['no shards', {}, 'No shards to train on: give --shards'],
+    [
+      'a queue that batches do not fill',
+      { shards, batch: 96 },
+      'queueSize 65536 is not a multiple of batch 96: keys are enqueued a whole batch at a time; use --queue-size 65568',
+    ],
+    ['a batch that is no count', { shards, batch: 1.5 }, 'batch = 1.5: '],
+    ['an engine that does not exist', { shards, engine: 'cuda' as 'wasm' }, 'engine = "cuda": '],
+    ['terms without their patches', { shards, recipe: { name: 'mocoV2' } }, 'need patches, which recipe "mocoV2" does not make'],
+  ])('refuse %s', (_what, given, message) => {
+    expect(() => resolveConfig(given)).toThrow(message);
+  });
+});
+
+describe('config file', () => {
+  let folder = '';
+  let path = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'detco-config-'));
+    path = join(folder, 'f.yaml');
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test('is YAML with the names of config.json', async () => {
+    await writeFile(path, 'preset: tiny\nmethod:\n  queueSize: 512\nschedule: { kind: step, milestones: [2] }\n');
+    expect(resolveConfig({ shards }, await readConfigFile(path))).toMatchObject({
+      method: { queueSize: 512 },
+      schedule: { kind: 'step', milestones: [2], factor: 0.1 },
+    });
+  });
+
+  test('is refused with the unknown key, the nearest ones and its own name', async () => {
+    await writeFile(path, 'batchsize: 64\n');
+    await expect(readConfigFile(path)).rejects.toThrow(`Unknown option "batchsize" in ${path}: did you mean "batch"`);
+    await writeFile(path, 'just words');
+    await expect(readConfigFile(path)).rejects.toThrow(`The config file "${path}" holds "just words"`);
+    await expect(readConfigFile(join(folder, 'none.yaml'))).rejects.toThrow(`Cannot read the config file "${join(folder, 'none.yaml')}"`);
+  });
+});
+
+describe('options of a resumed run', () => {
+  const saved = JSON.parse(JSON.stringify({ ...resolveConfig({ shards, preset: 'tiny', seed: 3 }), engine: 'wasm' })) as unknown;
+
+  test('are the saved ones', () => {
+    expect(resumeConfig(saved, {}, {}, 'runs/x')).toEqual(saved);
+    expect(resumeConfig(saved, { preset: 'tiny', engine: 'auto', seed: 3 }, {}, 'runs/x')).toEqual(saved);
+  });
+
+  test('may differ where the loss does not', () => {
+    expect(resumeConfig(saved, { steps: 50, workers: 1, checkpointEvery: 2, valShards: ['v.tar'] }, {}, 'runs/x')).toMatchObject({
+      steps: 50,
+      workers: 1,
+      checkpointEvery: 2,
+      valShards: ['v.tar'],
+      seed: 3,
+    });
+  });
+
+  test.each<[string, ConfigInput, string]>([
+    ['seed', { seed: 4 }, 'seed 4 differs from 3, with which runs/x began'],
+    ['engine', { engine: 'torch' }, 'engine "torch" differs from "wasm", with which runs/x began'],
+    ['preset', { preset: 'detco-r50' }, 'preset "detco-r50" differs from "tiny"'],
+    ['method', { method: { temperature: 0.5 } }, 'method.temperature 0.5 differs from 0.2'],
+  ])('may not differ in %s', (_what, given, message) => {
+    expect(() => resumeConfig(saved, given, {}, 'runs/x')).toThrow(message);
+  });
+
+  test('have a digest that moves with the loss alone', () => {
+    const config = resolveConfig({ shards, preset: 'tiny' });
+    const digest = configDigest(config, shards);
+    expect(configDigest({ ...config, steps: 3, workers: 1 }, shards)).toBe(digest);
+    expect(configDigest({ ...config, lr: 1 }, shards)).not.toBe(digest);
+    expect(configDigest(config, ['b.tar'])).not.toBe(digest);
+  });
+});

@@ -1,0 +1,55 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from '@jest/globals';
+import { formatDuration, terminalProgress } from '#dist/train/progress.js';
+import type { StepMetrics } from '#dist/train/run-directory.js';
+
+function line(step: number): StepMetrics {
+  return { step, epoch: 1, loss: 12.3456, terms: {}, lr: 0.03, imagesPerSecond: 32, dataWaitMs: 250, stepMs: 750, featureStd: 0.1 };
+}
+
+/** A stream as stderr is, kept in memory. */
+function screen(isTTY: boolean) {
+  const stream = Object.assign(new PassThrough(), {
+    isTTY,
+    columns: 120,
+    cursorTo: () => true,
+    clearLine: () => true,
+    moveCursor: () => true,
+  });
+  return { stream: stream as unknown as NodeJS.WriteStream, text: () => String(stream.read() ?? '') };
+}
+
+test('away from a terminal, prints the first step and then a line every few seconds', () => {
+  const { stream, text } = screen(false);
+  const progress = terminalProgress(stream);
+  for (let step = 1; step <= 50; step++) progress.onStep(line(step), 100);
+  progress.close();
+  expect(text()).toBe('step 1/100  epoch 1  loss 12.346  lr 0.0300  32.0 images/s  data wait 25 %  ETA 1m39s\n');
+});
+
+test('says that the end is not known yet', () => {
+  const { stream, text } = screen(false);
+  terminalProgress(stream).onStep(line(1), undefined);
+  expect(text()).toMatch(/^step 1 {2}epoch 1 .* ETA \?\n$/);
+});
+
+test('on a terminal, draws a bar', () => {
+  const { stream, text } = screen(true);
+  const progress = terminalProgress(stream);
+  progress.onStep(line(1), 100);
+  progress.onWarning('features have collapsed');
+  progress.close();
+  expect(text()).toContain('warning: features have collapsed\n');
+});
+
+test('marks the evaluation of the untrained network', () => {
+  const { stream, text } = screen(false);
+  const progress = terminalProgress(stream);
+  progress.onEvaluation({ step: 0, epoch: 0, knnTop1: 0.125, knnTop1ByStage: { res5: 0.125 } });
+  progress.onEvaluation({ step: 60, epoch: 0, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } });
+  expect(text()).toBe('step 0  kNN top-1 12.5 % (untrained)\nstep 60  kNN top-1 50.0 %\n');
+});
+
+test('formats durations', () => {
+  expect([12.4, 185, 3725, undefined].map(formatDuration)).toEqual(['12s', '3m05s', '1h02m', '?']);
+});

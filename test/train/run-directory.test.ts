@@ -1,0 +1,96 @@
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { readRunConfig, RunDirectory, type EvaluationMetrics, type StepMetrics } from '#dist/train/run-directory.js';
+
+function line(step: number): StepMetrics {
+  return { step, epoch: 0, loss: 1 / step, terms: {}, lr: 0.1, imagesPerSecond: 1, dataWaitMs: 0, stepMs: 1, featureStd: 0.1 };
+}
+
+function evaluation(step: number): EvaluationMetrics {
+  return { step, epoch: 0, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } };
+}
+
+describe('run directory', () => {
+  let parent = '';
+  let path = '';
+  beforeEach(async () => {
+    parent = await mkdtemp(join(tmpdir(), 'detco-run-'));
+    path = join(parent, 'a', 'run');
+  });
+  afterEach(() => rm(parent, { recursive: true }));
+
+  const metrics = async () =>
+    (await readFile(join(path, 'metrics.jsonl'), 'utf8')).split('\n').flatMap((text) => (text === '' ? [] : [JSON.parse(text) as unknown]));
+
+  test('keeps the options and every line', async () => {
+    const run = await RunDirectory.create(path, { batch: 4 });
+    run.appendMetrics(evaluation(0));
+    run.appendMetrics(line(1));
+    run.close();
+    expect(await readRunConfig(path)).toEqual({ batch: 4 });
+    expect(await metrics()).toEqual([evaluation(0), line(1)]);
+  });
+
+  test('is refused when it holds another run, saying what to do', async () => {
+    (await RunDirectory.create(path, {})).close();
+    await expect(RunDirectory.create(path, {})).rejects.toThrow(
+      `"${path}" already holds a run (config.json): continue it with --resume ${path}, or choose another --out`,
+    );
+  });
+
+  test('is refused when it is a file', async () => {
+    const file = join(parent, 'file');
+    await writeFile(file, '');
+    await expect(RunDirectory.create(file, {})).rejects.toThrow(`"${file}" is a file`);
+  });
+
+  test('cannot be resumed when it is no run', async () => {
+    await expect(readRunConfig(parent)).rejects.toThrow(`"${parent}" is not a run that can be resumed`);
+  });
+
+  test('loses what was logged after the checkpoint, a torn last line too', async () => {
+    const run = await RunDirectory.create(path, {});
+    for (const step of [1, 2, 3]) run.appendMetrics(line(step));
+    run.appendMetrics(evaluation(2));
+    run.close();
+    await writeFile(join(path, 'metrics.jsonl'), '{"step": 4, "lo', { flag: 'a' });
+
+    const again = await RunDirectory.reopen(path, 2);
+    again.appendMetrics(line(3));
+    again.close();
+    expect(await metrics()).toEqual([line(1), line(2), line(3)]);
+  });
+
+  test('keeps an evaluation made at the step of the checkpoint', async () => {
+    const run = await RunDirectory.create(path, {});
+    for (const entry of [line(1), evaluation(1), line(2)]) run.appendMetrics(entry);
+    run.close();
+    (await RunDirectory.reopen(path, 1)).close();
+    expect(await metrics()).toEqual([line(1), evaluation(1)]);
+  });
+
+  test('notes a bad sample once, however often it is met', async () => {
+    const bad = { shard: 'a.tar', key: 'x', offset: 512, reason: 'truncated', epoch: 0 };
+    const run = await RunDirectory.create(path, {});
+    run.appendBadSample(bad);
+    run.appendBadSample({ ...bad });
+    run.close();
+    const again = await RunDirectory.reopen(path, 0);
+    again.appendBadSample(bad);
+    again.appendBadSample({ ...bad, epoch: 1 });
+    again.close();
+    const lines = (await readFile(join(path, 'bad-samples.jsonl'), 'utf8')).trim().split('\n');
+    expect(lines.map((text) => JSON.parse(text) as unknown)).toEqual([bad, { ...bad, epoch: 1 }]);
+  });
+
+  test('says which log could not be written on a full disk', async () => {
+    const run = await RunDirectory.create(path, {});
+    await symlink('/dev/full', join(path, 'metrics.jsonl'));
+    expect(() => run.appendMetrics(line(1))).toThrow(
+      `No space left to append to ${join(path, 'metrics.jsonl')}: free some space and continue with --resume ${path}`,
+    );
+    run.close();
+  });
+});

@@ -1,0 +1,62 @@
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { readSafetensors, tensorBytes, writeSafetensors, type TensorSource } from '#dist/train/safetensors.js';
+
+function source(shape: readonly number[], values: readonly number[]): TensorSource {
+  return { shape, data: async () => Float32Array.from(values) };
+}
+
+describe('safetensors', () => {
+  let folder = '';
+  let path = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'detco-safetensors-'));
+    path = join(folder, 'a.safetensors');
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  test('returns the bits it was given, in order', async () => {
+    const odd = [0, -0, 1e-45, Number.MAX_VALUE, NaN, -Infinity];
+    const tensors = new Map([
+      ['layer1.0.conv1.weight', source([1, 2, 3], odd)],
+      ['scalar', source([], [0.1])],
+      ['none', source([0, 4], [])],
+    ]);
+    await writeSafetensors(path, tensors, { format: 'detco' });
+    const read = await readSafetensors(path);
+    expect([...read.keys()]).toEqual([...tensors.keys()]);
+    expect(read.get('layer1.0.conv1.weight')?.shape).toEqual([1, 2, 3]);
+    expect(Buffer.from(read.get('layer1.0.conv1.weight')?.data.buffer ?? new ArrayBuffer(0))).toEqual(
+      Buffer.from(Float32Array.from(odd).buffer),
+    );
+    expect(read.get('scalar')).toEqual({ shape: [], data: Float32Array.of(0.1) });
+    expect(read.get('none')).toEqual({ shape: [0, 4], data: new Float32Array() });
+    expect(tensorBytes(tensors)).toBe(28);
+  });
+
+  test('lays the file out as the format says', async () => {
+    await writeSafetensors(path, new Map([['b', source([2], [1, 2])]]), { format: 'detco' });
+    const bytes = await readFile(path);
+    const length = Number(bytes.readBigUInt64LE());
+    expect(length % 8).toBe(0);
+    expect(JSON.parse(bytes.toString('utf8', 8, 8 + length))).toEqual({
+      __metadata__: { format: 'detco' },
+      b: { dtype: 'F32', shape: [2], data_offsets: [0, 8] },
+    });
+    expect([bytes.readFloatLE(8 + length), bytes.readFloatLE(12 + length), bytes.length]).toEqual([1, 2, 16 + length]);
+  });
+
+  test('refuses a file that ends early, naming it', async () => {
+    await writeSafetensors(path, new Map([['b', source([4], [1, 2, 3, 4])]]));
+    await truncate(path, (await readFile(path)).length - 4);
+    await expect(readSafetensors(path)).rejects.toThrow(`${path} is not a complete safetensors file`);
+    await writeFile(path, 'not a tensor');
+    await expect(readSafetensors(path)).rejects.toThrow(`${path} is not a safetensors file`);
+  });
+
+  test('refuses values that do not fill their shape', async () => {
+    await expect(writeSafetensors(path, new Map([['b', source([3], [1, 2])]]))).rejects.toThrow('Tensor "b" has 2 values for shape [3]');
+  });
+});
