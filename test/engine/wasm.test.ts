@@ -28,6 +28,18 @@ describe('the wasm engine', () => {
     await engine.dispose();
   });
 
+  // The tape takes a clone of every tensor that a gradient needs.
+  test('clones without copying', async () => {
+    const engine = await selectEngine('wasm');
+    const tensor = engine.upload(new Uint8Array(12), [2, 2, 3]);
+    const clone = tensor.clone();
+    expect(clone.dataId).toBe(tensor.dataId);
+    tensor.dispose();
+    expect(clone.dataSync()).toHaveLength(12);
+    clone.dispose();
+    await engine.dispose();
+  });
+
   // The kernels share the memory of the TensorFlow.js backend: data or a start function of their own would overwrite its.
   test('has kernels without data, start function or memory of their own', async () => {
     const bytes = await readFile(new URL('../../dist/engine/wasm/kernels.wasm', import.meta.url));

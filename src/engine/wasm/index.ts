@@ -12,6 +12,7 @@ import { checkEnqueue, checkPairs, checkUpload } from '../check.js';
 import { registerConvolutions } from './conv.js';
 import { registerExponential } from './exponential.js';
 import { Heap, kernelsRunHere } from './heap.js';
+import { registerIdentity } from './identity.js';
 import { registerMatMul } from './matmul.js';
 import { registerNorm } from './norm.js';
 import { registerPooling } from './pool.js';
@@ -37,6 +38,7 @@ export async function createEngine(): Promise<Engine> {
   if (!(await setBackend(BACKEND))) throw new Error('the TensorFlow.js WebAssembly backend does not start here: see "detco doctor"');
   await ready();
   const heap = await Heap.create(engine().backend as BackendWasm);
+  registerIdentity(heap);
   registerConvolutions(heap);
   registerMatMul(heap);
   registerPooling(heap);
