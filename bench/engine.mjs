@@ -41,6 +41,15 @@ function report(name, shape, amount, unit, work) {
   results.push({ name, shape, ms, rate: amount / ms / 1e6, unit });
 }
 
+/** Pairs of output position and tap along an axis that meet the input: multiplications by padding are no work. */
+function insideTaps(size, kernel, stride, pad) {
+  let count = 0;
+  for (let start = -pad; start + kernel <= size + pad; start += stride) {
+    for (let at = start; at < start + kernel; at++) if (at >= 0 && at < size) count++;
+  }
+  return count;
+}
+
 function convolution(n, size, channels, outChannels, kernel, stride) {
   tf.tidy(() => {
     const pad = kernel >> 1;
@@ -49,8 +58,7 @@ function convolution(n, size, channels, outChannels, kernel, stride) {
     const attrs = { strides: stride, pad, dataFormat: 'NHWC', dilations: 1 };
     const dy = tf.conv2d(x, filter, stride, pad);
     const shape = `${n}x${size}x${size}x${channels} ${kernel}x${kernel}/${stride} ${outChannels}`;
-    // Padding counts as work, as it does in the usual figure.
-    const flop = 2 * dy.size * kernel * kernel * channels;
+    const flop = 2 * n * insideTaps(size, kernel, stride, pad) ** 2 * channels * outChannels;
     const run = (name, inputs, more = {}) => tf.engine().runKernel(name, inputs, { ...attrs, ...more });
     report('conv', shape, flop, 'GFLOP/s', () => run('Conv2D', { x, filter }));
     if (channels > 3) report('conv dx', shape, flop, 'GFLOP/s', () => run('Conv2DBackpropInput', { dy, filter }, { inputShape: x.shape }));
@@ -58,26 +66,23 @@ function convolution(n, size, channels, outChannels, kernel, stride) {
   });
 }
 
-function batchNorm(n, size, channels) {
+/** `work` and, under one more name, its gradient for a given dy; `bytes` read and written by both. */
+function withGradient(name, shape, bytes, gradientBytes, x, work) {
+  const dy = tf.randomNormal(tf.tidy(() => work(x).shape));
+  report(name, shape, bytes, 'GB/s', () => work(x));
+  report(`${name} + grad`, shape, bytes + gradientBytes, 'GB/s', () => tf.grad(work)(x, dy));
+}
+
+function pointwise(n, size, channels) {
   tf.tidy(() => {
     const x = tf.randomNormal([n, size, size, channels]);
     const [scale, offset] = [tf.ones([channels]), tf.zeros([channels])];
     const options = { groups: 8, epsilon: 1e-5, relu: true };
     const bytes = 4 * x.size;
     const shape = `${n}x${size}x${size}x${channels}`;
-    report('bn relu', shape, 2 * bytes, 'GB/s', () => engine.groupedBatchNorm(x, scale, offset, options).y);
-    report('bn relu + grad', shape, 5 * bytes, 'GB/s', () => tf.grad((v) => engine.groupedBatchNorm(v, scale, offset, options).y)(x));
-  });
-}
-
-function pool(n, size, channels) {
-  tf.tidy(() => {
-    const x = tf.randomNormal([n, size, size, channels]);
-    const shape = `${n}x${size}x${size}x${channels}`;
-    report('max pool', shape, 5 * x.size, 'GB/s', () => tf.maxPool(x, 3, 2, 1));
-    report('max pool + grad', shape, 10 * x.size, 'GB/s', () => tf.grad((v) => tf.maxPool(v, 3, 2, 1))(x));
-    report('global mean', shape, 4 * x.size, 'GB/s', () => tf.mean(x, [1, 2]));
-    report('global mean + grad', shape, 8 * x.size, 'GB/s', () => tf.grad((v) => tf.mean(v, [1, 2]))(x));
+    withGradient('bn relu', shape, 3 * bytes, 7 * bytes, x, (v) => engine.groupedBatchNorm(v, scale, offset, options).y);
+    withGradient('global mean', shape, bytes, bytes, x, (v) => tf.mean(v, [1, 2]));
+    if (size > 1) withGradient('max pool', shape, 1.25 * bytes, 2.5 * bytes, x, (v) => tf.maxPool(v, 3, 2, 1));
   });
 }
 
@@ -101,8 +106,7 @@ for (const [n, pixels] of [
   const half = (size) => Math.ceil(size / 2);
   let size = half(pixels);
   convolution(n, pixels, 3, width, 7, 2);
-  batchNorm(n, size, width);
-  pool(n, size, width);
+  pointwise(n, size, width);
   size = half(size);
   convolution(n, size, width, width, 3, 1);
   for (let channels = width; channels < width * 8; channels *= 2) {
@@ -110,7 +114,7 @@ for (const [n, pixels] of [
     convolution(n, size, channels, channels * 2, 1, 2);
     size = half(size);
     convolution(n, size, channels * 2, channels * 2, 3, 1);
-    batchNorm(n, size, channels * 2);
+    pointwise(n, size, channels * 2);
   }
 }
 product(batch, width * 72, width * 8);

@@ -41,8 +41,8 @@ describe('the wasm engine', () => {
   });
 
   // The kernels share the memory of the TensorFlow.js backend: data or a start function of their own would overwrite its.
-  test('has kernels without data, start function or memory of their own', async () => {
-    const bytes = await readFile(new URL('../../dist/engine/wasm/kernels.wasm', import.meta.url));
+  test.each(['kernels', 'kernels-relaxed'])('has %s without data, start function or memory of their own', async (file) => {
+    const bytes = await readFile(new URL(`../../dist/engine/wasm/${file}.wasm`, import.meta.url));
     const sections = new Map<number, number>();
     for (let at = 8; at < bytes.length;) {
       const id = bytes[at] ?? 0;

@@ -11,7 +11,7 @@ import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
 import { checkEnqueue, checkPairs, checkUpload } from '../check.js';
 import { registerConvolutions } from './conv.js';
 import { registerExponential } from './exponential.js';
-import { Heap, kernelsRunHere } from './heap.js';
+import { Heap, findKernels } from './heap.js';
 import { registerIdentity } from './identity.js';
 import { registerMatMul } from './matmul.js';
 import { registerNorm } from './norm.js';
@@ -23,7 +23,7 @@ const FLOAT = 4;
 
 /** Why the engine cannot run here, or undefined. */
 export async function unavailable(): Promise<{ reason: string; remedy: string } | undefined> {
-  return (await kernelsRunHere())
+  return (await findKernels()) !== undefined
     ? undefined
     : {
         reason: `Node ${process.versions.node} runs WebAssembly without SIMD here`,
@@ -55,7 +55,7 @@ function wasmEngine(heap: Heap): Engine {
 
   return {
     name: 'wasm',
-    description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD, one thread`,
+    description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD${heap.fused ? ' and fused multiply-adds' : ''}, one thread`,
     groupedBatchNorm,
 
     upload(bytes, shape) {

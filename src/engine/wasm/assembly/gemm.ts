@@ -7,6 +7,7 @@
  * multiplication by zero. The 4x8 tile is eight accumulators, two columns, one broadcast and one product: it
  * fits the fifteen vector registers that V8 hands out on x64.
  */
+import { multiplyAdd } from './arithmetic';
 
 /** Columns of a packed panel. */
 export const COLUMNS: usize = 8;
@@ -119,17 +120,17 @@ function tile(
       const b0 = v128.load(b);
       const b1 = v128.load(b, 16);
       let x = v128.load_splat<f32>(a0 + d);
-      s00 = f32x4.add(s00, f32x4.mul(x, b0));
-      s01 = f32x4.add(s01, f32x4.mul(x, b1));
+      s00 = multiplyAdd(x, b0, s00);
+      s01 = multiplyAdd(x, b1, s01);
       x = v128.load_splat<f32>(a1 + d);
-      s10 = f32x4.add(s10, f32x4.mul(x, b0));
-      s11 = f32x4.add(s11, f32x4.mul(x, b1));
+      s10 = multiplyAdd(x, b0, s10);
+      s11 = multiplyAdd(x, b1, s11);
       x = v128.load_splat<f32>(a2 + d);
-      s20 = f32x4.add(s20, f32x4.mul(x, b0));
-      s21 = f32x4.add(s21, f32x4.mul(x, b1));
+      s20 = multiplyAdd(x, b0, s20);
+      s21 = multiplyAdd(x, b1, s21);
       x = v128.load_splat<f32>(a3 + d);
-      s30 = f32x4.add(s30, f32x4.mul(x, b0));
-      s31 = f32x4.add(s31, f32x4.mul(x, b1));
+      s30 = multiplyAdd(x, b0, s30);
+      s31 = multiplyAdd(x, b1, s31);
       b += COLUMNS * 4;
     }
     a0 += aRun;

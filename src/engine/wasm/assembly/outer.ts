@@ -4,6 +4,7 @@
  * Both factors are read where they lie: a step of the reduction takes four neighbouring floats of x (channels) and
  * eight of dy (output channels), so nothing is packed or transposed and the accumulators stay in registers over a whole block.
  */
+import { multiplyAdd } from './arithmetic';
 
 /** Adds one 4x8 tile: out[i][j] += sum over three nested loops of x[i] * dy[j]. Strides are in bytes. */
 function outerTile(
@@ -45,17 +46,17 @@ function outerTile(
           const b0 = v128.load(b);
           const b1 = v128.load(b, 16);
           let v = v128.load_splat<f32>(a);
-          s00 = f32x4.add(s00, f32x4.mul(v, b0));
-          s01 = f32x4.add(s01, f32x4.mul(v, b1));
+          s00 = multiplyAdd(v, b0, s00);
+          s01 = multiplyAdd(v, b1, s01);
           v = v128.load_splat<f32>(a, 4);
-          s10 = f32x4.add(s10, f32x4.mul(v, b0));
-          s11 = f32x4.add(s11, f32x4.mul(v, b1));
+          s10 = multiplyAdd(v, b0, s10);
+          s11 = multiplyAdd(v, b1, s11);
           v = v128.load_splat<f32>(a, 8);
-          s20 = f32x4.add(s20, f32x4.mul(v, b0));
-          s21 = f32x4.add(s21, f32x4.mul(v, b1));
+          s20 = multiplyAdd(v, b0, s20);
+          s21 = multiplyAdd(v, b1, s21);
           v = v128.load_splat<f32>(a, 12);
-          s30 = f32x4.add(s30, f32x4.mul(v, b0));
-          s31 = f32x4.add(s31, f32x4.mul(v, b1));
+          s30 = multiplyAdd(v, b0, s30);
+          s31 = multiplyAdd(v, b1, s31);
           a += x2;
           b += dy2;
         }
@@ -64,14 +65,14 @@ function outerTile(
           const b0 = v128.load(b);
           const b1 = v128.load(b, 16);
           let v = v128.load_splat<f32>(a);
-          s00 = f32x4.add(s00, f32x4.mul(v, b0));
-          s01 = f32x4.add(s01, f32x4.mul(v, b1));
+          s00 = multiplyAdd(v, b0, s00);
+          s01 = multiplyAdd(v, b1, s01);
           v = v128.load_splat<f32>(a + i1);
-          s10 = f32x4.add(s10, f32x4.mul(v, b0));
-          s11 = f32x4.add(s11, f32x4.mul(v, b1));
+          s10 = multiplyAdd(v, b0, s10);
+          s11 = multiplyAdd(v, b1, s11);
           v = v128.load_splat<f32>(a + i2);
-          s20 = f32x4.add(s20, f32x4.mul(v, b0));
-          s21 = f32x4.add(s21, f32x4.mul(v, b1));
+          s20 = multiplyAdd(v, b0, s20);
+          s21 = multiplyAdd(v, b1, s21);
           a += x2;
           b += dy2;
         }
