@@ -145,27 +145,27 @@ function photoSize(random: Random): readonly [number, number] {
 
 function drawObject(random: Random, width: number, height: number): SceneObject {
   // Silhouettes end before 1.2 radii and the stretch adds 8 %: 0.36 x 1.2 x 1.08 stays under half the side.
-  const radius = Math.min(width, height) * random.between(0.27, 0.36);
+  const radius = Math.min(width, height) * random.between(0.3, 0.36);
   const reach = radius * 1.2 * 1.08 + 1;
   const hue = random.uniform();
   // The tones differ in lightness by 0.34 at least: the texture must survive the loss of colour.
   const light = random.between(0.62, 0.95);
   const dark = random.between(0.18, light - 0.34);
   const tones: [Colour, Colour] = [
-    oklch(light, random.between(0.01, 0.09), hue),
-    oklch(dark, random.between(0.01, 0.09), hue + random.between(-0.25, 0.25)),
+    oklch(light, random.between(0.01, 0.05), hue),
+    oklch(dark, random.between(0.01, 0.05), hue + random.between(-0.25, 0.25)),
   ];
   if (random.uniform() < 0.5) tones.reverse();
   return {
     x: random.between(reach, width - reach),
     y: random.between(reach, height - reach),
     radius,
-    angle: random.between(0, 2 * Math.PI),
+    angle: random.between(-0.4, 0.4),
     aspect: Math.exp(random.between(-0.08, 0.08)),
     tones,
     hue,
     period: random.between(0.46, 0.66),
-    textureAngle: random.between(0, 2 * Math.PI),
+    textureAngle: random.between(-0.4, 0.4),
     phase: [random.uniform(), random.uniform()],
     salt: random.uint32(),
     bevel: random.between(0.15, 0.4),
@@ -177,13 +177,13 @@ function drawBackground(random: Random, width: number, height: number, photo: bo
   const side = Math.min(width, height);
   const hue = random.uniform();
   const lightness = random.between(0.3, 0.85);
-  const first = oklch(lightness, random.between(0, 0.07), hue);
+  const first = oklch(lightness, random.between(0, 0.03), hue);
   const second = oklch(
-    Math.min(0.92, Math.max(0.2, lightness + random.between(-0.22, 0.22))),
-    random.between(0, 0.07),
+    Math.min(0.92, Math.max(0.2, lightness + random.between(-0.12, 0.12))),
+    random.between(0, 0.03),
     hue + random.between(-0.2, 0.2),
   );
-  const distractors = Array.from({ length: photo ? 5 + random.below(9) : 2 + random.below(4) }, (): Distractor => {
+  const distractors = Array.from({ length: photo ? 5 + random.below(9) : 1 + random.below(2) }, (): Distractor => {
     const halfWidth = side * random.between(0.04, 0.2);
     return {
       x: random.between(0, width),
@@ -193,7 +193,7 @@ function drawBackground(random: Random, width: number, height: number, photo: bo
       angle: random.between(0, Math.PI),
       round: random.uniform() < 0.5,
       blur: 1 + side * random.uniform() ** 2 * 0.06,
-      colour: mix(first, oklch(random.between(0.2, 0.92), random.between(0, 0.1), random.uniform()), random.between(0.35, 0.9)),
+      colour: mix(first, oklch(random.between(0.2, 0.92), random.between(0, 0.04), random.uniform()), random.between(0.15, 0.4)),
     };
   });
   return {
