@@ -13,40 +13,20 @@
  * then `enqueue` follow.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor2D, Tensor4D, Tensor5D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
-import { Encoder, levelsOf } from './encoder.js';
+import { Encoder } from './encoder.js';
 import type { Statistics } from './encoder.js';
-import { PATCHES } from './heads.js';
 import type { Kind } from './heads.js';
 import { infoNce } from './loss.js';
-import type { MethodOptions, Term } from './options.js';
+import { levelsOf } from './options.js';
+import type { MethodOptions } from './options.js';
 import { startingValues } from './parameters.js';
 import { KeyQueues } from './queue.js';
-import { STAGES } from './resnet.js';
 import type { Stage } from './resnet.js';
-
-/** Who meets whom in each term: the query's view, and the view of both the key and the queue it is held against. */
-const TERMS: Readonly<Record<Term, { readonly query: Kind; readonly key: Kind }>> = {
-  gg: { query: 'global', key: 'global' }, // Eq. 2
-  ll: { query: 'local', key: 'local' }, // Eq. 5
-  gl: { query: 'local', key: 'global' }, // Eq. 4
-};
-const KINDS = ['global', 'local'] as const;
-
-/** The views of one step, normalised float32. Patches are needed by the terms ll and gl, their keys by ll alone. */
-export interface StepViews {
-  readonly globalQ: Tensor4D;
-  readonly globalK: Tensor4D;
-  readonly patchesQ?: Tensor5D;
-  readonly patchesK?: Tensor5D;
-}
-
-/** ShuffleBN: row i of the key batch that the encoder sees is image permutation[i]. */
-export interface KeyPermutations {
-  readonly global: Int32Array;
-  readonly local?: Int32Array;
-}
+import { kindsOf, TERMS, trains } from './terms.js';
+import { asImages, inverse, permutationOf, viewOf } from './views.js';
+import type { KeyPermutations, StepViews } from './views.js';
 
 /** Embeddings of the key views, [N, dim], in image order, by queue: `global.res5`. */
 export type Keys = Record<string, Tensor2D>;
@@ -115,11 +95,8 @@ export class ContrastiveMethod {
   encodeKeys(views: StepViews, permutations: KeyPermutations): Keys {
     const keys: Keys = {};
     for (const kind of this.#kinds('key')) {
-      const images = view(views, kind, 'K');
-      const order = permutations[kind];
-      if (order?.length !== images.shape[0]) {
-        throw new RangeError(`The ${kind} permutation has ${order?.length ?? 0} entries; expected one for each of ${images.shape[0]} images`);
-      }
+      const images = viewOf(views, kind, 'K', this.options);
+      const order = permutationOf(permutations, kind, images);
       const statistics: Statistics = [];
       const embeddings = tf.tidy(() => {
         const shuffled = this.#key.embed(kind, asImages(tf.gather(images, order)), statistics);
@@ -188,7 +165,7 @@ export class ContrastiveMethod {
 
   /** The terms whose query is of this kind: gg for global, ll and gl for local. */
   #differentiate(kind: Kind, views: StepViews, keys: Keys): Branch {
-    const images = view(views, kind, 'Q');
+    const images = viewOf(views, kind, 'Q', this.options);
     const terms = this.options.terms.filter((term) => TERMS[term].query === kind);
     const names = [...this.parameters.keys()].filter((name) => trains(this.options, kind, name));
     const variables = names.map((name) => this.#query.weight(name));
@@ -198,12 +175,12 @@ export class ContrastiveMethod {
       const q = this.#query.embed(kind, asImages(images), statistics);
       monitored['featureStd'] = tf.keep(deviation(Object.values(q).at(-1) as Tensor2D));
       let sum: Scalar = tf.scalar(0);
-      for (const [level, weight] of Object.entries(this.options.levels)) {
+      for (const level of levelsOf(this.options)) {
         for (const term of terms) {
           const bank = `${TERMS[term].key}.${level}`;
           const nce = infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#queues.get(bank), this.options.temperature);
           monitored[`${term}.${level}`] = tf.keep(nce);
-          sum = tf.add(sum, tf.mul(nce, weight));
+          sum = tf.add(sum, tf.mul(nce, this.options.levels[level] as number));
         }
       }
       return sum;
@@ -229,39 +206,6 @@ interface Branch {
   readonly terms: Record<string, Scalar>;
   readonly featureStd: Scalar;
   readonly gradients: ReadonlyMap<string, Tensor>;
-}
-
-function kindsOf({ terms }: MethodOptions, sides: readonly ('query' | 'key')[]): Kind[] {
-  return KINDS.filter((kind) => terms.some((term) => sides.some((side) => TERMS[term][side] === kind)));
-}
-
-/** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
-function trains(options: MethodOptions, kind: Kind, name: string): boolean {
-  if (name.startsWith('head.')) return name.startsWith(`head.${kind}.`);
-  const layer = /^layer(\d)/.exec(name)?.[1];
-  return layer === undefined || Number(layer) <= STAGES.indexOf(levelsOf(options).at(-1) as Stage) + 1;
-}
-
-function view(views: StepViews, kind: Kind, side: 'Q' | 'K'): Tensor4D | Tensor5D {
-  const name = `${kind === 'global' ? 'global' : 'patches'}${side}` as const;
-  const images = views[name];
-  if (!images) throw new TypeError(`The view "${name}" is missing: the terms ll and gl need patchesQ, ll patchesK too`);
-  if (kind === 'local' && images.shape[1] !== PATCHES) {
-    throw new RangeError(`The view "${name}" is [${images.shape.join(', ')}]; expected [N, ${PATCHES}, h, w, 3]`);
-  }
-  return images;
-}
-
-/** Patch sets [N, 9, h, w, 3] as one batch [9N, h, w, 3], image-major. */
-function asImages(images: Tensor): Tensor4D {
-  return tf.reshape(images, [-1, ...images.shape.slice(-3)] as [number, number, number, number]);
-}
-
-/** order[i] = j  ->  inverse[j] = i (ShuffleBN's un-permutation). */
-function inverse(order: Int32Array): Int32Array {
-  const back = new Int32Array(order.length);
-  order.forEach((image, row) => (back[image] = row));
-  return back;
 }
 
 /** Mean over dimensions of the standard deviation over rows, [N, D] -> scalar. */

@@ -37,7 +37,7 @@ export function detQueue(name: string, rows: number, dim: number): Float32Array 
   const values = detUniform(`queue.${name}`, new Float32Array(rows * dim), (u) => Math.fround(u) - 0.5);
   for (let start = 0; start < values.length; start += dim) {
     const row = values.subarray(start, start + dim);
-    const length = Math.hypot(...row);
+    const length = Math.sqrt(row.reduce((sum, x) => sum + x * x, 0));
     row.forEach((x, i) => (row[i] = x / length));
   }
   return values;
@@ -46,7 +46,7 @@ export function detQueue(name: string, rows: number, dim: number): Float32Array 
 /** The permutation of 0..n-1 that sorts n deterministic numbers. */
 export function detPermutation(name: string, n: number): Int32Array {
   const u = detUniform(name, new Float64Array(n));
-  return Int32Array.from(u.keys()).sort((a, b) => (u[a] as number) - (u[b] as number));
+  return Int32Array.from(u.keys()).toSorted((a, b) => (u[a] as number) - (u[b] as number));
 }
 
 /** A parameter's name in the golden files: batch norms have a `bn` before the last part, `layer1.0.bn1.bn.weight`. */

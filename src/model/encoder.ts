@@ -4,6 +4,7 @@ import type { Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core
 import type { Engine } from '../engine/engine.js';
 import { headParameters, project } from './heads.js';
 import type { Kind } from './heads.js';
+import { levelsOf } from './options.js';
 import type { MethodOptions } from './options.js';
 import type { ParameterSpec } from './parameters.js';
 import { pooledStages, resNet, STAGES } from './resnet.js';
@@ -15,11 +16,6 @@ const BN_MOMENTUM = 0.1;
 
 /** Batch statistics of one train-mode forward, by batch norm, until `commit` moves the running statistics by them. */
 export type Statistics = { readonly name: string; readonly mean: Tensor; readonly variance: Tensor }[];
-
-/** The levels in stage order, shallow to deep. */
-export function levelsOf(options: MethodOptions): Stage[] {
-  return STAGES.filter((stage) => options.levels[stage] !== undefined);
-}
 
 export class Encoder {
   /** In torchvision's order, then global heads, then local heads. */

@@ -98,9 +98,21 @@ export function replayGolden(engine: Engine, golden: Golden, onStep?: (step: num
     const result = method.step(views, permutations);
     const loss = values(result.loss)[0] ?? Number.NaN;
     compare('loss', { loss }, { loss: expected.loss });
-    compare('terms', mapValues(result.terms, (term) => [...values(term)]), expected.terms);
-    compare('gradNorm', Object.fromEntries(names.map((name, i) => [goldenName(name), norm(values(result.gradients[i] as Tensor))])), expected.gradNorm);
-    compare('keyProbe', mapValues(result.keys, (key) => probe(key, 4)), expected.keyProbe);
+    compare(
+      'terms',
+      mapValues(result.terms, (term) => [...values(term)]),
+      expected.terms,
+    );
+    compare(
+      'gradNorm',
+      Object.fromEntries(names.map((name, i) => [goldenName(name), norm(values(result.gradients[i] as Tensor))])),
+      expected.gradNorm,
+    );
+    compare(
+      'keyProbe',
+      mapValues(result.keys, (key) => probe(key, 4)),
+      expected.keyProbe,
+    );
     engine.sgd(parameters, result.gradients, velocities, sgd);
     method.enqueue(result.keys);
     tf.dispose([{ ...result }, { ...views }]);
@@ -117,8 +129,11 @@ export function replayGolden(engine: Engine, golden: Golden, onStep?: (step: num
 
   const { permutations: _, ...views } = inputs(0, config);
   const features = method.features(views.globalQ);
-  compare('evalFeatures', mapValues(features, (f) => norm(values(f))), mapValues(golden.evalFeatures, (f) => f.norm));
-  compare('evalFeatures', mapValues(features, (f) => probe(f, 8)), mapValues(golden.evalFeatures, (f) => f.probe));
+  compare(
+    'evalFeatures',
+    mapValues(features, (f) => [norm(values(f)), ...probe(f, 8)]),
+    mapValues(golden.evalFeatures, (f) => [f.norm, ...f.probe]),
+  );
   tf.dispose([features, { ...views }, velocities]);
   method.dispose();
   return errors;

@@ -1,6 +1,6 @@
 export { ContrastiveMethod } from './detco.js';
-export type { KeyPermutations, Keys, QueryResult, StepResult, StepViews } from './detco.js';
-export { defaultBnGroups, methodOptions, methodOptionsSchema, TERM_NAMES } from './options.js';
+export type { Keys, QueryResult, StepResult } from './detco.js';
+export { defaultBnGroups, levelsOf, methodOptions, methodOptionsSchema, TERM_NAMES } from './options.js';
 export type { MethodOptions, Term } from './options.js';
 export { fromTorchLayout, toTorchLayout } from './parameters.js';
 export type { Weights } from './parameters.js';
@@ -8,3 +8,4 @@ export { methodPresets } from './presets.js';
 export type { MethodPreset } from './presets.js';
 export { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
 export type { Architecture, Stage, Stem } from './resnet.js';
+export type { KeyPermutations, StepViews } from './views.js';

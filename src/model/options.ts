@@ -1,6 +1,7 @@
 /** The options of a contrastive method: DetCo, and MoCo v1 and v2 as its subsets. */
 import { z } from 'zod';
 import { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
+import type { Stage } from './resnet.js';
 
 /** gg: global query, global key (Eq. 2); gl: local query, global key (Eq. 4); ll: local query, local key (Eq. 5). */
 export const TERM_NAMES = ['gg', 'll', 'gl'] as const;
@@ -18,7 +19,12 @@ export const methodOptionsSchema = z.strictObject({
     .partialRecord(z.enum(STAGES), z.number().positive())
     .refine((levels) => Object.keys(levels).length > 0, 'expected a weight for at least one of res2, res3, res4, res5')
     .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 }),
-  terms: z.array(z.enum(TERM_NAMES)).min(1).default([...TERM_NAMES]),
+  terms: z
+    .array(z.enum(TERM_NAMES))
+    .min(1)
+    .refine((terms) => new Set(terms).size === terms.length, 'expected each term once')
+    .readonly()
+    .default(TERM_NAMES),
   /** `mlp`: Linear, ReLU, Linear (MoCo v2); `linear`: one Linear (MoCo v1). */
   head: z.enum(['mlp', 'linear']).default('mlp'),
   /** Hidden width of every MLP head; by default the channels of its stage. */
@@ -46,6 +52,11 @@ export function methodOptions(input: z.input<typeof methodOptionsSchema> = {}): 
     return `${issue.path.join('.') || 'options'} = ${JSON.stringify(value)}: ${issue.message}`;
   });
   throw new TypeError(`Unusable method options: ${problems.join('; ')}`);
+}
+
+/** The levels in stage order, shallow to deep. */
+export function levelsOf({ levels }: MethodOptions): Stage[] {
+  return STAGES.filter((stage) => levels[stage] !== undefined);
 }
 
 /** The default of `bnGroups` for a batch: 8 when it divides into parts of at least two images, else 1. */

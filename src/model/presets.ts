@@ -2,13 +2,13 @@
 import { methodOptions } from './options.js';
 import type { MethodOptions } from './options.js';
 
-const mocoV2 = { arch: 'resnet50', levels: { res5: 1 }, terms: ['gg' as const] } as const;
+const mocoV2 = { arch: 'resnet50', levels: { res5: 1 }, terms: ['gg'] } as const;
 
 export const methodPresets = {
   /** The paper's method. */
   'detco-r50': methodOptions({ arch: 'resnet50' }),
-  'moco-v2-r50': methodOptions({ ...mocoV2, terms: [...mocoV2.terms] }),
-  'moco-v1-r50': methodOptions({ ...mocoV2, terms: [...mocoV2.terms], head: 'linear', temperature: 0.07 }),
+  'moco-v2-r50': methodOptions(mocoV2),
+  'moco-v1-r50': methodOptions({ ...mocoV2, head: 'linear', temperature: 0.07 }),
   /** All of DetCo on small images: minutes on two cores. A short queue and a quick key encoder suit small data sets. */
   tiny: methodOptions({ arch: 'resnet18', width: 16, stem: 'small', dim: 64, queueSize: 1024, keyMomentum: 0.99, bnGroups: 4 }),
 } as const satisfies Record<string, MethodOptions>;

@@ -71,7 +71,7 @@ function randomUnitRows(rows: number, dim: number, random: Random): Float32Array
   const values = fillNormal(new Float32Array(rows * dim), random, 1);
   for (let start = 0; start < values.length; start += dim) {
     const row = values.subarray(start, start + dim);
-    const norm = Math.hypot(...row);
+    const norm = Math.sqrt(row.reduce((sum, x) => sum + x * x, 0));
     for (let i = 0; i < dim; i++) row[i] = (row[i] as number) / norm;
   }
   return values;

@@ -10,20 +10,7 @@
  */
 import { BOX_RADIUS_LIMIT, boxRadius, narrowWeights, wideWeights } from './gaussian.js';
 import type { CropPlan, JigsawPlan } from './parameters.js';
-import { instantiateKernels, type KernelExports } from './wasm.js';
-
-/** Opcodes of `assembly/point.ts`. */
-const OPCODE = {
-  blendGrey: 0,
-  saturation: 1,
-  hue: 2,
-  greyscale: 3,
-  invert: 4,
-  posterize: 5,
-  solarize: 6,
-  solarizeAdd: 7,
-  sumLuma: 8,
-} as const;
+import { instantiateKernels, type KernelExports, OPCODE } from './wasm.js';
 
 const PAGE = 65_536;
 /** What kernels may read or overwrite after an image, rounded up. */
@@ -203,7 +190,7 @@ export class Kernels {
       this.#wasm.narrowBlur(this.#image, this.#spare, this.#width, this.#height, inner, outer, this.#lines);
     } else {
       const { whole, pair, fraction } = wideWeights(radius);
-      this.#wasm.blur(this.#image, this.#width, this.#height, whole, pair, fraction, this.#lines);
+      this.#wasm.wideBlur(this.#image, this.#width, this.#height, whole, pair, fraction, this.#lines);
     }
   }
 

@@ -22,7 +22,7 @@ export interface KernelExports {
     scratch: number,
   ): void;
   point(image: number, pixels: number, program: number, instructions: number): number;
-  blur(image: number, width: number, height: number, inner: number, pair: number, fraction: number, scratch: number): void;
+  wideBlur(image: number, width: number, height: number, inner: number, pair: number, fraction: number, scratch: number): void;
   narrowBlur(image: number, spare: number, width: number, height: number, innerPair: number, outerPair: number, line: number): void;
   sharpen(source: number, target: number, width: number, height: number, pair: number): void;
   transform(
@@ -48,6 +48,19 @@ export interface KernelExports {
 declare const WebAssembly: {
   instantiate(bytes: Uint8Array): Promise<{ readonly instance: { readonly exports: unknown } }>;
 };
+
+/** Opcodes of `assembly/point.ts`. */
+export const OPCODE = {
+  blendGrey: 0,
+  saturation: 1,
+  hue: 2,
+  greyscale: 3,
+  invert: 4,
+  posterize: 5,
+  solarize: 6,
+  solarizeAdd: 7,
+  sumLuma: 8,
+} as const;
 
 /** A new instance with a memory of its own. */
 export async function instantiateKernels(): Promise<KernelExports> {

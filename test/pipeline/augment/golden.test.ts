@@ -91,8 +91,6 @@ describe('kernels give what PIL and torchvision give', () => {
     const got = run(one);
     expect(got).toHaveLength(wanted.length);
     const { mean, max } = difference(got, wanted);
-    if (process.env['DETCO_GOLDEN_PRINT'])
-      process.stderr.write(`${one.op} ${JSON.stringify(one.args)} mean ${mean.toFixed(4)} max ${max}\n`);
     const [meanLimit, maxLimit] = RESAMPLING.has(one.op) ? [2, 24] : [1, 4];
     expect(mean).toBeLessThanOrEqual(meanLimit);
     expect(max).toBeLessThanOrEqual(maxLimit);

@@ -4,13 +4,13 @@
  * overwritten with garbage.
  */
 export { transform } from './affine';
-export { blur } from './blur';
 export { narrowBlur } from './narrow-blur';
 export { point } from './point';
 export { mirror, cutPatches } from './place';
 export { cropResize } from './resize';
 export { sharpen } from './sharpen';
 export { autoContrast, equalize } from './table';
+export { wideBlur } from './wide-blur';
 
 /** First address the caller may use. */
 export function arenaStart(): usize {

@@ -5,7 +5,6 @@
  * which stays in the first-level cache, and that row is resampled horizontally. Pillow goes the other way round and
  * rounds to 8 bits in between; this order touches fewer bytes when shrinking and is at most one level away.
  */
-
 import { zipHigh, zipLow } from './lanes';
 
 /** Fractional bits of a weight; two weights share a 32-bit word for `i32x4.dot_i16x8_s`. */
@@ -13,6 +12,7 @@ const WEIGHT_BITS = 14;
 const ONE: i32 = 1 << WEIGHT_BITS;
 
 const HALF_MIXED = memory.data<i32>([1 << 7, 1 << 7, 1 << 7, 1 << 7]);
+
 /** Weight pairs that any window needs: the open interval of length 2 * support holds at most ceil(2 * support) samples. */
 function weightPairs(scale: f64): i32 {
   return (<i32>Math.ceil(2.0 * max(scale, 1.0)) + 1) >> 1;
@@ -72,44 +72,25 @@ function weighHigh(zipped: v128, pair: v128): v128 {
 }
 
 /** Mixes the source rows of one output row; `bytes` samples to `row` as i16 with 6 fractional bits. */
-function mixRows(source: usize, stride: usize, entry: usize, pairs: i32, bytes: i32, row: usize): void {
+function mixRows(source: usize, stride: usize, weights: usize, pairs: i32, bytes: i32, row: usize): void {
   const end = source + <usize>bytes;
   const half = v128.load(HALF_MIXED);
-  const pair0 = v128.load32_splat(entry);
-  const pair1 = v128.load32_splat(entry, 4);
-  const third = source + 2 * stride;
-  const ahead = third - source;
   for (; source < end; source += 16, row += 32) {
-    const upper = v128.load(source);
-    const lower = v128.load(source + stride);
-    const low = zipLow(upper, lower);
-    const high = zipHigh(upper, lower);
-    let a = i32x4.add(half, weighLow(low, pair0));
-    let b = i32x4.add(half, weighHigh(low, pair0));
-    let c = i32x4.add(half, weighLow(high, pair0));
-    let d = i32x4.add(half, weighHigh(high, pair0));
-    if (pairs > 1) {
-      let from = source + ahead;
+    let a = half;
+    let b = half;
+    let c = half;
+    let d = half;
+    let from = source;
+    for (let k: usize = 0; k < <usize>pairs; k++, from += 2 * stride) {
+      const pair = v128.load32_splat(weights + 4 * k);
       const upper = v128.load(from);
       const lower = v128.load(from + stride);
       const low = zipLow(upper, lower);
       const high = zipHigh(upper, lower);
-      a = i32x4.add(a, weighLow(low, pair1));
-      b = i32x4.add(b, weighHigh(low, pair1));
-      c = i32x4.add(c, weighLow(high, pair1));
-      d = i32x4.add(d, weighHigh(high, pair1));
-      for (let k: usize = 2; k < <usize>pairs; k++) {
-        from += ahead;
-        const pair = v128.load32_splat(entry + 4 * k);
-        const upper = v128.load(from);
-        const lower = v128.load(from + stride);
-        const low = zipLow(upper, lower);
-        const high = zipHigh(upper, lower);
-        a = i32x4.add(a, weighLow(low, pair));
-        b = i32x4.add(b, weighHigh(low, pair));
-        c = i32x4.add(c, weighLow(high, pair));
-        d = i32x4.add(d, weighHigh(high, pair));
-      }
+      a = i32x4.add(a, weighLow(low, pair));
+      b = i32x4.add(b, weighHigh(low, pair));
+      c = i32x4.add(c, weighLow(high, pair));
+      d = i32x4.add(d, weighHigh(high, pair));
     }
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(a, 8), i32x4.shr_s(b, 8)));
     v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(c, 8), i32x4.shr_s(d, 8)), 16);

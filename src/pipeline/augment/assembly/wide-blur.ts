@@ -1,12 +1,12 @@
 /**
- * Pillow's GaussianBlur (BoxBlur.c) for box radii from 1: three box blurs of fractional radius along rows, then along columns. A box of
- * radius n + fraction weighs the 2n + 1 inner samples alike and the two outer ones less; edges are repeated.
+ * Pillow's GaussianBlur (BoxBlur.c) for box radii from 1: three box blurs of fractional radius along rows, then along
+ * columns. A box of radius n + fraction weighs the 2n + 1 inner samples alike and the two outer ones less; edges are
+ * repeated, once a box, which is why the three are not one kernel as in narrow-blur.ts.
  *
  * Samples are 16-bit with as many fractional bits as a window's sum leaves room for, so there is one rounding where
  * Pillow has three. Rows and columns share the code: a line is an array in which neighbours are `step` bytes apart
  * (3 samples in a row of RGB, 16 samples in a strip of 16 columns).
  */
-
 const HALF = memory.data<i32>([1 << 14, 1 << 14, 1 << 14, 1 << 14]);
 
 /** Eight samples of a box blur. Window: `inner` whole neighbours on either side and one weighed less. */
@@ -66,7 +66,7 @@ function threeBoxes(a: usize, b: usize, bytes: usize, step: usize, inner: i32, p
  * @param fraction fractional bits of a sample: 255 * 2^fraction * (2 inner + 1) must fit 15 bits
  * @param scratch room for two lines: see `Kernels`
  */
-export function blur(
+export function wideBlur(
   image: usize,
   width: i32,
   height: i32,

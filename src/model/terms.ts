@@ -1,0 +1,26 @@
+/** The loss terms as a table, and what of the network each kind of query trains. */
+import type { Kind } from './heads.js';
+import { levelsOf } from './options.js';
+import type { MethodOptions, Term } from './options.js';
+import { STAGES } from './resnet.js';
+import type { Stage } from './resnet.js';
+
+/** Who meets whom in each term: the query's view, and the view of both the key and the queue it is held against. */
+export const TERMS: Readonly<Record<Term, { readonly query: Kind; readonly key: Kind }>> = {
+  gg: { query: 'global', key: 'global' }, // Eq. 2
+  ll: { query: 'local', key: 'local' }, // Eq. 5
+  gl: { query: 'local', key: 'global' }, // Eq. 4
+};
+const KINDS = ['global', 'local'] as const;
+
+/** The kinds of view that the options' terms have on any of these sides. */
+export function kindsOf({ terms }: MethodOptions, sides: readonly ('query' | 'key')[]): Kind[] {
+  return KINDS.filter((kind) => terms.some((term) => sides.some((side) => TERMS[term][side] === kind)));
+}
+
+/** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
+export function trains(options: MethodOptions, kind: Kind, name: string): boolean {
+  if (name.startsWith('head.')) return name.startsWith(`head.${kind}.`);
+  const layer = /^layer(\d)/.exec(name)?.[1];
+  return layer === undefined || Number(layer) <= STAGES.indexOf(levelsOf(options).at(-1) as Stage) + 1;
+}

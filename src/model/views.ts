@@ -1,0 +1,53 @@
+/** What one step takes: the views of a batch, and the permutations of its keys. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
+import { PATCHES } from './heads.js';
+import type { Kind } from './heads.js';
+import type { MethodOptions } from './options.js';
+
+/** The views of one step, normalised float32. Patches are needed by the terms ll and gl, their keys by ll alone. */
+export interface StepViews {
+  readonly globalQ: Tensor4D;
+  readonly globalK: Tensor4D;
+  readonly patchesQ?: Tensor5D;
+  readonly patchesK?: Tensor5D;
+}
+
+/** ShuffleBN: row i of the key batch that the encoder sees is image permutation[i]. */
+export interface KeyPermutations {
+  readonly global: Int32Array;
+  readonly local?: Int32Array;
+}
+
+/** The images of one view, checked. */
+export function viewOf(views: StepViews, kind: Kind, side: 'Q' | 'K', { bnGroups }: MethodOptions): Tensor4D | Tensor5D {
+  const name = `${kind === 'global' ? 'global' : 'patches'}${side}` as const;
+  const images = views[name];
+  if (!images) throw new TypeError(`The view "${name}" is missing: the terms ll and gl need patchesQ, ll patchesK too`);
+  if (kind === 'local' && images.shape[1] !== PATCHES) {
+    throw new RangeError(`The view "${name}" is [${images.shape.join(', ')}]; expected [N, ${PATCHES}, h, w, 3]`);
+  }
+  if (images.shape[0] % bnGroups !== 0) {
+    throw new RangeError(`A batch of ${images.shape[0]} does not divide into bnGroups = ${bnGroups}; change either`);
+  }
+  return images;
+}
+
+/** The order in which the key encoder sees the images of one kind, checked. */
+export function permutationOf(permutations: KeyPermutations, kind: Kind, images: Tensor): Int32Array {
+  const order = permutations[kind];
+  if (order?.length === images.shape[0]) return order;
+  throw new RangeError(`The ${kind} permutation has ${order?.length ?? 0} entries; expected one for each of ${images.shape[0]} images`);
+}
+
+/** Patch sets [N, 9, h, w, 3] as one batch [9N, h, w, 3], image-major. */
+export function asImages(images: Tensor): Tensor4D {
+  return tf.reshape(images, [-1, ...images.shape.slice(-3)] as [number, number, number, number]);
+}
+
+/** order[i] = j  ->  inverse[j] = i (ShuffleBN's un-permutation). */
+export function inverse(order: Int32Array): Int32Array {
+  const back = new Int32Array(order.length);
+  order.forEach((image, row) => (back[image] = row));
+  return back;
+}
