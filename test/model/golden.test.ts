@@ -1,6 +1,6 @@
 /**
  * The method against numbers of an independent PyTorch implementation on torchvision's own ResNet, through
- * `npm run golden`. A process of its own: Jest's module sandbox makes loops over 10^7 weights some fifty times slower.
+ * `npm run golden`. A process of its own: Jest's module sandbox slows loops over 10^7 weights beyond use.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
