@@ -32,7 +32,7 @@ import type { KeyPermutations, StepViews } from './views.js';
 export type Keys = Record<string, Tensor2D>;
 
 /** The tensors are the caller's: `tf.dispose(result)` frees them all. */
-export interface QueryResult {
+export type QueryResult = {
   readonly loss: Scalar;
   /** Unweighted, by `gg.res2`. */
   readonly terms: Record<string, Scalar>;
@@ -43,11 +43,9 @@ export interface QueryResult {
    * 1/sqrt(dim) for a healthy one, 0 when it collapses.
    */
   readonly featureStd: Scalar;
-}
+};
 
-export interface StepResult extends QueryResult {
-  readonly keys: Keys;
-}
+export type StepResult = QueryResult & { readonly keys: Keys };
 
 export class ContrastiveMethod {
   readonly options: MethodOptions;

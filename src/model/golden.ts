@@ -115,7 +115,7 @@ export function replayGolden(engine: Engine, golden: Golden, onStep?: (step: num
     );
     engine.sgd(parameters, result.gradients, velocities, sgd);
     method.enqueue(result.keys);
-    tf.dispose([{ ...result }, { ...views }]);
+    tf.dispose([result, views]);
 
     const tensors = method.tensors();
     const buffers = (list: Values): Values =>
@@ -134,7 +134,7 @@ export function replayGolden(engine: Engine, golden: Golden, onStep?: (step: num
     mapValues(features, (f) => [norm(values(f)), ...probe(f, 8)]),
     mapValues(golden.evalFeatures, (f) => [f.norm, ...f.probe]),
   );
-  tf.dispose([features, { ...views }, velocities]);
+  tf.dispose([features, views, velocities]);
   method.dispose();
   return errors;
 }

@@ -250,7 +250,9 @@ export function testEngine(name: EngineName): void {
     describe('upload', () => {
       test('normalises by channel and has read the bytes when it returns', () => {
         const shape = [2, 9, 3, 5, 3];
-        const bytes = Uint8Array.from({ length: 2 * 9 * 3 * 5 * 3 }, (_, i) => (i * 37) % 256);
+        // Views of a batch lie in shared memory.
+        const bytes = new Uint8Array(new SharedArrayBuffer(2 * 9 * 3 * 5 * 3));
+        for (const i of bytes.keys()) bytes[i] = (i * 37) % 256;
         const expected = zeros(shape);
         for (const [i, byte] of bytes.entries()) expected.data[i] = (byte / 255 - (IMAGE_MEAN[i % 3] ?? 0)) / (IMAGE_STD[i % 3] ?? 0);
         const tensor = engine.upload(bytes, shape);

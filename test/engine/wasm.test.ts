@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
@@ -26,6 +28,30 @@ describe('the wasm engine', () => {
     expect(heapBytes()).toBe(settled);
     tf.dispose([filter, scale]);
     await engine.dispose();
+  });
+
+  test('refuses a tensor beyond its 4 GiB and goes on', async () => {
+    const engine = await selectEngine('wasm');
+    const [column, row] = [tf.ones([40_000, 1]), tf.ones([1, 40_000])];
+    expect(() => tf.matMul(column, row)).toThrow('no room for 6400000000 bytes');
+    expect(tf.matMul(row, column).dataSync()[0]).toBe(40_000);
+    await engine.dispose();
+  });
+
+  // TensorFlow.js greets from Node, and its backends warn of kernels that are registered twice.
+  test('starts and trains without a word on the console', async () => {
+    const script = `
+      const { selectEngine } = await import('${new URL('../../dist/engine/index.js', import.meta.url).href}');
+      const engine = await selectEngine('wasm');
+      const tf = await import('@tensorflow/tfjs-core');
+      const x = engine.upload(new Uint8Array(108), [1, 6, 6, 3]);
+      const filter = tf.variable(tf.ones([3, 3, 3, 8]));
+      tf.variableGrads(() => tf.mean(tf.relu(tf.conv2d(x, filter, 1, 1))));
+      await engine.dispose();
+      await selectEngine('wasm');`;
+    const cwd = new URL('../..', import.meta.url);
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { cwd });
+    expect(stdout + stderr).toBe('');
   });
 
   // The tape takes a clone of every tensor that a gradient needs.

@@ -27,6 +27,9 @@ interface Emscripten {
   _free(address: number): void;
 }
 
+/** Bytes that 32-bit addresses reach. */
+const HEAP_LIMIT = 2 ** 32;
+
 /** The same kernels twice: with relaxed SIMD's fused multiply-adds, a quarter faster, and without. */
 const FILES = ['kernels-relaxed.wasm', 'kernels.wasm'] as const;
 
@@ -46,6 +49,26 @@ export async function findKernels(): Promise<{ bytes: Uint8Array; fused: boolean
   return undefined;
 }
 
+/**
+ * Makes every allocation of the backend fail loudly. Its malloc takes a size modulo 4 GiB and answers 0 when there is no room, and
+ * neither is checked: tensors would lie over each other.
+ */
+function guardAllocation(emscripten: Emscripten): void {
+  // The first call makes emscripten put the real function in place of its stub; only then is there something to wrap.
+  emscripten._free(emscripten._malloc(1));
+  const allocate = emscripten._malloc;
+  emscripten._malloc = (bytes) => {
+    const address = bytes < HEAP_LIMIT ? allocate(bytes) : 0;
+    if (address === 0) {
+      throw new RangeError(
+        `no room for ${bytes} bytes beside the ${emscripten.asm.memory.buffer.byteLength} in use: the wasm engine holds at most 4 GiB; ` +
+          'use a smaller batch, image size or queue',
+      );
+    }
+    return address;
+  };
+}
+
 export class Heap {
   private scratchAddress = 0;
   private scratchBytes = 0;
@@ -62,15 +85,11 @@ export class Heap {
   static async create(backend: BackendWasm): Promise<Heap> {
     const emscripten = backend.wasm as unknown as Emscripten;
     const { memory } = emscripten.asm;
+    guardAllocation(emscripten);
     const found = await findKernels();
     if (WebAssembly === undefined || found === undefined) throw new Error('this Node runs no WebAssembly with SIMD');
     const { instance } = await WebAssembly.instantiate(found.bytes, { env: { memory } });
     return new Heap(backend, instance.exports as Kernels, emscripten, found.fused);
-  }
-
-  /** Bytes the memory spans. It never shrinks. */
-  get bytes(): number {
-    return this.emscripten.asm.memory.buffer.byteLength;
   }
 
   /** Where the elements of a tensor begin. */
@@ -87,6 +106,7 @@ export class Heap {
   scratch(bytes: number): number {
     if (bytes > this.scratchBytes) {
       if (this.scratchAddress !== 0) this.emscripten._free(this.scratchAddress);
+      [this.scratchAddress, this.scratchBytes] = [0, 0];
       this.scratchAddress = this.emscripten._malloc(bytes) >>> 0;
       this.scratchBytes = bytes;
     }
