@@ -45,12 +45,11 @@ export function batchNormBuffers(name: string, channels: number): ParameterSpec[
   ];
 }
 
-/** A linear layer with bias; torch.nn.Linear's default: both uniform within 1/sqrt(fan_in), as MoCo's heads start. */
+/** A linear layer with bias; Kaiming normal over fan_in with ReLU's gain and bias 0, as OpenSelfSup, DetCo's code base, starts heads. */
 export function linear(name: string, inputs: number, outputs: number): ParameterSpec[] {
-  const start: Start = { from: 'uniform', bound: 1 / Math.sqrt(inputs) };
   return [
-    { name: `${name}.weight`, shape: [inputs, outputs], start },
-    { name: `${name}.bias`, shape: [outputs], start },
+    { name: `${name}.weight`, shape: [inputs, outputs], start: { from: 'normal', deviation: Math.sqrt(2 / inputs) } },
+    { name: `${name}.bias`, shape: [outputs], start: { from: 'constant', value: 0 } },
   ];
 }
 

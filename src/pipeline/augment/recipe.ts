@@ -101,13 +101,20 @@ export interface RecipeSizes {
 const RATIO = [3 / 4, 4 / 3] as const;
 const FLIP: HorizontalFlip = { op: 'horizontalFlip', p: 0.5 };
 
-/** MoCo v2's photometric chain and flip, in order. */
-const MOCO_V2: readonly Operation[] = [
-  { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, p: 0.8 },
-  { op: 'grayscale', p: 0.2 },
-  { op: 'gaussianBlur', sigma: [0.1, 2], p: 0.5 },
-  FLIP,
-];
+/** Blur of MoCo v2 at its sizes; a smaller view gets it in proportion, else nothing would be left of its texture. */
+function blur(scale: number): GaussianBlur {
+  return { op: 'gaussianBlur', sigma: [0.1 * scale, 2 * scale], p: 0.5 };
+}
+
+/** MoCo v2's photometric chain and flip, in order, for a view `scale` times the usual size. */
+function mocoV2Operations(scale: number): readonly Operation[] {
+  return [
+    { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, p: 0.8 },
+    { op: 'grayscale', p: 0.2 },
+    blur(scale),
+    FLIP,
+  ];
+}
 
 function imageView(size: number, operations: readonly Operation[]): ImageView {
   return { kind: 'image', size, crop: { op: 'randomResizedCrop', scale: [0.2, 1], ratio: RATIO }, operations };
@@ -116,7 +123,7 @@ function imageView(size: number, operations: readonly Operation[]): ImageView {
 function jigsawView(patchSize: number): JigsawView {
   // 85 = 255 / 3: PIRL cuts 64-pixel patches from cells of 85; other sizes keep that proportion.
   const cell = Math.round((patchSize * 85) / 64);
-  return { kind: 'jigsaw', patchSize, cell, crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO }, operations: MOCO_V2 };
+  return { kind: 'jigsaw', patchSize, cell, crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO }, operations: mocoV2Operations(patchSize / 64) };
 }
 
 function pair(name: string, view: ImageView): Recipe {
@@ -131,13 +138,14 @@ export const recipes = {
    */
   detco({ globalSize = 224, patchSize = 64, randAugment = true }: RecipeSizes & { readonly randAugment?: boolean } = {}): Recipe {
     const strong: RandAugment = { op: 'randAugment', n: 2, magnitude: 10, magnitudeStd: 0.5, p: 0.5 };
-    const image = imageView(globalSize, randAugment ? [...MOCO_V2, strong] : MOCO_V2);
+    const operations = mocoV2Operations(globalSize / 224);
+    const image = imageView(globalSize, randAugment ? [...operations, strong] : operations);
     const patches = jigsawView(patchSize);
     return { name: randAugment ? 'detco' : 'detco-plain', views: { globalQ: image, globalK: image, patchesQ: patches, patchesK: patches } };
   },
   /** Two global views (MoCo v2 section 3; main_moco.py --aug-plus). */
   mocoV2({ globalSize = 224 }: RecipeSizes = {}): Recipe {
-    return pair('mocoV2', imageView(globalSize, MOCO_V2));
+    return pair('mocoV2', imageView(globalSize, mocoV2Operations(globalSize / 224)));
   },
   /** Two global views with InstDis's augmentation (main_moco.py without --aug-plus). */
   mocoV1({ globalSize = 224 }: RecipeSizes = {}): Recipe {
@@ -154,7 +162,7 @@ export const recipes = {
         FLIP,
         { op: 'colorJitter', brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2, p: 0.8 },
         { op: 'grayscale', p: 0.2 },
-        { op: 'gaussianBlur', sigma: [0.1, 2], p: 0.5 },
+        blur(globalSize / 224),
       ],
     };
     return pair('simclr', view);
