@@ -4,8 +4,8 @@
  */
 import { Random, streamId } from '../pipeline/plan/random.js';
 
-export const SHAPES = ['disc', 'triangle', 'star', 'ring', 'cross', 'heart'] as const;
-export const TEXTURES = ['striped', 'checked', 'dotted', 'marbled'] as const;
+export const SHAPES = ['disc', 'star', 'ring'] as const;
+export const TEXTURES = ['striped', 'checked', 'dotted', 'marbled', 'bricked', 'zigzag', 'ringed', 'meshed'] as const;
 
 export type Shape = (typeof SHAPES)[number];
 export type Texture = (typeof TEXTURES)[number];

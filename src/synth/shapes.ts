@@ -23,11 +23,8 @@ export interface DistanceField {
 
 const OUTLINES: Readonly<Record<Shape, Outline>> = {
   disc: [polar(72, () => 0.92)],
-  triangle: [polar(3, () => 1.12)],
   star: [polar(10, (i) => (i % 2 === 0 ? 1.12 : 0.52))],
   ring: [polar(72, () => 1), polar(72, () => 0.46)],
-  cross: [crossOutline(1.04, 0.37)],
-  heart: [heartOutline(72)],
 };
 
 const fields = new Map<Shape, DistanceField>();
