@@ -6,6 +6,7 @@ import { Random, streamId } from '../pipeline/plan/random.js';
 import { classAt, type SynthClass } from './classes.js';
 import { mix, oklch, type Colour } from './colour.js';
 import type { Fractal } from './noise.js';
+import { MUTED, VIVID, type Variety } from './variety.js';
 
 /** The labelled thing: the largest in the picture, and always wholly inside it. */
 export interface SceneObject {
@@ -52,8 +53,8 @@ export interface Background {
   /** How much of the mixture is noise, the rest being the gradient. */
   readonly roughness: number;
   readonly fractal: Fractal;
-  /** 0 is a smooth gradient; 1 a horizon, as of a floor and a wall. */
-  readonly horizon: number;
+  /** Whether the gradient is as sharp as that of a floor and a wall. */
+  readonly horizon: boolean;
   readonly distractors: readonly Distractor[];
 }
 
@@ -122,16 +123,17 @@ const SCENE = streamId('synth/scene');
 /** The scene of image `index`: the same for the same options, whatever else is drawn. */
 export function drawScene({ seed, size, photo }: SceneOptions, index: number): Scene {
   const random = new Random(seed, index, SCENE);
+  const variety = photo ? VIVID : MUTED;
   const [width, height] = size ?? (photo ? photoSize(random) : DEFAULT_SIZE);
   return {
     index,
     class: classAt(seed, index),
     width,
     height,
-    object: drawObject(random, width, height),
-    background: drawBackground(random, width, height, photo),
-    light: drawLight(random),
-    detail: drawDetail(random, width, height, photo),
+    object: drawObject(random, variety, width, height),
+    background: drawBackground(random, variety, width, height),
+    light: drawLight(random, variety),
+    detail: drawDetail(random, variety, width, height),
   };
 }
 
@@ -143,17 +145,15 @@ function photoSize(random: Random): readonly [number, number] {
   return [500, 375];
 }
 
-function drawObject(random: Random, width: number, height: number): SceneObject {
-  // Silhouettes end before 1.2 radii and the stretch adds 8 %: 0.36 x 1.2 x 1.08 stays under half the side.
-  const radius = Math.min(width, height) * random.between(0.27, 0.36);
-  const reach = radius * 1.2 * 1.08 + 1;
+function drawObject(random: Random, { tones: { light, dark, chroma, gloss } }: Variety, width: number, height: number): SceneObject {
+  // Silhouettes end at 1.12 radii and the stretch adds 8 %: 0.38 x 1.12 x 1.08 leaves 4 % of the side to move in.
+  const radius = Math.min(width, height) * random.between(0.28, 0.38);
+  const reach = radius * 1.12 * 1.08 + 1;
   const hue = random.uniform();
-  // The tones differ in lightness by 0.34 at least: the texture must survive the loss of colour.
-  const light = random.between(0.62, 0.95);
-  const dark = random.between(0.18, light - 0.34);
+  // The tones differ in lightness: the texture must survive the loss of colour.
   const tones: [Colour, Colour] = [
-    oklch(light, random.between(0.01, 0.09), hue),
-    oklch(dark, random.between(0.01, 0.09), hue + random.between(-0.25, 0.25)),
+    oklch(random.between(...light), random.between(...chroma), hue),
+    oklch(random.between(...dark), random.between(...chroma), hue + random.between(-0.25, 0.25)),
   ];
   if (random.uniform() < 0.5) tones.reverse();
   return {
@@ -161,93 +161,90 @@ function drawObject(random: Random, width: number, height: number): SceneObject 
     y: random.between(reach, height - reach),
     radius,
     angle: random.between(0, 2 * Math.PI),
-    aspect: Math.exp(random.between(-0.08, 0.08)),
+    aspect: Math.exp(random.between(-0.075, 0.075)),
     tones,
     hue,
-    period: random.between(0.46, 0.66),
+    period: random.between(0.52, 0.74),
     textureAngle: random.between(0, 2 * Math.PI),
     phase: [random.uniform(), random.uniform()],
     salt: random.uint32(),
     bevel: random.between(0.15, 0.4),
-    gloss: random.between(0, 0.35),
+    gloss: random.between(...gloss),
   };
 }
 
-function drawBackground(random: Random, width: number, height: number, photo: boolean): Background {
+function drawBackground(random: Random, { background, distractors }: Variety, width: number, height: number): Background {
   const side = Math.min(width, height);
   const hue = random.uniform();
-  const lightness = random.between(0.3, 0.85);
-  const first = oklch(lightness, random.between(0, 0.07), hue);
-  const second = oklch(
-    Math.min(0.92, Math.max(0.2, lightness + random.between(-0.22, 0.22))),
-    random.between(0, 0.07),
-    hue + random.between(-0.2, 0.2),
-  );
-  const distractors = Array.from({ length: photo ? 5 + random.below(9) : 2 + random.below(4) }, (): Distractor => {
-    const halfWidth = side * random.between(0.04, 0.2);
-    return {
-      x: random.between(0, width),
-      y: random.between(0, height),
-      halfWidth,
-      halfHeight: halfWidth * random.between(0.25, 1),
-      angle: random.between(0, Math.PI),
-      round: random.uniform() < 0.5,
-      blur: 1 + side * random.uniform() ** 2 * 0.06,
-      colour: mix(first, oklch(random.between(0.2, 0.92), random.between(0, 0.1), random.uniform()), random.between(0.35, 0.9)),
-    };
-  });
+  const lightness = random.between(...background.lightness);
+  const other = lightness + random.between(-background.contrast, background.contrast);
+  const first = oklch(lightness, random.between(...background.chroma), hue);
+  const second = oklch(Math.min(0.92, Math.max(0.2, other)), random.between(...background.chroma), hue + random.between(-0.2, 0.2));
+  const cell = side * random.between(0.25, 0.6);
   return {
     colours: [first, second],
     hue,
     angle: random.between(0, 2 * Math.PI),
     roughness: random.between(0.2, 0.8),
     fractal: {
-      cell: side * random.between(0.25, 0.6),
-      octaves: photo ? 7 : 5,
+      cell,
+      octaves: octavesDownTo(2, cell),
       gain: random.between(0.4, 0.6),
       stretch: Math.exp(random.between(0, 1.2)),
       salt: random.uint32(),
     },
-    horizon: random.uniform() < 0.4 ? 1 : 0,
-    distractors,
+    horizon: random.uniform() < background.horizon,
+    distractors: Array.from({ length: Math.floor(random.between(...distractors.count)) }, () => {
+      const halfWidth = side * random.between(0.04, 0.2);
+      const colour = oklch(random.between(...distractors.lightness), random.between(...distractors.chroma), random.uniform());
+      return {
+        x: random.between(0, width),
+        y: random.between(0, height),
+        halfWidth,
+        halfHeight: halfWidth * random.between(0.25, 1),
+        angle: random.between(0, Math.PI),
+        round: random.uniform() < 0.5,
+        blur: 1 + side * random.uniform() ** 2 * 0.06,
+        colour: mix(first, colour, random.between(0.35, 0.9)),
+      };
+    }),
   };
 }
 
-function drawLight(random: Random): Light {
-  const exposure = Math.exp(random.between(-0.45, 0.3));
-  const warmth = random.between(-0.1, 0.1);
+function drawLight(random: Random, { light }: Variety): Light {
+  const exposure = Math.exp(random.between(...light.exposure));
+  const warmth = random.between(-light.warmth, light.warmth);
   return {
     azimuth: random.between(0, 2 * Math.PI),
     elevation: random.between(0.6, 1.2),
     ambient: random.between(0.35, 0.6),
     gain: [exposure * (1 + warmth), exposure, exposure * (1 - warmth)],
-    falloff: random.between(0, 0.5),
-    vignette: random.between(0, 0.45),
+    falloff: random.between(...light.falloff),
+    vignette: random.between(...light.vignette),
     shadow: random.between(0.2, 0.6),
   };
 }
 
-function drawDetail(random: Random, width: number, height: number, photo: boolean): Detail {
-  const side = Math.min(width, height);
-  const cell = photo ? random.between(5, 12) : side * random.between(0.04, 0.1);
+function drawDetail(random: Random, { detail }: Variety, width: number, height: number): Detail {
+  const cell = random.between(5, 12);
+  const focus = Math.min(width, height) * random.between(0.3, 0.6);
   return {
-    grain: photo ? Math.exp(random.between(-1, 0.3)) : random.between(0.05, 0.15),
+    grain: random.between(...detail.grain),
+    // 1.2 pixels is what a sharp lens leaves.
     fractal: {
       cell,
-      // Down to an octave of 1.2 pixels or more: what a sharp lens leaves.
-      octaves: Math.max(1, Math.floor(Math.log2(cell / 1.2)) + 1),
+      octaves: octavesDownTo(1.2, cell),
       gain: random.between(0.8, 1.1),
       stretch: Math.exp(random.between(0, 0.5)),
       salt: random.uint32(),
     },
-    focus: {
-      cell: side * random.between(0.3, 0.6),
-      octaves: 2,
-      gain: 0.5,
-      stretch: 1,
-      salt: random.uint32(),
-    },
-    noise: photo ? random.between(2.5, 9) : random.between(0.5, 2),
+    focus: { cell: focus, octaves: 2, gain: 0.5, stretch: 1, salt: random.uint32() },
+    noise: random.between(...detail.noise),
     salt: random.uint32(),
   };
+}
+
+/** Octaves of a fractal whose lattice starts at `cell` pixels and is halved while it stays above `finest`. */
+function octavesDownTo(finest: number, cell: number): number {
+  return Math.max(1, Math.floor(Math.log2(cell / finest)) + 1);
 }

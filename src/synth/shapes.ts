@@ -10,7 +10,7 @@ type Point = readonly [x: number, y: number];
 /** Closed polygons; a point is inside when it lies within an odd number of them. */
 type Outline = readonly (readonly Point[])[];
 
-/** Half the side of a field, in radii: shapes end before 1.2, the rest is room for the shadow. */
+/** Half the side of a field, in radii: shapes end at 1.12, the rest is room for the shadow. */
 const EXTENT = 1.7;
 /** Cells a side. One cell is then 0.018 radii, under a pixel for objects of up to 110 pixels across. */
 const CELLS = 192;
@@ -23,8 +23,8 @@ export interface DistanceField {
 
 const OUTLINES: Readonly<Record<Shape, Outline>> = {
   disc: [polar(72, () => 0.92)],
-  triangle: [polar(3, () => 1.18)],
-  star: [polar(10, (i) => (i % 2 === 0 ? 1.18 : 0.52))],
+  triangle: [polar(3, () => 1.12)],
+  star: [polar(10, (i) => (i % 2 === 0 ? 1.12 : 0.52))],
   ring: [polar(72, () => 1), polar(72, () => 0.46)],
   cross: [crossOutline(1.04, 0.37)],
   heart: [heartOutline(72)],
