@@ -111,6 +111,16 @@ describe('detco train', () => {
     await expectWhole(path);
   });
 
+  test('killed before its first checkpoint, begins again', async () => {
+    const path = run('early');
+    const killed = await detco([...arguments_, '--out', path], { onLine: (line) => (line === `run ${path}` ? 'SIGKILL' : undefined) });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(await exists(join(path, 'last'))).toBe(false);
+
+    expect((await detco(['train', '--resume', path])).code).toBe(0);
+    await expectWhole(path);
+  });
+
   test('interrupted, finishes the step, writes a checkpoint, says how to continue, and does', async () => {
     const path = run('interrupted');
     const interrupted = await detco([...arguments_, '--out', path], {
