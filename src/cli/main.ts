@@ -1,6 +1,7 @@
 /** `detco`: parses, calls, prints. Exit codes: 0 done (also after Ctrl-C), 1 a run that failed, 2 unusable arguments. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { doctorCommand } from './doctor.js';
 import { synthCommand } from './synth.js';
 import { trainCommand } from './train.js';
 
@@ -21,7 +22,7 @@ function createProgram(): Command {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
     .version(version());
-  for (const command of [trainCommand(), synthCommand()]) program.addCommand(command);
+  for (const command of [trainCommand(), synthCommand(), doctorCommand()]) program.addCommand(command);
   return withExitOverride(program);
 }
 

@@ -12,7 +12,7 @@ const DEFAULTS = Object.freeze({
   seed: '0',
   prefix: 'train',
   quality: '85',
-  photoQuality: '94',
+  photoQuality: '96',
 });
 
 const schema = z

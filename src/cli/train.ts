@@ -30,7 +30,7 @@ interface Flags extends Pick<
 }
 
 /** Failures that other arguments would have avoided. */
-const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError', 'SourceError']);
+const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
 async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> {
   const { readConfigFile, train } = await import('../train/index.js');

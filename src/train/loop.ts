@@ -145,7 +145,13 @@ class Loop {
   }
 
   async #endEpoch(): Promise<void> {
-    const { evalEvery } = this.#context.config;
+    const { config, hooks } = this.#context;
+    const { evalEvery, batch, method } = config;
+    if (this.#epoch === 0 && method.queueSize > this.#step * batch)
+      hooks.onWarning?.(
+        `queueSize ${method.queueSize} is more than the ${this.#step * batch} images of an epoch: ` +
+          `images are held against older keys of their own; use at most --queue-size ${this.#step * batch}`,
+      );
     if ((this.#epoch + 1) % evalEvery === 0) await this.#evaluate();
     this.#epoch++;
     await this.#checkpoint();

@@ -104,9 +104,10 @@ async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
   })();
 }
 
-/** The pipeline's complaints about its options are about the run's: of the same kind, whoever checks. */
+/** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options. */
 function asOptionsError(error: unknown): never {
-  throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
+  const about = error instanceof RangeError || (error instanceof Error && error.name === 'SourceError');
+  throw about ? new OptionsError(error.message, { cause: error }) : error;
 }
 
 /**
@@ -154,7 +155,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
 
   // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
-  const batches = await started(pipeline).catch(asOptionsError);
+  const batches = await started(pipeline).catch((error: unknown) => {
+    throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
+  });
   const method = ContrastiveMethod.create(engine, config.method, config.seed);
   const velocities = createVelocities(method);
   try {

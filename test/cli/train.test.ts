@@ -19,7 +19,7 @@ engine: wasm
 batch: ${BATCH}
 epochs: 2
 lr: 0.1
-method: { width: 4, dim: 8, queueSize: 32, bnGroups: 2 }
+method: { width: 4, dim: 8, queueSize: 64, bnGroups: 2 }
 recipe: { globalSize: 16, patchSize: 8 }
 checkpointEvery: 4
 keepCheckpoints: 9
@@ -70,6 +70,7 @@ describe('detco train', () => {
     whole = run('whole');
     const { code, stdout, stderr } = await detco([...arguments_, '--out', whole, '--json']);
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stderr).toContain('warning: queueSize 64 is more than the 48 images of an epoch');
     expect(JSON.parse(stdout)).toMatchObject({ finished: true, step: STEPS, run: whole, engine: 'wasm' });
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -107,6 +108,16 @@ describe('detco train', () => {
     const resumed = await detco(['train', '--resume', path, '--workers', '1']);
     expect(resumed.stderr).toContain(`run ${path} continues after step ${state.step}`);
     expect(resumed.code).toBe(0);
+    await expectWhole(path);
+  });
+
+  test('killed before its first checkpoint, begins again', async () => {
+    const path = run('early');
+    const killed = await detco([...arguments_, '--out', path], { onLine: (line) => (line === `run ${path}` ? 'SIGKILL' : undefined) });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(await exists(join(path, 'last'))).toBe(false);
+
+    expect((await detco(['train', '--resume', path])).code).toBe(0);
     await expectWhole(path);
   });
 

@@ -33,9 +33,9 @@ describe('options of a new run', () => {
   });
 
   test('come from the preset, then the file, then the caller, inside method too', () => {
-    const file: ConfigInput = { preset: 'tiny', batch: 64, lr: 0.5, method: { queueSize: 512, temperature: 0.1 } };
+    const file: ConfigInput = { preset: 'tiny', batch: 64, lr: 0.5, method: { queueSize: 512, temperature: 0.3 } };
     const config = resolveConfig({ shards, lr: 0.7, method: { queueSize: 2048 } }, file);
-    expect(config).toMatchObject({ preset: 'tiny', batch: 64, lr: 0.7, method: { queueSize: 2048, temperature: 0.1, arch: 'resnet18' } });
+    expect(config).toMatchObject({ preset: 'tiny', batch: 64, lr: 0.7, method: { queueSize: 2048, temperature: 0.3, arch: 'resnet18' } });
   });
 
   test('take other levels as a whole', () => {
@@ -118,7 +118,7 @@ describe('options of a resumed run', () => {
     ['seed', { seed: 4 }, 'seed 4 differs from 3, with which runs/x began'],
     ['engine', { engine: 'torch' }, 'engine "torch" differs from "wasm", with which runs/x began'],
     ['preset', { preset: 'detco-r50' }, 'preset "detco-r50" differs from "tiny"'],
-    ['method', { method: { temperature: 0.5 } }, 'method.temperature 0.5 differs from 0.2'],
+    ['method', { method: { temperature: 0.5 } }, 'method.temperature 0.5 differs from 0.1'],
   ])('may not differ in %s', (_what, given, message) => {
     expect(() => resumeConfig(saved, given, {}, 'runs/x')).toThrow(message);
   });
