@@ -10,7 +10,7 @@ export const methodPresets = {
   'moco-v2-r50': methodOptions(mocoV2),
   'moco-v1-r50': methodOptions({ ...mocoV2, head: 'linear', temperature: 0.07 }),
   /** All of DetCo on small images: minutes on two cores. A short queue and a quick key encoder suit small data sets. */
-  tiny: methodOptions({ arch: 'resnet18', width: 16, stem: 'small', dim: 64, queueSize: 1024, keyMomentum: 0.99, bnGroups: 4 }),
+  tiny: methodOptions({ arch: 'resnet18', width: 16, dim: 64, queueSize: 256, temperature: 0.1, keyMomentum: 0.99, bnGroups: 2 }),
 } as const satisfies Record<string, MethodOptions>;
 
 export type MethodPreset = keyof typeof methodPresets;

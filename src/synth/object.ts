@@ -33,11 +33,12 @@ export function paintObject(canvas: Canvas, { object, light, class: { shape, tex
 
   const mask = new Uint8Array(canvas.width * canvas.height);
   const lit = lighting(field, place, object, light);
-  const surface = textures[texture];
-  const tx = Math.cos(object.textureAngle) / object.period;
-  const ty = Math.sin(object.textureAngle) / object.period;
+  const { fineness, pattern } = textures[texture];
+  const period = object.period / fineness;
+  const tx = Math.cos(object.textureAngle) / period;
+  const ty = Math.sin(object.textureAngle) / period;
   const [phaseU, phaseV] = object.phase;
-  const footprint = 1 / (object.radius * object.period);
+  const footprint = 1 / (object.radius * period);
   const [[r0, g0, b0], [r1, g1, b1]] = object.tones;
   eachPixel(canvas, object.x, object.y, object.radius * 1.35, (x, y, i) => {
     const px = x - object.x;
@@ -48,7 +49,7 @@ export function paintObject(canvas: Canvas, { object, light, class: { shape, tex
     const coverage = min(1, max(0, 0.5 - distance * object.radius));
     if (coverage === 0) return;
     mask[i] = round(255 * coverage);
-    const share = surface(u * tx + v * ty + phaseU, v * tx - u * ty + phaseV, footprint, object.salt);
+    const share = pattern(u * tx + v * ty + phaseU, v * tx - u * ty + phaseV, footprint, object.salt);
     const { diffuse, specular } = lit(u, v, distance);
     blend(
       canvas,

@@ -43,25 +43,6 @@ function polar(points: number, radius: (i: number) => number): Point[] {
   });
 }
 
-function crossOutline(arm: number, half: number): Point[] {
-  const quarter: Point[] = [
-    [half, -arm],
-    [half, -half],
-    [arm, -half],
-  ];
-  const turns: readonly ((p: Point) => Point)[] = [([x, y]) => [x, y], ([x, y]) => [-y, x], ([x, y]) => [-x, -y], ([x, y]) => [y, -x]];
-  return turns.flatMap((turn) => quarter.map(turn));
-}
-
-/** The parametric heart curve (16 sin^3 t, 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t), centred and scaled to radius 1. */
-function heartOutline(points: number): Point[] {
-  return Array.from({ length: points }, (_, i) => {
-    const t = (2 * Math.PI * i) / points;
-    const y = 13 * Math.cos(t) - 5 * Math.cos(2 * t) - 2 * Math.cos(3 * t) - Math.cos(4 * t);
-    return [(16 * Math.sin(t) ** 3) / 15.5, -(y + 2.5) / 15.5];
-  });
-}
-
 function sampleField(outline: Outline): DistanceField {
   const side = CELLS + 1;
   const values = new Float32Array(side * side);
