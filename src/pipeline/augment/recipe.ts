@@ -123,7 +123,13 @@ function imageView(size: number, operations: readonly Operation[]): ImageView {
 function jigsawView(patchSize: number): JigsawView {
   // 85 = 255 / 3: PIRL cuts 64-pixel patches from cells of 85; other sizes keep that proportion.
   const cell = Math.round((patchSize * 85) / 64);
-  return { kind: 'jigsaw', patchSize, cell, crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO }, operations: mocoV2Operations(patchSize / 64) };
+  return {
+    kind: 'jigsaw',
+    patchSize,
+    cell,
+    crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO },
+    operations: mocoV2Operations(patchSize / 64),
+  };
 }
 
 function pair(name: string, view: ImageView): Recipe {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { laneShards, shuffled } from '#dist/pipeline/plan/lanes.js';
+import { laneShards, type PlanOptions, shuffled } from '#dist/pipeline/plan/lanes.js';
 import { Random } from '#dist/pipeline/plan/random.js';
 import fc from 'fast-check';
 
@@ -11,7 +11,7 @@ const planArbitrary = fc.record({
 });
 
 /** Samples 0..perShard-1 of every shard that the lanes read, as `shard:index`. */
-function read(plan: fc.TypeOf<typeof planArbitrary>, epoch: number, perShard: number): string[] {
+function read(plan: PlanOptions, epoch: number, perShard: number): string[] {
   return Array.from({ length: plan.lanes }, (_, lane) => laneShards(plan, epoch, lane))
     .flat()
     .flatMap(({ shard, part, parts }) =>
