@@ -12,9 +12,17 @@ export interface Outcome {
 /** @param onLine called with each line of stderr; a signal it returns is sent to the process */
 export async function detco(
   args: readonly string[],
-  { bin = 'bin/detco.cjs', onLine }: { readonly bin?: string; readonly onLine?: (line: string) => NodeJS.Signals | undefined } = {},
+  {
+    bin = 'bin/detco.cjs',
+    env = {},
+    onLine,
+  }: {
+    readonly bin?: string;
+    readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly onLine?: (line: string) => NodeJS.Signals | undefined;
+  } = {},
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
