@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { doctorCommand } from './doctor.js';
 import { synthCommand } from './synth.js';
 import { trainCommand } from './train.js';
+import { viewsCommand } from './views.js';
 
 const FAILED = 1;
 const UNUSABLE = 2;
@@ -22,7 +23,7 @@ function createProgram(): Command {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
     .version(version());
-  for (const command of [trainCommand(), synthCommand(), doctorCommand()]) program.addCommand(command);
+  for (const command of [trainCommand(), synthCommand(), doctorCommand(), viewsCommand()]) program.addCommand(command);
   return withExitOverride(program);
 }
 

@@ -147,7 +147,7 @@ function photoSize(random: Random): readonly [number, number] {
 
 function drawObject(random: Random, { tones: { light, dark, chroma, gloss } }: Variety, width: number, height: number): SceneObject {
   // Silhouettes end at 1.12 radii and the stretch adds 8 %: 0.38 x 1.12 x 1.08 leaves 4 % of the side to move in.
-  const radius = Math.min(width, height) * random.between(0.28, 0.38);
+  const radius = Math.min(width, height) * random.between(0.22, 0.36);
   const reach = radius * 1.12 * 1.08 + 1;
   const hue = random.uniform();
   // The tones differ in lightness: the texture must survive the loss of colour.

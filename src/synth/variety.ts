@@ -30,7 +30,7 @@ export const VIVID: Variety = {
  */
 export const MUTED: Variety = {
   tones: { light: [0.68, 0.95], dark: [0.15, 0.42], chroma: [0.003, 0.016], gloss: [0, 0.2] },
-  background: { lightness: [0.47, 0.68], contrast: 0.08, chroma: [0, 0.009], horizon: 0.15 },
+  background: { lightness: [0.4, 0.74], contrast: 0.14, chroma: [0, 0.009], horizon: 0.15 },
   distractors: { count: [0, 3], lightness: [0.4, 0.78], chroma: [0, 0.02] },
   light: { exposure: [-0.25, 0.2], warmth: 0.02, falloff: [0, 0.3], vignette: [0, 0.25] },
   detail: { grain: [0.05, 0.15], noise: [0.5, 2] },

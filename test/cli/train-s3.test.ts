@@ -38,7 +38,9 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'detco-train-s3-'));
   await writeFile(join(folder, 'config.yaml'), CONFIG);
   const paths = await writeTestShards(join(folder, 'shards'), { counts: [16, 16, 16, 16] });
-  s3 = await startS3({ files: Object.fromEntries(await Promise.all(paths.map(async (path) => [`train/${basename(path)}`, await readFile(path)]))) });
+  s3 = await startS3({
+    files: Object.fromEntries(await Promise.all(paths.map(async (path) => [`train/${basename(path)}`, await readFile(path)]))),
+  });
   fromDisk = await losses('disk', join(folder, 'shards', '*.tar'));
 });
 

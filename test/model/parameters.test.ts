@@ -104,13 +104,11 @@ describe('startingValues', () => {
     expect(deviation / Math.sqrt(2 / (9 * 64))).toBeCloseTo(1, 1);
   });
 
-  test('linear layers are uniform within 1/sqrt(fan_in), biases too', () => {
-    for (const spec of linear('fc', 100, 50)) {
-      const values = startingValues(spec, 1);
-      expect(Math.max(...values)).toBeLessThanOrEqual(0.1);
-      expect(Math.min(...values)).toBeGreaterThanOrEqual(-0.1);
-      expect(Math.max(...values) - Math.min(...values)).toBeGreaterThan(0.18);
-    }
+  test('linear layers are normal with deviation sqrt(2 / fan_in), biases 0', () => {
+    const [weight, bias] = linear('fc', 200, 100).map((spec) => startingValues(spec, 1));
+    const squares = weight?.reduce((sum, x) => sum + x * x, 0) ?? NaN;
+    expect(squares / (200 * 100) / (2 / 200)).toBeCloseTo(1, 1);
+    expect(bias).toEqual(new Float32Array(100));
   });
 
   test('are a function of seed and name', () => {

@@ -73,7 +73,9 @@ async function decode(sample: ShardSample): Promise<DecodedImage> {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  // libvips keeps one error text for the process; when another thread has taken it sharp is left with this.
+  return reason === 'Unknown error' ? 'the image cannot be decoded; it is damaged or cut off' : reason;
 }
 
 /** Runs up to `count` items ahead of its reader. */
