@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CHECKPOINT_PARTS, loadCheckpoint } from '#dist/train/checkpoint.js';
-import { writeShards } from '../train/shards.js';
+import { writeTestShards } from '../support/shards.js';
 import { detco } from './detco.js';
 
 // A dozen processes, each loading TensorFlow.js, on whatever machine runs the tests.
@@ -63,9 +63,9 @@ describe('detco train', () => {
     folder = await mkdtemp(join(tmpdir(), 'detco-train-'));
     const config = join(folder, 'config.yaml');
     await writeFile(config, CONFIG);
-    const shards = await writeShards(join(folder, 'shards'), 4, 12);
-    await writeShards(join(folder, 'val'), 1, 8, 1);
-    await writeShards(join(folder, 'other'), 4, 12, 2);
+    const shards = await writeTestShards(join(folder, 'shards'), { counts: [12, 12, 12, 12] });
+    await writeTestShards(join(folder, 'val'), { counts: [8], seed: 1 });
+    await writeTestShards(join(folder, 'other'), { counts: [12, 12, 12, 12], seed: 2 });
     arguments_ = ['train', '--config', config, '--shards', ...shards, '--val-shards', join(folder, 'val', '*.tar')];
     whole = run('whole');
     const { code, stdout, stderr } = await detco([...arguments_, '--out', whole, '--json']);
