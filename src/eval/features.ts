@@ -2,8 +2,7 @@
 import { matMul, tensor2d, tidy, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import type { ContrastiveMethod, Stage } from '../model/index.js';
-import { createPipeline } from '../pipeline/index.js';
-import { recipes } from '../pipeline/augment/recipe.js';
+import { createPipeline, recipes } from '../pipeline/index.js';
 import { normalizeRows, type LabelledFeatures, type Similarities } from './knn.js';
 
 export interface FeatureOptions {

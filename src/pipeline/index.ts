@@ -6,7 +6,7 @@
  * `batch/` is the shared memory they are written to and leased from.
  */
 export { type Pipeline, createPipeline } from './pipeline.js';
-export type { PipelineOptions } from './options.js';
+export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
 export { ShardError } from './shard/read.js';
 export { SourceError } from './source/index.js';

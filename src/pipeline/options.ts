@@ -40,21 +40,33 @@ export interface PipelineOptions {
 
 export type ResolvedOptions = ReturnType<typeof resolveOptions>;
 
+/** What holds unless told otherwise. */
+export const PIPELINE_DEFAULTS = Object.freeze({
+  seed: 0,
+  epochs: 1,
+  lanes: 16,
+  shuffle: 64,
+  slots: 3,
+  dropLast: true,
+  onBadSample: 'skip',
+  maxBadSamples: 0.01,
+} as const);
+
 const count = z.int().positive();
 const schema = z.object({
   batchSize: count,
-  seed: z.int().nonnegative().max(0xffffffff).default(0),
-  epochs: count.max(0x7fffffff).default(1),
-  lanes: count.max(1024).default(16),
+  seed: z.int().nonnegative().max(0xffffffff).default(PIPELINE_DEFAULTS.seed),
+  epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
+  lanes: count.max(1024).default(PIPELINE_DEFAULTS.lanes),
   workers: count.optional(),
   shuffle: z
     .union([z.boolean(), z.int().nonnegative()])
     .default(true)
-    .transform((value) => (typeof value === 'number' ? value : value ? 64 : 0)),
-  slots: count.min(2).default(3),
-  dropLast: z.boolean().default(true),
-  onBadSample: z.enum(['skip', 'fail']).default('skip'),
-  maxBadSamples: z.number().nonnegative().default(0.01),
+    .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
+  slots: count.min(2).default(PIPELINE_DEFAULTS.slots),
+  dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
+  onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
+  maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
 });
 
 /** @throws RangeError naming the option, the value it got and what it wants */

@@ -9,7 +9,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ENGINE_NAMES } from '../engine/engine.js';
 import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
-import { recipes, type Recipe } from '../pipeline/augment/recipe.js';
+import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
 import { expectedOneOf } from './nearest.js';
 import { PRESET_NAMES, presets } from './presets.js';
 
@@ -70,12 +70,12 @@ const configSchema = z.strictObject({
   /** Worker threads of the pipeline; by default the machine's cores. */
   workers: count.optional(),
   /** Virtual streams that the order of samples is made from. */
-  lanes: count.default(16),
+  lanes: count.default(PIPELINE_DEFAULTS.lanes),
   /** Compressed samples in each lane's shuffle buffer. */
-  shuffle: z.int().nonnegative().default(64),
-  onBadSample: z.enum(['skip', 'fail']).default('skip'),
+  shuffle: z.int().nonnegative().default(PIPELINE_DEFAULTS.shuffle),
+  onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
-  maxBadSamples: rate.default(0.01),
+  maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
   /** Updates between checkpoints, besides the one at the end of each epoch. */
   checkpointEvery: count.optional(),
   /** Newest checkpoints that are kept. */

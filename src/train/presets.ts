@@ -18,7 +18,7 @@ export const presets: Readonly<Record<PresetName, Omit<ConfigInput, 'shards' | '
     recipe: { name: 'mocoV1' },
   },
   // A first run: minutes on two cores with a thousand or two small images. The rate warms up because random rows fill the queue at first.
-  // RandAugment is off: so few steps do not learn past it.
+  // RandAugment is off: with it the loss falls half as far in these steps.
   tiny: {
     batch: 32,
     lr: 0.24,

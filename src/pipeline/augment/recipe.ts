@@ -101,7 +101,7 @@ export interface RecipeSizes {
 const RATIO = [3 / 4, 4 / 3] as const;
 const FLIP: HorizontalFlip = { op: 'horizontalFlip', p: 0.5 };
 
-/** Blur of MoCo v2 at its sizes; a smaller view gets it in proportion, else nothing would be left of its texture. */
+/** Blur of MoCo v2 at its sizes; a smaller view gets it in proportion, else little would be left of its texture. */
 function blur(scale: number): GaussianBlur {
   return { op: 'gaussianBlur', sigma: [0.1 * scale, 2 * scale], p: 0.5 };
 }
