@@ -30,7 +30,16 @@ export function augmentOnDevice(normalised: Images, pending: readonly PendingVie
     const deviation = tf.mul(IMAGE_STD, 255);
     const mean = tf.mul(IMAGE_MEAN, 255);
     const pixels = tf.round(tf.add(tf.mul(normalised, deviation), mean)) as Images;
-    const done = tf.div(tf.sub(applySteps(pixels, pending.map(({ steps }) => steps)), mean), deviation) as Images;
+    const done = tf.div(
+      tf.sub(
+        applySteps(
+          pixels,
+          pending.map(({ steps }) => steps),
+        ),
+        mean,
+      ),
+      deviation,
+    ) as Images;
     const plans = pending.flatMap(({ jigsaw }) => jigsaw ?? []);
     return plans.length === 0 ? done : cutPatches(done, plans);
   });
@@ -44,7 +53,11 @@ export function applySteps(images: Images, steps: readonly (readonly Step[])[]):
   return tf.tidy(() => {
     let current = images;
     const positions = Math.max(0, ...steps.map(({ length }) => length));
-    for (let position = 0; position < positions; position++) current = applyPosition(current, steps.map((list) => list[position]));
+    for (let position = 0; position < positions; position++)
+      current = applyPosition(
+        current,
+        steps.map((list) => list[position]),
+      );
     return current === images ? images.clone() : current;
   });
 }
@@ -59,7 +72,13 @@ function applyPosition(images: Images, steps: readonly (Step | undefined)[]): Im
   const groups = [...rows];
   const parts = groups.map(([op, members]) => {
     const part = groups.length === 1 ? images : tf.gather(images, tf.tensor1d(members, 'int32'));
-    return op === undefined ? part : apply(op, part, members.flatMap((row) => steps[row] ?? []));
+    return op === undefined
+      ? part
+      : apply(
+          op,
+          part,
+          members.flatMap((row) => steps[row] ?? []),
+        );
   });
   if (parts.length === 1) return parts[0] as Images;
   const order = groups.flatMap(([, members]) => members);
@@ -69,7 +88,8 @@ function applyPosition(images: Images, steps: readonly (Step | undefined)[]): Im
 
 function apply(op: Step['op'], images: Images, steps: readonly Step[]): Images {
   const operation = OPERATIONS[op] as ((images: Images, steps: readonly Step[]) => Images) | undefined;
-  if (!operation) throw new Error(`The operation "${op}" cannot be left to the device; expected one of ${Object.keys(OPERATIONS).join(', ')}`);
+  if (!operation)
+    throw new Error(`The operation "${op}" cannot be left to the device; expected one of ${Object.keys(OPERATIONS).join(', ')}`);
   return tf.tidy(() => operation(images, steps));
 }
 
@@ -90,7 +110,11 @@ function blend(from: Images, images: Images, factors: Images): Images {
 
 function contrast(images: Images, steps: readonly { readonly factor: number }[]): Images {
   const mean = tf.floor(tf.add(tf.mean(luma(images), [1, 2], true), 0.5)) as Images;
-  return blend(mean, images, each(steps, ({ factor }) => factor));
+  return blend(
+    mean,
+    images,
+    each(steps, ({ factor }) => factor),
+  );
 }
 
 /** Through Pillow's 8-bit HSV, quantised as it is there (Convert.c). */
@@ -109,38 +133,40 @@ function hue(images: Images, steps: readonly { readonly shift: number }[]): Imag
   );
   const hue8 = tf.floor(tf.mul(sextant, 42.5));
   const saturation8 = tf.floor(tf.div(tf.mul(chroma, 255), tf.maximum(value, 1)));
-  const turned = tf.mul(tf.mod(tf.add(hue8, each(steps, ({ shift }) => Math.trunc(shift * 255) & 255)), 256), 6);
+  const turned = tf.mul(
+    tf.mod(
+      tf.add(
+        hue8,
+        each(steps, ({ shift }) => Math.trunc(shift * 255) & 255),
+      ),
+      256,
+    ),
+    6,
+  );
   // How far a channel is from full is a trapezium over the hue circle, in which a sextant is 255.
   const away = tf.concat(
-    [
-      tf.sub(510, tf.abs(tf.sub(turned, 765))),
-      tf.sub(tf.abs(tf.sub(turned, 510)), 255),
-      tf.sub(tf.abs(tf.sub(turned, 1020)), 255),
-    ],
+    [tf.sub(510, tf.abs(tf.sub(turned, 765))), tf.sub(tf.abs(tf.sub(turned, 510)), 255), tf.sub(tf.abs(tf.sub(turned, 1020)), 255)],
     3,
   );
   const share = tf.div(tf.mul(tf.clipByValue(away, 0, 255), saturation8), 65025);
   return tf.sub(value, tf.round(tf.mul(value, share)));
 }
 
-/** Pillow's GaussianBlur: three box blurs of a fractional radius, here as one kernel an axis; edges are repeated. */
+/** Pillow's GaussianBlur: three box blurs of a fractional radius along each axis, the edges repeated. */
 function gaussianBlur(images: Images, steps: readonly { readonly sigma: number }[]): Images {
-  const kernels = steps.map(({ sigma }) => boxWeights(sigma));
-  const reach = Math.max(...kernels.map(({ length }) => (length - 1) / 2));
-  const taps = Array.from({ length: 2 * reach + 1 }, (_, tap) => each(kernels, (kernel) => kernel[tap - reach + (kernel.length - 1) / 2] ?? 0));
+  const boxes = steps.map(({ sigma }) => boxWeights(sigma));
+  const reach = Math.max(...boxes.map(({ length }) => (length - 1) / 2));
+  const weights = Array.from({ length: 2 * reach + 1 }, (_, tap) => each(boxes, (box) => box[tap - reach + (box.length - 1) / 2] ?? 0));
   const along = (input: Images, axis: 1 | 2): Images => {
     const side = input.shape[axis];
     const places = Array.from({ length: side + 2 * reach }, (_, i) => Math.min(Math.max(i - reach, 0), side - 1));
     const padded = tf.gather(input, tf.tensor1d(places, 'int32'), axis);
-    const size = [...input.shape];
-    const shifted = taps.map((weight, tap) => {
-      const begin = [0, 0, 0, 0];
-      begin[axis] = tap;
-      return tf.mul(tf.slice(padded, begin, size), weight);
-    });
-    return shifted.reduce((sum, term) => tf.add(sum, term)) as Images;
+    return weights
+      .map((weight, tap) => tf.mul(tf.slice(padded, axis === 1 ? [0, tap, 0, 0] : [0, 0, tap, 0], input.shape), weight))
+      .reduce((sum, term) => tf.add(sum, term)) as Images;
   };
-  return tf.round(along(along(images, 1), 2));
+  const axes = [1, 1, 1, 2, 2, 2] as const;
+  return tf.round(axes.reduce(along, images));
 }
 
 function autoContrast(images: Images): Images {
@@ -148,7 +174,7 @@ function autoContrast(images: Images): Images {
   const range = tf.sub(tf.max(images, [1, 2], true), low);
   // The small addend keeps what is a whole level in exact arithmetic from being cut to the one below.
   const stretched = tf.floor(tf.add(tf.div(tf.mul(tf.sub(images, low), 255), tf.maximum(range, 1)), 1e-3));
-  return tf.where(tf.greater(range, 0), stretched, images);
+  return tf.where(tf.greater(range, 0), stretched, images) as Images;
 }
 
 function sharpness(images: Images, steps: readonly { readonly factor: number }[]): Images {
@@ -159,22 +185,40 @@ function sharpness(images: Images, steps: readonly { readonly factor: number }[]
   // The outermost pixels stay as they are.
   const middle = tf.slice(images, [0, 1, 0, 0], [samples, height - 2, width, 3]);
   const rows = tf.concat(
-    [tf.slice(middle, [0, 0, 0, 0], [samples, height - 2, 1, 3]), inner, tf.slice(middle, [0, 0, width - 1, 0], [samples, height - 2, 1, 3])],
+    [
+      tf.slice(middle, [0, 0, 0, 0], [samples, height - 2, 1, 3]),
+      inner,
+      tf.slice(middle, [0, 0, width - 1, 0], [samples, height - 2, 1, 3]),
+    ],
     2,
   );
   const smooth = tf.concat(
     [tf.slice(images, [0, 0, 0, 0], [samples, 1, width, 3]), rows, tf.slice(images, [0, height - 1, 0, 0], [samples, 1, width, 3])],
     1,
   ) as Images;
-  return blend(smooth, images, each(steps, ({ factor }) => factor));
+  return blend(
+    smooth,
+    images,
+    each(steps, ({ factor }) => factor),
+  );
 }
 
 const OPERATIONS: { readonly [Op in Step['op']]?: Operation<Op> } = {
-  brightness: (images, steps) => blend(tf.zerosLike(images), images, each(steps, ({ factor }) => factor)),
+  brightness: (images, steps) =>
+    blend(
+      tf.zerosLike(images),
+      images,
+      each(steps, ({ factor }) => factor),
+    ),
   contrast,
-  saturation: (images, steps) => blend(luma(images), images, each(steps, ({ factor }) => factor)),
+  saturation: (images, steps) =>
+    blend(
+      luma(images),
+      images,
+      each(steps, ({ factor }) => factor),
+    ),
   hue,
-  grayscale: (images) => tf.tile(luma(images), [1, 1, 1, 3]),
+  grayscale: (images) => tf.tile<Images>(luma(images), [1, 1, 1, 3]),
   gaussianBlur,
   autoContrast,
   sharpness,
@@ -183,11 +227,28 @@ const OPERATIONS: { readonly [Op in Step['op']]?: Operation<Op> } = {
     const unit = each(steps, ({ bits }) => 2 ** (8 - bits));
     return tf.mul(tf.floor(tf.div(images, unit)), unit);
   },
-  solarize: (images, steps) => tf.where(tf.less(images, each(steps, ({ threshold }) => threshold)), images, tf.sub(255, images)),
+  solarize: (images, steps) =>
+    tf.where(
+      tf.less(
+        images,
+        each(steps, ({ threshold }) => threshold),
+      ),
+      images,
+      tf.sub(255, images),
+    ),
   solarizeAdd: (images, steps) =>
     tf.where(
-      tf.less(images, each(steps, ({ threshold }) => threshold)),
-      tf.minimum(tf.add(images, each(steps, ({ add }) => add)), 255),
+      tf.less(
+        images,
+        each(steps, ({ threshold }) => threshold),
+      ),
+      tf.minimum(
+        tf.add(
+          images,
+          each(steps, ({ add }) => add),
+        ),
+        255,
+      ),
       images,
     ) as Images,
 };

@@ -52,7 +52,7 @@ export function wideWeights(radius: number): {
 }
 
 /**
- * The three boxes as one kernel.
+ * One of the three boxes.
  *
  * @returns an odd number of weights that sum to 1
  */
@@ -60,10 +60,5 @@ export function boxWeights(sigma: number): number[] {
   const radius = boxRadius(sigma);
   const whole = Math.floor(radius);
   const inner = 1 / (2 * radius + 1);
-  const box = Array.from({ length: 2 * whole + 3 }, (_, i) => (i === 0 || i === 2 * whole + 2 ? (radius - whole) * inner : inner));
-  return convolve(convolve(box, box), box);
-}
-
-function convolve(a: readonly number[], b: readonly number[]): number[] {
-  return Array.from({ length: a.length + b.length - 1 }, (_, i) => a.reduce((sum, weight, j) => sum + weight * (b[i - j] ?? 0), 0));
+  return Array.from({ length: 2 * whole + 3 }, (_, i) => (i === 0 || i === 2 * whole + 2 ? (radius - whole) * inner : inner));
 }
