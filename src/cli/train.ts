@@ -20,7 +20,19 @@ function positiveNumber(text: string): number {
 
 interface Flags extends Pick<
   TrainOptions,
-  'shards' | 'valShards' | 'batch' | 'epochs' | 'steps' | 'workers' | 'seed' | 'lr' | 'checkpointEvery' | 'evalEvery' | 'out' | 'resume'
+  | 'shards'
+  | 'valShards'
+  | 'augment'
+  | 'batch'
+  | 'epochs'
+  | 'steps'
+  | 'workers'
+  | 'seed'
+  | 'lr'
+  | 'checkpointEvery'
+  | 'evalEvery'
+  | 'out'
+  | 'resume'
 > {
   readonly preset?: string;
   readonly engine?: string;
@@ -86,6 +98,7 @@ export function trainCommand(): Command {
     .option('--epochs <n>', 'epochs of the run; the learning rate follows them', seen)
     .option('--steps <n>', 'end after so many updates, if that is sooner', seen)
     .option('--workers <n>', 'worker threads of the pipeline (default: the cores)', seen)
+    .option('--augment <where>', 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU')
     .option('--seed <n>', 'of order, views, weights and permutations (default 0)', integer(0))
     .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256', positiveNumber)
     .option('--queue-size <n>', 'keys in each queue; a multiple of the batch', seen)

@@ -11,5 +11,7 @@ export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.
 export { ShardError } from './shard/read.js';
 export { SourceError } from './source/index.js';
 export type { BadSample } from './worker/lane.js';
+export type { PendingView } from './augment/defer.js';
+export type { Step } from './augment/parameters.js';
 export { recipes, viewBytes, viewShape } from './augment/recipe.js';
 export type { ImageView, JigsawView, Operation, Recipe, View } from './augment/recipe.js';

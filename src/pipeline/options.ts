@@ -26,6 +26,11 @@ export interface PipelineOptions {
   readonly slots?: number;
   /** Whether the samples that do not fill a last batch of the epoch are left out. Default true. */
   readonly dropLast?: boolean;
+  /**
+   * Who does colour, blur and RandAugment's point operations. With 'device' they are left to the consumer, listed in each
+   * view's `pending`: more images a core, for machines with few cores and a large GPU. Default 'worker'.
+   */
+  readonly augment?: 'worker' | 'device';
   /** What to do with a sample that cannot be decoded. Default 'skip'. */
   readonly onBadSample?: 'skip' | 'fail';
   /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
@@ -48,6 +53,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   shuffle: 64,
   slots: 3,
   dropLast: true,
+  augment: 'worker',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
 } as const);
@@ -65,6 +71,7 @@ const schema = z.object({
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
   slots: count.min(2).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
+  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
 });

@@ -62,7 +62,8 @@ class WorkerPipeline implements Pipeline {
     this.shards = shards;
     this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
     this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
-    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
+    const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
@@ -114,7 +115,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
+    const { workers, batchSize, dropLast, augment, onBadSample, epochs } = this.#resolved;
     this.#control.begin(
       state.epoch,
       state.epochStart,
@@ -138,6 +139,7 @@ class WorkerPipeline implements Pipeline {
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
+        deferred: augment === 'device',
         onBadSample,
         lanes: state.lanes.map((_lane, lane) => lane).filter((lane) => lane % workers === worker),
         firstEpoch: state.epoch,

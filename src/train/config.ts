@@ -73,6 +73,8 @@ const configSchema = z.strictObject({
   lanes: count.default(PIPELINE_DEFAULTS.lanes),
   /** Compressed samples in each lane's shuffle buffer. */
   shuffle: z.int().nonnegative().default(PIPELINE_DEFAULTS.shuffle),
+  /** Who does colour, blur and RandAugment's point operations. */
+  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
   maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),

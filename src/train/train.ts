@@ -128,6 +128,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   });
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
+  if (config.augment === 'device' && engine.name === 'wasm')
+    hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 
   let run: RunDirectory | undefined;
   const earlyBad: object[] = [];
@@ -141,6 +143,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     epochs: config.epochs,
     lanes: config.lanes,
     shuffle: config.shuffle,
+    augment: config.augment,
     onBadSample: config.onBadSample,
     maxBadSamples: config.maxBadSamples,
     onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),

@@ -20,6 +20,8 @@ export interface ServeTask {
   readonly recipe: Recipe;
   readonly batchSize: number;
   readonly dropLast: boolean;
+  /** Whether to leave operations to a device. */
+  readonly deferred: boolean;
   readonly onBadSample: 'skip' | 'fail';
   /** The lanes that this task serves. */
   readonly lanes: readonly number[];
@@ -35,9 +37,9 @@ export interface ServeTask {
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
-  const augmenter = await createAugmenter(task.recipe);
+  const augmenter = await createAugmenter(task.recipe, task);
   const control = new Control({ lanes: task.plan.lanes, slots: task.slots.length }, task.control);
-  const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
+  const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
   void control.abortion().then(() => stop.abort());
@@ -128,7 +130,9 @@ class LaneServer {
     const row = place % batchSize;
     await this.#control.slotOpen(step);
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
-    this.#augmenter.render(sample.pixels, { seed: plan.seed, epoch, shard: sample.shard, index: sample.index }, slot.row(row));
+    const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
+    const pending = this.#augmenter.render(sample.pixels, stream, slot.row(row));
+    if (this.#task.deferred) slot.writePending(row, pending);
     slot.writeRecord(row, {
       lane: this.#lane,
       taken: sample.taken,
