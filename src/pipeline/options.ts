@@ -3,6 +3,8 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
+import { type CacheEvent, parseByteSize, type RetryEvent } from './source/index.js';
+import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
 
 export interface PipelineOptions {
@@ -32,6 +34,17 @@ export interface PipelineOptions {
   readonly maxBadSamples?: number;
   /** Called for each bad sample that is skipped. */
   readonly onBad?: (bad: BadSample) => void;
+  /** Folder in which remote shards are kept once they are read; several processes may share it. Default: none are kept. */
+  readonly cacheDir?: string;
+  /**
+   * Bytes the folder may hold, as a number or as `200GB`, `1.5TiB`; the shards used longest ago make room. Default: nine tenths
+   * of what its disk has for it. At least the largest shard.
+   */
+  readonly cacheSize?: string | number;
+  /** Called for each read of a remote shard when there is a cache folder. */
+  readonly onCache?: (event: CacheEvent) => void;
+  /** Called for each failed request that will be repeated. */
+  readonly onRetry?: (event: RetryEvent) => void;
   /** Continues after the batch that had this state. */
   readonly resume?: PipelineState;
   /** Ends the iteration and frees everything when aborted. */
@@ -67,6 +80,8 @@ const schema = z.object({
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  cacheDir: z.string().min(1).optional(),
+  cacheSize: z.union([z.string(), z.number()]).optional(),
 });
 
 /** @throws RangeError naming the option, the value it got and what it wants */
@@ -83,5 +98,16 @@ export function resolveOptions(options: PipelineOptions) {
       `Pipeline option workers: ${workers} workers for ${data.lanes} lanes would leave some idle; use at most ${data.lanes}, or more lanes`,
     );
   }
-  return { ...data, workers };
+  return { ...data, workers, cacheSize: cacheBytes(data) };
+}
+
+function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {
+  if (cacheSize === undefined) return undefined;
+  if (cacheDir === undefined)
+    throw new RangeError(`Pipeline option cacheSize: ${JSON.stringify(cacheSize)} without cacheDir; name the folder`);
+  try {
+    return parseByteSize(cacheSize);
+  } catch (error) {
+    throw new RangeError(`Pipeline option cacheSize: ${reasonOf(error)}`, { cause: error });
+  }
 }

@@ -2,6 +2,7 @@
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Batch, PipelineState } from './batch/batch.js';
@@ -9,9 +10,10 @@ import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { PlanOptions } from './plan/lanes.js';
-import { listShards } from './source/index.js';
+import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
+import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
-import type { ServeTask } from './worker/main.js';
+import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
@@ -38,7 +40,18 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const resolved = resolveOptions(options);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
-  return new WorkerPipeline(options, resolved, shards);
+  return new WorkerPipeline(options, resolved, shards, await openCache(resolved));
+}
+
+async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
+  if (cacheDir === undefined) return undefined;
+  try {
+    return await openCacheFolder(resolve(cacheDir), cacheSize);
+  } catch (error) {
+    throw new RangeError(`Pipeline option cacheDir: "${cacheDir}" cannot be written (${reasonOf(error)}); choose a folder of yours`, {
+      cause: error,
+    });
+  }
 }
 
 class WorkerPipeline implements Pipeline {
@@ -46,6 +59,7 @@ class WorkerPipeline implements Pipeline {
   readonly #options: PipelineOptions;
   readonly #resolved: ResolvedOptions;
   readonly #plan: PlanOptions;
+  readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   #pool: Piscina | undefined;
@@ -56,8 +70,9 @@ class WorkerPipeline implements Pipeline {
   #lease: Lease | undefined;
   #iterated = false;
 
-  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[]) {
+  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[], cache: CacheFolder | undefined) {
     this.#options = options;
+    this.#cache = cache;
     this.#resolved = resolved;
     this.shards = shards;
     this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
@@ -107,6 +122,8 @@ class WorkerPipeline implements Pipeline {
     this.#pool = undefined;
     await this.#serving;
     await pool?.destroy();
+    // A worker that was killed leaves what it was writing.
+    if (pool && this.#cache) await sweepRun(this.#cache).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -131,7 +148,7 @@ class WorkerPipeline implements Pipeline {
     this.#pool = pool;
     const tasks = Array.from({ length: workers }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
-      port1.on('message', (bad: BadSample) => this.#countBad(bad));
+      port1.on('message', (report: WorkerReport) => this.#receive(report));
       const task: ServeTask = {
         plan: this.#plan,
         shards: this.shards,
@@ -145,6 +162,7 @@ class WorkerPipeline implements Pipeline {
         taken: state.lanes.map(({ taken }) => taken),
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
+        ...(this.#cache && { cache: this.#cache }),
         port: port2,
       };
       // The port closes after its last message has come.
@@ -191,6 +209,12 @@ class WorkerPipeline implements Pipeline {
     const slot = this.#slots[this.#control.slotOf(state.step)] as Slot;
     const records = Array.from({ length: rows }, (_, row) => slot.readRecord(row));
     return new Lease(slot, records, advance(state, records), this.shards, () => this.#control.release(state.step));
+  }
+
+  #receive(report: WorkerReport): void {
+    if ('bad' in report) this.#countBad(report.bad);
+    else if ('retry' in report) this.#options.onRetry?.(report.retry);
+    else this.#options.onCache?.(report.cache);
   }
 
   #countBad(bad: BadSample): void {

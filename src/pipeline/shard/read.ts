@@ -29,7 +29,7 @@ export interface ShardSample {
   readonly problem?: string;
 }
 
-export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
+export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
 }
@@ -69,7 +69,7 @@ interface Group {
  */
 export async function* readShard(
   location: string,
-  { signal, onRetry, part }: ReadOptions = {},
+  { signal, part, ...reading }: ReadOptions = {},
 ): AsyncGenerator<ShardSample, void, undefined> {
   const archive = extract();
   const progress: Progress = { bytes: 0, next: 0 };
@@ -77,7 +77,7 @@ export async function* readShard(
   const abort = (): void => stop.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
-  const fed = feed(archive, location, { signal: stop.signal, ...(onRetry && { onRetry }) }, progress);
+  const fed = feed(archive, location, { signal: stop.signal, ...reading }, progress);
   let count = 0;
   let group: Group | undefined;
   try {

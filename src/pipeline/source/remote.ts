@@ -55,8 +55,15 @@ const READ_AHEAD_BYTES = 1 << 20;
 /** As much of an error's body as is read. */
 const REFUSAL_BYTES = 64 << 10;
 
-/** Streams the object from `start`; each byte comes once and all from one version. */
-export async function* readRemote(object: RemoteObject, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined> {
+/**
+ * Streams the object from `start`; each byte comes once and all from one version.
+ * @param onVersion called with each answer's version; the last one is that of the bytes
+ */
+export async function* readRemote(
+  object: RemoteObject,
+  options: OpenOptions,
+  onVersion?: (version: Version) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { start = 0, signal } = options;
   const retries = new Retries(object.location, options);
   let offset = start;
@@ -83,6 +90,7 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
         throw new SourceError(object.location, problem, { offset });
       }
       version = { ...found, total: found.total ?? version?.total };
+      onVersion?.(version);
       const skip = answer.statusCode === 200 ? offset : 0;
       for await (const chunk of chunks(answer.body, skip)) {
         offset += chunk.byteLength;
@@ -103,17 +111,51 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
 }
 
 /** Fetches a small document whole, with the same patience. */
-export async function fetchText(object: RemoteObject, options: OpenOptions): Promise<string> {
+export function fetchText(object: RemoteObject, options: OpenOptions): Promise<string> {
+  return fetchOnce(object, {}, options, async (answer) => {
+    if (answer.statusCode !== 200) throw refusal(object, await readRefusal(answer), { offset: 0 });
+    return answer.body.text();
+  });
+}
+
+export interface Probed {
+  /** Origin and path that the object is known by, without a login. */
+  readonly url: string;
+  readonly version: Version;
+}
+
+/** Asks which version the server has, for the price of one byte. */
+export async function probeRemote(object: RemoteObject, options: OpenOptions): Promise<Probed> {
+  return fetchOnce(object, { 'accept-encoding': 'identity', range: 'bytes=0-0' }, options, async (answer, { origin, path }) => {
+    const url = origin + path;
+    if (answer.statusCode === 200 || answer.statusCode === 206) {
+      const version = versionOf(answer.statusCode, answer.fields);
+      // A server that ignores Range has begun to send all of it.
+      if (answer.statusCode === 200) discard(answer);
+      else await answer.body.dump();
+      return { url, version };
+    }
+    const refused = await readRefusal(answer);
+    // An empty object has no first byte.
+    if (refused.status === 416) return { url, version: { etag: undefined, lastModified: undefined, total: sizeInRefusal(refused) } };
+    throw refusal(object, refused, { offset: 0 });
+  });
+}
+
+async function fetchOnce<T>(
+  object: RemoteObject,
+  headers: Headers,
+  options: OpenOptions,
+  use: (answer: Answer, request: RemoteRequest) => Promise<T>,
+): Promise<T> {
   const retries = new Retries(object.location, options);
   let origin = '';
   for (;;) {
     try {
       options.signal?.throwIfAborted();
-      const request = await object.request({});
+      const request = await object.request(headers);
       origin = request.origin;
-      const answer = await send(object, request, options.signal);
-      if (answer.statusCode !== 200) throw refusal(object, await readRefusal(answer), { offset: 0 });
-      return await answer.body.text();
+      return await use(await send(object, request, options.signal), request);
     } catch (error) {
       await retries.failed(error, { offset: 0, progressed: false, known: hasAnswered(origin) });
     }

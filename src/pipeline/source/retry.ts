@@ -1,6 +1,6 @@
 /** Which failures of a request are worth repeating, how often, and after what pause. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
+import { codeOf, reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
 
 /** Limits of HTTP reading; every one can be set in the environment. */
 const DEFAULTS = Object.freeze({
@@ -129,7 +129,7 @@ export class Retries {
     const asked = error instanceof TransientError ? error.retryAfterMs : undefined;
     const waitMs = asked === undefined ? backoffMs(this.#failures) : Math.ceil(asked * (1 + Math.random() / 10));
     onRetry?.({
-      url: this.#location,
+      url: withoutPassword(this.#location),
       offset,
       attempt: this.#failures,
       reason: reasonOf(error),

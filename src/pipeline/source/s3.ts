@@ -1,7 +1,8 @@
 /** Shards in S3, or in anything that speaks its protocol (MinIO, Ceph, R2, GCS) behind AWS_ENDPOINT_URL. */
 import { XMLParser } from 'fast-xml-parser';
 import { bucketAddress, credentials, encode, forgetCredentials, toWire } from './aws.js';
-import { fetchText, readRemote, type Refusal, type RemoteObject } from './remote.js';
+import { openRemote } from './cache.js';
+import { fetchText, type Refusal, type RemoteObject } from './remote.js';
 import { TransientError } from './retry.js';
 import { SourceError, type OpenOptions } from './source.js';
 
@@ -10,7 +11,7 @@ export async function* openS3(location: string, options: OpenOptions = {}): Asyn
   const { bucket, key } = parseS3(location);
   if (key === '' || key.endsWith('/')) throw new SourceError(location, 'names no object; expected s3://bucket/key.tar');
   const path = `/${key.split('/').map(encode).join('/')}`;
-  yield* readRemote(await s3Object(location, bucket, path, {}), options);
+  yield* openRemote(await s3Object(location, bucket, path, {}), options);
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { DecodedImage } from '../augment/augmenter.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
 import { bufferRandom, laneShards, type PlanOptions, shuffled } from '../plan/lanes.js';
-import { readShard, type ShardSample } from '../shard/read.js';
+import { type ReadOptions, readShard, type ShardSample } from '../shard/read.js';
 import { decodeImage } from './decode.js';
 
 /** A sample and the ordinal of its shard in the pipeline's list. */
@@ -35,6 +35,8 @@ export interface LaneOptions {
   readonly skip: number;
   readonly signal: AbortSignal;
   readonly onBad: (bad: BadSample) => void;
+  /** How remote shards are read. */
+  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry'>;
 }
 
 /** Samples kept between the shard and the shuffle buffer, so that the network is read while others decode. */
@@ -59,9 +61,10 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
   }
 }
 
-async function* readLane({ plan, epoch, lane, shards, signal }: LaneOptions): AsyncGenerator<Located> {
+async function* readLane({ plan, epoch, lane, shards, signal, reading }: LaneOptions): AsyncGenerator<Located> {
   for (const { shard, part, parts } of laneShards(plan, epoch, lane)) {
-    for await (const sample of readShard(shards[shard] as string, { part: { part, parts }, signal })) yield { ...sample, shard };
+    for await (const sample of readShard(shards[shard] as string, { part: { part, parts }, signal, ...reading }))
+      yield { ...sample, shard };
   }
 }
 

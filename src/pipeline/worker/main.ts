@@ -11,7 +11,7 @@ import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { closeSources } from '../source/index.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
 import { type BadSample, type GoodSample, laneSamples } from './lane.js';
 
 export interface ServeTask {
@@ -29,9 +29,13 @@ export interface ServeTask {
   readonly taken: readonly number[];
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
-  /** Bad samples are reported here. */
+  readonly cache?: CacheFolder;
+  /** Takes a `WorkerReport` each. */
   readonly port: MessagePort;
 }
+
+/** What a worker tells the consumer besides batches. */
+export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
@@ -79,7 +83,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, skip: number): Promise<void> {
-    const { plan, shards, batchSize, dropLast } = this.#task;
+    const { plan, shards, batchSize, dropLast, cache } = this.#task;
     const samples = laneSamples({
       plan,
       shards,
@@ -88,6 +92,11 @@ class LaneServer {
       skip,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
+      reading: {
+        ...(cache && { cache }),
+        onCache: (event) => this.#report({ cache: event }),
+        onRetry: (event) => this.#report({ retry: event }),
+      },
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
@@ -161,6 +170,10 @@ class LaneServer {
         `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
       );
     }
-    this.#task.port.postMessage(bad);
+    this.#report({ bad });
+  }
+
+  #report(report: WorkerReport): void {
+    this.#task.port.postMessage(report);
   }
 }
