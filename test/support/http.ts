@@ -61,7 +61,7 @@ export function answer(request: IncomingMessage, response: ServerResponse, serve
     response.writeHead(412, { ...(etag !== undefined && { etag }) }).end();
     return;
   }
-  const [, first, last] = (options.ranges !== false && /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')) || [];
+  const [, first, last] = (options.ranges === false ? undefined : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')) ?? [];
   const start = Number(first ?? 0);
   const end = last ? Math.min(Number(last) + 1, body.byteLength) : body.byteLength;
   if (first !== undefined && start >= body.byteLength) {
@@ -75,5 +75,5 @@ export function answer(request: IncomingMessage, response: ServerResponse, serve
     ...(first !== undefined && { 'content-range': `bytes ${start}-${end - 1}/${body.byteLength}` }),
   });
   if (options.cutAfter === undefined) response.end(body.subarray(start, end));
-  else response.write(body.subarray(start, start + options.cutAfter), () => response.destroy());
+  else response.write(body.subarray(start, Math.min(end, start + options.cutAfter)), () => response.destroy());
 }

@@ -22,7 +22,7 @@ type Report = (kind: CacheEvent['kind'], reason?: string) => void;
 
 /** Streams a remote object, by way of the cache folder when there is one. */
 export async function* openRemote(object: RemoteObject, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined> {
-  const { cache, start = 0 } = options;
+  const { cache, start = 0, end } = options;
   if (!cache) return yield* readRemote(object, options);
   const report: Report = (kind, reason) =>
     options.onCache?.({ kind, url: withoutPassword(object.location), ...(reason !== undefined && { reason }) });
@@ -38,7 +38,8 @@ export async function* openRemote(object: RemoteObject, options: OpenOptions): A
     report('hit');
     return yield* readEntry(object.location, file, entry, options);
   }
-  const held = start === 0 ? await tried(() => reserve(cache, entry), cache, report) : 'it is read from its middle';
+  const whole = start === 0 && end === undefined;
+  const held = whole ? await tried(() => reserve(cache, entry), cache, report) : 'a part of it is read';
   if (typeof held === 'string') report('skipped', held);
   if (typeof held !== 'object') return yield* readRemote(object, options);
   const copy = new Copy(held, cache, report);
@@ -126,21 +127,22 @@ async function* readEntry(
   location: string,
   file: FileHandle,
   { bytes }: CacheEntry,
-  { start = 0, signal }: OpenOptions,
+  { start = 0, end = bytes, signal }: OpenOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let offset = start;
   try {
-    if (start > bytes)
-      throw new SourceError(location, `asked for byte ${start} of an object of ${bytes} bytes; it is shorter than its index says`);
-    if (start === bytes) return;
-    const stream: AsyncIterable<Uint8Array> = file.createReadStream({ start, highWaterMark: READ_BYTES });
+    const furthest = Math.max(start, end);
+    if (furthest > bytes)
+      throw new SourceError(location, `asked for byte ${furthest} of an object of ${bytes} bytes; it is shorter than its index says`);
+    if (start === end) return;
+    const stream: AsyncIterable<Uint8Array> = file.createReadStream({ start, end: end - 1, highWaterMark: READ_BYTES });
     for await (const chunk of stream) {
       signal?.throwIfAborted();
       offset += chunk.byteLength;
       yield chunk;
     }
     signal?.throwIfAborted();
-    if (offset < bytes) throw new Error('the file was cut off while it was read');
+    if (offset < end) throw new Error('the file was cut off while it was read');
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof SourceError) throw error;
