@@ -20,6 +20,11 @@ export interface PipelineOptions {
   readonly epochs?: number;
   /** Worker threads. Default: the cores of the machine, at most `lanes`. Changes speed, never the result. */
   readonly workers?: number;
+  /**
+   * Megabytes of JavaScript heap a worker may use before the run is ended. Default: what V8 allows on this machine. Images and
+   * views lie outside of the heap and are bounded by `lanes`, `shuffle` and `slots`.
+   */
+  readonly workerMemoryMb?: number;
   /** Virtual streams the order is made from; at least the workers. Part of the plan: changing it changes the order. Default 16. */
   readonly lanes?: number;
   /** Compressed samples in each lane's shuffle buffer; 0 or false reads in order. Default 64. */
@@ -72,6 +77,7 @@ const schema = z.object({
   epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
   lanes: count.max(1024).default(PIPELINE_DEFAULTS.lanes),
   workers: count.optional(),
+  workerMemoryMb: count.optional(),
   shuffle: z
     .union([z.boolean(), z.int().nonnegative()])
     .default(true)

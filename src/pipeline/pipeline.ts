@@ -11,7 +11,7 @@ import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { PlanOptions } from './plan/lanes.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
-import { reasonOf } from './source/source.js';
+import { codeOf, reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask, WorkerReport } from './worker/main.js';
 
@@ -131,7 +131,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
     this.#control.begin(
       state.epoch,
       state.epochStart,
@@ -144,7 +144,11 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
+      ...(workerMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb } }),
     });
+    const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
+    // Of a worker without a task: one that fails after its last sample, or replaces one that died.
+    pool.on('error', (error: unknown) => this.#fail(error));
     this.#pool = pool;
     const tasks = Array.from({ length: workers }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
@@ -166,7 +170,12 @@ class WorkerPipeline implements Pipeline {
         port: port2,
       };
       // The port closes after its last message has come.
-      return Promise.all([pool.run(task, { transferList: [port2] }).catch((error: unknown) => this.#fail(error)), once(port1, 'close')]);
+      const served = pool
+        .run(task, { transferList: [port2] })
+        .catch((error: unknown) =>
+          this.#fail(workerError(error, { name: `Worker ${worker + 1} of ${workers}`, lanes: task.lanes, heapMb })),
+        );
+      return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);
   }
@@ -272,6 +281,22 @@ class Lease implements Batch {
   endTurn(): void {
     if (!this.#retained) this.release();
   }
+}
+
+/** Says whose end it was when a worker did not end by an error of its own. */
+function workerError(
+  error: unknown,
+  { name, lanes, heapMb }: { readonly name: string; readonly lanes: readonly number[]; readonly heapMb: number | undefined },
+): unknown {
+  const code = codeOf(error);
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const problem = `${name} ran out of memory: its JavaScript heap reached ${heapMb} MB while it served lanes ${lanes.join(', ')} (${code})`;
+    return Object.assign(new Error(`${problem}; raise workerMemoryMb, or use fewer lanes or more workers`, { cause: error }), { code });
+  }
+  const [, exitCode] = /^worker exited with code: (\d+)$/.exec(reasonOf(error)) ?? [];
+  if (exitCode === undefined) return error;
+  const problem = `${name} ended with exit code ${exitCode} while it served lanes ${lanes.join(', ')}`;
+  return new Error(`${problem}; code loaded into it called process.exit(), or it was terminated`, { cause: error });
 }
 
 /** The state after a batch of these rows. */
