@@ -11,7 +11,7 @@ import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { closeSources } from '../source/index.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
@@ -35,9 +35,13 @@ export interface ServeTask {
   readonly indexDir?: string | undefined;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
-  /** Bad samples are reported here. */
+  readonly cache?: CacheFolder;
+  /** Takes a `WorkerReport` each. */
   readonly port: MessagePort;
 }
+
+/** What a worker tells the consumer besides batches. */
+export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
@@ -90,7 +94,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, batchSize, dropLast } = this.#task;
+    const { plan, shards, indexDir, batchSize, dropLast, cache } = this.#task;
     const samples = laneSamples({
       plan,
       shards,
@@ -100,6 +104,11 @@ class LaneServer {
       indexDir,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
+      reading: {
+        ...(cache && { cache }),
+        onCache: (event) => this.#report({ cache: event }),
+        onRetry: (event) => this.#report({ retry: event }),
+      },
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
@@ -175,6 +184,10 @@ class LaneServer {
         `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
       );
     }
-    this.#task.port.postMessage(bad);
+    this.#report({ bad });
+  }
+
+  #report(report: WorkerReport): void {
+    this.#task.port.postMessage(report);
   }
 }
