@@ -61,18 +61,19 @@ export function answer(request: IncomingMessage, response: ServerResponse, serve
     response.writeHead(412, { ...(etag !== undefined && { etag }) }).end();
     return;
   }
-  const first = options.ranges === false ? undefined : /^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1];
+  const [, first, last] = (options.ranges === false ? undefined : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '')) ?? [];
   const start = Number(first ?? 0);
+  const end = last ? Math.min(Number(last) + 1, body.byteLength) : body.byteLength;
   if (first !== undefined && start >= body.byteLength) {
     response.writeHead(416, { 'content-range': `bytes */${body.byteLength}` }).end();
     return;
   }
   response.writeHead(first === undefined ? 200 : 206, {
-    'content-length': body.byteLength - start,
+    'content-length': end - start,
     ...(etag !== undefined && { etag }),
     ...(lastModified !== undefined && { 'last-modified': lastModified }),
-    ...(first !== undefined && { 'content-range': `bytes ${start}-${body.byteLength - 1}/${body.byteLength}` }),
+    ...(first !== undefined && { 'content-range': `bytes ${start}-${end - 1}/${body.byteLength}` }),
   });
-  if (options.cutAfter === undefined) response.end(body.subarray(start));
-  else response.write(body.subarray(start, start + options.cutAfter), () => response.destroy());
+  if (options.cutAfter === undefined) response.end(body.subarray(start, end));
+  else response.write(body.subarray(start, Math.min(end, start + options.cutAfter)), () => response.destroy());
 }

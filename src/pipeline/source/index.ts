@@ -69,9 +69,11 @@ export async function listShards(specs: readonly string[], options: { readonly s
  * @throws SourceError that names the location and what to do; the signal's reason when it is aborted
  */
 export function openShard(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-  const { start = 0 } = options;
+  const { start = 0, end = start } = options;
   if (!Number.isSafeInteger(start) || start < 0)
     throw new RangeError(`start ${start} is not a byte offset; expected a whole number from 0 up`);
+  if (!Number.isSafeInteger(end) || end < start)
+    throw new RangeError(`end ${end} is not a byte offset; expected a whole number from ${start} up`);
   return backendOf(location).open(location, options);
 }
 

@@ -55,9 +55,10 @@ const READ_AHEAD_BYTES = 1 << 20;
 /** As much of an error's body as is read. */
 const REFUSAL_BYTES = 64 << 10;
 
-/** Streams the object from `start`; each byte comes once and all from one version. */
+/** Streams the object from `start` to before `end`; each byte comes once and all from one version. */
 export async function* readRemote(object: RemoteObject, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined> {
-  const { start = 0, signal } = options;
+  const { start = 0, end, signal } = options;
+  if (start === end) return;
   const retries = new Retries(object.location, options);
   let offset = start;
   let version: Version | undefined;
@@ -67,17 +68,18 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
     try {
       signal?.throwIfAborted();
       if (offset === start) version = undefined;
-      const request = await object.request(rangeHeaders(offset, version));
+      const request = await object.request(rangeHeaders(offset, end, version));
       origin = request.origin;
       const answer = await send(object, request, signal);
       if (answer.statusCode !== 200 && answer.statusCode !== 206) {
         const refused = await readRefusal(answer);
         const size = refused.status === 416 ? sizeInRefusal(refused) : undefined;
-        if (size === offset && !version) return;
-        throw refusal(object, refused, { version, offset, size });
+        if (size === offset && end === undefined && !version) return;
+        throw refusal(object, refused, { version, offset, size, end });
       }
       const found = versionOf(answer.statusCode, answer.fields);
-      const problem = partProblem(answer, offset) ?? (version ? difference(version, found) : undefined) ?? tooShort(offset, found.total);
+      const problem =
+        partProblem(answer, offset) ?? (version ? difference(version, found) : undefined) ?? tooShort(end ?? offset, found.total);
       if (problem !== undefined) {
         discard(answer);
         throw new SourceError(object.location, problem, { offset });
@@ -85,14 +87,18 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
       version = { ...found, total: found.total ?? version?.total };
       const skip = answer.statusCode === 200 ? offset : 0;
       for await (const chunk of chunks(answer.body, skip)) {
-        offset += chunk.byteLength;
-        yield chunk;
+        const wanted = end === undefined ? chunk : chunk.subarray(0, end - offset);
+        offset += wanted.byteLength;
+        yield wanted;
+        // A server that ignores Range sends what follows too; any other body is read out, so that its socket is used again.
+        if (offset === end && answer.statusCode === 200) return;
       }
-      if (version.total === undefined || offset === version.total) return;
-      throw new TransientError(`the body ended at byte ${offset} of ${version.total}`);
+      const last = end ?? version.total;
+      if (last === undefined || offset === last) return;
+      throw new TransientError(`the body ended at byte ${offset} of ${last}`);
     } catch (error) {
       // The last byte came and the connection broke after it.
-      if (offset > start && offset === version?.total) return;
+      if (offset > start && offset === (end ?? version?.total)) return;
       await retries.failed(error, {
         offset,
         progressed: offset > before,
@@ -137,11 +143,11 @@ async function send(object: RemoteObject, request: RemoteRequest, signal: AbortS
   return Object.assign(answer, { fields });
 }
 
-function rangeHeaders(offset: number, version: Version | undefined): Headers {
+function rangeHeaders(offset: number, end: number | undefined, version: Version | undefined): Headers {
   return {
     // A compressed transfer would make offsets mean something else.
     'accept-encoding': 'identity',
-    ...(offset > 0 && { range: `bytes=${offset}-` }),
+    ...((offset > 0 || end !== undefined) && { range: `bytes=${offset}-${end === undefined ? '' : end - 1}` }),
     ...(offset > 0 && version?.etag !== undefined && isStrong(version.etag) && { 'if-match': version.etag }),
   };
 }
@@ -179,9 +185,11 @@ interface Position {
   readonly offset: number;
   /** Of the object, from an answer 416. */
   readonly size?: number | undefined;
+  /** Byte before which reading was to stop. */
+  readonly end?: number | undefined;
 }
 
-function refusal(object: RemoteObject, answer: Refusal, { version, offset, size }: Position): Error {
+function refusal(object: RemoteObject, answer: Refusal, { version, offset, size, end = offset }: Position): Error {
   const { status, headers } = answer;
   if (version && (status === 412 || status === 416)) {
     const problem = difference(version, {
@@ -193,7 +201,7 @@ function refusal(object: RemoteObject, answer: Refusal, { version, offset, size 
       offset,
     });
   }
-  const short = tooShort(offset, size);
+  const short = tooShort(end, size);
   if (short !== undefined) return new SourceError(object.location, short, { offset });
   return transientStatus(status, headers['retry-after']) ?? object.refused(answer);
 }

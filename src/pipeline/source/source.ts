@@ -17,6 +17,8 @@ export interface RetryEvent {
 export interface OpenOptions {
   /** First byte to read; 0 unless told. The shard's size is allowed and yields nothing. */
   readonly start?: number;
+  /** Byte before which to stop, at most the shard's size; to its end unless told. */
+  readonly end?: number;
   /** Ends the read; the iteration then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Called before each pause of a source that repeats a failed request. */

@@ -40,6 +40,23 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
       expect((await collect(openShard(source.location('large.tar'), { start }))).equals(large.subarray(start))).toBe(true);
     });
 
+    test.each([
+      [0, 10],
+      [1_234_567, 1_234_568],
+      [1_234_567, 3_456_789],
+      [4_000_000, large.byteLength],
+      [77, 77],
+    ])('reads the bytes from %i to before %i and no others', async (start, end) => {
+      expect((await collect(openShard(source.location('large.tar'), { start, end }))).equals(large.subarray(start, end))).toBe(true);
+    });
+
+    test('refuses an end beyond the end', async () => {
+      for (const start of [0, 5_000_000, large.byteLength]) {
+        const beyond = collect(openShard(source.location('large.tar'), { start, end: large.byteLength + 1 }));
+        await expect(beyond).rejects.toThrow(/5000004 of an? \w+ of 5000003 bytes/);
+      }
+    });
+
     test('has nothing left at the end and an error beyond it', async () => {
       expect(await collect(openShard(source.location('large.tar'), { start: large.byteLength }))).toHaveLength(0);
       const beyond = collect(openShard(source.location('large.tar'), { start: large.byteLength + 1 }));
