@@ -40,8 +40,13 @@ export async function detco(
 }
 
 /** Sends `signal` as soon as `condition` holds; the process must not have ended before. */
-export async function detcoUntil(args: readonly string[], condition: () => boolean, signal: NodeJS.Signals): Promise<Outcome> {
-  const child = spawn(process.execPath, ['bin/detco.cjs', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+export async function detcoUntil(
+  args: readonly string[],
+  condition: () => boolean,
+  signal: NodeJS.Signals,
+  { bin = 'bin/detco.cjs' }: { readonly bin?: string } = {},
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -54,7 +59,7 @@ export async function detcoUntil(args: readonly string[], condition: () => boole
     child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
   await until(() => child.exitCode !== null || condition());
-  if (child.exitCode !== null) throw new Error(`detco ${args.join(' ')} ended too soon: ${stderr}`);
+  if (child.exitCode !== null) throw new Error(`${bin} ${args.join(' ')} ended too soon: ${stderr}`);
   child.kill(signal);
   return ended;
 }

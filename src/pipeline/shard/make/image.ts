@@ -1,6 +1,9 @@
 /** What becomes of one image on its way into a shard. */
 import sharp from 'sharp';
+import { reasonOf } from '../../source/source.js';
 import { decodeImage } from '../../worker/decode.js';
+import type { ShardMember } from '../write.js';
+import type { BadImage } from './set.js';
 
 export interface ImageOptions {
   /** Pixels of the shorter side above which an image is made smaller; untouched without it. */
@@ -47,4 +50,28 @@ function extensionOf(bytes: Uint8Array): PreparedImage['extension'] {
   const magic = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
   if (magic.startsWith('\x89PNG')) return 'png';
   return magic.startsWith('RIFF') && magic.endsWith('WEBP') ? 'webp' : 'jpg';
+}
+
+/** An image of a source, still to be read. */
+export interface SourceImage extends Pick<BadImage, 'source' | 'key' | 'offset'> {
+  readonly label?: number;
+  read(): Promise<Uint8Array>;
+}
+
+/** What becomes of it: the members of a sample, or why there are none. */
+export interface PreparedSample {
+  readonly members?: readonly ShardMember[];
+  readonly bad?: BadImage;
+  readonly resized: boolean;
+}
+
+/** Reads and prepares an image; never fails because of it. */
+export async function prepareSample({ read, label, ...place }: SourceImage, options: ImageOptions): Promise<PreparedSample> {
+  try {
+    const { data, extension, resized } = await prepareImage(await read(), options);
+    const image = { name: `${place.key}.${extension}`, data };
+    return { members: label === undefined ? [image] : [image, { name: `${place.key}.cls`, data: Buffer.from(String(label)) }], resized };
+  } catch (error) {
+    return { bad: { ...place, reason: reasonOf(error) }, resized: false };
+  }
 }

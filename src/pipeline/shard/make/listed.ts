@@ -81,21 +81,23 @@ function withKeys(found: readonly Named[]): ListedImage[] {
   return found.map(({ path, name, label }) => ({ path, key: unique(name), ...(label !== undefined && { label }) }));
 }
 
-/**
- * A function from paths to keys, no two alike: a key ends at the first dot of a member's base name, so other dots become
- * `_`; what leads out of a folder is dropped; a key that has been given gets a number.
- */
+/** A function from paths to keys, no two alike: a key that has been given gets a number. */
 export function uniqueKeys(): (path: string) => string {
   const given = new Set<string>();
   return (path) => {
-    const parts = path.split(/[\\/]+/).filter((part) => !/^(|\.|\.\.|[a-z]:)$/i.test(part));
-    const base = (parts.pop() ?? '').replace(/\.[^.]*$/, '').replaceAll('.', '_') || '_';
-    const plain = [...parts, base].join('/');
+    const plain = plainKey(path.replace(/\.[^./\\]*$/, ''));
     let key = plain;
     for (let copy = 2; given.has(key); copy++) key = `${plain}-${copy}`;
     given.add(key);
     return key;
   };
+}
+
+/** A path without extension as a key. Keys end at the first dot of the base name, so `_` stands for dots; what leads out of a folder is dropped. */
+export function plainKey(path: string): string {
+  const parts = path.split(/[\\/]+/).filter((part) => !/^(|\.|\.\.|[a-z]:)$/i.test(part));
+  const base = (parts.pop() ?? '').replaceAll('.', '_') || '_';
+  return [...parts, base].join('/');
 }
 
 /** Names in a folder, sorted; hidden ones are left out. Links to folders and to files count as what they lead to. */

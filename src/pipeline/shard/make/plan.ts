@@ -1,4 +1,7 @@
 /** What a set of shards is made from and how: everything that decides their bytes. */
+import sharp from 'sharp';
+import { withoutPassword } from '../../source/source.js';
+import type { MakeShardsOptions } from './options.js';
 
 /** Arguments that cannot be used: the source, the folder, or options that contradict what the folder holds. */
 export class ShardPlanError extends Error {
@@ -18,6 +21,19 @@ export interface ShardPlan {
   readonly seed: number | null;
   /** Version of the JPEG encoder's library, when images are encoded. */
   readonly encoder: string | null;
+}
+
+export function planOf({ prefix, perShard, resizeShort, quality, seed }: MakeShardsOptions, source: string, listing: string): ShardPlan {
+  return {
+    source: withoutPassword(source),
+    listing,
+    prefix,
+    perShard,
+    resizeShort: resizeShort ?? null,
+    quality: resizeShort === undefined ? null : quality,
+    seed: seed ?? null,
+    encoder: resizeShort === undefined ? null : sharp.versions.vips,
+  };
 }
 
 const TITLES: Readonly<Record<keyof ShardPlan, string>> = {

@@ -1,5 +1,5 @@
 /** What kind of thing a source of images is. */
-import { open, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { codeOf, reasonOf } from '../../source/source.js';
 import { ShardPlanError } from './plan.js';
@@ -24,7 +24,7 @@ export async function findSource(source: string): Promise<FoundSource> {
     if (/[*?{[]/.test(source)) return { kind: 'tars', path: source };
     throw new ShardPlanError(`${JSON.stringify(source)}: there is nothing of that name; ${EXPECTED}`);
   }
-  if (found.isDirectory()) return { kind: 'folder', path };
+  if (found.isDirectory()) return { kind: (await holdsArchives(path)) ? 'tars' : 'folder', path };
   const head = await readHead(path, source);
   if (isTarHeader(head)) return { kind: 'tars', path };
   if (head[0] === 0x1f && head[1] === 0x8b) throw new ShardPlanError(`${JSON.stringify(source)} is compressed with gzip; gunzip it first`);
@@ -32,6 +32,12 @@ export async function findSource(source: string): Promise<FoundSource> {
   if (head.includes(0) || !isText(head))
     throw new ShardPlanError(`${JSON.stringify(source)} is neither text nor a tar archive; ${EXPECTED}`);
   return { kind: 'list', path };
+}
+
+/** A folder of archives and no folders; what cannot be read is found out by who reads it. */
+async function holdsArchives(dir: string): Promise<boolean> {
+  const entries = (await readdir(dir, { withFileTypes: true }).catch(() => [])).filter(({ name }) => !name.startsWith('.'));
+  return entries.some(({ name }) => name.endsWith('.tar')) && !entries.some((entry) => entry.isDirectory());
 }
 
 async function readHead(path: string, source: string): Promise<Buffer> {

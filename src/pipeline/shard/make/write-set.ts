@@ -1,17 +1,11 @@
 /** Images in the order of the plan -> the shards of a set that are missing. */
-import type { ShardMember } from '../write.js';
 import { ShardFile } from '../write.js';
+import type { PreparedSample } from './image.js';
 import type { BadImage, Counts, ShardSet } from './set.js';
 
-/** What became of one image. */
-export interface Outcome {
-  /** Number of the shard it belongs to. */
+/** What became of one image, and the number of the shard it belongs to. */
+export interface Outcome extends PreparedSample {
   readonly shard: number;
-  /** Its files; none when it is bad. */
-  readonly members?: readonly ShardMember[];
-  readonly bad?: BadImage;
-  readonly labelled: boolean;
-  readonly resized: boolean;
 }
 
 /**
@@ -21,25 +15,29 @@ export interface Outcome {
 export async function writeShards(
   set: ShardSet,
   outcomes: AsyncIterable<Outcome>,
-  { signal, onImage }: { readonly signal?: AbortSignal; readonly onImage?: () => void } = {},
+  {
+    signal,
+    onImage,
+    onShard = async () => {},
+  }: { readonly signal?: AbortSignal; readonly onImage?: () => void; readonly onShard?: (shard: number) => Promise<void> } = {},
 ): Promise<void> {
   let open: OpenShard | undefined;
   try {
     for await (const outcome of outcomes) {
       signal?.throwIfAborted();
       if (open?.shard !== outcome.shard) {
-        if (open) await finish(set, open);
+        if (open) await finish(set, open).then(onShard);
         open = { shard: outcome.shard, file: await ShardFile.create(set.path(outcome.shard)), problems: [], ...zero() };
       }
       if (outcome.members) await open.file.add(outcome.members);
       if (outcome.bad) open.problems.push(outcome.bad);
       open.images += Number(!outcome.bad);
       open.bad += Number(outcome.bad !== undefined);
-      open.labelled += Number(outcome.labelled);
+      open.labelled += Number((outcome.members?.length ?? 0) > 1);
       open.resized += Number(outcome.resized);
       onImage?.();
     }
-    if (open) await finish(set, open);
+    if (open) await finish(set, open).then(onShard);
   } finally {
     await open?.file[Symbol.asyncDispose]();
   }
@@ -53,9 +51,10 @@ interface OpenShard extends Mutable<Counts> {
   readonly problems: BadImage[];
 }
 
-async function finish(set: ShardSet, { file, ...counts }: OpenShard): Promise<void> {
+async function finish(set: ShardSet, { file, ...counts }: OpenShard): Promise<number> {
   const { bytes } = await file.finish();
   await set.add({ ...counts, bytes });
+  return counts.shard;
 }
 
 const zero = (): Counts => ({ images: 0, bad: 0, labelled: 0, resized: 0 });
