@@ -7,6 +7,7 @@
  */
 export { type Pipeline, createPipeline } from './pipeline.js';
 export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
+export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
 export { ShardError } from './shard/read.js';
 export { SourceError } from './source/index.js';

@@ -8,7 +8,10 @@ import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import type { PlanOptions } from './plan/lanes.js';
+import { divideSamples } from './plan/division.js';
+import { epochSteps, type PlanOptions } from './plan/lanes.js';
+import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
+import { countSamples } from './shard/shard-index.js';
 import { listShards } from './source/index.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask } from './worker/main.js';
@@ -32,13 +35,16 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
 /**
  * Prepares a pipeline: checks the options and lists the shards.
  *
- * @throws RangeError for an unusable option; SourceError if a shard spec matches nothing or cannot be listed
+ * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be listed
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
-  return new WorkerPipeline(options, resolved, shards);
+  const { lanes, seed, shuffle, divide, indexDir } = resolved;
+  const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards), resolved) : undefined;
+  const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
+  return new WorkerPipeline(options, resolved, shards, plan);
 }
 
 class WorkerPipeline implements Pipeline {
@@ -46,6 +52,8 @@ class WorkerPipeline implements Pipeline {
   readonly #options: PipelineOptions;
   readonly #resolved: ResolvedOptions;
   readonly #plan: PlanOptions;
+  /** The lanes of this rank. */
+  readonly #lanes: readonly number[];
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   #pool: Piscina | undefined;
@@ -56,12 +64,13 @@ class WorkerPipeline implements Pipeline {
   #lease: Lease | undefined;
   #iterated = false;
 
-  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[]) {
+  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[], plan: PlanOptions) {
     this.#options = options;
     this.#resolved = resolved;
     this.shards = shards;
-    this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
-    this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
+    this.#plan = plan;
+    this.#lanes = rankLanes(resolved);
+    this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
     this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
   }
 
@@ -69,14 +78,8 @@ class WorkerPipeline implements Pipeline {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { lanes, epochs } = this.#resolved;
-    let state: PipelineState = resume ?? {
-      epoch: 0,
-      step: 0,
-      epochStart: 0,
-      lanes: Array.from({ length: lanes }, () => ({ taken: 0, good: 0 })),
-    };
-    checkState(state, lanes);
+    const { epochs } = this.#resolved;
+    let state = resume ? resumedState(resume, this.#resolved) : epochBeginning(0, 0, this.#resolved);
     const abort = () => this.#control.abort();
     signal?.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
@@ -85,8 +88,7 @@ class WorkerPipeline implements Pipeline {
       while (state.epoch < epochs) {
         const rows = await this.#nextRows(state);
         if (rows === 0) {
-          const lanesAtStart = state.lanes.map(() => ({ taken: 0, good: 0 }));
-          state = { epoch: state.epoch + 1, step: state.step, epochStart: state.step, lanes: lanesAtStart };
+          state = nextEpoch(state);
           continue;
         }
         this.#lease = this.#leaseRows(state, rows);
@@ -114,12 +116,13 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
+    const { workers, batchSize, dropLast, onBadSample, epochs, indexDir } = this.#resolved;
+    const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
       state.epochStart,
       state.step,
-      state.lanes.map(({ good }) => good),
+      done.map(({ good }) => good),
     );
     const pool = new Piscina({
       filename: new URL('./worker/main.js', import.meta.url).href,
@@ -139,10 +142,12 @@ class WorkerPipeline implements Pipeline {
         batchSize,
         dropLast,
         onBadSample,
-        lanes: state.lanes.map((_lane, lane) => lane).filter((lane) => lane % workers === worker),
+        rankLanes: this.#lanes,
+        serves: this.#lanes.map((_lane, place) => place).filter((place) => place % workers === worker),
         firstEpoch: state.epoch,
         epochs,
-        taken: state.lanes.map(({ taken }) => taken),
+        done,
+        indexDir,
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         port: port2,
@@ -190,7 +195,10 @@ class WorkerPipeline implements Pipeline {
   #leaseRows(state: PipelineState, rows: number): Lease {
     const slot = this.#slots[this.#control.slotOf(state.step)] as Slot;
     const records = Array.from({ length: rows }, (_, row) => slot.readRecord(row));
-    return new Lease(slot, records, advance(state, records), this.shards, () => this.#control.release(state.step));
+    const after = advance(state, records);
+    // By samples it is known beforehand which batch is the epoch's last, so its state can be taken up by other ranks.
+    const over = after.step - after.epochStart === epochSteps(this.#plan, this.#resolved.worldSize, this.#resolved.batchSize);
+    return new Lease(slot, records, state, over ? nextEpoch(after) : after, this.shards, () => this.#control.release(state.step));
   }
 
   #countBad(bad: BadSample): void {
@@ -225,13 +233,21 @@ class Lease implements Batch {
   #giveBack: (() => void) | undefined;
   #retained = false;
 
-  constructor(slot: Slot, records: readonly RowRecord[], state: PipelineState, shards: readonly string[], giveBack: () => void) {
-    this.epoch = state.epoch;
-    this.step = state.step - 1;
+  /** @param before state that the batch follows; `after` is the batch's own */
+  constructor(
+    slot: Slot,
+    records: readonly RowRecord[],
+    before: PipelineState,
+    after: PipelineState,
+    shards: readonly string[],
+    giveBack: () => void,
+  ) {
+    this.epoch = before.epoch;
+    this.step = before.step;
     this.size = records.length;
     this.views = slot.batchViews(records.length);
     this.samples = records.map((record) => sampleInfo(record, shards));
-    this.state = state;
+    this.state = after;
     this.#giveBack = giveBack;
   }
 
@@ -257,12 +273,4 @@ function advance(state: PipelineState, records: readonly RowRecord[]): PipelineS
     if (good > (lanes[lane]?.good ?? 0)) lanes[lane] = { taken, good };
   }
   return { ...state, step: state.step + 1, lanes };
-}
-
-function checkState(state: PipelineState, lanes: number): void {
-  if (state.lanes.length !== lanes) {
-    throw new RangeError(
-      `Pipeline option resume: the state has ${state.lanes.length} lanes and the pipeline ${lanes}; resume with lanes: ${state.lanes.length}`,
-    );
-  }
 }

@@ -98,6 +98,30 @@ export async function readIndex(dir: string, location: string): Promise<ShardInd
   return { location: columns.location, bytes: columns.bytes, samples: columns.key.map((_, i) => entry(columns, i)) };
 }
 
+/** Index files read at the same time. */
+const PARALLEL = 8;
+
+/**
+ * Samples of each shard, from the indexes in `dir`.
+ * @throws RangeError naming a shard without an index
+ */
+export async function countSamples(dir: string, locations: readonly string[]): Promise<number[]> {
+  const counts: (number | undefined)[] = [];
+  let next = 0;
+  const count = async (): Promise<void> => {
+    for (let i = next++; i < locations.length; i = next++) counts[i] = (await readColumns(indexPath(dir, locations[i] ?? '')))?.key.length;
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, count));
+  const missing = locations.filter((_, i) => counts[i] === undefined);
+  if (missing[0] !== undefined) {
+    const others = missing.length === 1 ? '' : ` and ${missing.length - 1} more of ${locations.length} shards`;
+    throw new RangeError(
+      `"${dir}" has no index of ${withoutPassword(missing[0])}${others}; make it with detco index --shards ... --out ${dir}`,
+    );
+  }
+  return counts.map((samples) => samples ?? 0);
+}
+
 async function readColumns(path: string): Promise<Columns | undefined> {
   try {
     return columnsSchema.parse(JSON.parse(await readFile(path, 'utf8')));

@@ -12,7 +12,7 @@ import { Slot } from '../batch/slots.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
 import { closeSources } from '../source/index.js';
-import { type BadSample, type GoodSample, laneSamples } from './lane.js';
+import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
   readonly plan: PlanOptions;
@@ -21,12 +21,16 @@ export interface ServeTask {
   readonly batchSize: number;
   readonly dropLast: boolean;
   readonly onBadSample: 'skip' | 'fail';
-  /** The lanes that this task serves. */
-  readonly lanes: readonly number[];
+  /** The lanes of this rank; the words in `control` count these. */
+  readonly rankLanes: readonly number[];
+  /** Which of them this task serves, by their place among them. */
+  readonly serves: readonly number[];
   readonly firstEpoch: number;
   readonly epochs: number;
-  /** Samples of each lane's stream done before the run began, in its first epoch. */
-  readonly taken: readonly number[];
+  /** What each lane of the rank had done before the run began, in its first epoch. */
+  readonly done: readonly LaneOptions['done'][];
+  /** Folder of shard indexes. */
+  readonly indexDir?: string | undefined;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
   /** Bad samples are reported here. */
@@ -36,7 +40,7 @@ export interface ServeTask {
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
   const augmenter = await createAugmenter(task.recipe);
-  const control = new Control({ lanes: task.plan.lanes, slots: task.slots.length }, task.control);
+  const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
   const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
@@ -48,7 +52,7 @@ export default async function serve(task: ServeTask): Promise<void> {
       if (!control.aborted) failure = error;
       control.abort();
     });
-  await Promise.all(task.lanes.map(runLane));
+  await Promise.all(task.serves.map(runLane));
   task.port.close();
   await closeSources();
   if (failure !== undefined) throw failure;
@@ -56,6 +60,7 @@ export default async function serve(task: ServeTask): Promise<void> {
 
 class LaneServer {
   readonly #task: ServeTask;
+  /** Place of the lane among those of the rank. */
   readonly #lane: number;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
@@ -71,21 +76,26 @@ class LaneServer {
     this.#signal = signal;
   }
 
+  get #globalLane(): number {
+    return this.#task.rankLanes[this.#lane] as number;
+  }
+
   async run(): Promise<void> {
-    const { firstEpoch, epochs, taken } = this.#task;
+    const { firstEpoch, epochs, done } = this.#task;
     for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-      await this.#serveEpoch(epoch, epoch === firstEpoch ? (taken[this.#lane] ?? 0) : 0);
+      await this.#serveEpoch(epoch, (epoch === firstEpoch ? done[this.#lane] : undefined) ?? { taken: 0, good: 0 });
     }
   }
 
-  async #serveEpoch(epoch: number, skip: number): Promise<void> {
-    const { plan, shards, batchSize, dropLast } = this.#task;
+  async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
+    const { plan, shards, indexDir, batchSize, dropLast } = this.#task;
     const samples = laneSamples({
       plan,
       shards,
       epoch,
-      lane: this.#lane,
-      skip,
+      lane: this.#globalLane,
+      done,
+      indexDir,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
     });
@@ -130,7 +140,7 @@ class LaneServer {
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
     this.#augmenter.render(sample.pixels, { seed: plan.seed, epoch, shard: sample.shard, index: sample.index }, slot.row(row));
     slot.writeRecord(row, {
-      lane: this.#lane,
+      lane: this.#globalLane,
       taken: sample.taken,
       good: k + 1,
       shard: sample.shard,
@@ -144,7 +154,7 @@ class LaneServer {
     const control = this.#control;
     for (;;) {
       let seen = 0;
-      const turn = turnOf(this.#lane, k, this.#task.plan.lanes, (lane) => {
+      const turn = turnOf(this.#lane, k, this.#task.rankLanes.length, (lane) => {
         // In this order: a count read after the lane was seen dry is its last.
         const dry = control.dry(epoch, lane);
         seen = control.ready(epoch, lane);
