@@ -2,6 +2,7 @@
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Batch, PipelineState } from './batch/batch.js';
@@ -12,9 +13,10 @@ import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
 import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { countSamples } from './shard/shard-index.js';
-import { listShards } from './source/index.js';
+import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
+import { codeOf, reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
-import type { ServeTask } from './worker/main.js';
+import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
@@ -44,7 +46,18 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const { lanes, seed, shuffle, divide, indexDir } = resolved;
   const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards), resolved) : undefined;
   const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
-  return new WorkerPipeline(options, resolved, shards, plan);
+  return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
+}
+
+async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
+  if (cacheDir === undefined) return undefined;
+  try {
+    return await openCacheFolder(resolve(cacheDir), cacheSize);
+  } catch (error) {
+    throw new RangeError(`Pipeline option cacheDir: "${cacheDir}" cannot be written (${reasonOf(error)}); choose a folder of yours`, {
+      cause: error,
+    });
+  }
 }
 
 class WorkerPipeline implements Pipeline {
@@ -54,6 +67,7 @@ class WorkerPipeline implements Pipeline {
   readonly #plan: PlanOptions;
   /** The lanes of this rank. */
   readonly #lanes: readonly number[];
+  readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   #pool: Piscina | undefined;
@@ -64,14 +78,22 @@ class WorkerPipeline implements Pipeline {
   #lease: Lease | undefined;
   #iterated = false;
 
-  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[], plan: PlanOptions) {
+  constructor(
+    options: PipelineOptions,
+    resolved: ResolvedOptions,
+    shards: readonly string[],
+    plan: PlanOptions,
+    cache: CacheFolder | undefined,
+  ) {
     this.#options = options;
+    this.#cache = cache;
     this.#resolved = resolved;
     this.shards = shards;
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
-    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
+    const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
@@ -109,6 +131,8 @@ class WorkerPipeline implements Pipeline {
     this.#pool = undefined;
     await this.#serving;
     await pool?.destroy();
+    // A worker that was killed leaves what it was writing.
+    if (pool && this.#cache) await sweepRun(this.#cache).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,7 +140,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, batchSize, dropLast, onBadSample, epochs, indexDir } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir } = this.#resolved;
     const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
@@ -130,17 +154,22 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
+      ...(workerMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb } }),
     });
+    const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
+    // Of a worker without a task: one that fails after its last sample, or replaces one that died.
+    pool.on('error', (error: unknown) => this.#fail(error));
     this.#pool = pool;
     const tasks = Array.from({ length: workers }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
-      port1.on('message', (bad: BadSample) => this.#countBad(bad));
+      port1.on('message', (report: WorkerReport) => this.#receive(report));
       const task: ServeTask = {
         plan: this.#plan,
         shards: this.shards,
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
+        deferred: augment === 'device',
         onBadSample,
         rankLanes: this.#lanes,
         serves: this.#lanes.map((_lane, place) => place).filter((place) => place % workers === worker),
@@ -150,10 +179,22 @@ class WorkerPipeline implements Pipeline {
         indexDir,
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
+        ...(this.#cache && { cache: this.#cache }),
         port: port2,
       };
       // The port closes after its last message has come.
-      return Promise.all([pool.run(task, { transferList: [port2] }).catch((error: unknown) => this.#fail(error)), once(port1, 'close')]);
+      const served = pool
+        .run(task, { transferList: [port2] })
+        .catch((error: unknown) =>
+          this.#fail(
+            workerError(error, {
+              name: `Worker ${worker + 1} of ${workers}`,
+              lanes: task.serves.map((place) => this.#lanes[place] ?? place),
+              heapMb,
+            }),
+          ),
+        );
+      return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);
   }
@@ -199,6 +240,12 @@ class WorkerPipeline implements Pipeline {
     // By samples it is known beforehand which batch is the epoch's last, so its state can be taken up by other ranks.
     const over = after.step - after.epochStart === epochSteps(this.#plan, this.#resolved.worldSize, this.#resolved.batchSize);
     return new Lease(slot, records, state, over ? nextEpoch(after) : after, this.shards, () => this.#control.release(state.step));
+  }
+
+  #receive(report: WorkerReport): void {
+    if ('bad' in report) this.#countBad(report.bad);
+    else if ('retry' in report) this.#options.onRetry?.(report.retry);
+    else this.#options.onCache?.(report.cache);
   }
 
   #countBad(bad: BadSample): void {
@@ -264,6 +311,22 @@ class Lease implements Batch {
   endTurn(): void {
     if (!this.#retained) this.release();
   }
+}
+
+/** Says whose end it was when a worker did not end by an error of its own. */
+function workerError(
+  error: unknown,
+  { name, lanes, heapMb }: { readonly name: string; readonly lanes: readonly number[]; readonly heapMb: number | undefined },
+): unknown {
+  const code = codeOf(error);
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const problem = `${name} ran out of memory: its JavaScript heap reached ${heapMb} MB while it served lanes ${lanes.join(', ')} (${code})`;
+    return Object.assign(new Error(`${problem}; raise workerMemoryMb, or use fewer lanes or more workers`, { cause: error }), { code });
+  }
+  const [, exitCode] = /^worker exited with code: (\d+)$/.exec(reasonOf(error)) ?? [];
+  if (exitCode === undefined) return error;
+  const problem = `${name} ended with exit code ${exitCode} while it served lanes ${lanes.join(', ')}`;
+  return new Error(`${problem}; code loaded into it called process.exit(), or it was terminated`, { cause: error });
 }
 
 /** The state after a batch of these rows. */

@@ -31,7 +31,7 @@ export interface ShardSample {
   readonly problem?: string;
 }
 
-export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
+export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
   /** Begins at a sample in the middle of the shard: its `start` and its ordinal. */
@@ -78,7 +78,7 @@ interface Group {
  */
 export async function* readShard(
   location: string,
-  { signal, onRetry, part, from, end, onEnd }: ReadOptions = {},
+  { signal, part, from, end, onEnd, ...reading }: ReadOptions = {},
 ): AsyncGenerator<ShardSample, void, undefined> {
   const archive = extract();
   const first = from?.start ?? 0;
@@ -88,7 +88,7 @@ export async function* readShard(
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
   const range = { start: first, ...(end !== undefined && { end }) };
-  const fed = feed(archive, location, { ...range, signal: stop.signal, ...(onRetry && { onRetry }) }, progress);
+  const fed = feed(archive, location, { ...range, signal: stop.signal, ...reading }, progress);
   let count = from?.index ?? 0;
   let group: Group | undefined;
   try {

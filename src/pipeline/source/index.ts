@@ -10,7 +10,9 @@ import { listHttp, openHttp } from './http.js';
 import { listS3, openS3 } from './s3.js';
 import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
-export { SourceError, type OpenOptions, type RetryEvent } from './source.js';
+export { parseByteSize } from './byte-size.js';
+export { openCacheFolder, sweepRun } from './cache-folder.js';
+export { type CacheEvent, type CacheFolder, type OpenOptions, type RetryEvent, SourceError } from './source.js';
 
 interface Backend {
   /** Locations that a brace-free specification names; none when nothing matches. */

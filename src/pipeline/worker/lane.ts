@@ -84,12 +84,15 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
   }
 }
 
-function fetchNamed(samples: readonly LaneSample[], { shards, signal, indexDir = '' }: LaneOptions): Map<LaneSample, Promise<Buffer>> {
+function fetchNamed(
+  samples: readonly LaneSample[],
+  { shards, signal, reading, indexDir = '' }: LaneOptions,
+): Map<LaneSample, Promise<Buffer>> {
   const requests = samples.flatMap((sample) => {
     const { entry, shard, problem } = sample;
     return entry && problem === undefined ? [{ location: shards[shard] ?? '', entry, sample }] : [];
   });
-  const images = fetchImages(requests, { signal, indexDir });
+  const images = fetchImages(requests, { signal, indexDir, ...reading });
   return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 

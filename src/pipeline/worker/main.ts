@@ -11,7 +11,7 @@ import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { closeSources } from '../source/index.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
@@ -20,6 +20,8 @@ export interface ServeTask {
   readonly recipe: Recipe;
   readonly batchSize: number;
   readonly dropLast: boolean;
+  /** Whether to leave operations to a device. */
+  readonly deferred: boolean;
   readonly onBadSample: 'skip' | 'fail';
   /** The lanes of this rank; the words in `control` count these. */
   readonly rankLanes: readonly number[];
@@ -33,15 +35,19 @@ export interface ServeTask {
   readonly indexDir?: string | undefined;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
-  /** Bad samples are reported here. */
+  readonly cache?: CacheFolder;
+  /** Takes a `WorkerReport` each. */
   readonly port: MessagePort;
 }
 
+/** What a worker tells the consumer besides batches. */
+export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
+
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
-  const augmenter = await createAugmenter(task.recipe);
+  const augmenter = await createAugmenter(task.recipe, task);
   const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
-  const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
+  const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
   void control.abortion().then(() => stop.abort());
@@ -88,7 +94,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, batchSize, dropLast } = this.#task;
+    const { plan, shards, indexDir, batchSize, dropLast, cache } = this.#task;
     const samples = laneSamples({
       plan,
       shards,
@@ -98,6 +104,11 @@ class LaneServer {
       indexDir,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
+      reading: {
+        ...(cache && { cache }),
+        onCache: (event) => this.#report({ cache: event }),
+        onRetry: (event) => this.#report({ retry: event }),
+      },
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
@@ -138,7 +149,9 @@ class LaneServer {
     const row = place % batchSize;
     await this.#control.slotOpen(step);
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
-    this.#augmenter.render(sample.pixels, { seed: plan.seed, epoch, shard: sample.shard, index: sample.index }, slot.row(row));
+    const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
+    const pending = this.#augmenter.render(sample.pixels, stream, slot.row(row));
+    if (this.#task.deferred) slot.writePending(row, pending);
     slot.writeRecord(row, {
       lane: this.#globalLane,
       taken: sample.taken,
@@ -171,6 +184,10 @@ class LaneServer {
         `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
       );
     }
-    this.#task.port.postMessage(bad);
+    this.#report({ bad });
+  }
+
+  #report(report: WorkerReport): void {
+    this.#task.port.postMessage(report);
   }
 }
