@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { doctorCommand } from './doctor.js';
+import { indexCommand } from './index.js';
 import { shardCommand } from './shard.js';
 import { synthCommand } from './synth.js';
 import { trainCommand } from './train.js';
+import { verifyCommand } from './verify.js';
 import { viewsCommand } from './views.js';
 
 const FAILED = 1;
@@ -24,7 +26,8 @@ function createProgram(): Command {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
     .version(version());
-  for (const command of [trainCommand(), shardCommand(), synthCommand(), doctorCommand(), viewsCommand()]) program.addCommand(command);
+  for (const command of [trainCommand(), shardCommand(), indexCommand(), verifyCommand(), synthCommand(), doctorCommand(), viewsCommand()])
+    program.addCommand(command);
   return withExitOverride(program);
 }
 
