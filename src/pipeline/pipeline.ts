@@ -4,6 +4,7 @@
 import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
@@ -15,6 +16,12 @@ import type { ServeTask } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
+
+/**
+ * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
+ * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
+ */
+const YOUNG_GENERATION_MB = 6;
 
 /**
  * Batches of augmented views from tar shards.
@@ -36,6 +43,7 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
+  validateRecipe(options.recipe);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
   return new WorkerPipeline(options, resolved, shards);
@@ -128,6 +136,7 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
     this.#pool = pool;
     const tasks = Array.from({ length: workers }, (_, worker) => {

@@ -1,5 +1,5 @@
 /** A lane's stream inside a worker: shards -> compressed samples -> shuffle buffer -> decoded good samples. */
-import type { DecodedImage } from '../augment/augmenter.js';
+import type { Augmenter, LoadedImage } from '../augment/augmenter.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
 import { bufferRandom, laneShards, type PlanOptions, shuffled } from '../plan/lanes.js';
 import { readShard, type ShardSample } from '../shard/read.js';
@@ -21,7 +21,8 @@ export interface BadSample {
 }
 
 export interface GoodSample extends Located {
-  readonly pixels: DecodedImage;
+  /** To be unloaded by who takes the sample. */
+  readonly loaded: LoadedImage;
   /** Samples taken from the stream up to and with this one. */
   readonly taken: number;
 }
@@ -33,6 +34,8 @@ export interface LaneOptions {
   readonly lane: number;
   /** Samples of the stream to pass over without decoding them: those before a resume. */
   readonly skip: number;
+  /** What the images are decoded for. */
+  readonly augmenter: Augmenter;
   readonly signal: AbortSignal;
   readonly onBad: (bad: BadSample) => void;
 }
@@ -48,14 +51,14 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
   for await (const sample of plan.shuffle > 0 ? shuffled(read, plan.shuffle, bufferRandom(plan, epoch, lane)) : read) {
     if (signal.aborted) return;
     if (++taken <= options.skip) continue;
-    let pixels: DecodedImage;
+    let loaded: LoadedImage;
     try {
-      pixels = await decode(sample);
+      loaded = await decode(sample, options.augmenter);
     } catch (error) {
       options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
       continue;
     }
-    yield { ...sample, taken, pixels };
+    yield { ...sample, taken, loaded };
   }
 }
 
@@ -65,11 +68,11 @@ async function* readLane({ plan, epoch, lane, shards, signal }: LaneOptions): As
   }
 }
 
-async function decode(sample: ShardSample): Promise<DecodedImage> {
+async function decode(sample: ShardSample, augmenter: Augmenter): Promise<LoadedImage> {
   if (sample.problem !== undefined) throw new Error(sample.problem);
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
-  return decodeImage(sample.image);
+  return augmenter.load(await decodeImage(sample.image));
 }
 
 function reasonOf(error: unknown): string {

@@ -88,6 +88,7 @@ class LaneServer {
       epoch,
       lane: this.#lane,
       skip,
+      augmenter: this.#augmenter,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
     });
@@ -99,6 +100,7 @@ class LaneServer {
         next = this.#find(samples, epoch);
         next.catch(() => undefined);
         await this.#place(sample, epoch, k);
+        sample.loaded.unload();
       }
       await this.#control.epochOpen(epoch);
       this.#control.finishLane(epoch, batchSize, dropLast);
@@ -131,7 +133,7 @@ class LaneServer {
     await this.#control.slotOpen(step);
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
     const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
-    const pending = this.#augmenter.render(sample.pixels, stream, slot.row(row));
+    const pending = sample.loaded.render(stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);
     slot.writeRecord(row, {
       lane: this.#lane,
