@@ -4,6 +4,7 @@
  * A lane finds its next good sample, tells the others that it has it, works out the sample's place in the epoch from
  * what the others have told, waits until the slot of that batch is free, and renders the views straight into its row.
  */
+import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { type Augmenter, createAugmenter } from '../augment/augmenter.js';
 import type { Recipe } from '../augment/recipe.js';
@@ -42,6 +43,8 @@ export default async function serve(task: ServeTask): Promise<void> {
   const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
+  // Every lane listens, and so does every file or socket it reads: more than the ten that Node takes for a leak.
+  setMaxListeners(0, stop.signal);
   void control.abortion().then(() => stop.abort());
   let failure: unknown;
   const runLane = (lane: number) =>
