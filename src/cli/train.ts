@@ -23,6 +23,8 @@ interface Flags extends Pick<
   | 'shards'
   | 'valShards'
   | 'augment'
+  | 'cacheDir'
+  | 'cacheSize'
   | 'batch'
   | 'epochs'
   | 'steps'
@@ -89,6 +91,8 @@ export function trainCommand(): Command {
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the step and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
+    .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
+    .option('--cache-size <size>', 'what the folder may hold, such as 200GB or 1.5TiB (default: nine tenths of what its disk has for it)')
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
     .option('--config <file>', 'YAML file of options, between the preset and the flags')
     .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')

@@ -5,7 +5,7 @@ import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
-import { createPipeline } from '../pipeline/index.js';
+import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
@@ -147,6 +147,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     onBadSample: config.onBadSample,
     maxBadSamples: config.maxBadSamples,
     onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),
+    onCache: warnOnce(hooks),
+    ...cacheOptions(config),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     ...(signal === undefined ? {} : { signal }),
@@ -207,12 +209,27 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   }
 }
 
+function cacheOptions({ cacheDir, cacheSize }: TrainConfig): Pick<PipelineOptions, 'cacheDir' | 'cacheSize'> {
+  return { ...(cacheDir === undefined ? {} : { cacheDir }), ...(cacheSize === undefined ? {} : { cacheSize }) };
+}
+
+/** A disk that is full stays full for many shards. */
+function warnOnce(hooks: TrainHooks): (event: CacheEvent) => void {
+  let warned = false;
+  return ({ kind, url, reason }) => {
+    if (kind !== 'failed' || warned) return;
+    warned = true;
+    hooks.onWarning?.(`${url}: ${reason}. The run goes on without; this is said once`);
+  };
+}
+
 function knnEvaluation(
   config: TrainConfig & { readonly valShards: readonly string[] },
   engine: Awaited<ReturnType<typeof selectEngine>>,
   method: ContrastiveMethod,
 ) {
   const { knn, recipe, workers } = config;
+  const cache = cacheOptions(config);
   return (signal: AbortSignal | undefined) =>
     evaluateKnn({
       engine,
@@ -225,6 +242,7 @@ function knnEvaluation(
       globalSize: recipe.globalSize,
       batch: config.batch,
       ...(knn.k === undefined ? {} : { k: knn.k }),
+      ...cache,
       ...(workers === undefined ? {} : { workers }),
       ...(signal === undefined ? {} : { signal }),
     });

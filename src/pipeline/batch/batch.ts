@@ -31,8 +31,14 @@ export interface PipelineState {
   readonly step: number;
   /** Steps done when this epoch began. */
   readonly epochStart: number;
-  /** One entry a lane: samples taken from its stream, of which good. */
+  /** One entry for every lane of all ranks: samples taken from its stream, of which good. A rank moves its own lanes. */
   readonly lanes: readonly { readonly taken: number; readonly good: number }[];
+  /** Ranks that made the steps; 1 when absent. */
+  readonly worldSize?: number;
+  /** Samples of a step of one rank. */
+  readonly batchSize?: number;
+  /** How the epoch is divided among lanes; by shards when absent. */
+  readonly divide?: 'shards' | 'samples';
 }
 
 export interface Batch {

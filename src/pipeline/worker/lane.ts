@@ -1,14 +1,11 @@
 /** A lane's stream inside a worker: shards -> compressed samples -> shuffle buffer -> decoded good samples. */
 import type { Augmenter, LoadedImage } from '../augment/augmenter.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
-import { bufferRandom, laneShards, type PlanOptions, shuffled } from '../plan/lanes.js';
-import { readShard, type ShardSample } from '../shard/read.js';
+import { laneShare } from '../plan/lanes.js';
+import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuffle.js';
+import { fetchImages } from '../shard/fetch.js';
 import { decodeImage } from './decode.js';
-
-/** A sample and the ordinal of its shard in the pipeline's list. */
-interface Located extends ShardSample {
-  readonly shard: number;
-}
+import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
 export interface BadSample {
@@ -20,56 +17,90 @@ export interface BadSample {
   readonly epoch: number;
 }
 
-export interface GoodSample extends Located {
+export interface GoodSample extends LaneSample {
   /** To be unloaded by who takes the sample. */
   readonly loaded: LoadedImage;
   /** Samples taken from the stream up to and with this one. */
   readonly taken: number;
 }
 
-export interface LaneOptions {
-  readonly plan: PlanOptions;
-  readonly shards: readonly string[];
-  readonly epoch: number;
-  readonly lane: number;
-  /** Samples of the stream to pass over without decoding them: those before a resume. */
-  readonly skip: number;
+export interface LaneOptions extends ReadLaneOptions {
+  /** Samples taken before a resume, which are passed over without being decoded, and the good ones among them. */
+  readonly done: { readonly taken: number; readonly good: number };
   /** What the images are decoded for. */
   readonly augmenter: Augmenter;
-  readonly signal: AbortSignal;
   readonly onBad: (bad: BadSample) => void;
 }
 
 /** Samples kept between the shard and the shuffle buffer, so that the network is read while others decode. */
 const READ_AHEAD = 4;
 
-/** The good samples of one lane in one epoch, in order. */
+/**
+ * The good samples of one lane in one epoch, in order. A lane that owes a number of samples and has fewer good ones goes
+ * through its run again.
+ */
 export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSample> {
   const { plan, epoch, lane, shards, signal } = options;
-  const read = readAhead(readLane(options), READ_AHEAD);
-  let taken = 0;
-  for await (const sample of plan.shuffle > 0 ? shuffled(read, plan.shuffle, bufferRandom(plan, epoch, lane)) : read) {
-    if (signal.aborted) return;
-    if (++taken <= options.skip) continue;
-    let loaded: LoadedImage;
-    try {
-      loaded = await decode(sample, options.augmenter);
-    } catch (error) {
-      options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
+  const { own, quota } = laneShare(plan, lane);
+  let { taken, good } = options.done;
+  while (good < quota) {
+    const again = taken >= own;
+    if (again && good === 0)
+      throw new Error(
+        `lane ${lane} has no usable sample in epoch ${epoch}: none of its ${own} could be decoded; mend the shards or use fewer lanes`,
+      );
+    for await (const sample of passThrough(options, taken % own)) {
+      if (signal.aborted) return;
+      taken++;
+      let loaded: LoadedImage;
+      try {
+        loaded = await decode(sample, options.augmenter);
+      } catch (error) {
+        if (again) continue;
+        options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
+        continue;
+      }
+      good++;
+      yield { ...sample, taken, loaded };
+      if (good === quota) return;
+    }
+    if (signal.aborted || own === Infinity) return;
+  }
+}
+
+/** The lane's samples as they leave the shuffle buffer, after the first `skip`. */
+async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<LaneSample> {
+  const { plan, epoch, lane } = options;
+  const buffer = new ShuffleBuffer<LaneSample>(plan.shuffle, bufferRandom(plan, epoch, lane));
+  const read = readAhead(readLane(options, comeBefore(skip, plan.shuffle)), READ_AHEAD);
+  let fetched = new Map<LaneSample, Promise<Buffer>>();
+  let left = 0;
+  for await (const sample of shuffled(read, buffer)) {
+    if (++left <= skip) {
+      // Every sample that came by name has come by now; those that have not left are needed after all.
+      if (left === skip) fetched = fetchNamed(buffer.items, options);
       continue;
     }
-    yield { ...sample, taken, loaded };
+    const image = fetched.get(sample);
+    fetched.delete(sample);
+    yield image ? { ...sample, image: await image } : sample;
   }
 }
 
-async function* readLane({ plan, epoch, lane, shards, signal }: LaneOptions): AsyncGenerator<Located> {
-  for (const { shard, part, parts } of laneShards(plan, epoch, lane)) {
-    for await (const sample of readShard(shards[shard] as string, { part: { part, parts }, signal })) yield { ...sample, shard };
-  }
+function fetchNamed(
+  samples: readonly LaneSample[],
+  { shards, signal, reading, indexDir = '' }: LaneOptions,
+): Map<LaneSample, Promise<Buffer>> {
+  const requests = samples.flatMap((sample) => {
+    const { entry, shard, problem } = sample;
+    return entry && problem === undefined ? [{ location: shards[shard] ?? '', entry, sample }] : [];
+  });
+  const images = fetchImages(requests, { signal, indexDir, ...reading });
+  return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 
-async function decode(sample: ShardSample, augmenter: Augmenter): Promise<LoadedImage> {
-  if (sample.problem !== undefined) throw new Error(sample.problem);
+async function decode(sample: LaneSample, augmenter: Augmenter): Promise<LoadedImage> {
+  if (sample.problem !== undefined || !sample.image) throw new Error(sample.problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
   return augmenter.load(await decodeImage(sample.image));

@@ -12,8 +12,8 @@ import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { closeSources } from '../source/index.js';
-import { type BadSample, type GoodSample, laneSamples } from './lane.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
+import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
   readonly plan: PlanOptions;
@@ -24,22 +24,30 @@ export interface ServeTask {
   /** Whether to leave operations to a device. */
   readonly deferred: boolean;
   readonly onBadSample: 'skip' | 'fail';
-  /** The lanes that this task serves. */
-  readonly lanes: readonly number[];
+  /** The lanes of this rank; the words in `control` count these. */
+  readonly rankLanes: readonly number[];
+  /** Which of them this task serves, by their place among them. */
+  readonly serves: readonly number[];
   readonly firstEpoch: number;
   readonly epochs: number;
-  /** Samples of each lane's stream done before the run began, in its first epoch. */
-  readonly taken: readonly number[];
+  /** What each lane of the rank had done before the run began, in its first epoch. */
+  readonly done: readonly LaneOptions['done'][];
+  /** Folder of shard indexes. */
+  readonly indexDir?: string | undefined;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
-  /** Bad samples are reported here. */
+  readonly cache?: CacheFolder;
+  /** Takes a `WorkerReport` each. */
   readonly port: MessagePort;
 }
+
+/** What a worker tells the consumer besides batches. */
+export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
   const augmenter = await createAugmenter(task.recipe, task);
-  const control = new Control({ lanes: task.plan.lanes, slots: task.slots.length }, task.control);
+  const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
   const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
@@ -53,7 +61,7 @@ export default async function serve(task: ServeTask): Promise<void> {
       if (!control.aborted) failure = error;
       control.abort();
     });
-  await Promise.all(task.lanes.map(runLane));
+  await Promise.all(task.serves.map(runLane));
   task.port.close();
   await closeSources();
   if (failure !== undefined) throw failure;
@@ -61,6 +69,7 @@ export default async function serve(task: ServeTask): Promise<void> {
 
 class LaneServer {
   readonly #task: ServeTask;
+  /** Place of the lane among those of the rank. */
   readonly #lane: number;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
@@ -76,24 +85,34 @@ class LaneServer {
     this.#signal = signal;
   }
 
+  get #globalLane(): number {
+    return this.#task.rankLanes[this.#lane] as number;
+  }
+
   async run(): Promise<void> {
-    const { firstEpoch, epochs, taken } = this.#task;
+    const { firstEpoch, epochs, done } = this.#task;
     for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-      await this.#serveEpoch(epoch, epoch === firstEpoch ? (taken[this.#lane] ?? 0) : 0);
+      await this.#serveEpoch(epoch, (epoch === firstEpoch ? done[this.#lane] : undefined) ?? { taken: 0, good: 0 });
     }
   }
 
-  async #serveEpoch(epoch: number, skip: number): Promise<void> {
-    const { plan, shards, batchSize, dropLast } = this.#task;
+  async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
+    const { plan, shards, indexDir, batchSize, dropLast, cache } = this.#task;
     const samples = laneSamples({
       plan,
       shards,
       epoch,
-      lane: this.#lane,
-      skip,
+      lane: this.#globalLane,
+      done,
+      indexDir,
       augmenter: this.#augmenter,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
+      reading: {
+        ...(cache && { cache }),
+        onCache: (event) => this.#report({ cache: event }),
+        onRetry: (event) => this.#report({ retry: event }),
+      },
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
@@ -139,7 +158,7 @@ class LaneServer {
     const pending = sample.loaded.render(stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);
     slot.writeRecord(row, {
-      lane: this.#lane,
+      lane: this.#globalLane,
       taken: sample.taken,
       good: k + 1,
       shard: sample.shard,
@@ -153,7 +172,7 @@ class LaneServer {
     const control = this.#control;
     for (;;) {
       let seen = 0;
-      const turn = turnOf(this.#lane, k, this.#task.plan.lanes, (lane) => {
+      const turn = turnOf(this.#lane, k, this.#task.rankLanes.length, (lane) => {
         // In this order: a count read after the lane was seen dry is its last.
         const dry = control.dry(epoch, lane);
         seen = control.ready(epoch, lane);
@@ -170,6 +189,10 @@ class LaneServer {
         `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
       );
     }
-    this.#task.port.postMessage(bad);
+    this.#report({ bad });
+  }
+
+  #report(report: WorkerReport): void {
+    this.#task.port.postMessage(report);
   }
 }
