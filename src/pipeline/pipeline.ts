@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
@@ -20,6 +21,12 @@ import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
+
+/**
+ * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
+ * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
+ */
+const YOUNG_GENERATION_MB = 6;
 
 /**
  * Batches of augmented views from tar shards.
@@ -41,6 +48,7 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
+  validateRecipe(options.recipe);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
   const { lanes, seed, shuffle, divide, indexDir } = resolved;
@@ -154,7 +162,10 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
-      ...(workerMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb } }),
+      resourceLimits: {
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+        ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
+      },
     });
     const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
     // Of a worker without a task: one that fails after its last sample, or replaces one that died.
@@ -183,17 +194,15 @@ class WorkerPipeline implements Pipeline {
         port: port2,
       };
       // The port closes after its last message has come.
-      const served = pool
-        .run(task, { transferList: [port2] })
-        .catch((error: unknown) =>
-          this.#fail(
-            workerError(error, {
-              name: `Worker ${worker + 1} of ${workers}`,
-              lanes: task.serves.map((place) => this.#lanes[place] ?? place),
-              heapMb,
-            }),
-          ),
-        );
+      const served = pool.run(task, { transferList: [port2] }).catch((error: unknown) =>
+        this.#fail(
+          workerError(error, {
+            name: `Worker ${worker + 1} of ${workers}`,
+            lanes: task.serves.map((place) => this.#lanes[place] ?? place),
+            heapMb,
+          }),
+        ),
+      );
       return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);

@@ -1,5 +1,5 @@
 /** A lane's stream inside a worker: shards -> compressed samples -> shuffle buffer -> decoded good samples. */
-import type { DecodedImage } from '../augment/augmenter.js';
+import type { Augmenter, LoadedImage } from '../augment/augmenter.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
 import { laneShare } from '../plan/lanes.js';
 import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuffle.js';
@@ -18,7 +18,8 @@ export interface BadSample {
 }
 
 export interface GoodSample extends LaneSample {
-  readonly pixels: DecodedImage;
+  /** To be unloaded by who takes the sample. */
+  readonly loaded: LoadedImage;
   /** Samples taken from the stream up to and with this one. */
   readonly taken: number;
 }
@@ -26,6 +27,8 @@ export interface GoodSample extends LaneSample {
 export interface LaneOptions extends ReadLaneOptions {
   /** Samples taken before a resume, which are passed over without being decoded, and the good ones among them. */
   readonly done: { readonly taken: number; readonly good: number };
+  /** What the images are decoded for. */
+  readonly augmenter: Augmenter;
   readonly onBad: (bad: BadSample) => void;
 }
 
@@ -49,16 +52,16 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
     for await (const sample of passThrough(options, taken % own)) {
       if (signal.aborted) return;
       taken++;
-      let pixels: DecodedImage;
+      let loaded: LoadedImage;
       try {
-        pixels = await decode(sample);
+        loaded = await decode(sample, options.augmenter);
       } catch (error) {
         if (again) continue;
         options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
         continue;
       }
       good++;
-      yield { ...sample, taken, pixels };
+      yield { ...sample, taken, loaded };
       if (good === quota) return;
     }
     if (signal.aborted || own === Infinity) return;
@@ -96,11 +99,11 @@ function fetchNamed(
   return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 
-async function decode(sample: LaneSample): Promise<DecodedImage> {
+async function decode(sample: LaneSample, augmenter: Augmenter): Promise<LoadedImage> {
   if (sample.problem !== undefined || !sample.image) throw new Error(sample.problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
-  return decodeImage(sample.image);
+  return augmenter.load(await decodeImage(sample.image));
 }
 
 function reasonOf(error: unknown): string {

@@ -4,6 +4,7 @@
  * A lane finds its next good sample, tells the others that it has it, works out the sample's place in the epoch from
  * what the others have told, waits until the slot of that batch is free, and renders the views straight into its row.
  */
+import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { type Augmenter, createAugmenter } from '../augment/augmenter.js';
 import type { Recipe } from '../augment/recipe.js';
@@ -50,6 +51,8 @@ export default async function serve(task: ServeTask): Promise<void> {
   const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
+  // Every lane listens, and so does every file or socket it reads: more than the ten that Node takes for a leak.
+  setMaxListeners(0, stop.signal);
   void control.abortion().then(() => stop.abort());
   let failure: unknown;
   const runLane = (lane: number) =>
@@ -102,6 +105,7 @@ class LaneServer {
       lane: this.#globalLane,
       done,
       indexDir,
+      augmenter: this.#augmenter,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
       reading: {
@@ -118,6 +122,7 @@ class LaneServer {
         next = this.#find(samples, epoch);
         next.catch(() => undefined);
         await this.#place(sample, epoch, k);
+        sample.loaded.unload();
       }
       await this.#control.epochOpen(epoch);
       this.#control.finishLane(epoch, batchSize, dropLast);
@@ -150,7 +155,7 @@ class LaneServer {
     await this.#control.slotOpen(step);
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
     const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
-    const pending = this.#augmenter.render(sample.pixels, stream, slot.row(row));
+    const pending = sample.loaded.render(stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);
     slot.writeRecord(row, {
       lane: this.#globalLane,
