@@ -11,5 +11,7 @@ export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.
 export { ShardError } from './shard/read.js';
 export { SourceError } from './source/index.js';
 export type { BadSample } from './worker/lane.js';
+export type { Span, StageTotals } from './profile/meters.js';
+export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profile/snapshot.js';
 export { recipes, viewBytes, viewShape } from './augment/recipe.js';
 export type { ImageView, JigsawView, Operation, Recipe, View } from './augment/recipe.js';

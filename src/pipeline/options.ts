@@ -32,6 +32,8 @@ export interface PipelineOptions {
   readonly maxBadSamples?: number;
   /** Called for each bad sample that is skipped. */
   readonly onBad?: (bad: BadSample) => void;
+  /** Timed visits of the stages to keep of each thread, for a trace. Default 0. */
+  readonly spans?: number;
   /** Continues after the batch that had this state. */
   readonly resume?: PipelineState;
   /** Ends the iteration and frees everything when aborted. */
@@ -50,6 +52,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   dropLast: true,
   onBadSample: 'skip',
   maxBadSamples: 0.01,
+  spans: 0,
 } as const);
 
 const count = z.int().positive();
@@ -67,6 +70,11 @@ const schema = z.object({
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  spans: z
+    .int()
+    .nonnegative()
+    .max(1 << 20)
+    .default(PIPELINE_DEFAULTS.spans),
 });
 
 /** @throws RangeError naming the option, the value it got and what it wants */

@@ -6,9 +6,12 @@ import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
-import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
+import { type RowRecord, sampleInfo, Slot, slotBytes } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { PlanOptions } from './plan/lanes.js';
+import { ConsumerMeters } from './profile/consumer-meters.js';
+import { clock, type MeterShape, Meters, type Span } from './profile/meters.js';
+import { type LoopTotals, type PipelineMeters, readMeters, usableCores } from './profile/snapshot.js';
 import { listShards } from './source/index.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask } from './worker/main.js';
@@ -25,6 +28,10 @@ const FEWEST_JUDGED = 1000;
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   /** Locations of the shards in the order of the plan. */
   readonly shards: readonly string[];
+  /** What every stage has done so far; two of them make a `profileReport`. */
+  meters(): PipelineMeters;
+  /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
+  spans(): Span[];
   /** Stops the workers; a running iteration ends. */
   close(): Promise<void>;
 }
@@ -48,6 +55,11 @@ class WorkerPipeline implements Pipeline {
   readonly #plan: PlanOptions;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
+  readonly #meterShape: MeterShape;
+  readonly #meters: Meters;
+  readonly #consumer: ConsumerMeters;
+  #loops: readonly LoopTotals[];
+  #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
@@ -63,13 +75,18 @@ class WorkerPipeline implements Pipeline {
     this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
     this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
     this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
+    const { workers, slots, spans } = resolved;
+    this.#meterShape = { workers, slots, spans, views: Object.keys(options.recipe.views) };
+    this.#meters = new Meters(this.#meterShape);
+    this.#consumer = new ConsumerMeters(this.#meters, workers);
+    this.#loops = Array.from({ length: workers }, () => ({ activeMs: 0, idleMs: 0 }));
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { lanes, epochs } = this.#resolved;
+    const { lanes, epochs, batchSize } = this.#resolved;
     let state: PipelineState = resume ?? {
       epoch: 0,
       step: 0,
@@ -82,17 +99,27 @@ class WorkerPipeline implements Pipeline {
     signal?.addEventListener('abort', abort, { once: true });
     this.#start(state);
     try {
+      this.#consumer.asks();
       while (state.epoch < epochs) {
+        this.#step = state.step;
+        const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
         if (rows === 0) {
           const lanesAtStart = state.lanes.map(() => ({ taken: 0, good: 0 }));
           state = { epoch: state.epoch + 1, step: state.step, epochStart: state.step, lanes: lanesAtStart };
           continue;
         }
+        this.#consumer.gets({
+          epoch: state.epoch,
+          ready,
+          slot: this.#control.slotOf(state.step),
+          rows,
+        });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
         this.#goodSamples += rows;
         yield this.#lease;
+        this.#consumer.asks();
         this.#lease.endTurn();
       }
     } finally {
@@ -101,7 +128,48 @@ class WorkerPipeline implements Pipeline {
     }
   }
 
+  meters(): PipelineMeters {
+    const { workers, lanes, slots, batchSize, shuffle } = this.#resolved;
+    this.#readLoops();
+    let full = 0;
+    for (let step = this.#step; step < this.#step + slots; step++) if (this.#control.filled(step) === batchSize) full++;
+    return readMeters({
+      meters: this.#meters,
+      loops: this.#loops,
+      full,
+      ms: clock(),
+      setup: {
+        workers,
+        lanes,
+        slots,
+        batchSize,
+        slotBytes: slotBytes(this.#options.recipe, batchSize),
+        shuffle: shuffle * lanes,
+        shards: this.shards.length,
+        medium: this.shards.some((shard) => /^(https?|s3):/i.test(shard)) ? 'network' : 'disk',
+        views: this.#meterShape.views,
+        cores: usableCores(),
+        uvThreads: Number(process.env['UV_THREADPOOL_SIZE'] ?? 4),
+      },
+    });
+  }
+
+  spans(): Span[] {
+    return this.#meters.spans();
+  }
+
+  /** A thread that has ended says nothing any more; what it said last stays. */
+  #readLoops(): void {
+    const threads = this.#pool?.threads ?? [];
+    if (threads.length < this.#loops.length) return;
+    this.#loops = threads.map(({ performance }) => {
+      const { active, idle } = performance.eventLoopUtilization();
+      return { activeMs: active, idleMs: idle };
+    });
+  }
+
   async close(): Promise<void> {
+    this.#readLoops();
     this.#control.abort();
     const pool = this.#pool;
     this.#pool = undefined;
@@ -145,6 +213,9 @@ class WorkerPipeline implements Pipeline {
         taken: state.lanes.map(({ taken }) => taken),
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
+        worker,
+        meters: this.#meters.buffer,
+        meterShape: this.#meterShape,
         port: port2,
       };
       // The port closes after its last message has come.

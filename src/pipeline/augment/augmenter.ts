@@ -44,8 +44,12 @@ function checkImage({ width, height, data }: DecodedImage): void {
   }
 }
 
-/** Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread. */
-export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
+/**
+ * Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread.
+ *
+ * @param onView called after each view with its place in the recipe
+ */
+export async function createAugmenter(recipe: Recipe, onView?: (view: number) => void): Promise<Augmenter> {
   const { views } = validateRecipe(recipe);
   const entries = Object.entries(views).map(([name, view]) => ({
     name,
@@ -63,11 +67,12 @@ export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
         if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
       }
       kernels.setSource(image.width, image.height, image.data);
-      for (const { name, view, stream } of entries) {
+      for (const [place, { name, view, stream }] of entries.entries()) {
         const target = out[name];
         if (target === undefined) continue;
         const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
         execute(kernels, drawView(view, image.width, image.height, random), target);
+        onView?.(place);
       }
     },
   };

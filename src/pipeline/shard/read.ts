@@ -1,5 +1,7 @@
 /** Reads the samples of a shard, one after another, while its bytes arrive. */
 import { extract, type Extract } from 'tar-stream';
+import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
+import { STAGE } from '../profile/stages.js';
 import { openShard, type OpenOptions } from '../source/index.js';
 import { reasonOf, SourceError, withoutPassword } from '../source/source.js';
 import { MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
@@ -32,6 +34,8 @@ export interface ShardSample {
 export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
+  /** Told how long bytes are waited for. */
+  readonly meters?: LaneMeters;
 }
 
 /** Bytes that are not a sound tar archive; the shard cannot be read further. */
@@ -69,7 +73,7 @@ interface Group {
  */
 export async function* readShard(
   location: string,
-  { signal, onRetry, part }: ReadOptions = {},
+  { signal, onRetry, part, meters }: ReadOptions = {},
 ): AsyncGenerator<ShardSample, void, undefined> {
   const archive = extract();
   const progress: Progress = { bytes: 0, next: 0 };
@@ -77,7 +81,9 @@ export async function* readShard(
   const abort = (): void => stop.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
-  const fed = feed(archive, location, { signal: stop.signal, ...(onRetry && { onRetry }) }, progress);
+  const bytes = openShard(location, { signal: stop.signal, ...(onRetry && { onRetry }) });
+  const metered = meters ? timed(bytes, meters, { task: TASK.fetch, stage: STAGE.source, bytes: (chunk) => chunk.byteLength }) : bytes;
+  const fed = feed(archive, location, metered, progress);
   let count = 0;
   let group: Group | undefined;
   try {
@@ -118,9 +124,9 @@ interface Progress {
 }
 
 /** Pushes the shard's bytes into the tar parser, as fast as samples are taken out of it. Never rejects: errors go through the archive. */
-async function feed(archive: Extract, location: string, options: OpenOptions, progress: Progress): Promise<void> {
+async function feed(archive: Extract, location: string, bytes: AsyncIterable<Uint8Array>, progress: Progress): Promise<void> {
   try {
-    for await (const chunk of openShard(location, options)) {
+    for await (const chunk of bytes) {
       if (progress.bytes === 0 && chunk[0] === 0x1f && chunk[1] === 0x8b) {
         throw new ShardError(location, 0, 'is compressed with gzip, which is not supported (images do not shrink); gunzip it first');
       }

@@ -9,6 +9,9 @@ import { type Augmenter, createAugmenter } from '../augment/augmenter.js';
 import type { Recipe } from '../augment/recipe.js';
 import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
+import { LaneMeters, TASK } from '../profile/lane-meters.js';
+import { clock, Meters, type MeterShape, type ThreadMeters } from '../profile/meters.js';
+import { QUEUE, STAGE, STAGES } from '../profile/stages.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
 import { closeSources } from '../source/index.js';
@@ -29,13 +32,20 @@ export interface ServeTask {
   readonly taken: readonly number[];
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
+  /** Ordinal of this worker. */
+  readonly worker: number;
+  readonly meters: SharedArrayBuffer;
+  readonly meterShape: MeterShape;
   /** Bad samples are reported here. */
   readonly port: MessagePort;
 }
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
-  const augmenter = await createAugmenter(task.recipe);
+  const meters = new Meters(task.meterShape, task.meters);
+  const thread = meters.thread(task.worker);
+  const timer = new RenderTimer(thread);
+  const augmenter = await createAugmenter(task.recipe, (view) => timer.viewDone(view));
   const control = new Control({ lanes: task.plan.lanes, slots: task.slots.length }, task.control);
   const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
   // A lane may be waiting for a socket rather than for another lane.
@@ -43,15 +53,49 @@ export default async function serve(task: ServeTask): Promise<void> {
   void control.abortion().then(() => stop.abort());
   let failure: unknown;
   const runLane = (lane: number) =>
-    new LaneServer(task, lane, control, slots, augmenter, stop.signal).run().catch((error: unknown) => {
-      // The first failure ends the run for everybody: the other lanes wait for this one's turns.
-      if (!control.aborted) failure = error;
-      control.abort();
-    });
+    new LaneServer(task, lane, control, slots, augmenter, stop.signal, { meters, timer, lane: new LaneMeters(thread, lane) })
+      .run()
+      .catch((error: unknown) => {
+        // The first failure ends the run for everybody: the other lanes wait for this one's turns.
+        if (!control.aborted) failure = error;
+        control.abort();
+      });
   await Promise.all(task.lanes.map(runLane));
   task.port.close();
   await closeSources();
   if (failure !== undefined) throw failure;
+}
+
+/** Times the one thing that a worker's thread does without a pause. */
+class RenderTimer {
+  readonly #thread: ThreadMeters;
+  #began = 0;
+  #at = 0;
+
+  constructor(thread: ThreadMeters) {
+    this.#thread = thread;
+  }
+
+  begin(): void {
+    this.#began = this.#at = clock();
+  }
+
+  viewDone(view: number): void {
+    const now = clock();
+    this.#thread.add(STAGES.length + view, now - this.#at);
+    this.#thread.addSpan(STAGES.length + view, -1, this.#at, now - this.#at);
+    this.#at = now;
+  }
+
+  end(): void {
+    this.#thread.addSpan(STAGE.augment, -1, this.#began, clock() - this.#began);
+  }
+}
+
+interface LaneTimers {
+  readonly meters: Meters;
+  readonly timer: RenderTimer;
+  readonly lane: LaneMeters;
 }
 
 class LaneServer {
@@ -61,14 +105,26 @@ class LaneServer {
   readonly #slots: readonly Slot[];
   readonly #augmenter: Augmenter;
   readonly #signal: AbortSignal;
+  readonly #timers: LaneTimers;
+  /** Whether the sample that is looked for has been found. */
+  #found = false;
 
-  constructor(task: ServeTask, lane: number, control: Control, slots: readonly Slot[], augmenter: Augmenter, signal: AbortSignal) {
+  constructor(
+    task: ServeTask,
+    lane: number,
+    control: Control,
+    slots: readonly Slot[],
+    augmenter: Augmenter,
+    signal: AbortSignal,
+    timers: LaneTimers,
+  ) {
     this.#task = task;
     this.#lane = lane;
     this.#control = control;
     this.#slots = slots;
     this.#augmenter = augmenter;
     this.#signal = signal;
+    this.#timers = timers;
   }
 
   async run(): Promise<void> {
@@ -80,6 +136,7 @@ class LaneServer {
 
   async #serveEpoch(epoch: number, skip: number): Promise<void> {
     const { plan, shards, batchSize, dropLast } = this.#task;
+    const { lane } = this.#timers;
     const samples = laneSamples({
       plan,
       shards,
@@ -88,16 +145,23 @@ class LaneServer {
       skip,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
+      meters: lane,
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
       // One sample is decoded while the one before it is placed.
       let next = this.#find(samples, epoch);
-      for (let sample = await next; sample; sample = await next, k++) {
+      for (;;) {
+        lane.found(STAGE.decoded, this.#found);
+        lane.enter(TASK.place, STAGE.decoded);
+        const sample = await next;
+        if (!sample) break;
         next = this.#find(samples, epoch);
         next.catch(() => undefined);
-        await this.#place(sample, epoch, k);
+        await this.#place(sample, epoch, k++);
+        lane.queue(QUEUE.decoded, -1);
       }
+      lane.leave(TASK.place);
       await this.#control.epochOpen(epoch);
       this.#control.finishLane(epoch, batchSize, dropLast);
     } finally {
@@ -107,18 +171,23 @@ class LaneServer {
 
   /** The lane's next good sample; says to the other lanes that there is one, or that there are no more. */
   async #find(samples: AsyncGenerator<GoodSample>, epoch: number): Promise<GoodSample | undefined> {
+    this.#found = false;
     const { value, done } = await samples.next();
     if (this.#control.aborted) throw new PipelineAborted();
+    this.#found = true;
     if (done === true) {
       this.#control.publishDry(epoch, this.#lane);
       return undefined;
     }
     this.#control.publishReady(epoch, this.#lane, this.#control.ready(epoch, this.#lane) + 1);
+    this.#timers.lane.queue(QUEUE.decoded, 1);
     return value;
   }
 
   async #place(sample: GoodSample, epoch: number, k: number): Promise<void> {
     const { plan, batchSize, dropLast } = this.#task;
+    const { meters, timer, lane } = this.#timers;
+    lane.enter(TASK.place, STAGE.turn);
     const place = await this.#turn(epoch, k);
     await this.#control.epochOpen(epoch);
     const total = this.#control.epochSamples(epoch);
@@ -126,9 +195,14 @@ class LaneServer {
 
     const step = this.#control.base(epoch) + Math.floor(place / batchSize);
     const row = place % batchSize;
+    lane.enter(TASK.place, STAGE.slot);
+    lane.found(STAGE.slot, this.#control.isOpen(step));
     await this.#control.slotOpen(step);
+    lane.enter(TASK.place, STAGE.augment);
+    timer.begin();
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
     this.#augmenter.render(sample.pixels, { seed: plan.seed, epoch, shard: sample.shard, index: sample.index }, slot.row(row));
+    timer.end();
     slot.writeRecord(row, {
       lane: this.#lane,
       taken: sample.taken,
@@ -137,12 +211,14 @@ class LaneServer {
       key: sample.key,
       label: sample.label,
     });
+    lane.leave(TASK.place);
+    meters.fullAt(this.#control.slotOf(step), clock());
     this.#control.fillRow(step, batchSize);
   }
 
   async #turn(epoch: number, k: number): Promise<number> {
     const control = this.#control;
-    for (;;) {
+    for (let first = true; ; first = false) {
       let seen = 0;
       const turn = turnOf(this.#lane, k, this.#task.plan.lanes, (lane) => {
         // In this order: a count read after the lane was seen dry is its last.
@@ -150,7 +226,10 @@ class LaneServer {
         seen = control.ready(epoch, lane);
         return { ready: seen, dry };
       });
-      if (turn >= 0) return turn;
+      if (turn >= 0) {
+        this.#timers.lane.found(STAGE.turn, first);
+        return turn;
+      }
       await control.readyChange(epoch, -1 - turn, seen);
     }
   }
