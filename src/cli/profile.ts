@@ -8,6 +8,7 @@ import {
   knee,
   measurePipeline,
   profileReport,
+  reportHtml,
   reportLines,
   sweep,
   sweepLines,
@@ -89,6 +90,10 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
       : undefined;
     const enough = points && knee(points);
     if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
+    if (reportFile !== undefined) {
+      const subject = rest.shards.join(' ');
+      await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
+    }
     const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
     console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
   } finally {

@@ -6,12 +6,12 @@ import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
-import { type RowRecord, sampleInfo, Slot, slotBytes } from './batch/slots.js';
+import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import type { PlanOptions } from './plan/lanes.js';
-import { ConsumerMeters } from './profile/consumer-meters.js';
-import { clock, type MeterShape, Meters, type Span } from './profile/meters.js';
-import { type LoopTotals, type PipelineMeters, readMeters, usableCores } from './profile/snapshot.js';
+import { MeterBoard } from './profile/board.js';
+import type { Span } from './profile/meters.js';
+import type { PipelineMeters } from './profile/snapshot.js';
 import { listShards } from './source/index.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask } from './worker/main.js';
@@ -55,10 +55,8 @@ class WorkerPipeline implements Pipeline {
   readonly #plan: PlanOptions;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
-  readonly #meterShape: MeterShape;
-  readonly #meters: Meters;
-  readonly #consumer: ConsumerMeters;
-  #loops: readonly LoopTotals[];
+  readonly #board: MeterBoard;
+  /** The step whose batch is asked for next. */
   #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
@@ -75,11 +73,7 @@ class WorkerPipeline implements Pipeline {
     this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
     this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
     this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
-    const { workers, slots, spans } = resolved;
-    this.#meterShape = { workers, slots, spans, views: Object.keys(options.recipe.views) };
-    this.#meters = new Meters(this.#meterShape);
-    this.#consumer = new ConsumerMeters(this.#meters, workers);
-    this.#loops = Array.from({ length: workers }, () => ({ activeMs: 0, idleMs: 0 }));
+    this.#board = new MeterBoard(resolved, options.recipe, shards);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
@@ -99,7 +93,7 @@ class WorkerPipeline implements Pipeline {
     signal?.addEventListener('abort', abort, { once: true });
     this.#start(state);
     try {
-      this.#consumer.asks();
+      this.#board.consumer.asks();
       while (state.epoch < epochs) {
         this.#step = state.step;
         const ready = this.#control.filled(state.step) === batchSize;
@@ -109,7 +103,7 @@ class WorkerPipeline implements Pipeline {
           state = { epoch: state.epoch + 1, step: state.step, epochStart: state.step, lanes: lanesAtStart };
           continue;
         }
-        this.#consumer.gets({
+        this.#board.consumer.gets({
           epoch: state.epoch,
           ready,
           slot: this.#control.slotOf(state.step),
@@ -119,7 +113,7 @@ class WorkerPipeline implements Pipeline {
         state = this.#lease.state;
         this.#goodSamples += rows;
         yield this.#lease;
-        this.#consumer.asks();
+        this.#board.consumer.asks();
         this.#lease.endTurn();
       }
     } finally {
@@ -129,47 +123,17 @@ class WorkerPipeline implements Pipeline {
   }
 
   meters(): PipelineMeters {
-    const { workers, lanes, slots, batchSize, shuffle } = this.#resolved;
-    this.#readLoops();
-    let full = 0;
-    for (let step = this.#step; step < this.#step + slots; step++) if (this.#control.filled(step) === batchSize) full++;
-    return readMeters({
-      meters: this.#meters,
-      loops: this.#loops,
-      full,
-      ms: clock(),
-      setup: {
-        workers,
-        lanes,
-        slots,
-        batchSize,
-        slotBytes: slotBytes(this.#options.recipe, batchSize),
-        shuffle: shuffle * lanes,
-        shards: this.shards.length,
-        medium: this.shards.some((shard) => /^(https?|s3):/i.test(shard)) ? 'network' : 'disk',
-        views: this.#meterShape.views,
-        cores: usableCores(),
-        uvThreads: Number(process.env['UV_THREADPOOL_SIZE'] ?? 4),
-      },
-    });
+    const { slots, batchSize } = this.#resolved;
+    const steps = Array.from({ length: slots }, (_, ahead) => this.#step + ahead);
+    return this.#board.read(this.#pool?.threads, steps.filter((step) => this.#control.filled(step) === batchSize).length);
   }
 
   spans(): Span[] {
-    return this.#meters.spans();
-  }
-
-  /** A thread that has ended says nothing any more; what it said last stays. */
-  #readLoops(): void {
-    const threads = this.#pool?.threads ?? [];
-    if (threads.length < this.#loops.length) return;
-    this.#loops = threads.map(({ performance }) => {
-      const { active, idle } = performance.eventLoopUtilization();
-      return { activeMs: active, idleMs: idle };
-    });
+    return this.#board.spans();
   }
 
   async close(): Promise<void> {
-    this.#readLoops();
+    this.#board.readLoops(this.#pool?.threads);
     this.#control.abort();
     const pool = this.#pool;
     this.#pool = undefined;
@@ -214,8 +178,8 @@ class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         worker,
-        meters: this.#meters.buffer,
-        meterShape: this.#meterShape,
+        meters: this.#board.buffer,
+        meterShape: this.#board.shape,
         port: port2,
       };
       // The port closes after its last message has come.

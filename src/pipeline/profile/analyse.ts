@@ -120,11 +120,13 @@ function stageReports({ setup, totals }: Measured, shares: WaitShares): StageRep
     return ['handoff', 'wait', 'first', 'step'].includes(name) ? 1 : setup.lanes;
   };
   const seconds = totals.ms / 1000;
-  const names = STAGES.flatMap((name) => (name === 'augment' ? [name, ...setup.views.map(viewStage)] : [name]));
-  return names.map((name) => {
+  const place = STAGES.indexOf('augment') + 1;
+  const names = [...STAGES.slice(0, place), ...setup.views.map(viewStage), ...STAGES.slice(place)];
+  const reports: StageReport[] = [];
+  for (const name of names) {
     const { count, ms, bytes, failures, ready, histogram } = totals.stages[name] ?? NO_VISITS;
     const works = WORK.has(name) || name.startsWith('augment.');
-    return {
+    reports.push({
       name,
       kind: works ? 'work' : 'wait',
       count,
@@ -138,8 +140,9 @@ function stageReports({ setup, totals }: Measured, shares: WaitShares): StageRep
       bytes,
       bytesPerSecond: ratio(bytes, seconds),
       failures,
-    };
-  });
+    });
+  }
+  return reports;
 }
 
 /** Visits by duration of a stage: lower bound in milliseconds and count, without the empty ends. */

@@ -13,6 +13,7 @@ export function rate(value: number): string {
 
 /** `0.12 ms`, `41 ms`, `3.2 s`. */
 export function msText(ms: number): string {
+  if (ms === 0) return '0 ms';
   if (ms >= 9995) return `${(ms / 1000).toFixed(0)} s`;
   if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} s`;
   if (ms >= 9.95) return `${ms.toFixed(0)} ms`;

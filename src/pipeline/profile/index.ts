@@ -6,3 +6,4 @@ export type { BindingResource, ProfileReport, StageReport, Utilisation, WaitShar
 export { knee, sweep, sweepWorkers, type SweepPoint } from './sweep.js';
 export { reportLines, sweepLines } from './table.js';
 export { chromeTrace, type Trace, type TraceEvent } from './trace.js';
+export { reportHtml } from './html.js';

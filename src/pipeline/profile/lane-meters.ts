@@ -1,5 +1,5 @@
 /** Times what the tasks of a lane do, and what the lane is held up by. */
-import { clock, type ThreadMeters } from './meters.js';
+import { clock, type Meters, NO_STATE, type ThreadMeters } from './meters.js';
 import { LANE_STATES, QUEUE, STAGE } from './stages.js';
 
 /** The things a lane does at the same time: fetch bytes, cut samples out of them, decode, place. */
@@ -23,13 +23,14 @@ export class LaneMeters {
   readonly #lane: number;
   readonly #stage = [NONE, NONE, NONE, NONE];
   readonly #since = [0, 0, 0, 0];
-  /** When the state of the lane was last accounted for. */
-  #at = clock();
+  readonly #now: Float64Array;
   /** Time spent in `source` so far, and at the time that `tar` was entered. */
   #fetched = 0;
   #fetchedBefore = 0;
 
-  constructor(thread: ThreadMeters, lane: number) {
+  constructor(meters: Meters, thread: ThreadMeters, lane: number) {
+    this.#now = meters.laneNow(lane);
+    this.#now.set([NO_STATE, clock()]);
     this.#thread = thread;
     this.#lane = lane;
   }
@@ -37,7 +38,6 @@ export class LaneMeters {
   /** The task goes on to `stage`; the visit it was on ends. */
   enter(task: Task, stage: number): void {
     const now = clock();
-    this.#account(now);
     const before = this.#stage[task] as number;
     const since = this.#since[task] as number;
     if (before === STAGE.source) this.#fetched += now - since;
@@ -50,6 +50,7 @@ export class LaneMeters {
     if (stage === STAGE.decode) this.#thread.moveQueue(QUEUE.decoding, 1);
     this.#stage[task] = stage;
     this.#since[task] = now;
+    this.#account(now);
     if (stage === STAGE.tar) this.#fetchedBefore = this.#fetching(now);
   }
 
@@ -84,16 +85,17 @@ export class LaneMeters {
     return this.#fetched + (this.#stage[TASK.fetch] === STAGE.source ? now - (this.#since[TASK.fetch] as number) : 0);
   }
 
-  /** Adds the time since the last change to the state that the lane has been in. */
+  /** Adds the time since the last change to the state that the lane was in. */
   #account(now: number): void {
-    const state = this.#state();
-    if (state !== NONE) this.#thread.addLaneState(state, now - this.#at);
-    this.#at = now;
+    const [state = NO_STATE, since = now] = this.#now;
+    if (state !== NO_STATE) this.#thread.addLaneState(state, now - since);
+    this.#now[0] = this.#state();
+    this.#now[1] = now;
   }
 
   #state(): number {
     const placing = this.#stage[TASK.place] as number;
-    if (placing !== STAGE.decoded) return PLACING.get(placing) ?? NONE;
+    if (placing !== STAGE.decoded) return PLACING.get(placing) ?? NO_STATE;
     const finding = this.#stage[TASK.find] as number;
     if (finding === STAGE.decode) return DECODE;
     // The sample is there; the thread is not.

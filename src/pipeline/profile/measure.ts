@@ -1,5 +1,6 @@
 /** Runs a pipeline for a while with a consumer of a given pace, and records it. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Batch } from '../batch/batch.js';
 import type { PipelineOptions } from '../options.js';
 import { createPipeline } from '../pipeline.js';
 import { clock, type Span } from './meters.js';
@@ -34,54 +35,49 @@ export async function measurePipeline(
   const began = clock();
   await using pipeline = await createPipeline({ ...options, epochs: ENDLESS });
   const { slots, batchSize } = pipeline.meters().setup;
-  const recorder = new ProfileRecorder(pipeline);
+  const batches = pipeline[Symbol.asyncIterator]();
+  const next = async (): Promise<Batch> => {
+    const { value, done } = await batches.next();
+    if (done === true) throw options.signal?.reason ?? new Error('The pipeline ended while it was measured.');
+    return value;
+  };
   const sideMs = 1000 * Math.max(1, SIDE_SHARE * seconds);
   const pace = consume === undefined ? undefined : new Pace((1000 * batchSize) / consume);
-  let firstBatchMs = 0;
-  let phase: 'warm-up' | 'supply' | 'main' = 'warm-up';
-  let phaseBegan = began;
-  let asked = began;
-  let images = 0;
+  const recorder = new ProfileRecorder(pipeline);
+
+  await next();
+  const firstBatchMs = clock() - began;
+  for (let warm = 1; warm < slots; warm++) await next();
+
   let supply: number | undefined;
-  let free: number | undefined;
-  const sampler = setInterval(() => recorder.sample(clock()), SAMPLE_MS);
-  const enter = (next: typeof phase, now: number) => {
-    phase = next;
-    phaseBegan = now;
-    images = 0;
-    onPhase?.(next === 'supply' ? 'what the pipeline can give' : consume === undefined ? 'the pipeline, drained' : 'pipeline and consumer');
-    if (next === 'main') recorder.resume();
-  };
-  try {
-    for await (const batch of pipeline) {
-      const got = clock();
-      firstBatchMs ||= got - began;
-      images += batch.size;
-      if (phase === 'warm-up') {
-        if (batch.step + 1 >= slots) enter(pace ? 'supply' : 'main', got);
-      } else if (phase === 'supply') {
-        if (got - phaseBegan >= sideMs) {
-          supply = (1000 * images) / (got - phaseBegan);
-          enter('main', got);
-        }
-      } else {
-        await pace?.step();
-        const done = clock();
-        recorder.step({ images: batch.size, waitMs: got - asked, stepMs: done - got }, done);
-        if (done - phaseBegan >= 1000 * seconds) {
-          recorder.pause();
-          if (pace) {
-            onPhase?.('the consumer, with data for nothing');
-            free = await pace.rate(batchSize, sideMs);
-          }
-          break;
-        }
-      }
-      asked = clock();
+  if (pace) {
+    onPhase?.('what the pipeline can give');
+    supply = await drainRate(next, sideMs);
+    // The slots, empty by now, fill again.
+    for (let settled = 0; settled < slots; settled++) {
+      await next();
+      await pace.step();
     }
+  }
+
+  onPhase?.(pace ? 'pipeline and consumer' : 'the pipeline, drained');
+  const sampler = setInterval(() => recorder.sample(clock()), SAMPLE_MS);
+  try {
+    recorder.resume();
+    for (let asked = clock(), end = asked + 1000 * seconds; asked < end; asked = clock()) {
+      const { size } = await next();
+      const got = clock();
+      await pace?.step();
+      const done = clock();
+      recorder.step({ images: size, waitMs: got - asked, stepMs: done - got }, done);
+    }
+    recorder.pause();
   } finally {
     clearInterval(sampler);
   }
+
+  if (pace) onPhase?.('the consumer, with data for nothing');
+  const free = await pace?.rate(batchSize, sideMs);
   const measured = recorder.measured({
     drained: pace === undefined,
     firstBatchMs,
@@ -89,6 +85,14 @@ export async function measurePipeline(
     ...(free === undefined ? {} : { free }),
   });
   return { measured, spans: pipeline.spans() };
+}
+
+/** Images a second for a consumer that only asks. */
+async function drainRate(next: () => Promise<Batch>, ms: number): Promise<number> {
+  const began = clock();
+  let images = 0;
+  while (clock() - began < ms) images += (await next()).size;
+  return (1000 * images) / (clock() - began);
 }
 
 /** A consumer that takes the same time for every batch, on average: a timer that came late is made up for. */

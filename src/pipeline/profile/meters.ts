@@ -2,7 +2,7 @@
  * Counters of every stage, in shared memory: one block a thread, which alone writes it, so adding is a plain addition.
  * They are always on; what they cost is in docs/profile.md.
  *
- *   [ worker 0 | worker 1 | ... | consumer ] [ a time a slot ]
+ *   [ worker 0 | worker 1 | ... | consumer ] [ a time a slot ] [ state and time a lane ]
  *       `- [ a record a stage | ms a lane state | items a queue | decoder's queue | images | spans ]
  */
 import { BUCKETS, bucketOf } from './histogram.js';
@@ -17,6 +17,8 @@ const FAILURES = 3;
 const READY = 4;
 const HISTOGRAM = 5;
 const STAGE_WORDS = HISTOGRAM + BUCKETS;
+/** State of a lane that does nothing. */
+export const NO_STATE = -1;
 /** Words of a span: stage, track, begin, duration. */
 const SPAN_WORDS = 4;
 
@@ -28,6 +30,7 @@ export const clock = (): number => origin + performance.now();
 
 export interface MeterShape {
   readonly workers: number;
+  readonly lanes: number;
   readonly slots: number;
   /** Names of the recipe's views. */
   readonly views: readonly string[];
@@ -134,12 +137,18 @@ export class Meters {
   constructor(shape: MeterShape, buffer?: SharedArrayBuffer) {
     this.#shape = shape;
     this.#at = layout(shape);
-    this.buffer = buffer ?? new SharedArrayBuffer(8 * ((shape.workers + 1) * this.#at.words + shape.slots));
+    this.buffer = buffer ?? new SharedArrayBuffer(8 * ((shape.workers + 1) * this.#at.words + shape.slots + 2 * shape.lanes));
   }
 
   /** The block of a worker, or with `thread` = workers that of the consumer. */
   thread(thread: number): ThreadMeters {
     return new ThreadMeters(this.#block(thread), this.#shape);
+  }
+
+  /** What a lane is in and since when, for whoever looks before it leaves: [state, ms], written by its worker alone. */
+  laneNow(lane: number): Float64Array {
+    const { workers, slots } = this.#shape;
+    return new Float64Array(this.buffer, 8 * ((workers + 1) * this.#at.words + slots + 2 * lane), 2);
   }
 
   /** Notes when the batch in `slot` became full. */
@@ -166,8 +175,14 @@ export class Meters {
     );
   }
 
-  laneStates(): Float64Array {
-    return this.#sum(this.#at.lanes, LANE_STATES.length);
+  /** Milliseconds in each state until `now`. */
+  laneStates(now: number): Float64Array {
+    const sums = this.#sum(this.#at.lanes, LANE_STATES.length);
+    for (let lane = 0; lane < this.#shape.lanes; lane++) {
+      const [state = NO_STATE, since = 0] = this.laneNow(lane);
+      if (since > 0 && state !== NO_STATE) sums[state] = (sums[state] as number) + Math.max(0, now - since);
+    }
+    return sums;
   }
 
   queues(): Float64Array {

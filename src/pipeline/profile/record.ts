@@ -1,4 +1,5 @@
 /** Records a stretch of a pipeline's life: totals between two snapshots, the consumer's steps, and the queues over time. */
+import { clock } from './meters.js';
 import { elapsed, type PipelineMeters, type PipelineSetup, sum, type Totals } from './snapshot.js';
 
 /** One step of the consumer, or several that were put together. */
@@ -67,7 +68,7 @@ export class ProfileRecorder {
     this.#since = undefined;
   }
 
-  step({ images, waitMs, stepMs }: Pick<Step, 'images' | 'waitMs' | 'stepMs'>, now: number): void {
+  step({ images, waitMs, stepMs }: Pick<Step, 'images' | 'waitMs' | 'stepMs'>, now = clock()): void {
     const last = this.#steps.at(-1);
     const step = { ms: now, steps: 1, images, waitMs, stepMs };
     if (last && last.steps < this.#stepsEach) this.#steps[this.#steps.length - 1] = together(last, step);

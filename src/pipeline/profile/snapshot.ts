@@ -37,7 +37,7 @@ export interface PipelineSetup {
   readonly slots: number;
   readonly batchSize: number;
   /** Bytes of a batch. */
-  readonly slotBytes: number;
+  readonly batchBytes: number;
   /** Compressed samples that fit the shuffle buffers of all lanes. */
   readonly shuffle: number;
   readonly shards: number;
@@ -70,7 +70,7 @@ export interface MeterSources {
 }
 
 export function readMeters({ meters, setup, loops, full, ms }: MeterSources): PipelineMeters {
-  const lanes = meters.laneStates();
+  const lanes = meters.laneStates(ms);
   const queues = meters.queues();
   const { user, system } = process.cpuUsage();
   const { active, idle } = performance.eventLoopUtilization();

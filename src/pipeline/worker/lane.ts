@@ -49,12 +49,12 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
   let ready = true;
   const read = readAhead(readLane(options), READ_AHEAD, (settled) => {
     ready &&= settled;
-    meters.queue(QUEUE.compressed, -1);
   });
   let taken = 0;
   meters.enter(TASK.find, STAGE.shuffle);
   for await (const sample of plan.shuffle > 0 ? shuffled(read, plan.shuffle, bufferRandom(plan, epoch, lane)) : read) {
     if (signal.aborted) return;
+    meters.queue(QUEUE.compressed, -1);
     if (++taken <= options.skip) continue;
     meters.found(STAGE.shuffle, ready);
     meters.enter(TASK.find, STAGE.decode);

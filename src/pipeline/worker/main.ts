@@ -4,6 +4,7 @@
  * A lane finds its next good sample, tells the others that it has it, works out the sample's place in the epoch from
  * what the others have told, waits until the slot of that batch is free, and renders the views straight into its row.
  */
+import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { type Augmenter, createAugmenter } from '../augment/augmenter.js';
 import type { Recipe } from '../augment/recipe.js';
@@ -50,10 +51,12 @@ export default async function serve(task: ServeTask): Promise<void> {
   const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
+  // Every lane listens, however many there are.
+  setMaxListeners(0, stop.signal);
   void control.abortion().then(() => stop.abort());
   let failure: unknown;
   const runLane = (lane: number) =>
-    new LaneServer(task, lane, control, slots, augmenter, stop.signal, { meters, timer, lane: new LaneMeters(thread, lane) })
+    new LaneServer(task, lane, control, slots, augmenter, stop.signal, { meters, timer, lane: new LaneMeters(meters, thread, lane) })
       .run()
       .catch((error: unknown) => {
         // The first failure ends the run for everybody: the other lanes wait for this one's turns.
