@@ -37,6 +37,8 @@ const schema = z.object({
   globalSize: count('--global-size 224'),
   patchSize: count('--patch-size 64'),
   seed: z.coerce.number({ error: 'expected a whole number' }).int().min(0),
+  cacheDir: z.string().min(1).optional(),
+  augment: z.enum(['worker', 'device'], { error: 'expected worker or device' }).optional(),
   consume: positive('images a second, such as 400').optional(),
   report: z.string().min(1, 'expected a file; give for example --report profile.html').optional(),
   trace: z.string().min(1, 'expected a file; give for example --trace trace.json').optional(),
@@ -61,7 +63,6 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
     recipe,
     globalSize,
     patchSize,
-    workers,
     ...rest
   } = parseOptions(schema, flags);
   const stop = new AbortController();
@@ -72,7 +73,6 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
     ...rest,
     recipe: recipes[recipe]({ globalSize, patchSize }),
     batchSize: batch,
-    ...(workers === undefined ? {} : { workers }),
     signal: stop.signal,
   };
   try {
@@ -112,6 +112,8 @@ export function profileCommand(): Command {
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
+    .option('--cache-dir <folder>', 'keep remote shards here once they are read')
+    .option('--augment <where>', 'worker, or device: leave colour, blur and point operations to the engine')
     .option('--consume <rate>', 'play a consumer that takes so many images a second (default: as many as there are)')
     .option('--report <file>', 'write an HTML report')
     .option('--trace <file>', 'write a trace for https://ui.perfetto.dev')

@@ -22,7 +22,21 @@ function positiveNumber(text: string): number {
 
 interface Flags extends Pick<
   TrainOptions,
-  'shards' | 'valShards' | 'batch' | 'epochs' | 'steps' | 'workers' | 'seed' | 'lr' | 'checkpointEvery' | 'evalEvery' | 'out' | 'resume'
+  | 'shards'
+  | 'valShards'
+  | 'augment'
+  | 'cacheDir'
+  | 'cacheSize'
+  | 'batch'
+  | 'epochs'
+  | 'steps'
+  | 'workers'
+  | 'seed'
+  | 'lr'
+  | 'checkpointEvery'
+  | 'evalEvery'
+  | 'out'
+  | 'resume'
 > {
   readonly preset?: string;
   readonly engine?: string;
@@ -93,6 +107,8 @@ export function trainCommand(): Command {
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the step and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
+    .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
+    .option('--cache-size <size>', 'what the folder may hold, such as 200GB or 1.5TiB (default: nine tenths of what its disk has for it)')
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
     .option('--config <file>', 'YAML file of options, between the preset and the flags')
     .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')
@@ -102,6 +118,7 @@ export function trainCommand(): Command {
     .option('--epochs <n>', 'epochs of the run; the learning rate follows them', seen)
     .option('--steps <n>', 'end after so many updates, if that is sooner', seen)
     .option('--workers <n>', 'worker threads of the pipeline (default: the cores)', seen)
+    .option('--augment <where>', 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU')
     .option('--seed <n>', 'of order, views, weights and permutations (default 0)', integer(0))
     .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256', positiveNumber)
     .option('--queue-size <n>', 'keys in each queue; a multiple of the batch', seen)

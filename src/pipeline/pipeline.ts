@@ -2,19 +2,24 @@
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import type { PlanOptions } from './plan/lanes.js';
+import { divideSamples } from './plan/division.js';
+import { epochSteps, type PlanOptions } from './plan/lanes.js';
 import { MeterBoard } from './profile/board.js';
 import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
-import { listShards } from './source/index.js';
+import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
+import { countSamples } from './shard/shard-index.js';
+import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
+import { codeOf, reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
-import type { ServeTask } from './worker/main.js';
+import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
@@ -39,13 +44,27 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
 /**
  * Prepares a pipeline: checks the options and lists the shards.
  *
- * @throws RangeError for an unusable option; SourceError if a shard spec matches nothing or cannot be listed
+ * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be listed
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
-  return new WorkerPipeline(options, resolved, shards);
+  const { lanes, seed, shuffle, divide, indexDir } = resolved;
+  const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards), resolved) : undefined;
+  const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
+  return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
+}
+
+async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
+  if (cacheDir === undefined) return undefined;
+  try {
+    return await openCacheFolder(resolve(cacheDir), cacheSize);
+  } catch (error) {
+    throw new RangeError(`Pipeline option cacheDir: "${cacheDir}" cannot be written (${reasonOf(error)}); choose a folder of yours`, {
+      cause: error,
+    });
+  }
 }
 
 class WorkerPipeline implements Pipeline {
@@ -53,6 +72,9 @@ class WorkerPipeline implements Pipeline {
   readonly #options: PipelineOptions;
   readonly #resolved: ResolvedOptions;
   readonly #plan: PlanOptions;
+  /** The lanes of this rank. */
+  readonly #lanes: readonly number[];
+  readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   readonly #board: MeterBoard;
@@ -66,28 +88,36 @@ class WorkerPipeline implements Pipeline {
   #lease: Lease | undefined;
   #iterated = false;
 
-  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[]) {
+  constructor(
+    options: PipelineOptions,
+    resolved: ResolvedOptions,
+    shards: readonly string[],
+    plan: PlanOptions,
+    cache: CacheFolder | undefined,
+  ) {
     this.#options = options;
+    this.#cache = cache;
     this.#resolved = resolved;
     this.shards = shards;
-    this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
-    this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
-    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
-    this.#board = new MeterBoard(resolved, options.recipe, shards);
+    this.#plan = plan;
+    this.#lanes = rankLanes(resolved);
+    this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
+    const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
+    this.#board = new MeterBoard(
+      { ...resolved, lanes: this.#lanes.length },
+      this.#slots[0]?.buffer.byteLength ?? 0,
+      options.recipe,
+      shards,
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { lanes, epochs, batchSize } = this.#resolved;
-    let state: PipelineState = resume ?? {
-      epoch: 0,
-      step: 0,
-      epochStart: 0,
-      lanes: Array.from({ length: lanes }, () => ({ taken: 0, good: 0 })),
-    };
-    checkState(state, lanes);
+    const { epochs, batchSize } = this.#resolved;
+    let state = resume ? resumedState(resume, this.#resolved) : epochBeginning(0, 0, this.#resolved);
     const abort = () => this.#control.abort();
     signal?.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
@@ -99,16 +129,10 @@ class WorkerPipeline implements Pipeline {
         const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
         if (rows === 0) {
-          const lanesAtStart = state.lanes.map(() => ({ taken: 0, good: 0 }));
-          state = { epoch: state.epoch + 1, step: state.step, epochStart: state.step, lanes: lanesAtStart };
+          state = nextEpoch(state);
           continue;
         }
-        this.#board.consumer.gets({
-          epoch: state.epoch,
-          ready,
-          slot: this.#control.slotOf(state.step),
-          rows,
-        });
+        this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
         this.#goodSamples += rows;
@@ -139,6 +163,8 @@ class WorkerPipeline implements Pipeline {
     this.#pool = undefined;
     await this.#serving;
     await pool?.destroy();
+    // A worker that was killed leaves what it was writing.
+    if (pool && this.#cache) await sweepRun(this.#cache).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -146,12 +172,13 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir } = this.#resolved;
+    const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
       state.epochStart,
       state.step,
-      state.lanes.map(({ good }) => good),
+      done.map(({ good }) => good),
     );
     const pool = new Piscina({
       filename: new URL('./worker/main.js', import.meta.url).href,
@@ -159,31 +186,48 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
+      ...(workerMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb } }),
     });
+    const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
+    // Of a worker without a task: one that fails after its last sample, or replaces one that died.
+    pool.on('error', (error: unknown) => this.#fail(error));
     this.#pool = pool;
     const tasks = Array.from({ length: workers }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
-      port1.on('message', (bad: BadSample) => this.#countBad(bad));
+      port1.on('message', (report: WorkerReport) => this.#receive(report));
       const task: ServeTask = {
         plan: this.#plan,
         shards: this.shards,
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
+        deferred: augment === 'device',
         onBadSample,
-        lanes: state.lanes.map((_lane, lane) => lane).filter((lane) => lane % workers === worker),
+        rankLanes: this.#lanes,
+        serves: this.#lanes.map((_lane, place) => place).filter((place) => place % workers === worker),
         firstEpoch: state.epoch,
         epochs,
-        taken: state.lanes.map(({ taken }) => taken),
+        done,
+        indexDir,
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
+        ...(this.#cache && { cache: this.#cache }),
         worker,
         meters: this.#board.buffer,
         meterShape: this.#board.shape,
         port: port2,
       };
       // The port closes after its last message has come.
-      return Promise.all([pool.run(task, { transferList: [port2] }).catch((error: unknown) => this.#fail(error)), once(port1, 'close')]);
+      const served = pool.run(task, { transferList: [port2] }).catch((error: unknown) =>
+        this.#fail(
+          workerError(error, {
+            name: `Worker ${worker + 1} of ${workers}`,
+            lanes: task.serves.map((place) => this.#lanes[place] ?? place),
+            heapMb,
+          }),
+        ),
+      );
+      return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);
   }
@@ -225,7 +269,16 @@ class WorkerPipeline implements Pipeline {
   #leaseRows(state: PipelineState, rows: number): Lease {
     const slot = this.#slots[this.#control.slotOf(state.step)] as Slot;
     const records = Array.from({ length: rows }, (_, row) => slot.readRecord(row));
-    return new Lease(slot, records, advance(state, records), this.shards, () => this.#control.release(state.step));
+    const after = advance(state, records);
+    // By samples it is known beforehand which batch is the epoch's last, so its state can be taken up by other ranks.
+    const over = after.step - after.epochStart === epochSteps(this.#plan, this.#resolved.worldSize, this.#resolved.batchSize);
+    return new Lease(slot, records, state, over ? nextEpoch(after) : after, this.shards, () => this.#control.release(state.step));
+  }
+
+  #receive(report: WorkerReport): void {
+    if ('bad' in report) this.#countBad(report.bad);
+    else if ('retry' in report) this.#options.onRetry?.(report.retry);
+    else this.#options.onCache?.(report.cache);
   }
 
   #countBad(bad: BadSample): void {
@@ -260,13 +313,21 @@ class Lease implements Batch {
   #giveBack: (() => void) | undefined;
   #retained = false;
 
-  constructor(slot: Slot, records: readonly RowRecord[], state: PipelineState, shards: readonly string[], giveBack: () => void) {
-    this.epoch = state.epoch;
-    this.step = state.step - 1;
+  /** @param before state that the batch follows; `after` is the batch's own */
+  constructor(
+    slot: Slot,
+    records: readonly RowRecord[],
+    before: PipelineState,
+    after: PipelineState,
+    shards: readonly string[],
+    giveBack: () => void,
+  ) {
+    this.epoch = before.epoch;
+    this.step = before.step;
     this.size = records.length;
     this.views = slot.batchViews(records.length);
     this.samples = records.map((record) => sampleInfo(record, shards));
-    this.state = state;
+    this.state = after;
     this.#giveBack = giveBack;
   }
 
@@ -285,6 +346,22 @@ class Lease implements Batch {
   }
 }
 
+/** Says whose end it was when a worker did not end by an error of its own. */
+function workerError(
+  error: unknown,
+  { name, lanes, heapMb }: { readonly name: string; readonly lanes: readonly number[]; readonly heapMb: number | undefined },
+): unknown {
+  const code = codeOf(error);
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const problem = `${name} ran out of memory: its JavaScript heap reached ${heapMb} MB while it served lanes ${lanes.join(', ')} (${code})`;
+    return Object.assign(new Error(`${problem}; raise workerMemoryMb, or use fewer lanes or more workers`, { cause: error }), { code });
+  }
+  const [, exitCode] = /^worker exited with code: (\d+)$/.exec(reasonOf(error)) ?? [];
+  if (exitCode === undefined) return error;
+  const problem = `${name} ended with exit code ${exitCode} while it served lanes ${lanes.join(', ')}`;
+  return new Error(`${problem}; code loaded into it called process.exit(), or it was terminated`, { cause: error });
+}
+
 /** The state after a batch of these rows. */
 function advance(state: PipelineState, records: readonly RowRecord[]): PipelineState {
   const lanes = [...state.lanes];
@@ -292,12 +369,4 @@ function advance(state: PipelineState, records: readonly RowRecord[]): PipelineS
     if (good > (lanes[lane]?.good ?? 0)) lanes[lane] = { taken, good };
   }
   return { ...state, step: state.step + 1, lanes };
-}
-
-function checkState(state: PipelineState, lanes: number): void {
-  if (state.lanes.length !== lanes) {
-    throw new RangeError(
-      `Pipeline option resume: the state has ${state.lanes.length} lanes and the pipeline ${lanes}; resume with lanes: ${state.lanes.length}`,
-    );
-  }
 }

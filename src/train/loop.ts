@@ -259,7 +259,9 @@ class Loop {
 /** A batch with pixels of its own. */
 function copied(batch: Batch): Batch {
   const { epoch, step, size, samples, state } = batch;
-  const views = Object.fromEntries(Object.entries(batch.views).map(([name, { data, shape }]) => [name, { data: data.slice(), shape }]));
+  const views = Object.fromEntries(
+    Object.entries(batch.views).map(([name, view]) => [name, Object.assign({}, view, { data: view.data.slice() })]),
+  );
   return { epoch, step, size, samples, state, views, retain: () => {}, release: () => {} };
 }
 

@@ -5,7 +5,7 @@ import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
-import { createPipeline } from '../pipeline/index.js';
+import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/index.js';
 import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
@@ -133,6 +133,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   });
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
+  if (config.augment === 'device' && engine.name === 'wasm')
+    hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 
   let run: RunDirectory | undefined;
   const earlyBad: object[] = [];
@@ -146,9 +148,12 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     epochs: config.epochs,
     lanes: config.lanes,
     shuffle: config.shuffle,
+    augment: config.augment,
     onBadSample: config.onBadSample,
     maxBadSamples: config.maxBadSamples,
     onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),
+    onCache: warnOnce(hooks),
+    ...cacheOptions(config),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     ...(signal === undefined ? {} : { signal }),
@@ -220,12 +225,27 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   }
 }
 
+function cacheOptions({ cacheDir, cacheSize }: TrainConfig): Pick<PipelineOptions, 'cacheDir' | 'cacheSize'> {
+  return { ...(cacheDir === undefined ? {} : { cacheDir }), ...(cacheSize === undefined ? {} : { cacheSize }) };
+}
+
+/** A disk that is full stays full for many shards. */
+function warnOnce(hooks: TrainHooks): (event: CacheEvent) => void {
+  let warned = false;
+  return ({ kind, url, reason }) => {
+    if (kind !== 'failed' || warned) return;
+    warned = true;
+    hooks.onWarning?.(`${url}: ${reason}. The run goes on without; this is said once`);
+  };
+}
+
 function knnEvaluation(
   config: TrainConfig & { readonly valShards: readonly string[] },
   engine: Awaited<ReturnType<typeof selectEngine>>,
   method: ContrastiveMethod,
 ) {
   const { knn, recipe, workers } = config;
+  const cache = cacheOptions(config);
   return (signal: AbortSignal | undefined) =>
     evaluateKnn({
       engine,
@@ -238,6 +258,7 @@ function knnEvaluation(
       globalSize: recipe.globalSize,
       batch: config.batch,
       ...(knn.k === undefined ? {} : { k: knn.k }),
+      ...cache,
       ...(workers === undefined ? {} : { workers }),
       ...(signal === undefined ? {} : { signal }),
     });

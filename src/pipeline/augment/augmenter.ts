@@ -1,5 +1,6 @@
 /** Turns one decoded image into every view of a recipe. */
 import { Random, streamId } from '../plan/random.js';
+import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels } from './kernels.js';
 import { drawView } from './parameters.js';
@@ -30,9 +31,10 @@ export interface Augmenter {
    * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
    * The pixels depend on the image, the sample and the view's name alone.
    *
+   * @returns what is left for a device to do, by view; nothing unless the augmenter defers
    * @throws {RangeError} when the image's size and data disagree, or a view has no buffer of its size
    */
-  render(image: DecodedImage, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): void;
+  render(image: DecodedImage, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Readonly<Record<string, PendingView>>;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -47,15 +49,20 @@ function checkImage({ width, height, data }: DecodedImage): void {
 /**
  * Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread.
  *
+ * @param deferred leave to a device what it can do; views are then those of `deferredRecipe`
  * @param onView called after each view with its place in the recipe
  */
-export async function createAugmenter(recipe: Recipe, onView?: (view: number) => void): Promise<Augmenter> {
+export async function createAugmenter(
+  recipe: Recipe,
+  { deferred = false, onView }: { readonly deferred?: boolean; readonly onView?: (view: number) => void } = {},
+): Promise<Augmenter> {
   const { views } = validateRecipe(recipe);
+  const written = deferred ? deferredRecipe(recipe).views : views;
   const entries = Object.entries(views).map(([name, view]) => ({
     name,
     view,
     stream: streamId(name),
-    bytes: viewBytes(view),
+    bytes: viewBytes(written[name] ?? view),
   }));
   const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
   const kernels = await Kernels.load(Math.max(...sides));
@@ -67,13 +74,22 @@ export async function createAugmenter(recipe: Recipe, onView?: (view: number) =>
         if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
       }
       kernels.setSource(image.width, image.height, image.data);
+      const left: Record<string, PendingView> = {};
       for (const [place, { name, view, stream }] of entries.entries()) {
         const target = out[name];
         if (target === undefined) continue;
         const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
-        execute(kernels, drawView(view, image.width, image.height, random), target);
+        const plan = drawView(view, image.width, image.height, random);
+        if (deferred) {
+          const { now, pending } = defer(plan);
+          execute(kernels, now, target);
+          left[name] = pending;
+        } else {
+          execute(kernels, plan, target);
+        }
         onView?.(place);
       }
+      return left;
     },
   };
 }

@@ -26,6 +26,8 @@ export function profileReport(measured: Measured): ProfileReport {
   const utilisation = utilisations(measured);
   const cpuMsPerImage = ratio(totals.cpuMs, images);
   const shares = waitShares(totals);
+  // Shards may be so long that none was begun meanwhile.
+  const { hits, misses } = totals.cache.hits + totals.cache.misses > 0 ? totals.cache : measured.cache;
   const busiest = Math.max(utilisation.cores, ...utilisation.workers);
   const measuredSupply = drained ? imagesPerSecond : supply;
   const facts: Facts = {
@@ -53,6 +55,7 @@ export function profileReport(measured: Measured): ProfileReport {
     ...(free === undefined ? {} : { ifDataWereFree: { imagesPerSecond: free, gain: ratio(free, imagesPerSecond) - 1 } }),
     ceiling: { cpuMsPerImage, imagesPerSecond: ratio(1000 * setup.cores, cpuMsPerImage) },
     utilisation,
+    medium: hits > misses ? 'disk' : setup.medium,
     bytesPerSecond: ratio(1000 * stage('source').bytes, totals.ms),
     // Headers and padding, which weigh more than small images, do not count.
     amplification: Math.min(ratio(stage('source').bytes, stage('tar').bytes), Math.max(1, setup.lanes / setup.shards)),

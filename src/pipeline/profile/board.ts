@@ -1,6 +1,6 @@
 /** The meters of one pipeline, on the consumer's thread: makes the shared memory and reads it out. */
 import type { Worker } from 'node:worker_threads';
-import { type Recipe, viewBytes } from '../augment/recipe.js';
+import type { Recipe } from '../augment/recipe.js';
 import { ConsumerMeters } from './consumer-meters.js';
 import { clock, Meters, type MeterShape, type Span } from './meters.js';
 import { type LoopTotals, type PipelineMeters, type PipelineSetup, readMeters, usableCores } from './snapshot.js';
@@ -12,6 +12,7 @@ interface Options {
   readonly batchSize: number;
   readonly shuffle: number;
   readonly spans: number;
+  readonly augment: 'worker' | 'device';
 }
 
 /** libuv's own default. */
@@ -25,7 +26,12 @@ export class MeterBoard {
   readonly #setup: PipelineSetup;
   #loops: readonly LoopTotals[];
 
-  constructor({ workers, lanes, slots, batchSize, shuffle, spans }: Options, { views }: Recipe, shards: readonly string[]) {
+  constructor(
+    { workers, lanes, slots, batchSize, shuffle, spans, augment }: Options,
+    batchBytes: number,
+    { views }: Recipe,
+    shards: readonly string[],
+  ) {
     this.shape = { workers, lanes, slots, spans, views: Object.keys(views) };
     this.#meters = new Meters(this.shape);
     this.buffer = this.#meters.buffer;
@@ -36,11 +42,12 @@ export class MeterBoard {
       lanes,
       slots,
       batchSize,
-      batchBytes: batchSize * Object.values(views).reduce((sum, view) => sum + viewBytes(view), 0),
+      batchBytes,
       shuffle: shuffle * lanes,
       shards: shards.length,
       medium: shards.some((shard) => /^(https?|s3):/i.test(shard)) ? 'network' : 'disk',
       views: this.shape.views,
+      augment,
       cores: usableCores(),
       uvThreads: Number(process.env['UV_THREADPOOL_SIZE'] ?? UV_THREADS),
     };

@@ -41,7 +41,7 @@ function timeAxis(seconds: number, y: number): string {
 export function pipelineGraph(report: ProfileReport): string {
   const stage = (name: string): StageReport | undefined => report.stages.find((one) => one.name === name);
   const nodes = [
-    { name: 'source', title: report.setup.medium, note: 'bytes' },
+    { name: 'source', title: report.medium, note: 'bytes' },
     { name: 'tar', title: 'tar', note: 'samples' },
     { name: 'decode', title: 'decode', note: 'pixels' },
     { name: 'augment', title: 'augment', note: `${report.setup.views.length} views` },

@@ -72,6 +72,11 @@ export class LaneMeters {
     if (ready) this.#thread.addReady(stage);
   }
 
+  /** A remote shard was read from the cache folder, or not. */
+  cacheRead(hit: boolean): void {
+    this.#thread.addCacheRead(hit);
+  }
+
   queue(queue: number, items: number): void {
     this.#thread.moveQueue(queue, items);
   }
@@ -108,13 +113,13 @@ export class LaneMeters {
 export async function* timed<T>(
   items: AsyncIterable<T>,
   lane: LaneMeters,
-  { task, stage, bytes }: { readonly task: Task; readonly stage: number; readonly bytes?: (item: T) => number },
+  { task, stage, onItem }: { readonly task: Task; readonly stage: number; readonly onItem: (item: T) => void },
 ): AsyncGenerator<T, void, undefined> {
   try {
     lane.enter(task, stage);
     for await (const item of items) {
       lane.leave(task);
-      if (bytes) lane.bytes(stage, bytes(item));
+      onItem(item);
       yield item;
       lane.enter(task, stage);
     }

@@ -3,7 +3,7 @@
  * They are always on; what they cost is in docs/profile.md.
  *
  *   [ worker 0 | worker 1 | ... | consumer ] [ a time a slot ] [ state and time a lane ]
- *       `- [ a record a stage | ms a lane state | items a queue | decoder's queue | images | spans ]
+ *       `- [ a record a stage | ms a lane state | items a queue | decoder's queue | images | cache | spans ]
  */
 import { BUCKETS, bucketOf } from './histogram.js';
 import { LANE_STATES, QUEUES, STAGES, viewStage } from './stages.js';
@@ -112,6 +112,11 @@ export class ThreadMeters {
     this.#bump(this.#at.images, images);
   }
 
+  /** Counts reads of remote shards by whether the cache folder had them. */
+  addCacheRead(hit: boolean): void {
+    this.#bump(this.#at.cache + (hit ? 0 : 1), 1);
+  }
+
   /** Notes how many images the decoder's threads had not begun with when another one came. */
   addDecoderQueue(images: number): void {
     this.#bump(this.#at.decoder, images);
@@ -193,6 +198,11 @@ export class Meters {
     return this.#sum(this.#at.decoder, 1)[0] ?? 0;
   }
 
+  cacheReads(): { hits: number; misses: number } {
+    const [hits = 0, misses = 0] = this.#sum(this.#at.cache, 2);
+    return { hits, misses };
+  }
+
   images(): number {
     return this.#sum(this.#at.images, 1)[0] ?? 0;
   }
@@ -239,6 +249,7 @@ function layout({ views, spans }: MeterShape) {
   const queues = lanes + LANE_STATES.length;
   const decoder = queues + QUEUES.length;
   const images = decoder + 1;
-  const kept = images + 1;
-  return { lanes, queues, decoder, images, spans: kept, words: kept + (spans > 0 ? 1 + spans * SPAN_WORDS : 0) };
+  const cache = images + 1;
+  const kept = cache + 2;
+  return { lanes, queues, decoder, images, cache, spans: kept, words: kept + (spans > 0 ? 1 + spans * SPAN_WORDS : 0) };
 }

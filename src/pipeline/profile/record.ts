@@ -25,6 +25,8 @@ export interface QueueSample {
 export interface Measured {
   readonly setup: PipelineSetup;
   readonly totals: Totals;
+  /** Reads of remote shards since the pipeline began. */
+  readonly cache: Totals['cache'];
   readonly steps: readonly Step[];
   readonly samples: readonly QueueSample[];
   /** Whether the consumer did nothing but ask for the next batch. */
@@ -101,7 +103,14 @@ export class ProfileRecorder {
   measured(rest: Pick<Measured, 'drained' | 'firstBatchMs' | 'supply' | 'free'>): Measured {
     this.pause();
     const { setup, totals } = this.#pipeline.meters();
-    return { setup, totals: this.#totals ?? elapsed(totals, totals), steps: this.#steps, samples: this.#samples, ...rest };
+    return {
+      setup,
+      totals: this.#totals ?? elapsed(totals, totals),
+      cache: totals.cache,
+      steps: this.#steps,
+      samples: this.#samples,
+      ...rest,
+    };
   }
 }
 

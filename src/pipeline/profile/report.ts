@@ -77,6 +77,8 @@ export interface ProfileReport {
   /** What the cores would give if they did nothing else: an estimate, and an upper bound. */
   readonly ceiling: { readonly cpuMsPerImage: number; readonly imagesPerSecond: number };
   readonly utilisation: Utilisation;
+  /** What bytes come from; remote shards that the cache folder has come from the disk. */
+  readonly medium: 'network' | 'disk';
   readonly bytesPerSecond: number;
   /** Bytes fetched for a byte of an image that was used. */
   readonly amplification: number;

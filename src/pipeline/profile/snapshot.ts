@@ -21,6 +21,8 @@ export interface Totals {
   readonly laneMs: Readonly<Record<LaneState, number>>;
   /** Images that the decoder's threads had not begun with, summed over the arrivals of new ones. */
   readonly decoderQueue: number;
+  /** Remote shards read from the cache folder, and those that were not. */
+  readonly cache: { readonly hits: number; readonly misses: number };
   /** The event loops of the workers. */
   readonly loops: readonly LoopTotals[];
   /** The event loop of the consumer's thread. */
@@ -44,6 +46,8 @@ export interface PipelineSetup {
   /** What the shards are read over. */
   readonly medium: 'network' | 'disk';
   readonly views: readonly string[];
+  /** Who does colour, blur and point operations. */
+  readonly augment: 'worker' | 'device';
   /** Cores that this process may use. */
   readonly cores: number;
   /** Threads that decode. */
@@ -82,6 +86,7 @@ export function readMeters({ meters, setup, loops, full, ms }: MeterSources): Pi
       stages: meters.stages(),
       laneMs: Object.fromEntries(LANE_STATES.map((state, index) => [state, lanes[index] ?? 0])) as Record<LaneState, number>,
       decoderQueue: meters.decoderQueue(),
+      cache: meters.cacheReads(),
       loops,
       consumerLoop: { activeMs: active, idleMs: idle },
       cpuMs: (user + system) / 1000,

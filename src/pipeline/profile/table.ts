@@ -93,7 +93,7 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
     ],
     [
       'read',
-      `${bytesText(report.bytesPerSecond)}/s from the ${setup.medium}, ${bytesText(report.bytesPerImage)} an image${report.amplification >= 1.5 ? `, each byte ${report.amplification.toFixed(1)} times` : ''}${report.retries === 0 ? '' : `; ${report.retries} requests repeated`}`,
+      `${bytesText(report.bytesPerSecond)}/s from the ${report.medium}, ${bytesText(report.bytesPerImage)} an image${report.amplification >= 1.5 ? `, each byte ${report.amplification.toFixed(1)} times` : ''}${report.retries === 0 ? '' : `; ${report.retries} requests repeated`}`,
     ],
     ['memory', bytesText(report.rssBytes)],
   ];

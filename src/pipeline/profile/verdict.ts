@@ -18,7 +18,7 @@ const SMALL_IMAGE_BYTES = 40_000;
 const AMPLIFIED = 1.5;
 
 /** Walks from the sink to the source: the first thing that is always at work is what limits the run. */
-export function bindingResource({ drained, dataWaitShare, waitShares, utilisation, setup }: Facts): BindingResource {
+export function bindingResource({ drained, dataWaitShare, waitShares, utilisation, medium }: Facts): BindingResource {
   if (!drained && dataWaitShare < MODERATELY) return 'consumer';
   const { source, decode, augment, tar, handoff } = waitShares;
   if (handoff > 0.5) return 'event-loop';
@@ -26,7 +26,7 @@ export function bindingResource({ drained, dataWaitShare, waitShares, utilisatio
   if (utilisation.cores >= SATURATED) return 'cores';
   // The turns keep lanes together, so one worker that is always busy holds up the others.
   if (Math.max(...utilisation.workers) >= LOOP_SATURATED && rendering >= Math.max(source, decode)) return 'cores';
-  if (source >= Math.max(decode, rendering)) return setup.medium;
+  if (source >= Math.max(decode, rendering)) return medium;
   if (decode < rendering || utilisation.machine >= 0.95) return 'cores';
   return utilisation.decoderQueue >= QUEUED ? 'libuv' : 'lanes';
 }
@@ -113,11 +113,11 @@ export function nextStep(facts: Facts, binding: BindingResource): string {
 
 const lowered = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
-/** What makes an image cheaper: decoding less where the images are large, else rendering less. */
-function fewerPixels({ waitShares, bytesPerImage }: Facts): string {
-  const decodes = waitShares.decode + waitShares.tar >= waitShares.augment;
-  return decodes && bytesPerImage > SMALL_IMAGE_BYTES
-    ? 'Decode fewer pixels (detco shard --resize-short 256)'
+/** What makes an image cheaper. Decoding costs as much as there are pixels in the JPEG; of small ones there is little to save. */
+function fewerPixels({ bytesPerImage, setup }: Facts): string {
+  if (bytesPerImage > SMALL_IMAGE_BYTES) return 'Decode fewer pixels (detco shard --resize-short 256)';
+  return setup.augment === 'worker'
+    ? 'Leave colour and blur to a GPU (--augment device), render smaller views'
     : 'Render fewer pixels (smaller views, or a --recipe with fewer of them)';
 }
 

@@ -21,7 +21,9 @@ export interface ShardSample {
   readonly key: string;
   /** Ordinal of the sample within the shard, from 0; counts samples that a `part` leaves out. */
   readonly index: number;
-  /** Byte of the shard at which the image's 512-byte tar header begins. */
+  /** Byte of the shard at which the sample's first member begins, with all of its headers; reading can begin here. */
+  readonly start: number;
+  /** Byte of the shard at which the image's 512-byte tar header begins; the image follows it. */
   readonly offset: number;
   /** The encoded image, in memory of its own. */
   readonly image: Buffer;
@@ -31,9 +33,15 @@ export interface ShardSample {
   readonly problem?: string;
 }
 
-export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
+export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
+  /** Begins at a sample in the middle of the shard: its `start` and its ordinal. */
+  readonly from?: { readonly start: number; readonly index: number };
+  /** Byte before which to stop: the `start` of a sample, or the size of the shard. */
+  readonly end?: number;
+  /** Called after the last sample with the byte at which reading ended. */
+  readonly onEnd?: (bytes: number) => void;
   /** Told how long bytes are waited for. */
   readonly meters?: LaneMeters;
 }
@@ -56,6 +64,7 @@ export class ShardError extends Error {
 /** A sample of which members may still come. */
 interface Group {
   readonly key: string;
+  readonly start: number;
   index?: number;
   offset?: number;
   image?: Buffer;
@@ -73,27 +82,33 @@ interface Group {
  */
 export async function* readShard(
   location: string,
-  { signal, onRetry, part, meters }: ReadOptions = {},
+  { signal, part, from, end, onEnd, meters, ...reading }: ReadOptions = {},
 ): AsyncGenerator<ShardSample, void, undefined> {
   const archive = extract();
-  const progress: Progress = { bytes: 0, next: 0 };
+  const first = from?.start ?? 0;
+  const progress: Progress = { bytes: first, next: first };
   const stop = new AbortController();
   const abort = (): void => stop.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
-  const bytes = openShard(location, { signal: stop.signal, ...(onRetry && { onRetry }) });
-  const metered = meters ? timed(bytes, meters, { task: TASK.fetch, stage: STAGE.source, bytes: (chunk) => chunk.byteLength }) : bytes;
+  const range = { start: first, ...(end !== undefined && { end }) };
+  const bytes = openShard(location, { ...range, signal: stop.signal, ...reading });
+  const metered = meters
+    ? timed(bytes, meters, { task: TASK.fetch, stage: STAGE.source, onItem: (chunk) => meters.bytes(STAGE.source, chunk.byteLength) })
+    : bytes;
   const fed = feed(archive, location, metered, progress);
-  let count = 0;
+  let count = from?.index ?? 0;
   let group: Group | undefined;
   try {
     for await (const entry of archive) {
-      const { byteOffset, size } = entry.header;
+      const { size } = entry.header;
+      const byteOffset = first + entry.header.byteOffset;
+      const start = progress.next;
       progress.next = byteOffset + Math.ceil(size / 512) * 512;
       const member = isFile(entry) ? memberName(entry.header.name) : undefined;
       if (member && member.key !== group?.key) {
         if (group) yield* finished(group);
-        group = { key: member.key };
+        group = { key: member.key, start };
       }
       if (group && member?.kind === 'image' && group.index === undefined) {
         group.index = count++;
@@ -105,6 +120,7 @@ export async function* readShard(
       entry.resume();
     }
     if (group) yield* finished(group);
+    onEnd?.(progress.bytes);
   } catch (error) {
     signal?.throwIfAborted();
     throw error instanceof SourceError || error instanceof ShardError ? error : archiveError(location, error, progress);
@@ -159,11 +175,12 @@ function isFile({ header }: Entry): boolean {
   return (header.type === 'file' || header.type === 'contiguous-file') && !sparse;
 }
 
-function* finished({ key, index, offset, image, label, problem }: Group): Generator<ShardSample, void, undefined> {
+function* finished({ key, index, start, offset, image, label, problem }: Group): Generator<ShardSample, void, undefined> {
   if (index === undefined || offset === undefined || !image) return;
   yield {
     key,
     index,
+    start,
     offset,
     image,
     ...(label !== undefined && { label }),

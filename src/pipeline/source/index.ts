@@ -10,7 +10,9 @@ import { listHttp, openHttp } from './http.js';
 import { listS3, openS3 } from './s3.js';
 import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
-export { SourceError, type OpenOptions, type RetryEvent } from './source.js';
+export { parseByteSize } from './byte-size.js';
+export { openCacheFolder, sweepRun } from './cache-folder.js';
+export { type CacheEvent, type CacheFolder, type OpenOptions, type RetryEvent, SourceError } from './source.js';
 
 interface Backend {
   /** Locations that a brace-free specification names; none when nothing matches. */
@@ -69,9 +71,11 @@ export async function listShards(specs: readonly string[], options: { readonly s
  * @throws SourceError that names the location and what to do; the signal's reason when it is aborted
  */
 export function openShard(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-  const { start = 0 } = options;
+  const { start = 0, end = start } = options;
   if (!Number.isSafeInteger(start) || start < 0)
     throw new RangeError(`start ${start} is not a byte offset; expected a whole number from 0 up`);
+  if (!Number.isSafeInteger(end) || end < start)
+    throw new RangeError(`end ${end} is not a byte offset; expected a whole number from ${start} up`);
   return backendOf(location).open(location, options);
 }
 

@@ -11,12 +11,13 @@ import type { Recipe } from '../augment/recipe.js';
 import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
 import { LaneMeters, TASK } from '../profile/lane-meters.js';
-import { clock, Meters, type MeterShape, type ThreadMeters } from '../profile/meters.js';
-import { QUEUE, STAGE, STAGES } from '../profile/stages.js';
+import { clock, Meters, type MeterShape } from '../profile/meters.js';
+import { RenderTimer } from '../profile/render-timer.js';
+import { QUEUE, STAGE } from '../profile/stages.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { closeSources } from '../source/index.js';
-import { type BadSample, type GoodSample, laneSamples } from './lane.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
+import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
   readonly plan: PlanOptions;
@@ -24,75 +25,59 @@ export interface ServeTask {
   readonly recipe: Recipe;
   readonly batchSize: number;
   readonly dropLast: boolean;
+  /** Whether to leave operations to a device. */
+  readonly deferred: boolean;
   readonly onBadSample: 'skip' | 'fail';
-  /** The lanes that this task serves. */
-  readonly lanes: readonly number[];
+  /** The lanes of this rank; the words in `control` count these. */
+  readonly rankLanes: readonly number[];
+  /** Which of them this task serves, by their place among them. */
+  readonly serves: readonly number[];
   readonly firstEpoch: number;
   readonly epochs: number;
-  /** Samples of each lane's stream done before the run began, in its first epoch. */
-  readonly taken: readonly number[];
+  /** What each lane of the rank had done before the run began, in its first epoch. */
+  readonly done: readonly LaneOptions['done'][];
+  /** Folder of shard indexes. */
+  readonly indexDir?: string | undefined;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
+  readonly cache?: CacheFolder;
   /** Ordinal of this worker. */
   readonly worker: number;
   readonly meters: SharedArrayBuffer;
   readonly meterShape: MeterShape;
-  /** Bad samples are reported here. */
+  /** Takes a `WorkerReport` each. */
   readonly port: MessagePort;
 }
+
+/** What a worker tells the consumer besides batches. */
+export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
   const meters = new Meters(task.meterShape, task.meters);
   const thread = meters.thread(task.worker);
   const timer = new RenderTimer(thread);
-  const augmenter = await createAugmenter(task.recipe, (view) => timer.viewDone(view));
-  const control = new Control({ lanes: task.plan.lanes, slots: task.slots.length }, task.control);
-  const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
+  const augmenter = await createAugmenter(task.recipe, { deferred: task.deferred, onView: (view) => timer.viewDone(view) });
+  const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
+  const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
   // Every lane listens, however many there are.
   setMaxListeners(0, stop.signal);
   void control.abortion().then(() => stop.abort());
   let failure: unknown;
-  const runLane = (lane: number) =>
-    new LaneServer(task, lane, control, slots, augmenter, stop.signal, { meters, timer, lane: new LaneMeters(meters, thread, lane) })
-      .run()
-      .catch((error: unknown) => {
-        // The first failure ends the run for everybody: the other lanes wait for this one's turns.
-        if (!control.aborted) failure = error;
-        control.abort();
-      });
-  await Promise.all(task.lanes.map(runLane));
+  const runLane = (lane: number) => {
+    const timers = { meters, timer, lane: new LaneMeters(meters, thread, lane) };
+    return new LaneServer(task, lane, control, slots, augmenter, stop.signal, timers).run().catch((error: unknown) => {
+      // The first failure ends the run for everybody: the other lanes wait for this one's turns.
+      if (!control.aborted) failure = error;
+      control.abort();
+    });
+  };
+  await Promise.all(task.serves.map(runLane));
   task.port.close();
   await closeSources();
   if (failure !== undefined) throw failure;
-}
-
-/** Times the one thing that a worker's thread does without a pause. */
-class RenderTimer {
-  readonly #thread: ThreadMeters;
-  #began = 0;
-  #at = 0;
-
-  constructor(thread: ThreadMeters) {
-    this.#thread = thread;
-  }
-
-  begin(): void {
-    this.#began = this.#at = clock();
-  }
-
-  viewDone(view: number): void {
-    const now = clock();
-    this.#thread.add(STAGES.length + view, now - this.#at);
-    this.#thread.addSpan(STAGES.length + view, -1, this.#at, now - this.#at);
-    this.#at = now;
-  }
-
-  end(): void {
-    this.#thread.addSpan(STAGE.augment, -1, this.#began, clock() - this.#began);
-  }
 }
 
 interface LaneTimers {
@@ -103,6 +88,7 @@ interface LaneTimers {
 
 class LaneServer {
   readonly #task: ServeTask;
+  /** Place of the lane among those of the rank. */
   readonly #lane: number;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
@@ -130,25 +116,42 @@ class LaneServer {
     this.#timers = timers;
   }
 
+  get #globalLane(): number {
+    return this.#task.rankLanes[this.#lane] as number;
+  }
+
   async run(): Promise<void> {
-    const { firstEpoch, epochs, taken } = this.#task;
+    const { firstEpoch, epochs, done } = this.#task;
     for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-      await this.#serveEpoch(epoch, epoch === firstEpoch ? (taken[this.#lane] ?? 0) : 0);
+      await this.#serveEpoch(epoch, (epoch === firstEpoch ? done[this.#lane] : undefined) ?? { taken: 0, good: 0 });
     }
   }
 
-  async #serveEpoch(epoch: number, skip: number): Promise<void> {
-    const { plan, shards, batchSize, dropLast } = this.#task;
+  async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
+    const { plan, shards, indexDir, batchSize, dropLast, cache } = this.#task;
     const { lane } = this.#timers;
     const samples = laneSamples({
       plan,
       shards,
       epoch,
-      lane: this.#lane,
-      skip,
+      lane: this.#globalLane,
+      done,
+      indexDir,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
       meters: lane,
+      reading: {
+        ...(cache && { cache }),
+        onCache: (event) => {
+          lane.cacheRead(event.kind === 'hit');
+          this.#report({ cache: event });
+        },
+        onRetry: (event) => {
+          lane.failed(STAGE.source);
+          this.#report({ retry: event });
+        },
+        meters: lane,
+      },
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
@@ -204,10 +207,12 @@ class LaneServer {
     lane.enter(TASK.place, STAGE.augment);
     timer.begin();
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
-    this.#augmenter.render(sample.pixels, { seed: plan.seed, epoch, shard: sample.shard, index: sample.index }, slot.row(row));
+    const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
+    const pending = this.#augmenter.render(sample.pixels, stream, slot.row(row));
+    if (this.#task.deferred) slot.writePending(row, pending);
     timer.end();
     slot.writeRecord(row, {
-      lane: this.#lane,
+      lane: this.#globalLane,
       taken: sample.taken,
       good: k + 1,
       shard: sample.shard,
@@ -223,7 +228,7 @@ class LaneServer {
     const control = this.#control;
     for (let first = true; ; first = false) {
       let seen = 0;
-      const turn = turnOf(this.#lane, k, this.#task.plan.lanes, (lane) => {
+      const turn = turnOf(this.#lane, k, this.#task.rankLanes.length, (lane) => {
         // In this order: a count read after the lane was seen dry is its last.
         const dry = control.dry(epoch, lane);
         seen = control.ready(epoch, lane);
@@ -243,6 +248,10 @@ class LaneServer {
         `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
       );
     }
-    this.#task.port.postMessage(bad);
+    this.#report({ bad });
+  }
+
+  #report(report: WorkerReport): void {
+    this.#task.port.postMessage(report);
   }
 }
