@@ -139,8 +139,9 @@ async function feed(archive: Extract, location: string, options: OpenOptions, pr
         throw new ShardError(location, 0, 'is compressed with gzip, which is not supported (images do not shrink); gunzip it first');
       }
       progress.bytes += chunk.byteLength;
-      if (!archive.write(chunk)) await drained(archive);
+      // The reader may have left while the chunk came; nothing is said any more by an archive that has closed.
       if (archive.destroyed) return;
+      if (!archive.write(chunk)) await drained(archive);
     }
     if (progress.bytes === 0) throw new ShardError(location, 0, 'is empty; expected a tar archive');
     archive.end(undefined);
