@@ -67,24 +67,35 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
 
 /** The lane's samples as they leave the shuffle buffer, after the first `skip`. */
 async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<LaneSample> {
-  const { plan, epoch, lane } = options;
+  const { plan, epoch, lane, signal } = options;
   const buffer = new ShuffleBuffer<LaneSample>(plan.shuffle, bufferRandom(plan, epoch, lane));
   const read = readAhead(readLane(options, comeBefore(skip, plan.shuffle)), READ_AHEAD);
+  const stop = new AbortController();
   let fetched = new Map<LaneSample, Promise<Buffer>>();
   let left = 0;
-  for await (const sample of shuffled(read, buffer)) {
-    if (++left <= skip) {
-      // Every sample that came by name has come by now; those that have not left are needed after all.
-      if (left === skip) fetched = fetchNamed(buffer.items, options);
-      continue;
+  try {
+    for await (const sample of shuffled(read, buffer)) {
+      if (++left <= skip) {
+        // Every sample that came by name has come by now; those that have not left are needed after all.
+        if (left === skip) fetched = fetchNamed(buffer.items, options, AbortSignal.any([signal, stop.signal]));
+        continue;
+      }
+      const image = fetched.get(sample);
+      fetched.delete(sample);
+      yield image ? { ...sample, image: await image } : sample;
     }
-    const image = fetched.get(sample);
-    fetched.delete(sample);
-    yield image ? { ...sample, image: await image } : sample;
+  } finally {
+    // No request outlives the lane.
+    stop.abort();
+    await Promise.allSettled(fetched.values());
   }
 }
 
-function fetchNamed(samples: readonly LaneSample[], { shards, signal, indexDir = '' }: LaneOptions): Map<LaneSample, Promise<Buffer>> {
+function fetchNamed(
+  samples: readonly LaneSample[],
+  { shards, indexDir = '' }: LaneOptions,
+  signal: AbortSignal,
+): Map<LaneSample, Promise<Buffer>> {
   const requests = samples.flatMap((sample) => {
     const { entry, shard, problem } = sample;
     return entry && problem === undefined ? [{ location: shards[shard] ?? '', entry, sample }] : [];
