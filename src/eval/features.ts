@@ -2,10 +2,10 @@
 import { matMul, tensor2d, tidy, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import type { ContrastiveMethod, Stage } from '../model/index.js';
-import { createPipeline, recipes } from '../pipeline/index.js';
+import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 import { normalizeRows, type LabelledFeatures, type Similarities } from './knn.js';
 
-export interface FeatureOptions {
+export interface FeatureOptions extends Pick<PipelineOptions, 'cacheDir' | 'cacheSize'> {
   readonly engine: Engine;
   readonly method: Pick<ContrastiveMethod, 'features'>;
   /** Shard specs; samples without a label are passed over. */
@@ -27,7 +27,7 @@ export interface FeatureOptions {
  * The same shards and limit give the same images in the same order, so results of two checkpoints compare.
  */
 export async function extractFeatures(options: FeatureOptions): Promise<Record<string, LabelledFeatures>> {
-  const { engine, method, stages, limit, workers, signal } = options;
+  const { engine, method, stages, limit, cacheDir, cacheSize, workers, signal } = options;
   const rows = new Map<Stage, Float32Array[]>(stages.map((stage) => [stage, []]));
   const labels: number[] = [];
   await using pipeline = await createPipeline({
@@ -36,6 +36,8 @@ export async function extractFeatures(options: FeatureOptions): Promise<Record<s
     batchSize: options.batch,
     dropLast: false,
     slots: 2,
+    ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...(cacheSize === undefined ? {} : { cacheSize }),
     ...(workers === undefined ? {} : { workers }),
     ...(signal === undefined ? {} : { signal }),
   });

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
 import type { Divide } from './plan/state.js';
+import { type CacheEvent, parseByteSize, type RetryEvent } from './source/index.js';
+import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
 
 export interface PipelineOptions {
@@ -19,6 +21,11 @@ export interface PipelineOptions {
   readonly epochs?: number;
   /** Worker threads. Default: the cores of the machine, at most `lanes`. Changes speed, never the result. */
   readonly workers?: number;
+  /**
+   * Megabytes of JavaScript heap a worker may use before the run is ended. Default: what V8 allows on this machine. Images and
+   * views lie outside of the heap and are bounded by `lanes`, `shuffle` and `slots`.
+   */
+  readonly workerMemoryMb?: number;
   /**
    * Virtual streams the order is made from, over all ranks; a multiple of `worldSize`, and for each rank at least the
    * workers. Part of the plan: changing it changes the order. Default 16.
@@ -42,12 +49,30 @@ export interface PipelineOptions {
   readonly slots?: number;
   /** Whether the samples that do not fill a last batch of the epoch are left out. Default true. */
   readonly dropLast?: boolean;
+  /**
+   * Who does colour, blur and RandAugment's point operations. With 'device' they are left to the consumer, listed in each
+   * view's `pending`: more images a core, for machines with few cores and a large GPU. Default 'worker'.
+   */
+  readonly augment?: 'worker' | 'device';
   /** What to do with a sample that cannot be decoded. Default 'skip'. */
   readonly onBadSample?: 'skip' | 'fail';
   /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
   readonly maxBadSamples?: number;
   /** Called for each bad sample that is skipped. */
   readonly onBad?: (bad: BadSample) => void;
+  /** Timed visits of the stages to keep of each thread, for a trace. Default 0. */
+  readonly spans?: number;
+  /** Folder in which remote shards are kept once they are read; several processes may share it. Default: none are kept. */
+  readonly cacheDir?: string;
+  /**
+   * Bytes the folder may hold, as a number or as `200GB`, `1.5TiB`; the shards used longest ago make room. Default: nine tenths
+   * of what its disk has for it. At least the largest shard.
+   */
+  readonly cacheSize?: string | number;
+  /** Called for each read of a remote shard when there is a cache folder. */
+  readonly onCache?: (event: CacheEvent) => void;
+  /** Called for each failed request that will be repeated. */
+  readonly onRetry?: (event: RetryEvent) => void;
   /** Continues after the batch that had this state. */
   readonly resume?: PipelineState;
   /** Ends the iteration and frees everything when aborted. */
@@ -66,8 +91,10 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   shuffle: 64,
   slots: 3,
   dropLast: true,
+  augment: 'worker',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
+  spans: 0,
 } as const);
 
 const count = z.int().positive();
@@ -81,14 +108,23 @@ const schema = z.object({
   divide: z.enum(['shards', 'samples']).optional(),
   indexDir: z.string().min(1).optional(),
   workers: count.optional(),
+  workerMemoryMb: count.optional(),
   shuffle: z
     .union([z.boolean(), z.int().nonnegative()])
     .default(true)
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
   slots: count.min(2).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
+  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  spans: z
+    .int()
+    .nonnegative()
+    .max(1 << 20)
+    .default(PIPELINE_DEFAULTS.spans),
+  cacheDir: z.string().min(1).optional(),
+  cacheSize: z.union([z.string(), z.number()]).optional(),
 });
 
 /** @throws RangeError naming the option, the value it got and what it wants */
@@ -121,11 +157,22 @@ export function resolveOptions(options: PipelineOptions) {
       `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
     );
   }
-  return { ...data, divide, workers };
+  return { ...data, divide, workers, cacheSize: cacheBytes(data) };
 }
 
 function unevenLanes(lanes: number, worldSize: number): string {
   const below = lanes - (lanes % worldSize);
   const usable = below === 0 ? `${worldSize}` : `${below} or ${below + worldSize}`;
   return `Pipeline option lanes: ${lanes} lanes cannot be shared equally by worldSize ${worldSize}; use ${usable}`;
+}
+
+function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {
+  if (cacheSize === undefined) return undefined;
+  if (cacheDir === undefined)
+    throw new RangeError(`Pipeline option cacheSize: ${JSON.stringify(cacheSize)} without cacheDir; name the folder`);
+  try {
+    return parseByteSize(cacheSize);
+  } catch (error) {
+    throw new RangeError(`Pipeline option cacheSize: ${reasonOf(error)}`, { cause: error });
+  }
 }

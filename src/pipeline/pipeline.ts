@@ -2,22 +2,34 @@
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
+import { MeterBoard } from './profile/board.js';
+import type { Span } from './profile/meters.js';
+import type { PipelineMeters } from './profile/snapshot.js';
 import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { countSamples } from './shard/shard-index.js';
-import { listShards } from './source/index.js';
+import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
+import { codeOf, reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
-import type { ServeTask } from './worker/main.js';
+import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
+
+/**
+ * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
+ * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
+ */
+const YOUNG_GENERATION_MB = 6;
 
 /**
  * Batches of augmented views from tar shards.
@@ -28,6 +40,10 @@ const FEWEST_JUDGED = 1000;
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   /** Locations of the shards in the order of the plan. */
   readonly shards: readonly string[];
+  /** What every stage has done so far; two of them make a `profileReport`. */
+  meters(): PipelineMeters;
+  /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
+  spans(): Span[];
   /** Stops the workers; a running iteration ends. */
   close(): Promise<void>;
 }
@@ -39,12 +55,24 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
+  validateRecipe(options.recipe);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
   const { lanes, seed, shuffle, divide, indexDir } = resolved;
   const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards), resolved) : undefined;
   const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
-  return new WorkerPipeline(options, resolved, shards, plan);
+  return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
+}
+
+async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
+  if (cacheDir === undefined) return undefined;
+  try {
+    return await openCacheFolder(resolve(cacheDir), cacheSize);
+  } catch (error) {
+    throw new RangeError(`Pipeline option cacheDir: "${cacheDir}" cannot be written (${reasonOf(error)}); choose a folder of yours`, {
+      cause: error,
+    });
+  }
 }
 
 class WorkerPipeline implements Pipeline {
@@ -54,8 +82,12 @@ class WorkerPipeline implements Pipeline {
   readonly #plan: PlanOptions;
   /** The lanes of this rank. */
   readonly #lanes: readonly number[];
+  readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
+  readonly #board: MeterBoard;
+  /** The step whose batch is asked for next. */
+  #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
@@ -64,37 +96,56 @@ class WorkerPipeline implements Pipeline {
   #lease: Lease | undefined;
   #iterated = false;
 
-  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[], plan: PlanOptions) {
+  constructor(
+    options: PipelineOptions,
+    resolved: ResolvedOptions,
+    shards: readonly string[],
+    plan: PlanOptions,
+    cache: CacheFolder | undefined,
+  ) {
     this.#options = options;
+    this.#cache = cache;
     this.#resolved = resolved;
     this.shards = shards;
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
-    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
+    const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
+    this.#board = new MeterBoard(
+      { ...resolved, lanes: this.#lanes.length },
+      this.#slots[0]?.buffer.byteLength ?? 0,
+      options.recipe,
+      shards,
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { epochs } = this.#resolved;
+    const { epochs, batchSize } = this.#resolved;
     let state = resume ? resumedState(resume, this.#resolved) : epochBeginning(0, 0, this.#resolved);
     const abort = () => this.#control.abort();
     signal?.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
     this.#start(state);
     try {
+      this.#board.consumer.asks();
       while (state.epoch < epochs) {
+        this.#step = state.step;
+        const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
         if (rows === 0) {
           state = nextEpoch(state);
           continue;
         }
+        this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
         this.#goodSamples += rows;
         yield this.#lease;
+        this.#board.consumer.asks();
         this.#lease.endTurn();
       }
     } finally {
@@ -103,12 +154,25 @@ class WorkerPipeline implements Pipeline {
     }
   }
 
+  meters(): PipelineMeters {
+    const { slots, batchSize } = this.#resolved;
+    const steps = Array.from({ length: slots }, (_, ahead) => this.#step + ahead);
+    return this.#board.read(this.#pool?.threads, steps.filter((step) => this.#control.filled(step) === batchSize).length);
+  }
+
+  spans(): Span[] {
+    return this.#board.spans();
+  }
+
   async close(): Promise<void> {
+    this.#board.readLoops(this.#pool?.threads);
     this.#control.abort();
     const pool = this.#pool;
     this.#pool = undefined;
     await this.#serving;
     await pool?.destroy();
+    // A worker that was killed leaves what it was writing.
+    if (pool && this.#cache) await sweepRun(this.#cache).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -116,7 +180,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, batchSize, dropLast, onBadSample, epochs, indexDir } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir } = this.#resolved;
     const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
@@ -130,17 +194,25 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
+      resourceLimits: {
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+        ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
+      },
     });
+    const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
+    // Of a worker without a task: one that fails after its last sample, or replaces one that died.
+    pool.on('error', (error: unknown) => this.#fail(error));
     this.#pool = pool;
     const tasks = Array.from({ length: workers }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
-      port1.on('message', (bad: BadSample) => this.#countBad(bad));
+      port1.on('message', (report: WorkerReport) => this.#receive(report));
       const task: ServeTask = {
         plan: this.#plan,
         shards: this.shards,
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
+        deferred: augment === 'device',
         onBadSample,
         rankLanes: this.#lanes,
         serves: this.#lanes.map((_lane, place) => place).filter((place) => place % workers === worker),
@@ -150,10 +222,23 @@ class WorkerPipeline implements Pipeline {
         indexDir,
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
+        ...(this.#cache && { cache: this.#cache }),
+        worker,
+        meters: this.#board.buffer,
+        meterShape: this.#board.shape,
         port: port2,
       };
       // The port closes after its last message has come.
-      return Promise.all([pool.run(task, { transferList: [port2] }).catch((error: unknown) => this.#fail(error)), once(port1, 'close')]);
+      const served = pool.run(task, { transferList: [port2] }).catch((error: unknown) =>
+        this.#fail(
+          workerError(error, {
+            name: `Worker ${worker + 1} of ${workers}`,
+            lanes: task.serves.map((place) => this.#lanes[place] ?? place),
+            heapMb,
+          }),
+        ),
+      );
+      return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);
   }
@@ -199,6 +284,12 @@ class WorkerPipeline implements Pipeline {
     // By samples it is known beforehand which batch is the epoch's last, so its state can be taken up by other ranks.
     const over = after.step - after.epochStart === epochSteps(this.#plan, this.#resolved.worldSize, this.#resolved.batchSize);
     return new Lease(slot, records, state, over ? nextEpoch(after) : after, this.shards, () => this.#control.release(state.step));
+  }
+
+  #receive(report: WorkerReport): void {
+    if ('bad' in report) this.#countBad(report.bad);
+    else if ('retry' in report) this.#options.onRetry?.(report.retry);
+    else this.#options.onCache?.(report.cache);
   }
 
   #countBad(bad: BadSample): void {
@@ -264,6 +355,22 @@ class Lease implements Batch {
   endTurn(): void {
     if (!this.#retained) this.release();
   }
+}
+
+/** Says whose end it was when a worker did not end by an error of its own. */
+function workerError(
+  error: unknown,
+  { name, lanes, heapMb }: { readonly name: string; readonly lanes: readonly number[]; readonly heapMb: number | undefined },
+): unknown {
+  const code = codeOf(error);
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    const problem = `${name} ran out of memory: its JavaScript heap reached ${heapMb} MB while it served lanes ${lanes.join(', ')} (${code})`;
+    return Object.assign(new Error(`${problem}; raise workerMemoryMb, or use fewer lanes or more workers`, { cause: error }), { code });
+  }
+  const [, exitCode] = /^worker exited with code: (\d+)$/.exec(reasonOf(error)) ?? [];
+  if (exitCode === undefined) return error;
+  const problem = `${name} ended with exit code ${exitCode} while it served lanes ${lanes.join(', ')}`;
+  return new Error(`${problem}; code loaded into it called process.exit(), or it was terminated`, { cause: error });
 }
 
 /** The state after a batch of these rows. */

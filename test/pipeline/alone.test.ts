@@ -31,11 +31,13 @@ const bodies = {
   'left by break': 'let batches = 0; for await (const batch of await createPipeline(options)) { batches++; break; }',
   'left by an error':
     'let batches = 0; try { for await (const batch of await createPipeline(options)) { batches++; throw new Error(); } } catch {}',
+  'ended by an abort':
+    'let batches = 0; const stop = new AbortController(); try { for await (const batch of await createPipeline({ ...options, signal: stop.signal })) { batches++; stop.abort(); } } catch {}',
   'closed before it is read': 'const batches = 0; const pipeline = await createPipeline(options); await pipeline.close();',
 };
 
 test.each(Object.entries(bodies))('a pipeline %s leaves no thread, port or socket behind', async (how, body) => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', program(body)], { timeout: 50_000 });
-  const batches = how === 'read to its end' ? 12 : how.startsWith('left') ? 1 : 0;
+  const batches = how === 'read to its end' ? 12 : how.startsWith('left') || how.startsWith('ended') ? 1 : 0;
   expect(JSON.parse(stdout)).toEqual({ batches, tensorModules: [], left: [] });
 });

@@ -1,11 +1,12 @@
 /** The same shards give the same batches, byte for byte, wherever they lie and however many workers read them. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { PipelineOptions } from '#dist/pipeline/index.js';
 import { startChaosProxy } from '../support/chaos-proxy.js';
 import { answer, type HttpServer, startHttp } from '../support/http.js';
 import { type S3Server, startS3 } from '../support/s3.js';
@@ -13,6 +14,8 @@ import { writeTestShards } from '../support/shards.js';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('../support/digest-run.mjs', import.meta.url));
+type PipelineOverrides = Partial<Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>>;
+
 const NAMES = 'shard-{000..003}.tar';
 
 let folder: string;
@@ -20,8 +23,13 @@ let http: HttpServer;
 let s3: S3Server;
 let fromFile: string[];
 
-async function digests(shards: string, workers: number, env: Readonly<Record<string, string | undefined>> = {}): Promise<string[]> {
-  const options = JSON.stringify({ shards, workers, globalSize: 24, patchSize: 8, batchSize: 8, epochs: 2, seed: 3 });
+async function digests(
+  shards: string,
+  workers: number,
+  env: Readonly<Record<string, string | undefined>> = {},
+  more: PipelineOverrides = {},
+): Promise<string[]> {
+  const options = JSON.stringify({ shards, workers, globalSize: 24, patchSize: 8, batchSize: 8, epochs: 2, seed: 3, ...more });
   const { stdout } = await run(process.execPath, [program, options], { env: { ...process.env, ...env } });
   return JSON.parse(stdout) as string[];
 }
@@ -64,4 +72,16 @@ test('from S3 through a network that drops, stalls and answers 503', async () =>
   } finally {
     await chaos.close();
   }
+});
+
+test('by way of a cache folder, while it fills and from what it holds', async () => {
+  const cacheDir = join(folder, 'cache');
+  expect(await digests(`${s3.url}/${NAMES}`, 2, s3.env, { cacheDir, cacheSize: '1GB' })).toEqual(fromFile);
+  expect((await readdir(cacheDir)).map((name) => name.replace(/^.*\./, ''))).toEqual(['shard', 'shard', 'shard', 'shard']);
+  const before = http.requests.length;
+  expect(await digests(`${http.url}/${NAMES}`, 2, {}, { cacheDir })).toEqual(fromFile);
+  const ofHttp = http.requests.length;
+  expect(await digests(`${http.url}/${NAMES}`, 2, {}, { cacheDir })).toEqual(fromFile);
+  expect(http.requests.slice(before, ofHttp).some(({ range }) => range === undefined)).toBe(true);
+  expect(http.requests.slice(ofHttp).every(({ range }) => range === 'bytes=0-0')).toBe(true);
 });

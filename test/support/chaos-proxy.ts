@@ -20,11 +20,13 @@ export interface ChaosOptions {
   readonly drop?: number;
   /** Probability that the body stops in its middle and the connection stays open until the client leaves. */
   readonly stall?: number;
+  /** Probability that the body goes on, from its middle, a byte at a time and for ever. */
+  readonly trickle?: number;
   /** Probability of an answer 503 with Retry-After, without asking the target. */
   readonly error503?: number;
   /** Seconds in Retry-After; 0 unless told. */
   readonly retryAfter?: number;
-  /** A drop or stall comes after a number of body bytes below this (and below the body's length); 1 MiB unless told. */
+  /** A drop, stall or trickle comes after a number of body bytes below this (and below the body's length); 1 MiB unless told. */
   readonly withinBytes?: number;
 }
 
@@ -32,6 +34,7 @@ export interface ChaosCounters {
   requests: number;
   dropped: number;
   stalled: number;
+  trickled: number;
   refused: number;
   /** Answers passed on whole. */
   clean: number;
@@ -45,9 +48,9 @@ export interface ChaosProxy {
 }
 
 export async function startChaosProxy(options: ChaosOptions): Promise<ChaosProxy> {
-  const { target, seed, drop = 0, stall = 0, error503 = 0, retryAfter = 0, withinBytes = 1 << 20 } = options;
+  const { target, seed, drop = 0, stall = 0, trickle = 0, error503 = 0, retryAfter = 0, withinBytes = 1 << 20 } = options;
   const random = new Random(seed);
-  const counters: ChaosCounters = { requests: 0, dropped: 0, stalled: 0, refused: 0, clean: 0 };
+  const counters: ChaosCounters = { requests: 0, dropped: 0, stalled: 0, trickled: 0, refused: 0, clean: 0 };
 
   const server = createServer((request, response) => {
     counters.requests++;
@@ -58,7 +61,13 @@ export async function startChaosProxy(options: ChaosOptions): Promise<ChaosProxy
       response.writeHead(503, { 'retry-after': String(retryAfter), 'content-type': 'text/plain' }).end('Slow Down');
       return;
     }
-    const spoil = luck < error503 + drop ? 'drop' : luck < error503 + drop + stall ? 'stall' : undefined;
+    const kinds = [
+      ['drop', drop],
+      ['stall', stall],
+      ['trickle', trickle],
+    ] as const;
+    let below = error503;
+    const spoil = kinds.find(([, probability]) => luck < (below += probability))?.[0];
     const upstream = forward(target + request.url, { method: request.method ?? 'GET', headers: request.headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       if (spoil === undefined) {
@@ -75,19 +84,30 @@ export async function startChaosProxy(options: ChaosOptions): Promise<ChaosProxy
     request.pipe(upstream);
   });
 
-  function spoilAfter(bytes: number, answer: IncomingMessage, response: ServerResponse, kind: 'drop' | 'stall'): void {
-    let left = bytes;
+  function spoilAfter(bytes: number, answer: IncomingMessage, response: ServerResponse, kind: 'drop' | 'stall' | 'trickle'): void {
+    let left = kind === 'trickle' ? Math.max(1, bytes) : bytes;
+    let rest: Buffer = Buffer.alloc(0);
     const spoil = (): void => {
       answer
         .off('data', pass)
         .on('error', () => {})
         .destroy();
-      if (kind === 'stall') counters.stalled++;
+      if (kind === 'trickle' && rest.byteLength > 0) trickleOn();
+      else if (kind !== 'drop') counters.stalled++;
       else if (counters.dropped++ % 2 === 0) response.destroy();
       else response.socket?.resetAndDestroy();
     };
+    const trickleOn = (): void => {
+      counters.trickled++;
+      const drops = setInterval(() => {
+        response.write(rest.subarray(0, 1));
+        rest = rest.subarray(1);
+      }, 10);
+      response.on('close', () => clearInterval(drops));
+    };
     const pass = (chunk: Buffer): void => {
       const part = chunk.subarray(0, left);
+      rest = chunk.subarray(left);
       left -= part.byteLength;
       if (left > 0) {
         if (!response.write(part)) {

@@ -19,14 +19,14 @@ export interface HttpServer {
 }
 
 /** Answers one request in full: status, headers, body, or a destroyed socket. */
-export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+export type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** Starts a server on a free port of 127.0.0.1 with any handler. */
 export async function startHttp(handler: Handler): Promise<HttpServer> {
   const requests: { path: string; range: string | undefined; ifMatch: string | undefined }[] = [];
   const server = createServer((request, response) => {
     requests.push({ path: request.url ?? '', range: request.headers.range, ifMatch: request.headers['if-match'] });
-    handler(request, response);
+    void handler(request, response);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
@@ -76,4 +76,14 @@ export function answer(request: IncomingMessage, response: ServerResponse, serve
   });
   if (options.cutAfter === undefined) response.end(body.subarray(start, end));
   else response.write(body.subarray(start, Math.min(end, start + options.cutAfter)), () => response.destroy());
+}
+
+/** Answers with an error as the S3 API reference documents it. */
+export function answerError(
+  response: ServerResponse,
+  error: { readonly status: number; readonly code: string; readonly more?: string },
+): void {
+  const { status, code, more = '' } = error;
+  const xml = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${code} it is.</Message>${more}<RequestId>1</RequestId></Error>`;
+  response.writeHead(status, { 'content-type': 'application/xml' }).end(xml);
 }

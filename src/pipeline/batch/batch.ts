@@ -1,4 +1,5 @@
 /** `Batch`: the one contract between the pipeline and whatever trains on it. */
+import type { PendingView } from '../augment/defer.js';
 
 /** One view of every sample of a batch: uint8 RGB, NHWC, over shared memory that belongs to a leased slot. */
 export interface BatchView {
@@ -6,6 +7,11 @@ export interface BatchView {
   readonly data: Uint8Array;
   /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view. */
   readonly shape: readonly number[];
+  /**
+   * With `augment: 'device'`: what the consumer has still to do to each of the N samples. A jigsaw view is then its uncut
+   * canvas, [N, H, W, 3].
+   */
+  readonly pending?: readonly PendingView[];
 }
 
 /** Where a sample came from. */

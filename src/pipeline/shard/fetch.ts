@@ -9,7 +9,7 @@ export interface SampleRequest {
   readonly entry: IndexedSample;
 }
 
-export interface FetchOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
+export interface FetchOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
   /** The folder that the index came from, for messages. */
   readonly indexDir: string;
 }

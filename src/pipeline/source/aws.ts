@@ -7,7 +7,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import type { Headers, RemoteRequest } from './remote.js';
 import { reasonOf, SourceError } from './source.js';
 
-interface Credentials {
+export interface Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
@@ -25,7 +25,13 @@ const IDENTITY = [
   'AWS_CONFIG_FILE',
 ];
 
-const providers = new Map<string, Promise<CredentialProvider | undefined>>();
+interface Chain {
+  readonly provider: Promise<CredentialProvider | undefined>;
+  /** What it gave last. */
+  last?: Credentials | undefined;
+}
+
+const chains = new Map<string, Chain>();
 
 /**
  * Credentials as the AWS tools find them (environment, profile, SSO, web identity, container, instance), refreshed
@@ -36,14 +42,14 @@ const providers = new Map<string, Promise<CredentialProvider | undefined>>();
 export async function credentials(location: string): Promise<Credentials | undefined> {
   if (/^(1|true|yes)$/i.test(process.env.AWS_NO_SIGN_REQUEST ?? '')) return undefined;
   const key = identityKey();
-  const found = providers.get(key) ?? findProvider();
-  providers.set(key, found);
+  const chain: Chain = chains.get(key) ?? { provider: findProvider() };
+  chains.set(key, chain);
   try {
-    return await (
-      await found
-    )?.();
+    const provider = await chain.provider;
+    chain.last = await provider?.();
+    return chain.last;
   } catch (error) {
-    providers.delete(key);
+    chains.delete(key);
     throw new SourceError(
       location,
       `AWS credentials cannot be loaded: ${reasonOf(error)}; log in again or set AWS_PROFILE, or AWS_NO_SIGN_REQUEST=1 for a public bucket`,
@@ -52,9 +58,16 @@ export async function credentials(location: string): Promise<Credentials | undef
   }
 }
 
-/** Drops what is cached, so that the next request reads files and services again. */
-export function forgetCredentials(): void {
-  providers.clear();
+/**
+ * Drops what is cached, so that the next request reads files and services again.
+ * @param refused drops only these, if they are the last ones still: of many reads that are refused at once one asks again
+ */
+export function forgetCredentials(refused?: Credentials): void {
+  for (const [key, { last }] of chains) if (!refused || (last && sameCredentials(last, refused))) chains.delete(key);
+}
+
+export function sameCredentials(a: Credentials, b: Credentials): boolean {
+  return a.accessKeyId === b.accessKeyId && a.secretAccessKey === b.secretAccessKey && a.sessionToken === b.sessionToken;
 }
 
 function identityKey(): string {

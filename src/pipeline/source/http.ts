@@ -1,10 +1,11 @@
 /** Shards behind plain HTTP(S) URLs. */
-import { readRemote, type Headers, type Refusal, type RemoteObject, type RemoteRequest } from './remote.js';
+import { openRemote } from './cache.js';
+import { type Headers, type Refusal, type RemoteObject, type RemoteRequest } from './remote.js';
 import { SourceError, type OpenOptions } from './source.js';
 
 /** Streams the object at an `http(s)://` URL; `user:password@` becomes basic authentication. */
 export function openHttp(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-  return readRemote(httpObject(location), options);
+  return openRemote(httpObject(location), options);
 }
 
 function httpObject(location: string): RemoteObject {

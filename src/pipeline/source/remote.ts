@@ -15,6 +15,7 @@
  */
 import type { Dispatcher } from 'undici';
 import { noteAnswer, dispatcher, hasAnswered } from './connection.js';
+import { paced, SlowError } from './pace.js';
 import { Retries, TransientError, httpLimits, transientStatus } from './retry.js';
 import { SourceError, type OpenOptions } from './source.js';
 import { difference, isStrong, versionOf, type Version } from './version.js';
@@ -46,17 +47,30 @@ export interface Refusal {
   readonly body: string;
 }
 
-type Answer = Dispatcher.ResponseData & { readonly fields: Headers };
+interface Answer extends Dispatcher.ResponseData {
+  readonly fields: Headers;
+  /** The body, to be read; fails when it stalls. */
+  readonly paced: AsyncIterable<Uint8Array>;
+}
 
 /** Socket reads are 64 KiB at most, often far less; tar parsing wants large chunks. */
 const CHUNK_BYTES = 256 << 10;
 /** Read ahead of the consumer; beyond it the socket is paused, and a paused socket does not count as stalled. */
 const READ_AHEAD_BYTES = 1 << 20;
+/** An attempt that brings less has got nowhere: a server must not keep us for ever by a byte each time. */
+const LEAST_PROGRESS_BYTES = 4096;
 /** As much of an error's body as is read. */
 const REFUSAL_BYTES = 64 << 10;
 
-/** Streams the object from `start` to before `end`; each byte comes once and all from one version. */
-export async function* readRemote(object: RemoteObject, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined> {
+/**
+ * Streams the object from `start` to before `end`; each byte comes once and all from one version.
+ * @param onVersion called with each answer's version; the last one is that of the bytes
+ */
+export async function* readRemote(
+  object: RemoteObject,
+  options: OpenOptions,
+  onVersion?: (version: Version) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { start = 0, end, signal } = options;
   if (start === end) return;
   const retries = new Retries(object.location, options);
@@ -85,8 +99,9 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
         throw new SourceError(object.location, problem, { offset });
       }
       version = { ...found, total: found.total ?? version?.total };
+      onVersion?.(version);
       const skip = answer.statusCode === 200 ? offset : 0;
-      for await (const chunk of chunks(answer.body, skip)) {
+      for await (const chunk of chunks(answer.paced, skip)) {
         const wanted = end === undefined ? chunk : chunk.subarray(0, end - offset);
         offset += wanted.byteLength;
         yield wanted;
@@ -101,7 +116,7 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
       if (offset > start && offset === (end ?? version?.total)) return;
       await retries.failed(error, {
         offset,
-        progressed: offset > before,
+        progressed: offset - before >= LEAST_PROGRESS_BYTES && !(error instanceof SlowError),
         known: hasAnswered(origin),
       });
     }
@@ -109,17 +124,53 @@ export async function* readRemote(object: RemoteObject, options: OpenOptions): A
 }
 
 /** Fetches a small document whole, with the same patience. */
-export async function fetchText(object: RemoteObject, options: OpenOptions): Promise<string> {
+export function fetchText(object: RemoteObject, options: OpenOptions): Promise<string> {
+  return fetchOnce(object, {}, options, async (answer) => {
+    if (answer.statusCode !== 200) throw refusal(object, await readRefusal(answer), { offset: 0 });
+    const parts: Uint8Array[] = [];
+    for await (const part of answer.paced) parts.push(part);
+    return Buffer.concat(parts).toString();
+  });
+}
+
+export interface Probed {
+  /** Origin and path that the object is known by, without a login. */
+  readonly url: string;
+  readonly version: Version;
+}
+
+/** Asks which version the server has, for the price of one byte. */
+export async function probeRemote(object: RemoteObject, options: OpenOptions): Promise<Probed> {
+  return fetchOnce(object, { 'accept-encoding': 'identity', range: 'bytes=0-0' }, options, async (answer, { origin, path }) => {
+    const url = origin + path;
+    if (answer.statusCode === 200 || answer.statusCode === 206) {
+      const version = versionOf(answer.statusCode, answer.fields);
+      // A server that ignores Range has begun to send all of it.
+      if (answer.statusCode === 200) discard(answer);
+      else await answer.body.dump();
+      return { url, version };
+    }
+    const refused = await readRefusal(answer);
+    // An empty object has no first byte.
+    if (refused.status === 416) return { url, version: { etag: undefined, lastModified: undefined, total: sizeInRefusal(refused) } };
+    throw refusal(object, refused, { offset: 0 });
+  });
+}
+
+async function fetchOnce<T>(
+  object: RemoteObject,
+  headers: Headers,
+  options: OpenOptions,
+  use: (answer: Answer, request: RemoteRequest) => Promise<T>,
+): Promise<T> {
   const retries = new Retries(object.location, options);
   let origin = '';
   for (;;) {
     try {
       options.signal?.throwIfAborted();
-      const request = await object.request({});
+      const request = await object.request(headers);
       origin = request.origin;
-      const answer = await send(object, request, options.signal);
-      if (answer.statusCode !== 200) throw refusal(object, await readRefusal(answer), { offset: 0 });
-      return await answer.body.text();
+      return await use(await send(object, request, options.signal), request);
     } catch (error) {
       await retries.failed(error, { offset: 0, progressed: false, known: hasAnswered(origin) });
     }
@@ -140,7 +191,7 @@ async function send(object: RemoteObject, request: RemoteRequest, signal: AbortS
   const fields = Object.fromEntries(
     Object.entries(answer.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );
-  return Object.assign(answer, { fields });
+  return { ...answer, fields, paced: paced(answer.body, timeoutMs) };
 }
 
 function rangeHeaders(offset: number, end: number | undefined, version: Version | undefined): Headers {
@@ -172,7 +223,7 @@ function discard(answer: Answer): void {
 /** Reads the start of an error's body, which closes the connection if there is more. */
 async function readRefusal(answer: Answer): Promise<Refusal> {
   let body = Buffer.alloc(0);
-  for await (const chunk of answer.body) {
+  for await (const chunk of answer.paced) {
     body = Buffer.concat([body, chunk]);
     if (body.byteLength >= REFUSAL_BYTES) break;
   }

@@ -1,10 +1,11 @@
 /** Which failures of a request are worth repeating, how often, and after what pause. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
+import { SlowError } from './pace.js';
+import { codeOf, reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
 
 /** Limits of HTTP reading; every one can be set in the environment. */
 const DEFAULTS = Object.freeze({
-  /** Milliseconds without a connection, an answer or a byte of the body after which a request has stalled. */
+  /** Milliseconds without a connection, an answer or a byte of the body, or with hardly a byte, after which a request has stalled. */
   DETCO_HTTP_TIMEOUT_MS: 20_000,
   /** Failures in a row without a byte of progress before reading gives up; with the pauses below about 80 s. */
   DETCO_HTTP_RETRIES: 10,
@@ -102,7 +103,7 @@ export class Retries {
 
   /**
    * Returns when it is time to try again.
-   * @param progressed whether the failed attempt brought any byte: the count starts anew
+   * @param progressed whether the failed attempt got anywhere: the count starts anew
    * @param known whether the host has answered before
    * @throws the signal's reason, or SourceError when the failure is final
    */
@@ -113,7 +114,8 @@ export class Retries {
     const { signal, onRetry } = this.#options;
     signal?.throwIfAborted();
     if (error instanceof SourceError) throw error;
-    if (!(error instanceof TransientError) && !TRANSIENT_CODES.has(codeOf(error) ?? '')) {
+    const transient = error instanceof TransientError || error instanceof SlowError;
+    if (!transient && !TRANSIENT_CODES.has(codeOf(error) ?? '')) {
       const remedy = /CERT|SELF_SIGNED/.test(codeOf(error) ?? '') ? '; if you trust the server, put its CA into NODE_EXTRA_CA_CERTS' : '';
       throw new SourceError(this.#location, reasonOf(error) + remedy, { offset, cause: error });
     }
@@ -129,7 +131,7 @@ export class Retries {
     const asked = error instanceof TransientError ? error.retryAfterMs : undefined;
     const waitMs = asked === undefined ? backoffMs(this.#failures) : Math.ceil(asked * (1 + Math.random() / 10));
     onRetry?.({
-      url: this.#location,
+      url: withoutPassword(this.#location),
       offset,
       attempt: this.#failures,
       reason: reasonOf(error),

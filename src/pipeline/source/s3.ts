@@ -1,7 +1,8 @@
 /** Shards in S3, or in anything that speaks its protocol (MinIO, Ceph, R2, GCS) behind AWS_ENDPOINT_URL. */
 import { XMLParser } from 'fast-xml-parser';
-import { bucketAddress, credentials, encode, forgetCredentials, toWire } from './aws.js';
-import { fetchText, readRemote, type Refusal, type RemoteObject } from './remote.js';
+import { bucketAddress, type Credentials, credentials, encode, forgetCredentials, sameCredentials, toWire } from './aws.js';
+import { openRemote } from './cache.js';
+import { fetchText, type Refusal, type RemoteObject } from './remote.js';
 import { TransientError } from './retry.js';
 import { SourceError, type OpenOptions } from './source.js';
 
@@ -10,7 +11,7 @@ export async function* openS3(location: string, options: OpenOptions = {}): Asyn
   const { bucket, key } = parseS3(location);
   if (key === '' || key.endsWith('/')) throw new SourceError(location, 'names no object; expected s3://bucket/key.tar');
   const path = `/${key.split('/').map(encode).join('/')}`;
-  yield* readRemote(await s3Object(location, bucket, path, {}), options);
+  yield* openRemote(await s3Object(location, bucket, path, {}), options);
 }
 
 /**
@@ -56,25 +57,25 @@ function globPattern(glob: string): RegExp {
 
 async function s3Object(location: string, bucket: string, path: string, query: Readonly<Record<string, string>>): Promise<RemoteObject> {
   const address = await bucketAddress(bucket);
-  let anonymous = false;
-  let refreshed = false;
+  let identity: Credentials | undefined;
+  let expired: Credentials | undefined;
   return {
     location,
     redirects: false,
     async request(headers) {
-      const identity = await credentials(location);
-      anonymous = identity === undefined;
+      identity = await credentials(location);
       return toWire({ origin: address.origin, path: address.path + path || '/', query, headers }, identity);
     },
     refused(answer) {
       const error = parseError(answer);
       if (error.code === 'RequestTimeout') return new TransientError('S3 answered RequestTimeout');
-      if (isExpired(error.code) && !refreshed) {
-        // A long run outlives its session: whoever renews it writes new credentials where the chain looks.
-        refreshed = true;
-        forgetCredentials();
+      if (isExpired(error.code) && identity && !(expired && sameCredentials(identity, expired))) {
+        // A long run outlives many sessions: whoever renews one puts new credentials where the chain looks.
+        expired = identity;
+        forgetCredentials(identity);
         return new TransientError(`S3 answered ${error.code}`);
       }
+      const anonymous = identity === undefined;
       // The next shard looks again: an instance's credentials may only have been late.
       if (anonymous) forgetCredentials();
       return new SourceError(location, remedy(error, { bucket, anonymous, listing: path === '' }));
@@ -104,8 +105,9 @@ function parseError({ status, headers, body }: Refusal): S3Error {
   };
 }
 
+/** S3 says ExpiredToken (400); STS and what imitates it ExpiredTokenException (403). */
 function isExpired(code: string): boolean {
-  return code === 'ExpiredToken' || code === 'TokenRefreshRequired' || code === 'RequestExpired';
+  return code.startsWith('ExpiredToken') || code === 'TokenRefreshRequired' || code === 'RequestExpired';
 }
 
 /** Codes: Amazon S3 API reference, "Error responses". */

@@ -14,6 +14,29 @@ export interface RetryEvent {
   readonly waitMs: number;
 }
 
+/** What became of one read of a remote shard at the cache folder. */
+export interface CacheEvent {
+  /**
+   * `hit`: read from the folder; `stored`: fetched, and in the folder from then on; `skipped`: fetched and not kept, for a
+   * reason that is no fault; `failed`: fetched, but the folder or its disk did not do its part.
+   */
+  readonly kind: 'hit' | 'stored' | 'skipped' | 'failed';
+  /** The shard's location. */
+  readonly url: string;
+  /** In words, of what was not kept. */
+  readonly reason?: string;
+}
+
+/** A folder that keeps remote shards; see `openCacheFolder`. Plain data, so that it can be sent to workers. */
+export interface CacheFolder {
+  /** Absolute path. */
+  readonly dir: string;
+  /** Bytes the folder may hold; without one it may fill all but a tenth of what the disk has for it. */
+  readonly limit?: number;
+  /** Names the temporary files of one pipeline. */
+  readonly run: string;
+}
+
 export interface OpenOptions {
   /** First byte to read; 0 unless told. The shard's size is allowed and yields nothing. */
   readonly start?: number;
@@ -23,6 +46,10 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
   /** Called before each pause of a source that repeats a failed request. */
   readonly onRetry?: (event: RetryEvent) => void;
+  /** Remote shards are read by way of this folder. */
+  readonly cache?: CacheFolder;
+  /** Called once a read when there is a cache folder, and again when the shard is stored. */
+  readonly onCache?: (event: CacheEvent) => void;
 }
 
 /** A shard that cannot be found, opened or read to its end; the message says what to do. */

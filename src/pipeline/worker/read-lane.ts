@@ -8,7 +8,7 @@
  */
 import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
 import { changedShard } from '../shard/fetch.js';
-import { readShard, ShardError, type ShardSample } from '../shard/read.js';
+import { type ReadOptions, readShard, ShardError, type ShardSample } from '../shard/read.js';
 import { type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
 import { reasonOf, withoutPassword } from '../source/source.js';
 
@@ -30,6 +30,8 @@ export interface ReadLaneOptions {
   /** Folder of shard indexes; shards that are streamed whole leave theirs there. */
   readonly indexDir?: string | undefined;
   readonly signal: AbortSignal;
+  /** How remote shards are read. */
+  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry' | 'meters'>;
 }
 
 /**
@@ -73,7 +75,7 @@ function namedSample(shard: number, index: number, entry: IndexedSample): LaneSa
 
 /** Streams samples `wanted` of the part (ascending, to its end), and sees to it that they are those of the index. */
 async function* readIndexed(
-  { shards, signal }: ReadLaneOptions,
+  { shards, signal, reading }: ReadLaneOptions,
   { shard, part, parts }: ShardPart,
   { samples, bytes }: ShardIndex,
   indexDir: string,
@@ -83,9 +85,12 @@ async function* readIndexed(
   const first = wanted[0] ?? 0;
   const last = wanted.at(-1) ?? 0;
   const from = { index: first, start: samples[first]?.start ?? 0 };
+  // A shard that is wanted whole is asked for whole: only such a one is kept in a cache folder.
+  const whole = first === 0 && last === samples.length - 1;
+  const range = whole ? {} : { from, end: samples[last + 1]?.start ?? bytes };
   let count = 0;
   try {
-    for await (const sample of readShard(location, { from, end: samples[last + 1]?.start ?? bytes, part: { part, parts }, signal })) {
+    for await (const sample of readShard(location, { ...range, part: { part, parts }, signal, ...reading })) {
       const entry = samples[sample.index];
       if (sample.key !== entry?.key || sample.offset + 512 !== entry.offset)
         throw changedShard(location, indexDir, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
@@ -100,12 +105,15 @@ async function* readIndexed(
 }
 
 /** Streams a shard, or a part of it, from the beginning; one that was read whole leaves its index. */
-async function* readWhole({ shards, indexDir, signal }: ReadLaneOptions, { shard, part, parts }: ShardPart): AsyncGenerator<LaneSample> {
+async function* readWhole(
+  { shards, indexDir, signal, reading }: ReadLaneOptions,
+  { shard, part, parts }: ShardPart,
+): AsyncGenerator<LaneSample> {
   const location = shards[shard] as string;
   const dir = parts === 1 ? indexDir : undefined;
   const samples: IndexedSample[] = [];
   let bytes = 0;
-  for await (const sample of readShard(location, { part: { part, parts }, signal, onEnd: (end) => (bytes = end) })) {
+  for await (const sample of readShard(location, { part: { part, parts }, signal, onEnd: (end) => (bytes = end), ...reading })) {
     if (dir !== undefined) samples.push(indexSample(sample));
     yield { ...sample, shard };
   }

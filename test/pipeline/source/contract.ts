@@ -1,9 +1,11 @@
 /** What every source of shard bytes promises. Each backend runs this on a real file system or server. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { closeSources, listShards, openShard, SourceError } from '#dist/pipeline/source/index.js';
+import { type CacheFolder, closeSources, listShards, openShard, type OpenOptions, SourceError } from '#dist/pipeline/source/index.js';
 import { collect, noise, until } from '../../support/bytes.js';
 
 export interface SourceUnderTest {
+  /** Read by way of this folder. */
+  readonly cache?: CacheFolder;
   /** Location of the object of that name. */
   location(name: string): string;
   /** Files or connections in use for an object of that name. */
@@ -25,6 +27,8 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
     beforeAll(async () => {
       source = await start(objects);
     });
+    const open = (name: string, options: OpenOptions = {}) =>
+      openShard(source.location(name), { ...options, ...(source.cache && { cache: source.cache }) });
     afterAll(async () => {
       await closeSources();
       await source.close();
@@ -32,12 +36,12 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
 
     test.each(Object.keys(objects))('reads every byte of %s', async (key) => {
       const expected = objects[key as keyof typeof objects];
-      expect((await collect(openShard(source.location(key)))).equals(expected)).toBe(true);
+      expect((await collect(open(key))).equals(expected)).toBe(true);
     });
 
     test('reads from an offset', async () => {
       const start = 1_234_567;
-      expect((await collect(openShard(source.location('large.tar'), { start }))).equals(large.subarray(start))).toBe(true);
+      expect((await collect(open('large.tar', { start }))).equals(large.subarray(start))).toBe(true);
     });
 
     test.each([
@@ -47,30 +51,30 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
       [4_000_000, large.byteLength],
       [77, 77],
     ])('reads the bytes from %i to before %i and no others', async (start, end) => {
-      expect((await collect(openShard(source.location('large.tar'), { start, end }))).equals(large.subarray(start, end))).toBe(true);
+      expect((await collect(open('large.tar', { start, end }))).equals(large.subarray(start, end))).toBe(true);
     });
 
     test('refuses an end beyond the end', async () => {
       for (const start of [0, 5_000_000, large.byteLength]) {
-        const beyond = collect(openShard(source.location('large.tar'), { start, end: large.byteLength + 1 }));
+        const beyond = collect(open('large.tar', { start, end: large.byteLength + 1 }));
         await expect(beyond).rejects.toThrow(/5000004 of an? \w+ of 5000003 bytes/);
       }
     });
 
     test('has nothing left at the end and an error beyond it', async () => {
-      expect(await collect(openShard(source.location('large.tar'), { start: large.byteLength }))).toHaveLength(0);
-      const beyond = collect(openShard(source.location('large.tar'), { start: large.byteLength + 1 }));
+      expect(await collect(open('large.tar', { start: large.byteLength }))).toHaveLength(0);
+      const beyond = collect(open('large.tar', { start: large.byteLength + 1 }));
       await expect(beyond).rejects.toThrow(/asked for byte 5000004 of an? \w+ of 5000003 bytes/);
     });
 
     test('yields chunks of at least 64 KiB, but for the last', async () => {
       const sizes: number[] = [];
-      for await (const chunk of openShard(source.location('large.tar'))) sizes.push(chunk.byteLength);
+      for await (const chunk of open('large.tar')) sizes.push(chunk.byteLength);
       expect(Math.min(...sizes.slice(0, -1))).toBeGreaterThanOrEqual(64 << 10);
     });
 
     test('lets go of its file or socket when the reader leaves early', async () => {
-      for await (const chunk of openShard(source.location('large.tar'))) {
+      for await (const chunk of open('large.tar')) {
         expect(chunk.byteLength).toBeGreaterThan(0);
         expect(await source.inUse('large.tar')).toBeGreaterThan(0);
         break;
@@ -83,17 +87,17 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
       const abort = new AbortController();
       const reason = new Error('enough');
       const read = async (): Promise<void> => {
-        for await (const _ of openShard(source.location('large.tar'), { signal: abort.signal })) abort.abort(reason);
+        for await (const _ of open('large.tar', { signal: abort.signal })) abort.abort(reason);
       };
       await expect(read()).rejects.toBe(reason);
       await closeSources();
       await until(async () => (await source.inUse('large.tar')) === 0);
-      await expect(collect(openShard(source.location('large.tar'), { signal: abort.signal }))).rejects.toBe(reason);
+      await expect(collect(open('large.tar', { signal: abort.signal }))).rejects.toBe(reason);
     });
 
     test('names what is missing', async () => {
       const location = source.location('missing.tar');
-      const error: unknown = await collect(openShard(location)).catch((error: unknown) => error);
+      const error: unknown = await collect(open('missing.tar')).catch((error: unknown) => error);
       expect(error).toBeInstanceOf(SourceError);
       expect(String(error)).toContain(location);
       expect(String(error)).toMatch(/no such (file|object)/);

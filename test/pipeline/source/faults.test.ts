@@ -1,4 +1,6 @@
 /** Reading over connections that break: what arrives is the object, byte for byte, or an error; never a splice, never an early end. */
+import { type AddressInfo, createServer } from 'node:net';
+import type { Writable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { closeSources, openShard, SourceError, type RetryEvent } from '#dist/pipeline/source/index.js';
 import { collect, noise } from '../../support/bytes.js';
@@ -16,15 +18,15 @@ beforeAll(() => {
 afterAll(() => restore());
 afterEach(() => closeSources());
 
-describe('through a proxy that drops, stalls and refuses', () => {
+describe('through a proxy that drops, stalls, trickles and refuses', () => {
   let s3: S3Server;
   beforeAll(async () => {
     s3 = await startS3({ files: { 'a.tar': body } });
   });
   afterAll(() => s3.close());
 
-  test.each([1, 2, 3])('an S3 object arrives whole every time, each resume signed (seed %d)', async (seed) => {
-    const chaos = await startChaosProxy({ target: s3.endpoint, seed, drop: 0.5, stall: 0.15, error503: 0.15 });
+  test.each([4, 5, 21])('an S3 object arrives whole every time, each resume signed (seed %d)', async (seed) => {
+    const chaos = await startChaosProxy({ target: s3.endpoint, seed, drop: 0.4, stall: 0.15, trickle: 0.15, error503: 0.15 });
     const undo = setEnv({ ...s3.env, AWS_ENDPOINT_URL: chaos.url, DETCO_HTTP_RETRIES: '12' });
     const events: RetryEvent[] = [];
     const onRetry = (event: RetryEvent): unknown => events.push(event);
@@ -33,15 +35,17 @@ describe('through a proxy that drops, stalls and refuses', () => {
         const read = await collect(openShard(`${s3.url}/a.tar`, { start, onRetry }));
         expect(read.equals(body.subarray(start))).toBe(true);
       }
-      const { dropped, stalled, refused } = chaos.counters;
+      const { dropped, stalled, trickled, refused } = chaos.counters;
       expect(dropped).toBeGreaterThan(0);
       expect(stalled).toBeGreaterThan(0);
+      expect(trickled).toBeGreaterThan(0);
       expect(refused).toBeGreaterThan(0);
       // Each fault was met once, and nothing else went wrong.
-      expect(events).toHaveLength(dropped + stalled + refused);
+      expect(events).toHaveLength(dropped + stalled + trickled + refused);
       const reasons = events.map((event) => event.reason).join('\n');
       expect(reasons).toMatch(/answered 503/);
       expect(reasons).toMatch(/UND_ERR_BODY_TIMEOUT/);
+      expect(reasons).toMatch(/less than 4096 a second/);
       expect(reasons).toMatch(/UND_ERR_SOCKET|ECONNRESET/);
     } finally {
       undo();
@@ -159,6 +163,64 @@ describe('from a server that', () => {
     expect(error).toBeInstanceOf(SourceError);
     expect(String(error)).toMatch(/stopped at byte 0 after 5 failures in a row, the last: the server answered 503; .*DETCO_HTTP_RETRIES/);
     expect(events.map((event) => event.attempt)).toEqual([1, 2, 3, 4]);
+  });
+
+  /** Sends bytes of `text` one after the other, for as long as the client stays. */
+  function trickle(response: Writable, text: Uint8Array): void {
+    let at = 0;
+    const drops = setInterval(() => response.write(text.subarray(at, ++at)), 20);
+    response.on('close', () => clearInterval(drops)).on('error', () => {});
+  }
+
+  test('sends a byte now and then: asks again, and goes on where it was', async () => {
+    handler = (request, response) => {
+      if (requests++ > 0) return answer(request, response, { body, etag: '"v1"' });
+      response.writeHead(200, { 'content-length': body.byteLength, etag: '"v1"' });
+      response.write(body.subarray(0, 1_000_000));
+      trickle(response, body.subarray(1_000_000));
+    };
+    const events: RetryEvent[] = [];
+    expect((await read(events)).equals(body)).toBe(true);
+    expect(events).toHaveLength(1);
+    expect(events[0]?.reason).toMatch(/bytes came in 0\.\d s, less than 4096 a second/);
+    expect(events[0]?.offset).toBeGreaterThanOrEqual(1_000_000);
+  });
+
+  test('sends a byte now and then every time: gives up, although each attempt has brought some', async () => {
+    const undo = setEnv({ DETCO_HTTP_RETRIES: '1' });
+    handler = (request, response) => {
+      const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      const range = { 'content-range': `bytes ${from}-${body.byteLength - 1}/${body.byteLength}` };
+      response.writeHead(from > 0 ? 206 : 200, { 'content-length': body.byteLength - from, etag: '"v1"', ...(from > 0 && range) });
+      trickle(response, body.subarray(from));
+    };
+    await expect(read()).rejects.toThrow(
+      /stopped at byte \d+ after 2 failures in a row, the last: \d+ bytes came in .*less than 4096 a second/,
+    );
+    undo();
+  });
+
+  test('sends an error a byte at a time: gives up', async () => {
+    const undo = setEnv({ DETCO_HTTP_RETRIES: '1' });
+    handler = (_request, response) => trickle(response.writeHead(403), body);
+    await expect(read()).rejects.toThrow(/after 2 failures in a row, the last: .*less than 4096 a second/);
+    undo();
+  });
+
+  test('sends its headers a byte at a time: gives up', async () => {
+    const undo = setEnv({ DETCO_HTTP_RETRIES: '1' });
+    const slow = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.once('data', () => trickle(socket, Buffer.from(`HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(10_000)}`)));
+    });
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    const { port } = slow.address() as AddressInfo;
+    await expect(collect(openShard(`http://127.0.0.1:${port}/x.tar`))).rejects.toThrow(
+      /after 2 failures in a row.*UND_ERR_HEADERS_TIMEOUT/,
+    );
+    undo();
+    await closeSources();
+    await new Promise((resolve) => slow.close(resolve));
   });
 
   test('asks for patience: waits as long as Retry-After says', async () => {

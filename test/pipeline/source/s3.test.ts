@@ -1,14 +1,15 @@
 /** What S3 says when it refuses, and what we tell the user; credentials, regions and addresses. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { bucketAddress, region } from '#dist/pipeline/source/aws.js';
 import { closeSources, openShard, SourceError } from '#dist/pipeline/source/index.js';
 import { collect, noise } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
-import { startHttp, type Handler, type HttpServer } from '../../support/http.js';
+import { answerError, startHttp, type Handler, type HttpServer } from '../../support/http.js';
 import { s3Env, startS3, type S3Server } from '../../support/s3.js';
+import { startTokenGate } from '../../support/token-gate.js';
 
 const body = noise(1000);
 let undo: () => void = () => {};
@@ -67,8 +68,8 @@ function s3Error(
   { headers = {}, more = '' }: { headers?: Record<string, string>; more?: string } = {},
 ): Handler {
   return (_request, response) => {
-    const xml = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>${code} it is.</Message>${more}<RequestId>1</RequestId></Error>`;
-    response.writeHead(status, { 'content-type': 'application/xml', ...headers }).end(xml);
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    answerError(response, { status, code, more });
   };
 }
 
@@ -102,20 +103,99 @@ describe('a server that answers as S3 documents', () => {
     undo = setEnv(s3Env(server.url));
     expect(await failure('s3://b/a.tar')).toMatch(/anonymous request; set AWS_ACCESS_KEY_ID/);
   });
+});
 
-  test('credentials that expire during the run are read again', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'detco-aws-'));
-    const file = join(dir, 'credentials');
-    const write = (key: string): Promise<void> => writeFile(file, `[default]\naws_access_key_id = ${key}\naws_secret_access_key = s\n`);
-    await write('OLD');
-    server = await startHttp((request, response) => {
-      if (request.headers.authorization?.includes('Credential=NEW/')) response.end(body);
-      else void write('NEW').then(() => s3Error(400, 'ExpiredToken')(request, response));
+describe('a session that expires during the run', () => {
+  const large = noise(3_000_000, 2);
+  let s3: S3Server;
+  let dir: string;
+  beforeAll(async () => {
+    s3 = await startS3({ files: { 'a.tar': large } });
+  });
+  afterAll(() => s3.close());
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'detco-aws-'));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  /** How credentials come to whoever asks; `issue` replaces them. */
+  const ways = {
+    'a credentials file that is rewritten': {
+      env: () => ({ AWS_SHARED_CREDENTIALS_FILE: join(dir, 'credentials') }),
+      issue: (token: string) =>
+        writeFile(
+          join(dir, 'credentials'),
+          `[default]\naws_access_key_id = S3RVER\naws_secret_access_key = S3RVER\naws_session_token = ${token}\n`,
+        ),
+    },
+    'a credential_process that is asked again': {
+      env: () => ({ AWS_CONFIG_FILE: join(dir, 'config') }),
+      async issue(token: string) {
+        const issued = { Version: 1, AccessKeyId: 'S3RVER', SecretAccessKey: 'S3RVER', SessionToken: token };
+        await writeFile(join(dir, 'issued.json'), JSON.stringify(issued));
+        await writeFile(join(dir, 'ask.sh'), `echo asked >> ${join(dir, 'log')}\ncat ${join(dir, 'issued.json')}\n`);
+        await writeFile(join(dir, 'config'), `[default]\ncredential_process = sh ${join(dir, 'ask.sh')}\n`);
+      },
+    },
+  };
+  test.each(Object.entries(ways))('is renewed from %s, in the middle of a shard, as often as it expires', async (_how, { env, issue }) => {
+    let token = 'one';
+    await issue(token);
+    const next: Readonly<Record<number, string>> = { 1: 'two', 3: 'three' };
+    let count = 0;
+    const gate = await startTokenGate({
+      target: s3.endpoint,
+      error: { status: 403, code: 'ExpiredTokenException' },
+      // Requests 0 and 2 break off; those that resume, 1 and 3, come with a token that has expired by then.
+      async valid() {
+        const issued = next[count++];
+        if (issued !== undefined) await issue((token = issued));
+        return token;
+      },
+      cutAfter: (n) => (n === 0 || n === 2 ? 20_000 : undefined),
     });
-    undo = setEnv({ ...s3Env(server.url), AWS_SHARED_CREDENTIALS_FILE: file });
-    expect((await collect(openShard('s3://b/a.tar'))).equals(body)).toBe(true);
-    expect(server.requests).toHaveLength(2);
-    await rm(dir, { recursive: true });
+    server = gate;
+    undo = setEnv({ ...s3Env(gate.url), ...env() });
+    const reasons: string[] = [];
+    const read = await collect(openShard('s3://shards/a.tar', { onRetry: ({ reason }) => reasons.push(reason) }));
+    expect(read.equals(large)).toBe(true);
+    expect(gate.refused()).toBe(2);
+    expect(reasons.filter((reason) => reason === 'S3 answered ExpiredTokenException')).toHaveLength(2);
+  });
+
+  test('is asked for once by many reads that are refused together', async () => {
+    const { env, issue } = ways['a credential_process that is asked again'];
+    await issue('one');
+    const waiting: (() => void)[] = [];
+    const gate = await startTokenGate({
+      target: s3.endpoint,
+      // All four are refused at the same time.
+      async valid() {
+        if (waiting.length < 4) {
+          await new Promise<void>((resolve) => {
+            waiting.push(resolve);
+            if (waiting.length === 4) void issue('two').then(() => waiting.forEach((go) => go()));
+          });
+        }
+        return 'two';
+      },
+    });
+    server = gate;
+    undo = setEnv({ ...s3Env(gate.url), ...env() });
+    const reads = await Promise.all(Array.from({ length: 4 }, () => collect(openShard('s3://shards/a.tar'))));
+    for (const read of reads) expect(read.equals(large)).toBe(true);
+    expect(gate.refused()).toBe(4);
+    expect(await readFile(join(dir, 'log'), 'utf8')).toBe('asked\nasked\n');
+  });
+
+  test('and is not renewed ends the read at once', async () => {
+    const { env, issue } = ways['a credentials file that is rewritten'];
+    await issue('one');
+    const gate = await startTokenGate({ target: s3.endpoint, valid: () => Promise.resolve('two') });
+    server = gate;
+    undo = setEnv({ ...s3Env(gate.url), ...env() });
+    expect(await failure('s3://shards/a.tar')).toMatch(/AWS credentials have expired; refresh them .*\(400 ExpiredToken/);
+    expect(gate.refused()).toBe(2);
   });
 });
 

@@ -1,0 +1,29 @@
+/**
+ * Runs a pipeline in a process of its own, options as JSON on the command line, and prints how it went as JSON: the keys of
+ * each batch, the error, and what it left open. With `terminateAt` a worker is terminated when that batch comes.
+ */
+import workerThreads from 'node:worker_threads';
+
+const workers = [];
+const { Worker } = workerThreads;
+workerThreads.Worker = class extends Worker {
+  constructor(...parameters) {
+    super(...parameters);
+    workers.push(this);
+  }
+};
+
+const { createPipeline, recipes } = await import('detco/pipeline');
+const { terminateAt, ...options } = JSON.parse(process.argv[2]);
+const batches = [];
+let error;
+try {
+  for await (const batch of await createPipeline({ ...options, recipe: recipes.detco({ globalSize: 24, patchSize: 8 }) })) {
+    batches.push(batch.samples.map(({ key }) => key).join());
+    if (batch.step === terminateAt) void workers[0].terminate();
+  }
+} catch (caught) {
+  error = { message: caught.message, code: caught.code };
+}
+const left = process.getActiveResourcesInfo().filter((name) => /Worker|MessagePort|TCP/.test(name));
+console.log(JSON.stringify({ batches, error, left }));
