@@ -7,23 +7,21 @@
  * Every measurement has a process of its own and a warm-up outside the timer; the configurations take turns, so that a machine
  * that slows down slows all of them. Raw numbers go to bench/results/.
  */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import sharp from 'sharp';
 import { measure } from './pipeline/child.mjs';
+import { benchShards, wholeNumber } from './pipeline/shards.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const ROOT = dirname(HERE);
 const PYTHON = process.env.BENCH_PYTHON ?? '/usr/bin/python3';
 const PEER_INSTALL = 'apt-get install -y python3-torch python3-torchvision python3-pil';
-const WARM_UP_SECONDS = 2;
-/** As many as the pipeline has lanes, so that each reads its own. */
-const SHARDS = 16;
+/** V8 compiles what turns out to be hot for some seconds. */
+const WARM_UP_SECONDS = 3;
 
 const { values } = parseArgs({
   options: {
@@ -35,16 +33,16 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const rounds = whole('rounds');
-const seconds = whole('seconds');
-const workers = whole('workers');
-const batch = whole('batch');
-const perShard = Math.ceil(whole('images') / SHARDS);
+const rounds = wholeNumber('rounds', values.rounds);
+const seconds = wholeNumber('seconds', values.seconds);
+const workers = wholeNumber('workers', values.workers);
+const batch = wholeNumber('batch', values.batch);
+const images = wholeNumber('images', values.images);
 const uvThreads = Math.max(4, availableParallelism());
 
 const log = (text) => process.stderr.write(`${text}\n`);
 
-const shards = await makeShards();
+const shards = await benchShards(images);
 const versions = await peerVersions();
 if (!versions) log(`No peer: ${PYTHON} has no torch, torchvision or PIL. To compare, run: ${PEER_INSTALL}\n`);
 const load = loadavg();
@@ -75,28 +73,6 @@ const summary = CONFIGURATIONS.map(({ name }) => summarise(name));
 const report = await makeReport();
 print();
 if (values.json) console.log(JSON.stringify(report));
-
-function whole(name) {
-  const value = Number(values[name]);
-  if (Number.isInteger(value) && value > 0) return value;
-  process.stderr.write(`--${name} ${JSON.stringify(values[name])}: expected a whole number from 1; give for example --${name} 8\n`);
-  process.exit(2);
-}
-
-/** Photograph-like shards, made once by `detco synth`. */
-async function makeShards() {
-  const out = join(ROOT, '.cache', 'bench', `photo-${SHARDS}x${perShard}`);
-  const found = async () => (await readdir(out).catch(() => [])).filter((name) => name.endsWith('.tar'));
-  if ((await found()).length !== SHARDS) {
-    log(`making ${SHARDS} shards of ${perShard} photographs in ${relative(process.cwd(), out)}`);
-    await mkdir(out, { recursive: true });
-    const options = ['--out', out, '--count', String(SHARDS * perShard), '--per-shard', String(perShard), '--photo'];
-    const child = spawn(process.execPath, [join(ROOT, 'bin', 'detco.cjs'), 'synth', ...options], { stdio: ['ignore', 2, 2] });
-    const [code] = await once(child, 'close');
-    if (code !== 0) throw new Error(`detco synth ended with code ${code}; remove ${out} and run again`);
-  }
-  return (await found()).toSorted().map((name) => join(out, name));
-}
 
 function node(script, options, threads) {
   return measure(process.execPath, [join(HERE, 'pipeline', script), JSON.stringify({ shards, ...options })], {
@@ -173,7 +149,7 @@ async function makeReport() {
     ofDecodeCeilingRandAugment: over('detco + RandAugment', 'decode only: sharp'),
     summary,
     stages,
-    settings: { rounds, seconds, workers, batch, images: SHARDS * perShard, uvThreads, ceilingThreads },
+    settings: { rounds, seconds, workers, batch, images, uvThreads, ceilingThreads },
     machine: { cpu: cpus()[0]?.model, cores: availableParallelism(), memoryGB: Math.round(totalmem() / 1e9), kernel: release(), load },
     versions: {
       node: process.version,

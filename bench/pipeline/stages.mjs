@@ -26,7 +26,11 @@ async function augmentMs(recipe) {
   const out = Object.fromEntries(
     Object.entries(recipe.views).map(([name, view]) => [name, new Uint8Array(new SharedArrayBuffer(viewBytes(view)))]),
   );
-  const render = (_image, i) => augmenter.render(decoded[i], { seed: 7, epoch: 0, shard: 0, index: i }, out);
+  const render = (_image, i) => {
+    const loaded = augmenter.load(decoded[i]);
+    loaded.render({ seed: 7, epoch: 0, shard: 0, index: i }, out);
+    loaded.unload();
+  };
   // Once to let the kernels' second compiler finish.
   await cpuMs(render);
   return cpuMs(render);

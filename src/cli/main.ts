@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { doctorCommand } from './doctor.js';
 import { indexCommand } from './index.js';
+import { profileCommand } from './profile.js';
 import { shardCommand } from './shard.js';
 import { synthCommand } from './synth.js';
 import { trainCommand } from './train.js';
@@ -26,8 +27,17 @@ function createProgram(): Command {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
     .version(version());
-  for (const command of [trainCommand(), shardCommand(), indexCommand(), verifyCommand(), synthCommand(), doctorCommand(), viewsCommand()])
-    program.addCommand(command);
+  const commands = [
+    trainCommand(),
+    profileCommand(),
+    shardCommand(),
+    indexCommand(),
+    verifyCommand(),
+    synthCommand(),
+    viewsCommand(),
+    doctorCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
   return withExitOverride(program);
 }
 

@@ -5,12 +5,16 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
+import { MeterBoard } from './profile/board.js';
+import type { Span } from './profile/meters.js';
+import type { PipelineMeters } from './profile/snapshot.js';
 import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
@@ -22,6 +26,12 @@ import type { ServeTask, WorkerReport } from './worker/main.js';
 const FEWEST_JUDGED = 1000;
 
 /**
+ * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
+ * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
+ */
+const YOUNG_GENERATION_MB = 6;
+
+/**
  * Batches of augmented views from tar shards.
  *
  * Iterating starts the workers; leaving the loop, by any way, stops them and frees sockets, files and shared memory.
@@ -30,6 +40,10 @@ const FEWEST_JUDGED = 1000;
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   /** Locations of the shards in the order of the plan. */
   readonly shards: readonly string[];
+  /** What every stage has done so far; two of them make a `profileReport`. */
+  meters(): PipelineMeters;
+  /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
+  spans(): Span[];
   /** Stops the workers; a running iteration ends. */
   close(): Promise<void>;
 }
@@ -41,6 +55,7 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
+  validateRecipe(options.recipe);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
   const { lanes, seed, shuffle, divide, indexDir } = resolved;
@@ -70,6 +85,9 @@ class WorkerPipeline implements Pipeline {
   readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
+  readonly #board: MeterBoard;
+  /** The step whose batch is asked for next. */
+  #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
@@ -94,29 +112,40 @@ class WorkerPipeline implements Pipeline {
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
     const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
     this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
+    this.#board = new MeterBoard(
+      { ...resolved, lanes: this.#lanes.length },
+      this.#slots[0]?.buffer.byteLength ?? 0,
+      options.recipe,
+      shards,
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { epochs } = this.#resolved;
+    const { epochs, batchSize } = this.#resolved;
     let state = resume ? resumedState(resume, this.#resolved) : epochBeginning(0, 0, this.#resolved);
     const abort = () => this.#control.abort();
     signal?.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
     this.#start(state);
     try {
+      this.#board.consumer.asks();
       while (state.epoch < epochs) {
+        this.#step = state.step;
+        const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
         if (rows === 0) {
           state = nextEpoch(state);
           continue;
         }
+        this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
         this.#goodSamples += rows;
         yield this.#lease;
+        this.#board.consumer.asks();
         this.#lease.endTurn();
       }
     } finally {
@@ -125,7 +154,18 @@ class WorkerPipeline implements Pipeline {
     }
   }
 
+  meters(): PipelineMeters {
+    const { slots, batchSize } = this.#resolved;
+    const steps = Array.from({ length: slots }, (_, ahead) => this.#step + ahead);
+    return this.#board.read(this.#pool?.threads, steps.filter((step) => this.#control.filled(step) === batchSize).length);
+  }
+
+  spans(): Span[] {
+    return this.#board.spans();
+  }
+
   async close(): Promise<void> {
+    this.#board.readLoops(this.#pool?.threads);
     this.#control.abort();
     const pool = this.#pool;
     this.#pool = undefined;
@@ -154,7 +194,10 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
-      ...(workerMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb } }),
+      resourceLimits: {
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+        ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
+      },
     });
     const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
     // Of a worker without a task: one that fails after its last sample, or replaces one that died.
@@ -180,20 +223,21 @@ class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
+        worker,
+        meters: this.#board.buffer,
+        meterShape: this.#board.shape,
         port: port2,
       };
       // The port closes after its last message has come.
-      const served = pool
-        .run(task, { transferList: [port2] })
-        .catch((error: unknown) =>
-          this.#fail(
-            workerError(error, {
-              name: `Worker ${worker + 1} of ${workers}`,
-              lanes: task.serves.map((place) => this.#lanes[place] ?? place),
-              heapMb,
-            }),
-          ),
-        );
+      const served = pool.run(task, { transferList: [port2] }).catch((error: unknown) =>
+        this.#fail(
+          workerError(error, {
+            name: `Worker ${worker + 1} of ${workers}`,
+            lanes: task.serves.map((place) => this.#lanes[place] ?? place),
+            heapMb,
+          }),
+        ),
+      );
       return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);

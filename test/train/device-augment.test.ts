@@ -113,15 +113,15 @@ describe('a view finished by the device is the view that workers make', () => {
     const canvas = deferred.views[name];
     if (!view || !canvas) throw new Error(`no view ${name}`);
     const kernels = await Kernels.load(64);
-    kernels.setSource(width, height, input);
+    const source = kernels.load(width, height, input);
     const means: number[] = [];
     for (let index = 0; index < 60; index++) {
       const plan = drawView(view, width, height, new Random(3, 0, 0, index));
       const wanted = new Uint8Array(viewBytes(view));
-      execute(kernels, plan, wanted);
+      execute(kernels, source, plan, wanted);
       const { now, pending } = defer(plan);
       const half = new Uint8Array(viewBytes(canvas));
-      execute(kernels, now, half);
+      execute(kernels, source, now, half);
       const uploaded = engine.upload(half, [1, ...viewShape(canvas)]) as tf.Tensor4D;
       const finished = augmentOnDevice(uploaded, [pending]);
       expect(finished.shape).toEqual([1, ...viewShape(view)]);
