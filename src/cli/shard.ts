@@ -1,11 +1,11 @@
 /** `detco shard`: images as they come -> shards. */
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
-import { SingleBar } from 'cli-progress';
 import { z } from 'zod';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { parseOptions, UsageError } from './usage-error.js';
+import { watch } from './watch.js';
 import { whole } from './whole.js';
 
 const DEFAULTS = Object.freeze({ perShard: '1000', prefix: 'train', quality: '90', seed: '0' });
@@ -37,36 +37,26 @@ const schema = z
 
 async function run(source: string, raw: Readonly<Record<string, unknown>>): Promise<void> {
   const { out, json, shuffle, seed, quality, workers, resizeShort, ...options } = parseOptions(schema, raw);
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort(new Error('interrupted; give the same command again to go on'));
-  process.once('SIGINT', interrupt);
-  const bar = new SingleBar({ format: 'shard {images} images ({percentage} %)', stream: process.stderr, noTTYOutput: true });
-  let started = false;
+  const interrupted = 'interrupted; give the same command again to go on';
   try {
-    const report = await makeShards({
-      source,
-      dir: out,
-      ...options,
-      ...(resizeShort !== undefined && { resizeShort }),
-      quality: quality ?? Number(DEFAULTS.quality),
-      ...(shuffle && { seed: seed ?? Number(DEFAULTS.seed) }),
-      workers: workers ?? availableParallelism(),
-      signal: stop.signal,
-      onProgress: ({ images, share }) => {
-        if (!started) bar.start(STEPS, 0, { images });
-        started = true;
-        bar.update(Math.floor(share * STEPS), { images });
-      },
-    });
-    bar.stop();
+    const report = await watch({ format: 'shard {images} images ({percentage} %)', interrupted }, ({ signal, update }) =>
+      makeShards({
+        source,
+        dir: out,
+        ...options,
+        ...(resizeShort !== undefined && { resizeShort }),
+        quality: quality ?? Number(DEFAULTS.quality),
+        ...(shuffle && { seed: seed ?? Number(DEFAULTS.seed) }),
+        workers: workers ?? availableParallelism(),
+        signal,
+        onProgress: ({ images, share }) => update(Math.floor(share * STEPS), STEPS, { images }),
+      }),
+    );
     for (const line of notes(report, out)) process.stderr.write(`${line}\n`);
     console.log(json ? JSON.stringify({ out, ...report }) : summary(report, out));
   } catch (error) {
     if (error instanceof ShardExistsError) throw new UsageError(`--out ${JSON.stringify(out)}: ${error.message}`);
     throw error instanceof ShardPlanError ? new UsageError(error.message) : error;
-  } finally {
-    bar.stop();
-    process.off('SIGINT', interrupt);
   }
 }
 

@@ -1,5 +1,7 @@
 /** `detco train` */
+import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
 import { UsageError } from './usage-error.js';
 
@@ -41,12 +43,14 @@ interface Flags extends Pick<
   readonly config?: string;
   readonly queueSize?: number;
   readonly json?: true;
+  /** File of the report, or true. */
+  readonly profile?: string | true;
 }
 
 /** Failures that other arguments would have avoided. */
 const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
-async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> {
+async function run({ config, queueSize, json, profile, ...flags }: Flags): Promise<void> {
   const { readConfigFile, train } = await import('../train/index.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);
@@ -63,7 +67,7 @@ async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> 
       ...(queueSize === undefined ? {} : { method: { queueSize } }),
       ...(config === undefined ? {} : { file: await readConfigFile(config) }),
     } as TrainOptions;
-    const result = await train(options, { ...progress, signal: controller.signal });
+    const result = await train(options, { ...progress, signal: controller.signal, profile: profile !== undefined });
     progress.close();
     const loss = result.loss === undefined ? '' : `, loss ${result.loss.toFixed(3)}`;
     progress.onInfo(
@@ -71,7 +75,10 @@ async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> 
         ? `done: ${result.step} steps in ${result.seconds.toFixed(0)} s${loss}; ${result.checkpoint}`
         : `stopped after step ${result.step}; continue with: detco train --resume ${result.run}`,
     );
-    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    const { profile: measured, ...rest } = result;
+    const report = measured && (await showProfile(measured, result.run, profile));
+    if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
+    if (json) process.stdout.write(`${JSON.stringify({ ...rest, ...(report && { profile: report }) })}\n`);
   } catch (error) {
     progress.close();
     if (controller.signal.aborted && error === controller.signal.reason) {
@@ -83,6 +90,15 @@ async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> 
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
+}
+
+/** Prints the report, and writes it where `file` says. */
+async function showProfile(measured: Measured, run: string, file: string | true | undefined): Promise<ProfileReport> {
+  const { profileReport, reportHtml, reportLines } = await import('../pipeline/profile/index.js');
+  const report = profileReport(measured);
+  process.stderr.write(`\n${reportLines(report).join('\n')}\n`);
+  if (typeof file === 'string') await writeFile(file, reportHtml(report, measured, { subject: `training ${run}` }));
+  return report;
 }
 
 export function trainCommand(): Command {
@@ -108,6 +124,7 @@ export function trainCommand(): Command {
     .option('--queue-size <n>', 'keys in each queue; a multiple of the batch', seen)
     .option('--checkpoint-every <steps>', 'checkpoints besides the one at the end of each epoch', seen)
     .option('--eval-every <epochs>', 'epochs between kNN evaluations', seen)
+    .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
 }

@@ -12,6 +12,8 @@ export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.
 export { ShardError } from './shard/read.js';
 export { type CacheEvent, type RetryEvent, SourceError } from './source/index.js';
 export type { BadSample } from './worker/lane.js';
+export type { Span, StageTotals } from './profile/meters.js';
+export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profile/snapshot.js';
 export type { PendingView } from './augment/defer.js';
 export type { Step } from './augment/parameters.js';
 export { recipes, viewBytes, viewShape } from './augment/recipe.js';

@@ -60,6 +60,8 @@ export interface PipelineOptions {
   readonly maxBadSamples?: number;
   /** Called for each bad sample that is skipped. */
   readonly onBad?: (bad: BadSample) => void;
+  /** Timed visits of the stages to keep of each thread, for a trace. Default 0. */
+  readonly spans?: number;
   /** Folder in which remote shards are kept once they are read; several processes may share it. Default: none are kept. */
   readonly cacheDir?: string;
   /**
@@ -92,6 +94,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   augment: 'worker',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
+  spans: 0,
 } as const);
 
 const count = z.int().positive();
@@ -115,6 +118,11 @@ const schema = z.object({
   augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  spans: z
+    .int()
+    .nonnegative()
+    .max(1 << 20)
+    .default(PIPELINE_DEFAULTS.spans),
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
 });

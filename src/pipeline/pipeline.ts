@@ -12,6 +12,9 @@ import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
+import { MeterBoard } from './profile/board.js';
+import type { Span } from './profile/meters.js';
+import type { PipelineMeters } from './profile/snapshot.js';
 import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
@@ -37,6 +40,10 @@ const YOUNG_GENERATION_MB = 6;
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   /** Locations of the shards in the order of the plan. */
   readonly shards: readonly string[];
+  /** What every stage has done so far; two of them make a `profileReport`. */
+  meters(): PipelineMeters;
+  /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
+  spans(): Span[];
   /** Stops the workers; a running iteration ends. */
   close(): Promise<void>;
 }
@@ -78,6 +85,9 @@ class WorkerPipeline implements Pipeline {
   readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
+  readonly #board: MeterBoard;
+  /** The step whose batch is asked for next. */
+  #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
@@ -102,29 +112,40 @@ class WorkerPipeline implements Pipeline {
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
     const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
     this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
+    this.#board = new MeterBoard(
+      { ...resolved, lanes: this.#lanes.length },
+      this.#slots[0]?.buffer.byteLength ?? 0,
+      options.recipe,
+      shards,
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { epochs } = this.#resolved;
+    const { epochs, batchSize } = this.#resolved;
     let state = resume ? resumedState(resume, this.#resolved) : epochBeginning(0, 0, this.#resolved);
     const abort = () => this.#control.abort();
     signal?.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
     this.#start(state);
     try {
+      this.#board.consumer.asks();
       while (state.epoch < epochs) {
+        this.#step = state.step;
+        const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
         if (rows === 0) {
           state = nextEpoch(state);
           continue;
         }
+        this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
         this.#goodSamples += rows;
         yield this.#lease;
+        this.#board.consumer.asks();
         this.#lease.endTurn();
       }
     } finally {
@@ -133,7 +154,18 @@ class WorkerPipeline implements Pipeline {
     }
   }
 
+  meters(): PipelineMeters {
+    const { slots, batchSize } = this.#resolved;
+    const steps = Array.from({ length: slots }, (_, ahead) => this.#step + ahead);
+    return this.#board.read(this.#pool?.threads, steps.filter((step) => this.#control.filled(step) === batchSize).length);
+  }
+
+  spans(): Span[] {
+    return this.#board.spans();
+  }
+
   async close(): Promise<void> {
+    this.#board.readLoops(this.#pool?.threads);
     this.#control.abort();
     const pool = this.#pool;
     this.#pool = undefined;
@@ -191,6 +223,9 @@ class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
+        worker,
+        meters: this.#board.buffer,
+        meterShape: this.#board.shape,
         port: port2,
       };
       // The port closes after its last message has come.

@@ -6,6 +6,7 @@ import { selectEngine } from '../engine/index.js';
 import { evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
+import { type Measured, ProfileRecorder } from '../pipeline/profile/index.js';
 import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
@@ -24,15 +25,19 @@ export interface TrainOptions extends ConfigInput {
 export interface TrainControls extends TrainHooks {
   /** Finishes the update at hand, writes a checkpoint and returns. */
   readonly signal?: AbortSignal;
+  /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
+  readonly profile?: boolean;
 }
 
-export interface TrainResult extends LoopEnd {
+export interface TrainResult extends Omit<LoopEnd, 'freeRate'> {
   /** The run's folder. */
   readonly run: string;
   readonly engine: string;
   /** Evaluations made by this call, in order. */
   readonly evaluations: readonly EvaluationMetrics[];
   readonly seconds: number;
+  /** When it was asked for and more than one update was made. */
+  readonly profile?: Measured;
 }
 
 /** `config.json` beyond the options. */
@@ -120,7 +125,7 @@ function asOptionsError(error: unknown): never {
  */
 export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   const began = performance.now();
-  const { signal, ...hooks } = controls;
+  const { signal, profile = false, ...hooks } = controls;
   const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
   const { path, past } = beginning;
   const engine = await selectEngine(beginning.config.engine).catch((error: unknown) => {
@@ -179,7 +184,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
 
     const start: LoopStart = state ?? { step: 0, epoch: 0 };
-    const end = await trainLoop(
+    const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
+    const { freeRate, ...end } = await trainLoop(
       {
         config,
         configDigest: digest,
@@ -198,10 +204,20 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
         },
         ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method) }),
         ...(signal && { signal }),
+        ...(recorder && { recorder }),
       },
       start,
     );
-    return { ...end, run: path, engine: engine.name, evaluations, seconds: (performance.now() - began) / 1000 };
+    const seconds = (performance.now() - began) / 1000;
+    const measured = recorder?.measured({ drained: false, ...(freeRate === undefined ? {} : { free: freeRate }) });
+    return {
+      ...end,
+      run: path,
+      engine: engine.name,
+      evaluations,
+      seconds,
+      ...(measured && measured.steps.length > 0 ? { profile: measured } : {}),
+    };
   } finally {
     run?.close();
     method.dispose();

@@ -62,8 +62,12 @@ function checkImage({ width, height, data }: DecodedImage): void {
  * Prepares the kernels for a valid recipe. Each augmenter has its own memory: make one a thread.
  *
  * @param deferred leave to a device what it can do; views are then those of `deferredRecipe`
+ * @param onView called after each view with its place in the recipe
  */
-export async function createAugmenter(recipe: Recipe, { deferred = false } = {}): Promise<Augmenter> {
+export async function createAugmenter(
+  recipe: Recipe,
+  { deferred = false, onView }: { readonly deferred?: boolean; readonly onView?: (view: number) => void } = {},
+): Promise<Augmenter> {
   const written = deferred ? deferredRecipe(recipe).views : recipe.views;
   const entries = Object.entries(recipe.views).map(([name, view]) => ({
     name,
@@ -79,7 +83,7 @@ export async function createAugmenter(recipe: Recipe, { deferred = false } = {})
       if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
     }
     const left: Record<string, PendingView> = {};
-    for (const { name, view, stream } of entries) {
+    for (const [place, { name, view, stream }] of entries.entries()) {
       const target = out[name];
       if (target === undefined) continue;
       const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
@@ -91,6 +95,7 @@ export async function createAugmenter(recipe: Recipe, { deferred = false } = {})
       } else {
         execute(kernels, source, plan, target);
       }
+      onView?.(place);
     }
     return left;
   };

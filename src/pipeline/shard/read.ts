@@ -1,5 +1,7 @@
 /** Reads the samples of a shard, one after another, while its bytes arrive. */
 import { extract, type Extract } from 'tar-stream';
+import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
+import { STAGE } from '../profile/stages.js';
 import { openShard, type OpenOptions } from '../source/index.js';
 import { reasonOf, SourceError, withoutPassword } from '../source/source.js';
 import { MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
@@ -40,6 +42,8 @@ export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'c
   readonly end?: number;
   /** Called after the last sample with the byte at which reading ended. */
   readonly onEnd?: (bytes: number) => void;
+  /** Told how long bytes are waited for. */
+  readonly meters?: LaneMeters;
 }
 
 /** Bytes that are not a sound tar archive; the shard cannot be read further. */
@@ -78,7 +82,7 @@ interface Group {
  */
 export async function* readShard(
   location: string,
-  { signal, part, from, end, onEnd, ...reading }: ReadOptions = {},
+  { signal, part, from, end, onEnd, meters, ...reading }: ReadOptions = {},
 ): AsyncGenerator<ShardSample, void, undefined> {
   const archive = extract();
   const first = from?.start ?? 0;
@@ -88,7 +92,11 @@ export async function* readShard(
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
   const range = { start: first, ...(end !== undefined && { end }) };
-  const fed = feed(archive, location, { ...range, signal: stop.signal, ...reading }, progress);
+  const bytes = openShard(location, { ...range, signal: stop.signal, ...reading });
+  const metered = meters
+    ? timed(bytes, meters, { task: TASK.fetch, stage: STAGE.source, onItem: (chunk) => meters.bytes(STAGE.source, chunk.byteLength) })
+    : bytes;
+  const fed = feed(archive, location, metered, progress);
   let count = from?.index ?? 0;
   let group: Group | undefined;
   try {
@@ -132,9 +140,9 @@ interface Progress {
 }
 
 /** Pushes the shard's bytes into the tar parser, as fast as samples are taken out of it. Never rejects: errors go through the archive. */
-async function feed(archive: Extract, location: string, options: OpenOptions, progress: Progress): Promise<void> {
+async function feed(archive: Extract, location: string, bytes: AsyncIterable<Uint8Array>, progress: Progress): Promise<void> {
   try {
-    for await (const chunk of openShard(location, options)) {
+    for await (const chunk of bytes) {
       if (progress.bytes === 0 && chunk[0] === 0x1f && chunk[1] === 0x8b) {
         throw new ShardError(location, 0, 'is compressed with gzip, which is not supported (images do not shrink); gunzip it first');
       }

@@ -3,8 +3,10 @@ import type { Augmenter, LoadedImage } from '../augment/augmenter.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
 import { laneShare } from '../plan/lanes.js';
 import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuffle.js';
+import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
+import { QUEUE, STAGE } from '../profile/stages.js';
 import { fetchImages } from '../shard/fetch.js';
-import { decodeImage } from './decode.js';
+import { decodeImage, undecodedImages } from './decode.js';
 import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
@@ -30,6 +32,7 @@ export interface LaneOptions extends ReadLaneOptions {
   /** What the images are decoded for. */
   readonly augmenter: Augmenter;
   readonly onBad: (bad: BadSample) => void;
+  readonly meters: LaneMeters;
 }
 
 /** Samples kept between the shard and the shuffle buffer, so that the network is read while others decode. */
@@ -40,9 +43,10 @@ const READ_AHEAD = 4;
  * through its run again.
  */
 export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSample> {
-  const { plan, epoch, lane, shards, signal } = options;
+  const { plan, epoch, lane, shards, signal, meters } = options;
   const { own, quota } = laneShare(plan, lane);
   let { taken, good } = options.done;
+  meters.enter(TASK.find, STAGE.shuffle);
   while (good < quota) {
     const again = taken >= own;
     if (again && good === 0)
@@ -52,30 +56,48 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
     for await (const sample of passThrough(options, taken % own)) {
       if (signal.aborted) return;
       taken++;
+      meters.enter(TASK.find, STAGE.decode);
+      meters.bytes(STAGE.decode, sample.image?.byteLength ?? 0);
+      meters.decoderQueue(undecodedImages());
       let loaded: LoadedImage;
       try {
         loaded = await decode(sample, options.augmenter);
       } catch (error) {
+        meters.failed(STAGE.decode);
+        meters.enter(TASK.find, STAGE.shuffle);
         if (again) continue;
         options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
         continue;
       }
       good++;
+      meters.leave(TASK.find);
       yield { ...sample, taken, loaded };
       if (good === quota) return;
+      meters.enter(TASK.find, STAGE.shuffle);
     }
-    if (signal.aborted || own === Infinity) return;
+    if (signal.aborted || own === Infinity) break;
   }
+  meters.leave(TASK.find);
 }
 
 /** The lane's samples as they leave the shuffle buffer, after the first `skip`. */
 async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<LaneSample> {
-  const { plan, epoch, lane } = options;
+  const { plan, epoch, lane, meters } = options;
   const buffer = new ShuffleBuffer<LaneSample>(plan.shuffle, bufferRandom(plan, epoch, lane));
-  const read = readAhead(readLane(options, comeBefore(skip, plan.shuffle)), READ_AHEAD);
+  const came = (sample: LaneSample) => {
+    meters.bytes(STAGE.tar, sample.image?.byteLength ?? 0);
+    meters.queue(QUEUE.compressed, 1);
+  };
+  const named = readLane(options, comeBefore(skip, plan.shuffle));
+  const samples = timed(named, meters, { task: TASK.read, stage: STAGE.tar, onItem: came });
+  let ready = true;
+  const read = readAhead(samples, READ_AHEAD, (settled) => {
+    ready &&= settled;
+  });
   let fetched = new Map<LaneSample, Promise<Buffer>>();
   let left = 0;
   for await (const sample of shuffled(read, buffer)) {
+    meters.queue(QUEUE.compressed, -1);
     if (++left <= skip) {
       // Every sample that came by name has come by now; those that have not left are needed after all.
       if (left === skip) fetched = fetchNamed(buffer.items, options);
@@ -83,7 +105,10 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
     }
     const image = fetched.get(sample);
     fetched.delete(sample);
-    yield image ? { ...sample, image: await image } : sample;
+    const whole = image ? { ...sample, image: await image } : sample;
+    meters.found(STAGE.shuffle, ready);
+    ready = true;
+    yield whole;
   }
 }
 
@@ -112,18 +137,25 @@ function reasonOf(error: unknown): string {
   return reason === 'Unknown error' ? 'the image cannot be decoded; it is damaged or cut off' : reason;
 }
 
-/** Runs up to `count` items ahead of its reader. */
-async function* readAhead<T>(items: AsyncGenerator<T>, count: number): AsyncGenerator<T> {
-  const pending: Promise<IteratorResult<T>>[] = [];
+/** Runs up to `count` items ahead of its reader; `onGet` is told of each item whether it was there when it was asked for. */
+async function* readAhead<T>(items: AsyncGenerator<T>, count: number, onGet: (settled: boolean) => void): AsyncGenerator<T> {
+  const pending: { readonly next: Promise<IteratorResult<T>>; settled: boolean }[] = [];
   const ask = () => {
-    const next = items.next();
-    // The failure is met when its turn comes; until then it must not count as unhandled.
-    next.catch(() => undefined);
-    pending.push(next);
+    const entry = { next: items.next(), settled: false };
+    // A failure is met when its turn comes; until then it must not count as unhandled.
+    const settle = () => {
+      entry.settled = true;
+    };
+    entry.next.then(settle, settle);
+    pending.push(entry);
   };
   try {
     for (let i = 0; i < count; i++) ask();
-    for (let next = await pending.shift(); next && !next.done; next = await pending.shift()) {
+    for (let entry = pending.shift(); entry; entry = pending.shift()) {
+      const { settled } = entry;
+      const next = await entry.next;
+      if (next.done === true) return;
+      onGet(settled);
       ask();
       yield next.value;
     }

@@ -7,7 +7,7 @@ import { Random, streamId } from '../../plan/random.js';
 import { withoutPassword } from '../../source/source.js';
 import { type Archive, type ArchivedSample, listArchives, type Place, readArchives } from './archives.js';
 import { type PreparedSample, prepareSample } from './image.js';
-import { mapInOrder } from './in-order.js';
+import { mapInOrder } from '../in-order.js';
 import type { MakeShardsOptions } from './options.js';
 import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';
 import { type BadImage, type MadeShards, ShardSet } from './set.js';

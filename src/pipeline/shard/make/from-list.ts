@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Random, streamId } from '../../plan/random.js';
 import { prepareSample } from './image.js';
-import { mapInOrder } from './in-order.js';
+import { mapInOrder } from '../in-order.js';
 import type { ImageList, ListedImage } from './listed.js';
 import type { MakeShardsOptions } from './options.js';
 import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';

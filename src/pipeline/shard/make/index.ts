@@ -1,11 +1,12 @@
 /** Images as they come -> shards: the story of `detco shard`. */
-import { join } from 'node:path';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { codeOf, reasonOf } from '../../source/source.js';
 import { shardPattern } from '../write.js';
 import { fromArchives } from './from-archives.js';
 import { fromList } from './from-list.js';
 import { listFolder, readImageList } from './listed.js';
 import type { MakeShardsOptions } from './options.js';
+import { ShardPlanError } from './plan.js';
 import { type Counts, DIGITS, type MadeShards } from './set.js';
 import { findSource } from './source.js';
 
@@ -37,6 +38,9 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
   const { dir, signal } = options;
   try {
     const { kind, path } = await findSource(options.source);
+    if (kind === 'folder' && isWithin(dir, path)) {
+      throw new ShardPlanError(`${JSON.stringify(dir)} lies within the source; expected another place, or it would be read as a class`);
+    }
     if (kind === 'tars') return report(await fromArchives(options, path), path);
     return report(await fromList(options, path, kind === 'folder' ? await listFolder(path) : await readImageList(path)), path);
   } catch (error) {
@@ -59,6 +63,11 @@ function report({ set, classes, kept, ignored }: MadeShards, source: string): Sh
   for (const record of set.records.values()) bytes += record.bytes;
   const pattern = shardPattern(set.plan.prefix, shards, DIGITS);
   return { shards, pattern, bytes, ...counts, classes: classes.length, kept, ignored };
+}
+
+function isWithin(dir: string, folder: string): boolean {
+  const path = relative(folder, resolve(dir));
+  return !isAbsolute(path) && path.split(sep)[0] !== '..';
 }
 
 /** No space, over quota, or larger than the file system allows. */

@@ -31,17 +31,18 @@ const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
  */
 export async function listFolder(dir: string): Promise<ImageList> {
   const { folders, images: loose, ignored } = await readFolder(dir);
-  if (folders.length === 0) return { images: withKeys(loose.map((name) => ({ path: join(dir, name), name }))), ignored };
-  const found: Named[] = [];
+  const unique = uniqueKeys();
+  if (folders.length === 0) return { images: loose.map((name) => ({ path: join(dir, name), key: unique(name) })), ignored };
+  const found: ListedImage[] = [];
   let others = ignored + loose.length;
   const collect = async (folder: string, label: number): Promise<void> => {
     const inner = await readFolder(join(dir, folder));
     others += inner.ignored;
-    for (const name of inner.images) found.push({ path: join(dir, folder, name), name: `${folder}/${name}`, label });
+    for (const name of inner.images) found.push({ path: join(dir, folder, name), key: unique(`${folder}/${name}`), label });
     for (const name of inner.folders) await collect(`${folder}/${name}`, label);
   };
   for (const [label, name] of folders.entries()) await collect(name, label);
-  return { images: withKeys(found), classes: folders, ignored: others };
+  return { images: found, classes: folders, ignored: others };
 }
 
 /**
@@ -51,7 +52,8 @@ export async function listFolder(dir: string): Promise<ImageList> {
  */
 export async function readImageList(file: string): Promise<ImageList> {
   const base = dirname(resolve(file));
-  const found: Named[] = [];
+  const unique = uniqueKeys();
+  const found: ListedImage[] = [];
   let number = 0;
   for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     number++;
@@ -64,21 +66,10 @@ export async function readImageList(file: string): Promise<ImageList> {
     if (text !== undefined && label === undefined) {
       throw new ShardPlanError(`${file}:${number}: label ${JSON.stringify(text)}; ${LINE}`);
     }
-    found.push({ path: resolve(base, name), name, ...(label !== undefined && { label }) });
+    const image = { path: resolve(base, name), key: unique(name) };
+    found.push(label === undefined ? image : { ...image, label });
   }
-  return { images: withKeys(found), ignored: 0 };
-}
-
-interface Named {
-  readonly path: string;
-  /** Path as the source gives it; the key is made from it. */
-  readonly name: string;
-  readonly label?: number;
-}
-
-function withKeys(found: readonly Named[]): ListedImage[] {
-  const unique = uniqueKeys();
-  return found.map(({ path, name, label }) => ({ path, key: unique(name), ...(label !== undefined && { label }) }));
+  return { images: found, ignored: 0 };
 }
 
 /** A function from paths to keys, no two alike: a key that has been given gets a number. */

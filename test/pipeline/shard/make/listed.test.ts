@@ -253,6 +253,11 @@ describe('a source that is none', () => {
     await expect(make({ source: join(root, 'none') })).rejects.toThrow('has no image (it has 1 other files); expected files named .jpg');
   });
 
+  test('a folder that would hold the shards too', async () => {
+    for (const dir of [folder, join(folder, 'shards')]) await expect(make({ dir })).rejects.toThrow(`"${dir}" lies within the source`);
+    expect(await make({ dir: `${folder}-shards` })).toMatchObject({ images: 60 });
+  });
+
   test('images of which none can be read', async () => {
     const list = join(root, 'missing.txt');
     await writeFile(list, 'gone.jpg 1\nlost.jpg 2\n');

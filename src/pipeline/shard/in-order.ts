@@ -3,7 +3,10 @@
 /** Finished results may wait for an older one, so that a large image does not idle the others. */
 const WINDOW = 4;
 
-/** Runs `apply` on up to `active` items at once and yields the results in the order of the items. */
+/**
+ * Runs `apply` on up to `active` items at once and yields the results in the order of the items. When the items end with
+ * an error, the results of those before it come first.
+ */
 export async function* mapInOrder<Item, Result>(
   items: AsyncIterable<Item> | Iterable<Item>,
   active: number,
@@ -22,10 +25,17 @@ export async function* mapInOrder<Item, Result>(
       else free++;
     }
   };
+  const source = iterate(items);
   const begun: Promise<Result>[] = [];
+  let failure: { readonly error: unknown } | undefined;
   try {
-    for await (const item of items) {
-      const result = limited(item);
+    for (;;) {
+      const next = await source.next().catch((error: unknown) => {
+        failure = { error };
+        return undefined;
+      });
+      if (!next || next.done) break;
+      const result = limited(next.value);
       // Met when its turn comes; a failure before that must not count as unhandled.
       result.catch(() => undefined);
       begun.push(result);
@@ -33,7 +43,13 @@ export async function* mapInOrder<Item, Result>(
       if (oldest) yield await oldest;
     }
     for (let oldest = begun.shift(); oldest; oldest = begun.shift()) yield await oldest;
+    if (failure) throw failure.error;
   } finally {
+    await source.return();
     await Promise.allSettled(begun);
   }
+}
+
+async function* iterate<Item>(items: AsyncIterable<Item> | Iterable<Item>): AsyncGenerator<Item, void, undefined> {
+  yield* items;
 }
