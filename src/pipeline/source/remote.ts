@@ -145,9 +145,9 @@ export async function probeRemote(object: RemoteObject, options: OpenOptions): P
     const url = origin + path;
     if (answer.statusCode === 200 || answer.statusCode === 206) {
       const version = versionOf(answer.statusCode, answer.fields);
-      // A server that ignores Range has begun to send all of it.
-      if (answer.statusCode === 200) discard(answer);
-      else await answer.body.dump();
+      // Read out, so that its socket is used again; a server that ignores Range, or takes it its own way, has begun to send all.
+      if (answer.fields['content-length'] === '1') await drain(answer);
+      else discard(answer);
       return { url, version };
     }
     const refused = await readRefusal(answer);
@@ -218,6 +218,15 @@ function tooShort(offset: number, total: number | undefined): string | undefined
 /** Ends an answer whose body is not wanted; its error has nobody to reach. */
 function discard(answer: Answer): void {
   answer.body.on('error', () => {}).destroy();
+}
+
+/** Reads a short body to its end; what it says, and whether it comes, does not matter. */
+async function drain(answer: Answer): Promise<void> {
+  try {
+    for await (const _ of answer.paced);
+  } catch {
+    discard(answer);
+  }
 }
 
 /** Reads the start of an error's body, which closes the connection if there is more. */
