@@ -58,6 +58,7 @@ describe('a worker that', () => {
     ['is terminated', { terminateAt: 8 }, undefined, ENDED],
     ['throws outside of its task', {}, 'throw', /^thrown outside of any task$/],
     ['rejects a promise nobody waits for', {}, 'reject', /^a promise nobody waits for$/],
+    ['throws when its task is done', { waitAt: 29 }, 'late', /^thrown after the task$/],
     ['passes its memory limit', { workerMemoryMb: 64 }, 'fill', FULL],
   ])('%s ends the run after batches of a clean one', async (_what, options, fault, message) => {
     const { batches, error, left } = await outcome(options, fault);
