@@ -131,6 +131,32 @@ describe('a shard that', () => {
   });
 });
 
+test.each([false, true])(
+  'a remote shard that is replaced between two epochs ends the run (by way of a cache folder: %p)',
+  async (cached) => {
+    const first = await readFile(join(folder, 'shard-000.tar'));
+    const second = await readFile(join(folder, 'shard-001.tar'));
+    let replaced = false;
+    const server = await startHttp((request, response) => {
+      answer(request, response, replaced ? { body: second, etag: '"2"' } : { body: first, etag: '"1"' });
+    });
+    const pipeline = await createPipeline({
+      shards: `${server.url}/a.tar`,
+      recipe: recipes.detco({ globalSize: 24, patchSize: 8 }),
+      batchSize: 4,
+      epochs: 50,
+      workers: 1,
+      lanes: 1,
+      ...(cached && { cacheDir: join(folder, 'cache-of-versions') }),
+    });
+    const epochs = async (): Promise<void> => {
+      for await (const { epoch } of pipeline) if (epoch === 1) replaced = true;
+    };
+    await expect(epochs()).rejects.toThrow(/a\.tar: the object was replaced during the run \("1" -> "2"\)/);
+    await server.close();
+  },
+);
+
 test('retries and cache events of workers reach the caller', async () => {
   const files = new Map<string, Buffer>();
   for (const name of ['shard-000.tar', 'shard-001.tar']) files.set(name, await readFile(join(folder, name)));

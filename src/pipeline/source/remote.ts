@@ -17,8 +17,8 @@ import type { Dispatcher } from 'undici';
 import { noteAnswer, dispatcher, hasAnswered } from './connection.js';
 import { paced, SlowError } from './pace.js';
 import { Retries, TransientError, httpLimits, transientStatus } from './retry.js';
-import { SourceError, type OpenOptions } from './source.js';
-import { difference, isStrong, versionOf, type Version } from './version.js';
+import { SourceError, type OpenOptions, withoutPassword } from './source.js';
+import { difference, isStrong, validatorOf, versionOf, type Version } from './version.js';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -100,6 +100,7 @@ export async function* readRemote(
       }
       version = { ...found, total: found.total ?? version?.total };
       onVersion?.(version);
+      reportVersion(object.location, version, options);
       const skip = answer.statusCode === 200 ? offset : 0;
       for await (const chunk of chunks(answer.paced, skip)) {
         const wanted = end === undefined ? chunk : chunk.subarray(0, end - offset);
@@ -121,6 +122,12 @@ export async function* readRemote(
       });
     }
   }
+}
+
+/** Tells the reader's owner which version the bytes are of, when the server says so itself. */
+export function reportVersion(location: string, version: Version, { onVersion }: OpenOptions): void {
+  const validator = validatorOf(version);
+  if (validator !== undefined) onVersion?.({ url: withoutPassword(location), version: validator });
 }
 
 /** Fetches a small document whole, with the same patience. */

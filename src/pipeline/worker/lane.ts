@@ -36,7 +36,7 @@ export interface LaneOptions {
   readonly signal: AbortSignal;
   readonly onBad: (bad: BadSample) => void;
   /** How remote shards are read. */
-  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry'>;
+  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry' | 'onVersion'>;
 }
 
 /** Samples kept between the shard and the shuffle buffer, so that the network is read while others decode. */

@@ -11,7 +11,7 @@ import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
 import { type BadSample, type GoodSample, laneSamples } from './lane.js';
 
 export interface ServeTask {
@@ -35,7 +35,11 @@ export interface ServeTask {
 }
 
 /** What a worker tells the consumer besides batches. */
-export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
+export type WorkerReport =
+  | { readonly bad: BadSample }
+  | { readonly retry: RetryEvent }
+  | { readonly cache: CacheEvent }
+  | { readonly version: VersionEvent };
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
@@ -95,6 +99,7 @@ class LaneServer {
       reading: {
         ...(cache && { cache }),
         onCache: (event) => this.#report({ cache: event }),
+        onVersion: (event) => this.#report({ version: event }),
         onRetry: (event) => this.#report({ retry: event }),
       },
     });
