@@ -1,7 +1,8 @@
 /**
  * Runs a pipeline in a process of its own, options as JSON on the command line, and prints how it went as JSON: the keys of
- * each batch, the error, and what it left open. With `terminateAt` a worker is terminated when that batch comes.
+ * each batch, the error, and what it left open. A worker is terminated when batch `terminateAt` comes; at `waitAt` its end is waited for.
  */
+import { once } from 'node:events';
 import workerThreads from 'node:worker_threads';
 
 const workers = [];
@@ -14,12 +15,17 @@ workerThreads.Worker = class extends Worker {
 };
 
 const { createPipeline, recipes } = await import('detco/pipeline');
-const { terminateAt, ...options } = JSON.parse(process.argv[2]);
+const { terminateAt, waitAt, ...options } = JSON.parse(process.argv[2]);
 const batches = [];
 let error;
 try {
   for await (const batch of await createPipeline({ ...options, recipe: recipes.detco({ globalSize: 24, patchSize: 8 }) })) {
     batches.push(batch.samples.map(({ key }) => key).join());
+    if (batch.step === waitAt) {
+      // A worker without a task does not keep the process alive.
+      workers[0].ref();
+      await once(workers[0], 'exit');
+    }
     if (batch.step === terminateAt) void workers[0].terminate();
   }
 } catch (caught) {

@@ -33,7 +33,7 @@ export interface ShardSample {
   readonly problem?: string;
 }
 
-export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
+export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache' | 'onVersion'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
   /** Begins at a sample in the middle of the shard: its `start` and its ordinal. */

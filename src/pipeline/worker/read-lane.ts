@@ -31,7 +31,7 @@ export interface ReadLaneOptions {
   readonly indexDir?: string | undefined;
   readonly signal: AbortSignal;
   /** How remote shards are read. */
-  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry' | 'meters'>;
+  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onVersion' | 'onRetry' | 'meters'>;
 }
 
 /**

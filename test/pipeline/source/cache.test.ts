@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type CacheEvent, type CacheFolder, closeSources, openCacheFolder, openShard, parseByteSize } from '#dist/pipeline/source/index.js';
 import { collect, noise, until } from '../../support/bytes.js';
+import { setEnv } from '../../support/env.js';
 import { answer, type Handler, type HttpServer, type Served, startHttp } from '../../support/http.js';
 
 const program = fileURLToPath(new URL('../../support/cache-read.mjs', import.meta.url));
@@ -130,6 +131,22 @@ describe('a shard', () => {
     await truncate(join(dir, name), SIZE - 1);
     expect(await kindOf('a')).toBe('stored');
     expect((await stat(join(dir, name))).size).toBe(SIZE);
+  });
+
+  /** A question about the version went unanswered for ever when the byte asked for came with all others, one at a time. */
+  test.each<[string, Readonly<Record<string, string | number>>]>([
+    ['with all bytes, one at a time', { 'content-length': SIZE, 'content-range': `bytes 0-${SIZE - 1}/${SIZE}` }],
+    ['and never sends the byte', { 'content-length': 1, 'content-range': `bytes 0-0/${SIZE}` }],
+  ])('whose server answers the question for its version %s is kept all the same', async (how, headers) => {
+    const undo = setEnv({ DETCO_HTTP_TIMEOUT_MS: '300' });
+    handler = (request, response) => {
+      if (request.headers.range !== 'bytes=0-0') return answer(request, response, objects.get(request.url ?? ''));
+      response.writeHead(206, { etag: '"a1"', ...headers }).flushHeaders();
+      const drops = setInterval(() => how.startsWith('with') && response.write('a'), 20);
+      response.on('close', () => clearInterval(drops));
+    };
+    expect(await kindOf('a')).toBe('stored');
+    undo();
   });
 
   test('whose connection breaks is kept once it is whole', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { bucketAddress, region } from '#dist/pipeline/source/aws.js';
 import { closeSources, openShard, SourceError } from '#dist/pipeline/source/index.js';
-import { collect, noise } from '../../support/bytes.js';
+import { collect, noise, until } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
 import { answerError, startHttp, type Handler, type HttpServer } from '../../support/http.js';
 import { s3Env, startS3, type S3Server } from '../../support/s3.js';
@@ -163,20 +163,22 @@ describe('a session that expires during the run', () => {
     expect(reasons.filter((reason) => reason === 'S3 answered ExpiredTokenException')).toHaveLength(2);
   });
 
-  test('is asked for once by many reads that are refused together', async () => {
+  test('is asked for once by many reads that are refused one after the other', async () => {
     const { env, issue } = ways['a credential_process that is asked again'];
     await issue('one');
-    const waiting: (() => void)[] = [];
+    let count = 0;
+    let go = (): void => {};
+    const renewed = new Promise<void>((resolve) => (go = resolve));
     const gate = await startTokenGate({
       target: s3.endpoint,
-      // All four are refused at the same time.
+      // Four requests with the old token; the first is refused once they are here, the others when it has come with the next.
       async valid() {
-        if (waiting.length < 4) {
-          await new Promise<void>((resolve) => {
-            waiting.push(resolve);
-            if (waiting.length === 4) void issue('two').then(() => waiting.forEach((go) => go()));
-          });
-        }
+        const request = count++;
+        if (request === 0) {
+          await until(() => count === 4);
+          await issue('two');
+        } else if (request < 4) await renewed;
+        else go();
         return 'two';
       },
     });
