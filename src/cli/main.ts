@@ -2,8 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { doctorCommand } from './doctor.js';
+import { indexCommand } from './index.js';
+import { profileCommand } from './profile.js';
+import { shardCommand } from './shard.js';
 import { synthCommand } from './synth.js';
 import { trainCommand } from './train.js';
+import { verifyCommand } from './verify.js';
 import { viewsCommand } from './views.js';
 
 const FAILED = 1;
@@ -23,7 +27,17 @@ function createProgram(): Command {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
     .version(version());
-  for (const command of [trainCommand(), synthCommand(), doctorCommand(), viewsCommand()]) program.addCommand(command);
+  const commands = [
+    trainCommand(),
+    profileCommand(),
+    shardCommand(),
+    indexCommand(),
+    verifyCommand(),
+    synthCommand(),
+    viewsCommand(),
+    doctorCommand(),
+  ];
+  for (const command of commands) program.addCommand(command);
   return withExitOverride(program);
 }
 

@@ -6,6 +6,7 @@ import { ShardExistsError } from '../pipeline/shard/write.js';
 import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
 import { parseOptions, UsageError } from './usage-error.js';
+import { whole } from './whole.js';
 
 const DEFAULTS = Object.freeze({
   perShard: '1000',
@@ -79,15 +80,6 @@ export function synthCommand(): Command {
         process.off('SIGINT', interrupt);
       }
     });
-}
-
-function whole(low: number, high: number, example: string): z.ZodType<number, string> {
-  return z
-    .string()
-    .refine((text) => /^\d+$/.test(text) && Number(text) >= low && Number(text) <= high, {
-      error: `expected a whole number, ${low}..${high}; give for example ${example}`,
-    })
-    .transform(Number);
 }
 
 function sides(text: string): [width: number, height: number] {

@@ -1,5 +1,7 @@
 /** `detco train` */
+import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
 import { UsageError } from './usage-error.js';
 
@@ -22,6 +24,7 @@ interface Flags extends Pick<
   TrainOptions,
   | 'shards'
   | 'valShards'
+  | 'augment'
   | 'cacheDir'
   | 'cacheSize'
   | 'batch'
@@ -40,12 +43,15 @@ interface Flags extends Pick<
   readonly config?: string;
   readonly queueSize?: number;
   readonly json?: true;
+  readonly index?: string;
+  /** File of the report, or true. */
+  readonly profile?: string | true;
 }
 
 /** Failures that other arguments would have avoided. */
 const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
-async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> {
+async function run({ config, queueSize, index, json, profile, ...flags }: Flags): Promise<void> {
   const { readConfigFile, train } = await import('../train/index.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);
@@ -60,9 +66,10 @@ async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> 
     const options = {
       ...flags,
       ...(queueSize === undefined ? {} : { method: { queueSize } }),
+      ...(index === undefined ? {} : { indexDir: index }),
       ...(config === undefined ? {} : { file: await readConfigFile(config) }),
     } as TrainOptions;
-    const result = await train(options, { ...progress, signal: controller.signal });
+    const result = await train(options, { ...progress, signal: controller.signal, profile: profile !== undefined });
     progress.close();
     const loss = result.loss === undefined ? '' : `, loss ${result.loss.toFixed(3)}`;
     progress.onInfo(
@@ -70,7 +77,10 @@ async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> 
         ? `done: ${result.step} steps in ${result.seconds.toFixed(0)} s${loss}; ${result.checkpoint}`
         : `stopped after step ${result.step}; continue with: detco train --resume ${result.run}`,
     );
-    if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    const { profile: measured, ...rest } = result;
+    const report = measured && (await showProfile(measured, result.run, profile));
+    if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
+    if (json) process.stdout.write(`${JSON.stringify({ ...rest, ...(report && { profile: report }) })}\n`);
   } catch (error) {
     progress.close();
     if (controller.signal.aborted && error === controller.signal.reason) {
@@ -84,12 +94,25 @@ async function run({ config, queueSize, json, ...flags }: Flags): Promise<void> 
   }
 }
 
+/** Prints the report, and writes it where `file` says. */
+async function showProfile(measured: Measured, run: string, file: string | true | undefined): Promise<ProfileReport> {
+  const { profileReport, reportHtml, reportLines } = await import('../pipeline/profile/index.js');
+  const report = profileReport(measured);
+  process.stderr.write(`\n${reportLines(report).join('\n')}\n`);
+  if (typeof file === 'string') await writeFile(file, reportHtml(report, measured, { subject: `training ${run}` }));
+  return report;
+}
+
 export function trainCommand(): Command {
   const seen = integer(1);
   return new Command('train')
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the step and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
+    .option(
+      '--index <folder>',
+      'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',
+    )
     .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
     .option('--cache-size <size>', 'what the folder may hold, such as 200GB or 1.5TiB (default: nine tenths of what its disk has for it)')
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
@@ -101,11 +124,13 @@ export function trainCommand(): Command {
     .option('--epochs <n>', 'epochs of the run; the learning rate follows them', seen)
     .option('--steps <n>', 'end after so many updates, if that is sooner', seen)
     .option('--workers <n>', 'worker threads of the pipeline (default: the cores)', seen)
+    .option('--augment <where>', 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU')
     .option('--seed <n>', 'of order, views, weights and permutations (default 0)', integer(0))
     .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256', positiveNumber)
     .option('--queue-size <n>', 'keys in each queue; a multiple of the batch', seen)
     .option('--checkpoint-every <steps>', 'checkpoints besides the one at the end of each epoch', seen)
     .option('--eval-every <epochs>', 'epochs between kNN evaluations', seen)
+    .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
 }

@@ -7,9 +7,14 @@
  */
 export { type Pipeline, createPipeline } from './pipeline.js';
 export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
+export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
 export { ShardError } from './shard/read.js';
 export { type CacheEvent, type RetryEvent, SourceError } from './source/index.js';
 export type { BadSample } from './worker/lane.js';
+export type { Span, StageTotals } from './profile/meters.js';
+export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profile/snapshot.js';
+export type { PendingView } from './augment/defer.js';
+export type { Step } from './augment/parameters.js';
 export { recipes, viewBytes, viewShape } from './augment/recipe.js';
 export type { ImageView, JigsawView, Operation, Recipe, View } from './augment/recipe.js';

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
+import type { Divide } from './plan/state.js';
 import { type CacheEvent, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
@@ -25,20 +26,42 @@ export interface PipelineOptions {
    * views lie outside of the heap and are bounded by `lanes`, `shuffle` and `slots`.
    */
   readonly workerMemoryMb?: number;
-  /** Virtual streams the order is made from; at least the workers. Part of the plan: changing it changes the order. Default 16. */
+  /**
+   * Virtual streams the order is made from, over all ranks; a multiple of `worldSize`, and for each rank at least the
+   * workers. Part of the plan: changing it changes the order. Default 16.
+   */
   readonly lanes?: number;
+  /** Which of `worldSize` processes this is, from 0. Default 0. */
+  readonly rank?: number;
+  /** Processes that share an epoch, each with a pipeline of the same options but for `rank`. Default 1. */
+  readonly worldSize?: number;
+  /**
+   * How an epoch is divided among lanes. By 'shards': whole shards, needs nothing, for one rank only. By 'samples':
+   * equal runs of samples, so that ranks do equally many steps; needs the index of every shard in `indexDir`.
+   * Default 'shards' at worldSize 1, else 'samples'.
+   */
+  readonly divide?: Divide;
+  /** Folder of shard indexes. Shards that are streamed whole leave theirs there, and a resume reads only what it needs. */
+  readonly indexDir?: string;
   /** Compressed samples in each lane's shuffle buffer; 0 or false reads in order. Default 64. */
   readonly shuffle?: number | boolean;
   /** Batches in shared memory: one being consumed, the others being filled. Default 3. */
   readonly slots?: number;
   /** Whether the samples that do not fill a last batch of the epoch are left out. Default true. */
   readonly dropLast?: boolean;
+  /**
+   * Who does colour, blur and RandAugment's point operations. With 'device' they are left to the consumer, listed in each
+   * view's `pending`: more images a core, for machines with few cores and a large GPU. Default 'worker'.
+   */
+  readonly augment?: 'worker' | 'device';
   /** What to do with a sample that cannot be decoded. Default 'skip'. */
   readonly onBadSample?: 'skip' | 'fail';
   /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
   readonly maxBadSamples?: number;
   /** Called for each bad sample that is skipped. */
   readonly onBad?: (bad: BadSample) => void;
+  /** Timed visits of the stages to keep of each thread, for a trace. Default 0. */
+  readonly spans?: number;
   /** Folder in which remote shards are kept once they are read; several processes may share it. Default: none are kept. */
   readonly cacheDir?: string;
   /**
@@ -63,11 +86,15 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   seed: 0,
   epochs: 1,
   lanes: 16,
+  rank: 0,
+  worldSize: 1,
   shuffle: 64,
   slots: 3,
   dropLast: true,
+  augment: 'worker',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
+  spans: 0,
 } as const);
 
 const count = z.int().positive();
@@ -76,6 +103,10 @@ const schema = z.object({
   seed: z.int().nonnegative().max(0xffffffff).default(PIPELINE_DEFAULTS.seed),
   epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
   lanes: count.max(1024).default(PIPELINE_DEFAULTS.lanes),
+  rank: z.int().nonnegative().default(PIPELINE_DEFAULTS.rank),
+  worldSize: count.max(1024).default(PIPELINE_DEFAULTS.worldSize),
+  divide: z.enum(['shards', 'samples']).optional(),
+  indexDir: z.string().min(1).optional(),
   workers: count.optional(),
   workerMemoryMb: count.optional(),
   shuffle: z
@@ -84,8 +115,14 @@ const schema = z.object({
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
   slots: count.min(2).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
+  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  spans: z
+    .int()
+    .nonnegative()
+    .max(1 << 20)
+    .default(PIPELINE_DEFAULTS.spans),
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
 });
@@ -98,13 +135,35 @@ export function resolveOptions(options: PipelineOptions) {
     const name = String(issue?.path[0]);
     throw new RangeError(`Pipeline option ${name}: ${issue?.message ?? 'invalid'}, got ${JSON.stringify(Reflect.get(options, name))}`);
   }
-  const workers = data.workers ?? Math.min(availableParallelism(), data.lanes);
-  if (workers > data.lanes) {
+  const { lanes, rank, worldSize, indexDir } = data;
+  if (rank >= worldSize)
+    throw new RangeError(`Pipeline option rank: ${rank} of worldSize ${worldSize}; ranks count from 0 to ${worldSize - 1}`);
+  if (lanes % worldSize !== 0) throw new RangeError(unevenLanes(lanes, worldSize));
+  const divide: Divide = data.divide ?? (worldSize === 1 ? 'shards' : 'samples');
+  if (divide === 'shards' && worldSize > 1) {
     throw new RangeError(
-      `Pipeline option workers: ${workers} workers for ${data.lanes} lanes would leave some idle; use at most ${data.lanes}, or more lanes`,
+      `Pipeline option divide: 'shards' with worldSize ${worldSize} would give ranks unequal numbers of steps; use 'samples', which needs indexDir`,
     );
   }
-  return { ...data, workers, cacheSize: cacheBytes(data) };
+  if (divide === 'samples' && indexDir === undefined) {
+    throw new RangeError(
+      `Pipeline option indexDir: none, and worldSize ${worldSize} with divide 'samples' needs the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
+    );
+  }
+  const most = lanes / worldSize;
+  const workers = data.workers ?? Math.min(availableParallelism(), most);
+  if (workers > most) {
+    throw new RangeError(
+      `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
+    );
+  }
+  return { ...data, divide, workers, cacheSize: cacheBytes(data) };
+}
+
+function unevenLanes(lanes: number, worldSize: number): string {
+  const below = lanes - (lanes % worldSize);
+  const usable = below === 0 ? `${worldSize}` : `${below} or ${below + worldSize}`;
+  return `Pipeline option lanes: ${lanes} lanes cannot be shared equally by worldSize ${worldSize}; use ${usable}`;
 }
 
 function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {

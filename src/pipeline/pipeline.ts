@@ -5,11 +5,18 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import type { PlanOptions } from './plan/lanes.js';
+import { divideSamples } from './plan/division.js';
+import { epochSteps, type PlanOptions } from './plan/lanes.js';
+import { MeterBoard } from './profile/board.js';
+import type { Span } from './profile/meters.js';
+import type { PipelineMeters } from './profile/snapshot.js';
+import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
+import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
 import { codeOf, reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
@@ -17,6 +24,12 @@ import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
+
+/**
+ * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
+ * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
+ */
+const YOUNG_GENERATION_MB = 6;
 
 /**
  * Batches of augmented views from tar shards.
@@ -27,6 +40,10 @@ const FEWEST_JUDGED = 1000;
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   /** Locations of the shards in the order of the plan. */
   readonly shards: readonly string[];
+  /** What every stage has done so far; two of them make a `profileReport`. */
+  meters(): PipelineMeters;
+  /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
+  spans(): Span[];
   /** Stops the workers; a running iteration ends. */
   close(): Promise<void>;
 }
@@ -34,13 +51,17 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
 /**
  * Prepares a pipeline: checks the options and lists the shards.
  *
- * @throws RangeError for an unusable option; SourceError if a shard spec matches nothing or cannot be listed
+ * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be listed
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
+  validateRecipe(options.recipe);
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
-  return new WorkerPipeline(options, resolved, shards, await openCache(resolved));
+  const { lanes, seed, shuffle, divide, indexDir } = resolved;
+  const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards), resolved) : undefined;
+  const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
+  return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
 }
 
 async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
@@ -59,9 +80,14 @@ class WorkerPipeline implements Pipeline {
   readonly #options: PipelineOptions;
   readonly #resolved: ResolvedOptions;
   readonly #plan: PlanOptions;
+  /** The lanes of this rank. */
+  readonly #lanes: readonly number[];
   readonly #cache: CacheFolder | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
+  readonly #board: MeterBoard;
+  /** The step whose batch is asked for next. */
+  #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
@@ -72,44 +98,56 @@ class WorkerPipeline implements Pipeline {
   #lease: Lease | undefined;
   #iterated = false;
 
-  constructor(options: PipelineOptions, resolved: ResolvedOptions, shards: readonly string[], cache: CacheFolder | undefined) {
+  constructor(
+    options: PipelineOptions,
+    resolved: ResolvedOptions,
+    shards: readonly string[],
+    plan: PlanOptions,
+    cache: CacheFolder | undefined,
+  ) {
     this.#options = options;
     this.#cache = cache;
     this.#resolved = resolved;
     this.shards = shards;
-    this.#plan = { shards: shards.length, lanes: resolved.lanes, seed: resolved.seed, shuffle: resolved.shuffle };
-    this.#control = new Control({ lanes: resolved.lanes, slots: resolved.slots });
-    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(options.recipe, resolved.batchSize));
+    this.#plan = plan;
+    this.#lanes = rankLanes(resolved);
+    this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
+    const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
+    this.#board = new MeterBoard(
+      { ...resolved, lanes: this.#lanes.length },
+      this.#slots[0]?.buffer.byteLength ?? 0,
+      options.recipe,
+      shards,
+    );
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     if (this.#iterated) throw new Error('This pipeline has been iterated already; create another with createPipeline().');
     this.#iterated = true;
     const { signal, resume } = this.#options;
-    const { lanes, epochs } = this.#resolved;
-    let state: PipelineState = resume ?? {
-      epoch: 0,
-      step: 0,
-      epochStart: 0,
-      lanes: Array.from({ length: lanes }, () => ({ taken: 0, good: 0 })),
-    };
-    checkState(state, lanes);
+    const { epochs, batchSize } = this.#resolved;
+    let state = resume ? resumedState(resume, this.#resolved) : epochBeginning(0, 0, this.#resolved);
     const abort = () => this.#control.abort();
     signal?.throwIfAborted();
     signal?.addEventListener('abort', abort, { once: true });
     this.#start(state);
     try {
+      this.#board.consumer.asks();
       while (state.epoch < epochs) {
+        this.#step = state.step;
+        const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
         if (rows === 0) {
-          const lanesAtStart = state.lanes.map(() => ({ taken: 0, good: 0 }));
-          state = { epoch: state.epoch + 1, step: state.step, epochStart: state.step, lanes: lanesAtStart };
+          state = nextEpoch(state);
           continue;
         }
+        this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
         this.#goodSamples += rows;
         yield this.#lease;
+        this.#board.consumer.asks();
         this.#lease.endTurn();
       }
     } finally {
@@ -118,7 +156,18 @@ class WorkerPipeline implements Pipeline {
     }
   }
 
+  meters(): PipelineMeters {
+    const { slots, batchSize } = this.#resolved;
+    const steps = Array.from({ length: slots }, (_, ahead) => this.#step + ahead);
+    return this.#board.read(this.#pool?.threads, steps.filter((step) => this.#control.filled(step) === batchSize).length);
+  }
+
+  spans(): Span[] {
+    return this.#board.spans();
+  }
+
   async close(): Promise<void> {
+    this.#board.readLoops(this.#pool?.threads);
     this.#control.abort();
     const pool = this.#pool;
     this.#pool = undefined;
@@ -133,12 +182,13 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, workerMemoryMb, batchSize, dropLast, onBadSample, epochs } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir } = this.#resolved;
+    const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
       state.epochStart,
       state.step,
-      state.lanes.map(({ good }) => good),
+      done.map(({ good }) => good),
     );
     const pool = new Piscina({
       filename: new URL('./worker/main.js', import.meta.url).href,
@@ -146,7 +196,10 @@ class WorkerPipeline implements Pipeline {
       maxThreads: workers,
       // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
       atomics: 'disabled',
-      ...(workerMemoryMb !== undefined && { resourceLimits: { maxOldGenerationSizeMb: workerMemoryMb } }),
+      resourceLimits: {
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+        ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
+      },
     });
     const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
     // Of a worker without a task: one that fails after its last sample, or replaces one that died.
@@ -161,22 +214,32 @@ class WorkerPipeline implements Pipeline {
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
+        deferred: augment === 'device',
         onBadSample,
-        lanes: state.lanes.map((_lane, lane) => lane).filter((lane) => lane % workers === worker),
+        rankLanes: this.#lanes,
+        serves: this.#lanes.map((_lane, place) => place).filter((place) => place % workers === worker),
         firstEpoch: state.epoch,
         epochs,
-        taken: state.lanes.map(({ taken }) => taken),
+        done,
+        indexDir,
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
+        worker,
+        meters: this.#board.buffer,
+        meterShape: this.#board.shape,
         port: port2,
       };
       // The port closes after its last message has come.
-      const served = pool
-        .run(task, { transferList: [port2] })
-        .catch((error: unknown) =>
-          this.#fail(workerError(error, { name: `Worker ${worker + 1} of ${workers}`, lanes: task.lanes, heapMb })),
-        );
+      const served = pool.run(task, { transferList: [port2] }).catch((error: unknown) =>
+        this.#fail(
+          workerError(error, {
+            name: `Worker ${worker + 1} of ${workers}`,
+            lanes: task.serves.map((place) => this.#lanes[place] ?? place),
+            heapMb,
+          }),
+        ),
+      );
       return Promise.all([served, once(port1, 'close')]);
     });
     this.#serving = Promise.all(tasks);
@@ -219,7 +282,10 @@ class WorkerPipeline implements Pipeline {
   #leaseRows(state: PipelineState, rows: number): Lease {
     const slot = this.#slots[this.#control.slotOf(state.step)] as Slot;
     const records = Array.from({ length: rows }, (_, row) => slot.readRecord(row));
-    return new Lease(slot, records, advance(state, records), this.shards, () => this.#control.release(state.step));
+    const after = advance(state, records);
+    // By samples it is known beforehand which batch is the epoch's last, so its state can be taken up by other ranks.
+    const over = after.step - after.epochStart === epochSteps(this.#plan, this.#resolved.worldSize, this.#resolved.batchSize);
+    return new Lease(slot, records, state, over ? nextEpoch(after) : after, this.shards, () => this.#control.release(state.step));
   }
 
   #receive(report: WorkerReport): void {
@@ -273,13 +339,21 @@ class Lease implements Batch {
   #giveBack: (() => void) | undefined;
   #retained = false;
 
-  constructor(slot: Slot, records: readonly RowRecord[], state: PipelineState, shards: readonly string[], giveBack: () => void) {
-    this.epoch = state.epoch;
-    this.step = state.step - 1;
+  /** @param before state that the batch follows; `after` is the batch's own */
+  constructor(
+    slot: Slot,
+    records: readonly RowRecord[],
+    before: PipelineState,
+    after: PipelineState,
+    shards: readonly string[],
+    giveBack: () => void,
+  ) {
+    this.epoch = before.epoch;
+    this.step = before.step;
     this.size = records.length;
     this.views = slot.batchViews(records.length);
     this.samples = records.map((record) => sampleInfo(record, shards));
-    this.state = state;
+    this.state = after;
     this.#giveBack = giveBack;
   }
 
@@ -321,12 +395,4 @@ function advance(state: PipelineState, records: readonly RowRecord[]): PipelineS
     if (good > (lanes[lane]?.good ?? 0)) lanes[lane] = { taken, good };
   }
   return { ...state, step: state.step + 1, lanes };
-}
-
-function checkState(state: PipelineState, lanes: number): void {
-  if (state.lanes.length !== lanes) {
-    throw new RangeError(
-      `Pipeline option resume: the state has ${state.lanes.length} lanes and the pipeline ${lanes}; resume with lanes: ${state.lanes.length}`,
-    );
-  }
 }

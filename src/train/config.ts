@@ -73,9 +73,13 @@ const configSchema = z.strictObject({
   lanes: count.default(PIPELINE_DEFAULTS.lanes),
   /** Compressed samples in each lane's shuffle buffer. */
   shuffle: z.int().nonnegative().default(PIPELINE_DEFAULTS.shuffle),
+  /** Who does colour, blur and RandAugment's point operations. */
+  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   /** Folder that keeps remote shards once they are read, and what it may hold: bytes, or text such as `200GB`. */
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
+  /** Folder of shard indexes, which a resume uses to read only what it needs; by default `index` in the run's own. */
+  indexDir: z.string().min(1).optional(),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
   maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
@@ -108,6 +112,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'workers',
   'cacheDir',
   'cacheSize',
+  'indexDir',
   'checkpointEvery',
   'keepCheckpoints',
   'evalEvery',

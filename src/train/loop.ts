@@ -3,6 +3,7 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import type { ContrastiveMethod } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
+import type { ProfileRecorder } from '../pipeline/profile/index.js';
 import type { TrainConfig } from './config.js';
 import { CHECKPOINT_FORMAT, lastCheckpoint, saveCheckpoint, type TrainState } from './checkpoint.js';
 import { checkpointTensors } from './tensors.js';
@@ -35,6 +36,8 @@ export interface LoopContext {
   readonly hooks: TrainHooks;
   /** Stops after the update at hand and writes a checkpoint. */
   readonly signal?: AbortSignal;
+  /** Records updates after the first, and waits for their data; neither evaluations nor checkpoints. */
+  readonly recorder?: ProfileRecorder;
 }
 
 /** Where a run begins: all zeros, or what a checkpoint says. */
@@ -47,7 +50,13 @@ export interface LoopEnd {
   readonly epoch: number;
   readonly checkpoint: string;
   readonly loss?: number;
+  /** Images a second of updates on one batch that was kept, when a recorder listened. */
+  readonly freeRate?: number;
 }
+
+/** Updates on the batch that was kept: so many at least, after one that does not count, and for so long. */
+const FREE_UPDATES = 4;
+const FREE_MS = 2000;
 
 /** Runs until all epochs or steps are done, or the signal says stop. Throws when the loss is no longer a number. */
 export async function trainLoop(context: LoopContext, start: LoopStart): Promise<LoopEnd> {
@@ -64,6 +73,8 @@ class Loop {
   #pipeline: PipelineState | undefined;
   #loss: number | undefined;
   #checkpointStep: number | undefined;
+  /** A batch of this call, for a recorder. */
+  #kept: Batch | undefined;
   readonly #collapse: CollapseWatch;
 
   constructor(context: LoopContext, start: LoopStart) {
@@ -92,35 +103,46 @@ class Loop {
       finished = false;
     }
     const checkpoint = await this.#checkpoint();
-    return { finished, step: this.#step, epoch: this.#epoch, checkpoint, ...(this.#loss === undefined ? {} : { loss: this.#loss }) };
+    const end = { finished, step: this.#step, epoch: this.#epoch, checkpoint, ...(this.#loss === undefined ? {} : { loss: this.#loss }) };
+    const freeRate = signal?.aborted ? undefined : await this.#freeRate();
+    return { ...end, ...(freeRate === undefined ? {} : { freeRate }) };
   }
 
   /** @returns whether the last update of the run was reached */
   async #updates(): Promise<boolean> {
-    const { batches, config, signal } = this.#context;
+    const { batches, config, signal, recorder } = this.#context;
     let waitingSince = performance.now();
     for await (const batch of batches) {
       const dataWaitMs = performance.now() - waitingSince;
+      if (this.#epoch < batch.epoch) recorder?.pause();
       while (this.#epoch < batch.epoch) await this.#endEpoch();
+      if (this.#kept) recorder?.resume();
       await this.#update(batch, dataWaitMs);
-      if (this.#atLimit()) return true;
-      if (signal?.aborted) return false;
-      if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) await this.#checkpoint();
+      if (this.#atLimit() || signal?.aborted) {
+        recorder?.pause();
+        return this.#atLimit();
+      }
+      if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) {
+        recorder?.pause();
+        await this.#checkpoint();
+      }
+      // The first update prepares kernels; what comes after it counts.
+      recorder?.resume();
       waitingSince = performance.now();
     }
+    recorder?.pause();
     return true;
   }
 
   async #update(batch: Batch, dataWaitMs: number): Promise<void> {
-    const { config, engine, method, velocities, run, hooks } = this.#context;
+    const { config, run, hooks, recorder } = this.#context;
+    const counts = this.#kept !== undefined;
+    if (recorder) this.#kept ??= copied(batch);
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
-    const result = await trainStep({ engine, method, velocities: [...velocities.values()] }, batch, {
-      step: this.#step,
-      seed: config.seed,
-      sgd: { learningRate: lr, momentum: config.sgdMomentum, weightDecay: config.weightDecay },
-    });
+    const result = await this.#compute(batch, lr);
     const stepMs = performance.now() - began;
+    if (counts) recorder?.step({ images: batch.size, waitMs: dataWaitMs, stepMs });
     this.#step++;
     this.#pipeline = batch.state;
     this.#loss = result.loss;
@@ -142,6 +164,27 @@ class Loop {
     hooks.onStep?.(metrics, this.#totalSteps());
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
+  }
+
+  #compute(batch: Batch, lr: number): Promise<StepResult> {
+    const { config, engine, method, velocities } = this.#context;
+    return trainStep({ engine, method, velocities: [...velocities.values()] }, batch, {
+      step: this.#step,
+      seed: config.seed,
+      sgd: { learningRate: lr, momentum: config.sgdMomentum, weightDecay: config.weightDecay },
+    });
+  }
+
+  /** What an update takes when nothing is waited for. The weights that come of it are seen by nobody. */
+  async #freeRate(): Promise<number | undefined> {
+    const kept = this.#kept;
+    if (kept === undefined) return undefined;
+    const lr = learningRate(this.#context.config, kept.epoch, this.#step);
+    await this.#compute(kept, lr);
+    const began = performance.now();
+    let updates = 0;
+    for (; updates < FREE_UPDATES || performance.now() - began < FREE_MS; updates++) await this.#compute(kept, lr);
+    return (1000 * updates * kept.size) / (performance.now() - began);
   }
 
   async #endEpoch(): Promise<void> {
@@ -211,6 +254,15 @@ class Loop {
         `start another run with a lower --lr, or look at the samples of that step`,
     );
   }
+}
+
+/** A batch with pixels of its own. */
+function copied(batch: Batch): Batch {
+  const { epoch, step, size, samples, state } = batch;
+  const views = Object.fromEntries(
+    Object.entries(batch.views).map(([name, view]) => [name, Object.assign({}, view, { data: view.data.slice() })]),
+  );
+  return { epoch, step, size, samples, state, views, retain: () => {}, release: () => {} };
 }
 
 /** Two decimals: enough for milliseconds and images per second. */

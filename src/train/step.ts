@@ -10,6 +10,7 @@ import {
   type TensorContainer,
   type Variable,
 } from '@tensorflow/tfjs-core';
+import { augmentOnDevice } from './device-augment.js';
 import type { Engine, SgdOptions } from '../engine/engine.js';
 import type { ContrastiveMethod } from '../model/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
@@ -28,7 +29,9 @@ const LOCAL_STREAM = streamId('shuffleBN.local');
 function upload(engine: Engine, batch: Batch) {
   const tensor = (name: string): Tensor | undefined => {
     const view = batch.views[name];
-    return view && engine.upload(view.data, view.shape);
+    if (!view) return undefined;
+    const uploaded = engine.upload(view.data, view.shape);
+    return view.pending ? augmentOnDevice(uploaded as Tensor4D, view.pending) : uploaded;
   };
   const [globalQ, globalK, patchesQ, patchesK] = [tensor('globalQ'), tensor('globalK'), tensor('patchesQ'), tensor('patchesK')];
   if (!globalQ || !globalK)

@@ -1,11 +1,13 @@
 /** Puts a run together from its options, runs it, and takes it apart again. */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { rm, rmdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
+import { type Measured, ProfileRecorder } from '../pipeline/profile/index.js';
 import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
@@ -24,15 +26,19 @@ export interface TrainOptions extends ConfigInput {
 export interface TrainControls extends TrainHooks {
   /** Finishes the update at hand, writes a checkpoint and returns. */
   readonly signal?: AbortSignal;
+  /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
+  readonly profile?: boolean;
 }
 
-export interface TrainResult extends LoopEnd {
+export interface TrainResult extends Omit<LoopEnd, 'freeRate'> {
   /** The run's folder. */
   readonly run: string;
   readonly engine: string;
   /** Evaluations made by this call, in order. */
   readonly evaluations: readonly EvaluationMetrics[];
   readonly seconds: number;
+  /** When it was asked for and more than one update was made. */
+  readonly profile?: Measured;
 }
 
 /** `config.json` beyond the options. */
@@ -50,6 +56,8 @@ interface Beginning {
   readonly past?: { readonly facts: Partial<RunFacts>; readonly checkpoint?: LoadedCheckpoint };
 }
 
+/** Folder of a run's own shard indexes. */
+const INDEX = 'index';
 const URL_SCHEME = /^[a-z][a-z0-9+.-]+:\/\//i;
 
 function versions(): Record<string, string> {
@@ -104,6 +112,13 @@ async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
   })();
 }
 
+/** Takes away what a pipeline that gave no batch has left in the folder of a run that is not made yet. */
+async function removeIndex(path: string): Promise<void> {
+  await rm(join(path, INDEX), { recursive: true, force: true });
+  // Only when nothing else is in it.
+  await rmdir(path).catch(() => undefined);
+}
+
 /** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options. */
 function asOptionsError(error: unknown): never {
   const about = error instanceof RangeError || (error instanceof Error && error.name === 'SourceError');
@@ -113,14 +128,14 @@ function asOptionsError(error: unknown): never {
 /**
  * Trains, or continues a run.
  *
- * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/` and `last` in the run's folder.
+ * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/`, `last` and `index/` in the run's folder.
  * A resumed run has the loss sequence of one that was never stopped, on the same engine.
  *
  * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, the disk is full or the data is bad
  */
 export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   const began = performance.now();
-  const { signal, ...hooks } = controls;
+  const { signal, profile = false, ...hooks } = controls;
   const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
   const { path, past } = beginning;
   const engine = await selectEngine(beginning.config.engine).catch((error: unknown) => {
@@ -128,6 +143,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   });
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
+  if (config.augment === 'device' && engine.name === 'wasm')
+    hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 
   let run: RunDirectory | undefined;
   const earlyBad: object[] = [];
@@ -141,10 +158,12 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     epochs: config.epochs,
     lanes: config.lanes,
     shuffle: config.shuffle,
+    augment: config.augment,
     onBadSample: config.onBadSample,
     maxBadSamples: config.maxBadSamples,
     onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),
     onCache: warnOnce(hooks),
+    indexDir: config.indexDir ?? join(path, INDEX),
     ...cacheOptions(config),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
@@ -157,7 +176,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
 
   // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
-  const batches = await started(pipeline).catch((error: unknown) => {
+  const batches = await started(pipeline).catch(async (error: unknown) => {
+    if (past === undefined && config.indexDir === undefined) await removeIndex(path);
     throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
   });
   const method = ContrastiveMethod.create(engine, config.method, config.seed);
@@ -176,7 +196,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
 
     const start: LoopStart = state ?? { step: 0, epoch: 0 };
-    const end = await trainLoop(
+    const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
+    const { freeRate, ...end } = await trainLoop(
       {
         config,
         configDigest: digest,
@@ -195,10 +216,20 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
         },
         ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method) }),
         ...(signal && { signal }),
+        ...(recorder && { recorder }),
       },
       start,
     );
-    return { ...end, run: path, engine: engine.name, evaluations, seconds: (performance.now() - began) / 1000 };
+    const seconds = (performance.now() - began) / 1000;
+    const measured = recorder?.measured({ drained: false, ...(freeRate === undefined ? {} : { free: freeRate }) });
+    return {
+      ...end,
+      run: path,
+      engine: engine.name,
+      evaluations,
+      seconds,
+      ...(measured && measured.steps.length > 0 ? { profile: measured } : {}),
+    };
   } finally {
     run?.close();
     method.dispose();

@@ -1,6 +1,7 @@
 /** Runs the built command in a process of its own. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { until } from '../support/bytes.js';
 
 export interface Outcome {
   readonly code: number | null;
@@ -36,4 +37,29 @@ export async function detco(
   return new Promise((resolve, reject) => {
     child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
+}
+
+/** Sends `signal` as soon as `condition` holds; the process must not have ended before. */
+export async function detcoUntil(
+  args: readonly string[],
+  condition: () => boolean,
+  signal: NodeJS.Signals,
+  { bin = 'bin/detco.cjs' }: { readonly bin?: string } = {},
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise<Outcome>((resolve, reject) => {
+    child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+  await until(() => child.exitCode !== null || condition());
+  if (child.exitCode !== null) throw new Error(`${bin} ${args.join(' ')} ended too soon: ${stderr}`);
+  child.kill(signal);
+  return ended;
 }

@@ -142,7 +142,7 @@ describe('what a pipeline refuses', () => {
   test('unusable options, quoting them', async () => {
     await expect(createPipeline({ ...options, batchSize: 0 })).rejects.toThrow(/batchSize: .* got 0/);
     await expect(createPipeline({ ...options, workers: 4 })).rejects.toThrow(/4 workers for 3 lanes/);
-    const resume = { epoch: 0, step: 0, epochStart: 0, lanes: [{ taken: 0, good: 0 }] };
+    const resume = { epoch: 0, step: 1, epochStart: 0, lanes: [{ taken: 5, good: 5 }] };
     await expect(digestBatches({ ...options, resume })).rejects.toThrow(/1 lanes and the pipeline 3/);
   });
 });

@@ -1,10 +1,10 @@
 /** Turns one decoded image into every view of a recipe. */
 import { Random, streamId } from '../plan/random.js';
+import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
-import { Kernels } from './kernels.js';
+import { Kernels, type Source } from './kernels.js';
 import { drawView } from './parameters.js';
 import { type Recipe, viewBytes } from './recipe.js';
-import { validateRecipe } from './validate.js';
 
 export interface DecodedImage {
   /** Pixels. */
@@ -25,14 +25,28 @@ export interface SampleStream {
   readonly index: number;
 }
 
-export interface Augmenter {
+/** An image in the augmenter's memory. */
+export interface LoadedImage {
   /**
    * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
    * The pixels depend on the image, the sample and the view's name alone.
    *
-   * @throws {RangeError} when the image's size and data disagree, or a view has no buffer of its size
+   * @returns what is left for a device to do, by view; nothing unless the augmenter defers
+   * @throws {RangeError} when a view has no buffer of its size
    */
-  render(image: DecodedImage, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): void;
+  render(sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Readonly<Record<string, PendingView>>;
+  /** Frees the memory for the next image; the image is not rendered again. */
+  unload(): void;
+}
+
+export interface Augmenter {
+  /**
+   * Takes a copy of an image that is to be rendered later. The decoder's own buffer can go at once: kept by many samples in
+   * waiting, such buffers make V8 collect its whole heap several times a second.
+   *
+   * @throws {RangeError} when the image's size and data disagree
+   */
+  load(image: DecodedImage): LoadedImage;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -44,31 +58,52 @@ function checkImage({ width, height, data }: DecodedImage): void {
   }
 }
 
-/** Prepares the kernels for a recipe. Each augmenter has its own memory: make one a thread. */
-export async function createAugmenter(recipe: Recipe): Promise<Augmenter> {
-  const { views } = validateRecipe(recipe);
-  const entries = Object.entries(views).map(([name, view]) => ({
+/**
+ * Prepares the kernels for a valid recipe. Each augmenter has its own memory: make one a thread.
+ *
+ * @param deferred leave to a device what it can do; views are then those of `deferredRecipe`
+ * @param onView called after each view with its place in the recipe
+ */
+export async function createAugmenter(
+  recipe: Recipe,
+  { deferred = false, onView }: { readonly deferred?: boolean; readonly onView?: (view: number) => void } = {},
+): Promise<Augmenter> {
+  const written = deferred ? deferredRecipe(recipe).views : recipe.views;
+  const entries = Object.entries(recipe.views).map(([name, view]) => ({
     name,
     view,
     stream: streamId(name),
-    bytes: viewBytes(view),
+    bytes: viewBytes(written[name] ?? view),
   }));
   const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
   const kernels = await Kernels.load(Math.max(...sides));
+  const render = (source: Source, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Record<string, PendingView> => {
+    for (const { name, bytes } of entries) {
+      const length = out[name]?.length;
+      if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
+    }
+    const left: Record<string, PendingView> = {};
+    for (const [place, { name, view, stream }] of entries.entries()) {
+      const target = out[name];
+      if (target === undefined) continue;
+      const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
+      const plan = drawView(view, source.width, source.height, random);
+      if (deferred) {
+        const { now, pending } = defer(plan);
+        execute(kernels, source, now, target);
+        left[name] = pending;
+      } else {
+        execute(kernels, source, plan, target);
+      }
+      onView?.(place);
+    }
+    return left;
+  };
   return {
-    render(image, sample, out) {
+    load(image) {
       checkImage(image);
-      for (const { name, bytes } of entries) {
-        const length = out[name]?.length;
-        if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
-      }
-      kernels.setSource(image.width, image.height, image.data);
-      for (const { name, view, stream } of entries) {
-        const target = out[name];
-        if (target === undefined) continue;
-        const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
-        execute(kernels, drawView(view, image.width, image.height, random), target);
-      }
+      const source = kernels.load(image.width, image.height, image.data);
+      return { render: (sample, out) => render(source, sample, out), unload: () => kernels.unload(source) };
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Carries a drawn plan out on the kernels. */
-import type { Kernels } from './kernels.js';
+import type { Kernels, Source } from './kernels.js';
 import type { Step, ViewPlan } from './parameters.js';
 
 /** Operations that give something else on a mirrored image. */
@@ -43,16 +43,16 @@ export function applyStep(kernels: Kernels, step: Step): void {
 }
 
 /**
- * Renders a view of the kernels' source image into `out`.
+ * Renders a view of a source into `out`.
  *
  * A flip before the first geometric operation is done by the crop, which costs nothing: everything else commutes
  * with mirroring.
  */
-export function execute(kernels: Kernels, plan: ViewPlan, out: Uint8Array): void {
+export function execute(kernels: Kernels, source: Source, plan: ViewPlan, out: Uint8Array): void {
   const firstGeometric = plan.steps.findIndex((step) => GEOMETRIC.has(step.op));
   const early = firstGeometric === -1 ? plan.steps.length : firstGeometric;
   const isEarlyFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i < early;
-  kernels.crop(plan.crop, plan.steps.filter(isEarlyFlip).length % 2 === 1);
+  kernels.crop(source, plan.crop, plan.steps.filter(isEarlyFlip).length % 2 === 1);
   plan.steps.forEach((step, i) => {
     if (!isEarlyFlip(step, i)) applyStep(kernels, step);
   });

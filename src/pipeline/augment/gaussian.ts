@@ -50,3 +50,15 @@ export function wideWeights(radius: number): {
     fraction: Math.floor(Math.log2((2 ** 15 - 1) / (255 * samples))),
   };
 }
+
+/**
+ * One of the three boxes.
+ *
+ * @returns an odd number of weights that sum to 1
+ */
+export function boxWeights(sigma: number): number[] {
+  const radius = boxRadius(sigma);
+  const whole = Math.floor(radius);
+  const inner = 1 / (2 * radius + 1);
+  return Array.from({ length: 2 * whole + 3 }, (_, i) => (i === 0 || i === 2 * whole + 2 ? (radius - whole) * inner : inner));
+}

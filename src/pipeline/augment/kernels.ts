@@ -1,15 +1,16 @@
 /**
  * The WebAssembly kernels and the memory they work in.
  *
- *   | program | tables | corners | lines | image | spare | source | resize scratch |
+ *   | program | tables | corners | lines | image | spare | sources and resize scratch, as they come |
  *
  * `image` is the one being worked on; operations that cannot work in place write to `spare` and the two change
- * places. The source comes last because it grows with the largest photograph seen.
+ * places. A source is a decoded photograph that waits to be cropped.
  *
  * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
  */
 import { BOX_RADIUS_LIMIT, boxRadius, narrowWeights, wideWeights } from './gaussian.js';
 import type { CropPlan, JigsawPlan } from './parameters.js';
+import { type Region, Regions } from './regions.js';
 import { instantiateKernels, type KernelExports, OPCODE } from './wasm.js';
 
 const PAGE = 65_536;
@@ -33,6 +34,14 @@ function blendPair(factor: number): number {
   return (image & 0xffff) | ((BLEND_ONE - image) << 16);
 }
 
+/** A photograph in the kernels' memory. */
+export interface Source {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly region: Region;
+}
+
 /** One working image, and the operations on it. Not shared between threads. */
 export class Kernels {
   readonly #wasm: KernelExports;
@@ -40,16 +49,15 @@ export class Kernels {
   readonly #program: number;
   readonly #corners: number;
   readonly #lines: number;
-  readonly #source: number;
+  readonly #regions: Regions;
   readonly #capacity: number;
+  #scratch: Region;
   #bytes: Uint8Array;
   #words: Int32Array;
   #image: number;
   #spare: number;
   #width = 0;
   #height = 0;
-  #sourceWidth = 0;
-  #sourceBytes = 0;
   #pending = 0;
 
   private constructor(wasm: KernelExports, side: number) {
@@ -64,10 +72,10 @@ export class Kernels {
     this.#lines = align(this.#corners + PATCHES * 8);
     this.#image = align(this.#lines + lineBytes);
     this.#spare = align(this.#image + imageBytes);
-    this.#source = align(this.#spare + imageBytes);
     this.#bytes = new Uint8Array(wasm.memory.buffer);
     this.#words = new Int32Array(wasm.memory.buffer);
-    this.#reserve(this.#source);
+    this.#regions = new Regions(align(this.#spare + imageBytes), (end) => this.#reserve(end));
+    this.#scratch = this.#regions.take(1);
   }
 
   /** @param side the largest side of a working image, pixels */
@@ -75,29 +83,33 @@ export class Kernels {
     return new Kernels(await instantiateKernels(), side);
   }
 
-  /** Takes a copy of the photograph that `crop` reads, `width` x `height` RGB. */
-  setSource(width: number, height: number, data: Uint8Array): void {
-    this.#sourceWidth = width;
-    this.#sourceBytes = width * height * 3;
-    this.#reserve(this.#source + this.#sourceBytes);
-    this.#bytes.set(data, this.#source);
+  /** Takes a copy of a photograph, `width` x `height` RGB. */
+  load(width: number, height: number, data: Uint8Array): Source {
+    const region = this.#regions.take(width * height * 3);
+    this.#bytes.set(data, region.address);
+    return { width, height, region };
   }
 
-  /** Makes the working image from the source, mirrored when `flip` is set. */
-  crop({ window, left, top, scaleX, scaleY, size }: CropPlan, flip: boolean): void {
+  /** Gives the source's memory up. */
+  unload(source: Source): void {
+    this.#regions.give(source.region);
+  }
+
+  /** Makes the working image from a source, mirrored when `flip` is set. */
+  crop(source: Source, { window, left, top, scaleX, scaleY, size }: CropPlan, flip: boolean): void {
     this.#resizeTo(size, size);
+    const { address, capacity } = source.region;
     const pairs = (scale: number): number => Math.ceil((Math.ceil(2 * Math.max(scale, 1)) + 1) / 2);
-    const scratch = align(this.#source + this.#sourceBytes);
     const tables = (size + 3) * (8 + 4 * pairs(scaleX) + 4 * pairs(scaleY));
+    this.#growScratch(tables + window.width * 6 + SLACK);
     // Windows at the edges are padded with weights of zero, so rows and pixels past the end are read.
-    const beyond = Math.max(2 * pairs(scaleY) * this.#sourceWidth * 3, 12 * pairs(scaleX));
-    this.#reserve(scratch + tables + window.width * 6 + beyond + SLACK);
+    this.#reserve(address + capacity + Math.max(2 * pairs(scaleY) * source.width * 3, 12 * pairs(scaleX)));
     const right = window.left + window.width;
     const bottom = window.top + window.height;
     const { left: x, top: y } = window;
     this.#wasm.cropResize(
-      this.#source,
-      this.#sourceWidth,
+      address,
+      source.width,
       x,
       y,
       right,
@@ -109,7 +121,7 @@ export class Kernels {
       this.#image,
       size,
       Number(flip),
-      scratch,
+      this.#scratch.address,
     );
   }
 
@@ -265,6 +277,12 @@ export class Kernels {
     this.#width = width;
     this.#height = height;
     this.#pending = 0;
+  }
+
+  #growScratch(bytes: number): void {
+    if (this.#scratch.capacity >= bytes) return;
+    this.#regions.give(this.#scratch);
+    this.#scratch = this.#regions.take(bytes);
   }
 
   #reserve(end: number): void {

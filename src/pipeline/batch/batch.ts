@@ -1,4 +1,5 @@
 /** `Batch`: the one contract between the pipeline and whatever trains on it. */
+import type { PendingView } from '../augment/defer.js';
 
 /** One view of every sample of a batch: uint8 RGB, NHWC, over shared memory that belongs to a leased slot. */
 export interface BatchView {
@@ -6,6 +7,11 @@ export interface BatchView {
   readonly data: Uint8Array;
   /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view. */
   readonly shape: readonly number[];
+  /**
+   * With `augment: 'device'`: what the consumer has still to do to each of the N samples. A jigsaw view is then its uncut
+   * canvas, [N, H, W, 3].
+   */
+  readonly pending?: readonly PendingView[];
 }
 
 /** Where a sample came from. */
@@ -25,8 +31,14 @@ export interface PipelineState {
   readonly step: number;
   /** Steps done when this epoch began. */
   readonly epochStart: number;
-  /** One entry a lane: samples taken from its stream, of which good. */
+  /** One entry for every lane of all ranks: samples taken from its stream, of which good. A rank moves its own lanes. */
   readonly lanes: readonly { readonly taken: number; readonly good: number }[];
+  /** Ranks that made the steps; 1 when absent. */
+  readonly worldSize?: number;
+  /** Samples of a step of one rank. */
+  readonly batchSize?: number;
+  /** How the epoch is divided among lanes; by shards when absent. */
+  readonly divide?: 'shards' | 'samples';
 }
 
 export interface Batch {

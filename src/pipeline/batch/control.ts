@@ -135,6 +135,11 @@ export class Control {
     return step % this.#slots;
   }
 
+  /** Whether the slot of `step` may be written for that step. */
+  isOpen(step: number): boolean {
+    return Atomics.load(this.#words, this.#slot(this.slotOf(step))) >= step;
+  }
+
   /** Resolves when the slot of `step` may be written for that step. */
   async slotOpen(step: number): Promise<void> {
     const word = this.#slot(this.slotOf(step));

@@ -1,8 +1,9 @@
 /**
  * Batch slots: shared memory for the views of one batch and a record of where each row came from.
  *
- *   [ view a: N x bytes | view b: N x bytes | ... | N records ]
+ *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x views: what is left for a device to do ]
  */
+import { deferredRecipe, type PendingView } from '../augment/defer.js';
 import { type Recipe, viewBytes, viewShape } from '../augment/recipe.js';
 import type { BatchView, SampleInfo } from './batch.js';
 
@@ -11,6 +12,8 @@ export const MAX_KEY_BYTES = 992;
 const RECORD_WORDS = 8;
 const RECORD_BYTES = 4 * RECORD_WORDS + MAX_KEY_BYTES;
 const NO_LABEL = -1;
+/** Room for the JSON of a view's pending steps; those of the built-in recipes take up to about 700 bytes. */
+const PENDING_BYTES = 2048;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -35,20 +38,23 @@ interface ViewLayout {
   readonly shape: readonly number[];
 }
 
-/** Bytes of one slot. */
-export function slotBytes(recipe: Recipe, batchSize: number): number {
-  return layout(recipe, batchSize).total;
+export interface SlotShape {
+  readonly recipe: Recipe;
+  readonly batchSize: number;
+  /** Whether views are left for a device to finish. */
+  readonly deferred: boolean;
 }
 
-function layout(recipe: Recipe, batchSize: number): { views: ViewLayout[]; records: number; total: number } {
+function layout({ recipe, batchSize, deferred }: SlotShape) {
   let offset = 0;
-  const views = Object.entries(recipe.views).map(([name, view]) => {
-    const placed = { name, offset, bytes: viewBytes(view), shape: viewShape(view) };
+  const views = Object.entries((deferred ? deferredRecipe(recipe) : recipe).views).map(([name, view]) => {
+    const placed: ViewLayout = { name, offset, bytes: viewBytes(view), shape: viewShape(view) };
     offset += batchSize * placed.bytes;
     return placed;
   });
   const records = Math.ceil(offset / 4) * 4;
-  return { views, records, total: records + batchSize * RECORD_BYTES };
+  const pending = records + batchSize * RECORD_BYTES;
+  return { views, records, pending, total: pending + (deferred ? batchSize * views.length * PENDING_BYTES : 0) };
 }
 
 /** One slot, as seen by a worker or by the consumer. */
@@ -56,11 +62,13 @@ export class Slot {
   readonly buffer: SharedArrayBuffer;
   readonly #views: readonly ViewLayout[];
   readonly #records: number;
+  readonly #pending: number | undefined;
 
-  constructor(recipe: Recipe, batchSize: number, buffer?: SharedArrayBuffer) {
-    const { views, records, total } = layout(recipe, batchSize);
+  constructor(shape: SlotShape, buffer?: SharedArrayBuffer) {
+    const { views, records, pending, total } = layout(shape);
     this.#views = views;
     this.#records = records;
+    this.#pending = shape.deferred ? pending : undefined;
     this.buffer = buffer ?? new SharedArrayBuffer(total);
   }
 
@@ -74,11 +82,40 @@ export class Slot {
   /** The first `rows` rows as the views of a batch. */
   batchViews(rows: number): Record<string, BatchView> {
     return Object.fromEntries(
-      this.#views.map(({ name, offset, bytes, shape }) => [
+      this.#views.map(({ name, offset, bytes, shape }, view) => [
         name,
-        { data: new Uint8Array(this.buffer, offset, rows * bytes), shape: [rows, ...shape] },
+        {
+          data: new Uint8Array(this.buffer, offset, rows * bytes),
+          shape: [rows, ...shape],
+          ...(this.#pending !== undefined && { pending: Array.from({ length: rows }, (_, row) => this.#readPending(row, view)) }),
+        },
       ]),
     );
+  }
+
+  /** Notes what is left to do to the views of a row. */
+  writePending(row: number, pending: Readonly<Record<string, PendingView>>): void {
+    this.#views.forEach(({ name }, view) => {
+      const text = encoder.encode(JSON.stringify(pending[name]));
+      if (text.length > PENDING_BYTES - 4) {
+        throw new RangeError(
+          `View ${name} leaves ${text.length} bytes of steps to the device, at most ${PENDING_BYTES - 4} fit: use fewer operations, or augment 'worker'`,
+        );
+      }
+      const at = this.#pendingAt(row, view);
+      new Int32Array(this.buffer, at, 1)[0] = text.length;
+      new Uint8Array(this.buffer, at + 4, text.length).set(text);
+    });
+  }
+
+  #readPending(row: number, view: number): PendingView {
+    const at = this.#pendingAt(row, view);
+    const [length = 0] = new Int32Array(this.buffer, at, 1);
+    return JSON.parse(decoder.decode(new Uint8Array(this.buffer, at + 4, length).slice())) as PendingView;
+  }
+
+  #pendingAt(row: number, view: number): number {
+    return (this.#pending ?? 0) + (row * this.#views.length + view) * PENDING_BYTES;
   }
 
   writeRecord(row: number, record: RowRecord): void {

@@ -1,5 +1,7 @@
 /** Reads the samples of a shard, one after another, while its bytes arrive. */
 import { extract, type Extract } from 'tar-stream';
+import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
+import { STAGE } from '../profile/stages.js';
 import { openShard, type OpenOptions } from '../source/index.js';
 import { reasonOf, SourceError, withoutPassword } from '../source/source.js';
 import { MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
@@ -19,7 +21,9 @@ export interface ShardSample {
   readonly key: string;
   /** Ordinal of the sample within the shard, from 0; counts samples that a `part` leaves out. */
   readonly index: number;
-  /** Byte of the shard at which the image's 512-byte tar header begins. */
+  /** Byte of the shard at which the sample's first member begins, with all of its headers; reading can begin here. */
+  readonly start: number;
+  /** Byte of the shard at which the image's 512-byte tar header begins; the image follows it. */
   readonly offset: number;
   /** The encoded image, in memory of its own. */
   readonly image: Buffer;
@@ -32,6 +36,14 @@ export interface ShardSample {
 export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache' | 'onVersion'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
+  /** Begins at a sample in the middle of the shard: its `start` and its ordinal. */
+  readonly from?: { readonly start: number; readonly index: number };
+  /** Byte before which to stop: the `start` of a sample, or the size of the shard. */
+  readonly end?: number;
+  /** Called after the last sample with the byte at which reading ended. */
+  readonly onEnd?: (bytes: number) => void;
+  /** Told how long bytes are waited for. */
+  readonly meters?: LaneMeters;
 }
 
 /** Bytes that are not a sound tar archive; the shard cannot be read further. */
@@ -52,6 +64,7 @@ export class ShardError extends Error {
 /** A sample of which members may still come. */
 interface Group {
   readonly key: string;
+  readonly start: number;
   index?: number;
   offset?: number;
   image?: Buffer;
@@ -69,25 +82,33 @@ interface Group {
  */
 export async function* readShard(
   location: string,
-  { signal, part, ...reading }: ReadOptions = {},
+  { signal, part, from, end, onEnd, meters, ...reading }: ReadOptions = {},
 ): AsyncGenerator<ShardSample, void, undefined> {
   const archive = extract();
-  const progress: Progress = { bytes: 0, next: 0 };
+  const first = from?.start ?? 0;
+  const progress: Progress = { bytes: first, next: first };
   const stop = new AbortController();
   const abort = (): void => stop.abort(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
-  const fed = feed(archive, location, { signal: stop.signal, ...reading }, progress);
-  let count = 0;
+  const range = { start: first, ...(end !== undefined && { end }) };
+  const bytes = openShard(location, { ...range, signal: stop.signal, ...reading });
+  const metered = meters
+    ? timed(bytes, meters, { task: TASK.fetch, stage: STAGE.source, onItem: (chunk) => meters.bytes(STAGE.source, chunk.byteLength) })
+    : bytes;
+  const fed = feed(archive, location, metered, progress);
+  let count = from?.index ?? 0;
   let group: Group | undefined;
   try {
     for await (const entry of archive) {
-      const { byteOffset, size } = entry.header;
+      const { size } = entry.header;
+      const byteOffset = first + entry.header.byteOffset;
+      const start = progress.next;
       progress.next = byteOffset + Math.ceil(size / 512) * 512;
       const member = isFile(entry) ? memberName(entry.header.name) : undefined;
       if (member && member.key !== group?.key) {
         if (group) yield* finished(group);
-        group = { key: member.key };
+        group = { key: member.key, start };
       }
       if (group && member?.kind === 'image' && group.index === undefined) {
         group.index = count++;
@@ -99,6 +120,7 @@ export async function* readShard(
       entry.resume();
     }
     if (group) yield* finished(group);
+    onEnd?.(progress.bytes);
   } catch (error) {
     signal?.throwIfAborted();
     throw error instanceof SourceError || error instanceof ShardError ? error : archiveError(location, error, progress);
@@ -118,15 +140,16 @@ interface Progress {
 }
 
 /** Pushes the shard's bytes into the tar parser, as fast as samples are taken out of it. Never rejects: errors go through the archive. */
-async function feed(archive: Extract, location: string, options: OpenOptions, progress: Progress): Promise<void> {
+async function feed(archive: Extract, location: string, bytes: AsyncIterable<Uint8Array>, progress: Progress): Promise<void> {
   try {
-    for await (const chunk of openShard(location, options)) {
+    for await (const chunk of bytes) {
       if (progress.bytes === 0 && chunk[0] === 0x1f && chunk[1] === 0x8b) {
         throw new ShardError(location, 0, 'is compressed with gzip, which is not supported (images do not shrink); gunzip it first');
       }
       progress.bytes += chunk.byteLength;
-      if (!archive.write(chunk)) await drained(archive);
+      // The reader may have left while the chunk came; nothing is said any more by an archive that has closed.
       if (archive.destroyed) return;
+      if (!archive.write(chunk)) await drained(archive);
     }
     if (progress.bytes === 0) throw new ShardError(location, 0, 'is empty; expected a tar archive');
     archive.end(undefined);
@@ -153,11 +176,12 @@ function isFile({ header }: Entry): boolean {
   return (header.type === 'file' || header.type === 'contiguous-file') && !sparse;
 }
 
-function* finished({ key, index, offset, image, label, problem }: Group): Generator<ShardSample, void, undefined> {
+function* finished({ key, index, start, offset, image, label, problem }: Group): Generator<ShardSample, void, undefined> {
   if (index === undefined || offset === undefined || !image) return;
   yield {
     key,
     index,
+    start,
     offset,
     image,
     ...(label !== undefined && { label }),

@@ -1,4 +1,10 @@
 /** The index of a shard: where each of its samples lies, so that any of them can be fetched by itself. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { withoutPassword } from '../source/source.js';
+import { readShard, type ReadOptions, type ShardSample } from './read.js';
 
 /** One sample of a shard, in the order of the shard. */
 export interface IndexedSample {
@@ -19,9 +25,170 @@ export interface IndexedSample {
 
 /** What is known of a shard once it has been read from end to end. */
 export interface ShardIndex {
-  /** Path or URL of the shard. */
+  /** Path or URL of the shard, without a password. */
   readonly location: string;
   /** Length of the shard. */
   readonly bytes: number;
   readonly samples: readonly IndexedSample[];
+}
+
+/** Bytes of the tar header between `ShardSample.offset` and the image. */
+const HEADER_BYTES = 512;
+
+/**
+ * Reads a shard from end to end and tells where its samples lie.
+ * @throws as `readShard` does
+ */
+export async function indexShard(location: string, options: Pick<ReadOptions, 'signal' | 'onRetry'> = {}): Promise<ShardIndex> {
+  const samples: IndexedSample[] = [];
+  let bytes = 0;
+  for await (const sample of readShard(location, { ...options, onEnd: (end) => (bytes = end) })) samples.push(indexSample(sample));
+  return { location: withoutPassword(location), bytes, samples };
+}
+
+/** The index entry of a sample that has been read. */
+export function indexSample({ key, start, offset, image, label, problem }: ShardSample): IndexedSample {
+  return {
+    key,
+    start,
+    offset: offset + HEADER_BYTES,
+    size: image.byteLength,
+    crc: crc32(image),
+    ...(label !== undefined && { label }),
+    ...(problem !== undefined && { problem }),
+  };
+}
+
+/** The file in `dir` that holds the index of the shard at `location`. */
+export function indexPath(dir: string, location: string): string {
+  const shown = withoutPassword(location);
+  const name = /([^/\\?#]+)(?:[?#].*)?$/.exec(shown)?.[1] ?? 'shard';
+  const hash = createHash('sha256').update(shown).digest('hex').slice(0, 16);
+  return join(dir, `${name.replace(/[^\w.-]/g, '_').slice(0, 100)}-${hash}.json`);
+}
+
+const FORMAT = 'detco-shard-index';
+const VERSION = 1;
+
+/** A file holds one column a field, which is a third of the size of one object a sample. */
+interface Columns {
+  readonly format: string;
+  readonly version: number;
+  readonly location: string;
+  readonly bytes: number;
+  readonly key: readonly string[];
+  readonly start: readonly number[];
+  readonly offset: readonly number[];
+  readonly size: readonly number[];
+  readonly crc: readonly number[];
+  readonly label: readonly (number | null)[];
+  /** By ordinal of the sample. */
+  readonly problem: Readonly<Record<string, string>>;
+}
+
+/** Made when the first index is read: a worker that reads none does without the validator, a quarter of what it has loaded. */
+let columnsSchema: Promise<{ parse(value: unknown): Columns }> | undefined;
+
+async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
+  const { z } = await import('zod');
+  const ordinals = z.array(z.int().nonnegative());
+  return z
+    .object({
+      format: z.literal(FORMAT),
+      version: z.literal(VERSION),
+      location: z.string(),
+      bytes: z.int().nonnegative(),
+      key: z.array(z.string()),
+      start: ordinals,
+      offset: ordinals,
+      size: ordinals,
+      crc: ordinals,
+      label: z.array(z.int().nullable()),
+      problem: z.record(z.string(), z.string()),
+    })
+    .refine(({ key, start, offset, size, crc, label }) => [start, offset, size, crc, label].every(({ length }) => length === key.length));
+}
+
+/** @returns undefined when there is none, or none that this version can read whole: such a file is to be written anew */
+export async function readIndex(dir: string, location: string): Promise<ShardIndex | undefined> {
+  const columns = await readColumns(indexPath(dir, location));
+  if (columns?.location !== withoutPassword(location)) return undefined;
+  return { location: columns.location, bytes: columns.bytes, samples: columns.key.map((_, i) => entry(columns, i)) };
+}
+
+/** Index files read at the same time. */
+const PARALLEL = 8;
+
+/**
+ * Samples of each shard, from the indexes in `dir`.
+ * @throws RangeError naming a shard without an index
+ */
+export async function countSamples(dir: string, locations: readonly string[]): Promise<number[]> {
+  const counts: (number | undefined)[] = [];
+  let next = 0;
+  const count = async (): Promise<void> => {
+    for (let i = next++; i < locations.length; i = next++) counts[i] = (await readColumns(indexPath(dir, locations[i] ?? '')))?.key.length;
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, count));
+  const missing = locations.filter((_, i) => counts[i] === undefined);
+  if (missing[0] !== undefined) {
+    const others = missing.length === 1 ? '' : ` and ${missing.length - 1} more of ${locations.length} shards`;
+    throw new RangeError(
+      `"${dir}" has no index of ${withoutPassword(missing[0])}${others}; make it with detco index --shards ... --out ${dir}`,
+    );
+  }
+  return counts.map((samples) => samples ?? 0);
+}
+
+async function readColumns(path: string): Promise<Columns | undefined> {
+  try {
+    const text = await readFile(path, 'utf8');
+    columnsSchema ??= makeSchema();
+    return (await columnsSchema).parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+function entry({ key, start, offset, size, crc, label, problem }: Columns, i: number): IndexedSample {
+  const sample = { key: key[i] ?? '', start: start[i] ?? 0, offset: offset[i] ?? 0, size: size[i] ?? 0, crc: crc[i] ?? 0 };
+  const [number, why] = [label[i] ?? undefined, problem[i]];
+  return { ...sample, ...(number !== undefined && { label: number }), ...(why !== undefined && { problem: why }) };
+}
+
+/**
+ * Puts the index of a shard into `dir`, which is made when absent. Processes may write the same one at the same time: a
+ * reader meets one whole file or none. A file that says the same already is left alone.
+ * @throws the file system's error
+ */
+export async function writeIndex(dir: string, index: ShardIndex): Promise<void> {
+  const path = indexPath(dir, index.location);
+  const text = serialize(index);
+  if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
+  await mkdir(dir, { recursive: true });
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function serialize({ location, bytes, samples }: ShardIndex): string {
+  const columns: Columns = {
+    format: FORMAT,
+    version: VERSION,
+    location: withoutPassword(location),
+    bytes,
+    key: samples.map(({ key }) => key),
+    start: samples.map(({ start }) => start),
+    offset: samples.map(({ offset }) => offset),
+    size: samples.map(({ size }) => size),
+    crc: samples.map(({ crc }) => crc),
+    label: samples.map(({ label }) => label ?? null),
+    problem: Object.fromEntries(samples.flatMap(({ problem }, i) => (problem === undefined ? [] : [[i, problem]]))),
+  };
+  return `${JSON.stringify(columns)}\n`;
 }

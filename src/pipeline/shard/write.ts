@@ -38,12 +38,71 @@ export class ShardExistsError extends Error {
   }
 }
 
-/** A shard in the making. `piped` settles when its bytes are in the file, or cannot be. */
-interface OpenShard {
+/**
+ * One shard in the making: `PATH.tmp` until `finish` gives it its name.
+ *
+ *     await using file = await ShardFile.create(path);
+ *     await file.add(members);
+ *     await file.finish();
+ *
+ * Disposing of one that was not finished removes it.
+ */
+export class ShardFile implements AsyncDisposable {
   readonly path: string;
-  readonly tar: Pack;
-  readonly piped: Promise<void>;
-  samples: number;
+  readonly #tar: Pack;
+  /** Settles when the shard's bytes are in the file, or cannot be. */
+  readonly #piped: Promise<void>;
+  #samples = 0;
+  #finished = false;
+
+  private constructor(path: string, tar: Pack, piped: Promise<void>) {
+    this.path = path;
+    this.#tar = tar;
+    this.#piped = piped;
+  }
+
+  /** An unfinished file of that name, left by a process that was killed, is overwritten. */
+  static async create(path: string): Promise<ShardFile> {
+    const file = await open(temporary(path), 'w');
+    const tar = pack();
+    const piped = pipeline(tar, file.createWriteStream());
+    // The failure is met by whoever awaits `piped` next; until then it must not count as unhandled.
+    piped.catch(() => undefined);
+    return new ShardFile(path, tar, piped);
+  }
+
+  get samples(): number {
+    return this.#samples;
+  }
+
+  /** Appends one sample: its members, in this order. Resolves when the bytes are on their way to the file. */
+  async add(members: readonly ShardMember[]): Promise<void> {
+    try {
+      for (const { name, data } of members) await Promise.race([addEntry(this.#tar, name, data), this.#piped]);
+    } catch (error) {
+      // A tar whose file has failed says only that it was destroyed; the file says why.
+      this.#tar.destroy();
+      await this.#piped;
+      throw error;
+    }
+    this.#samples++;
+  }
+
+  async finish(): Promise<WrittenShard> {
+    this.#tar.finalize();
+    await this.#piped;
+    const { size } = await stat(temporary(this.path));
+    await rename(temporary(this.path), this.path);
+    this.#finished = true;
+    return { path: this.path, samples: this.#samples, bytes: size };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#finished) return;
+    this.#tar.destroy();
+    await this.#piped.catch(() => undefined);
+    await rm(temporary(this.path), { force: true });
+  }
 }
 
 /**
@@ -58,30 +117,26 @@ interface OpenShard {
 export class ShardWriter implements AsyncDisposable {
   readonly #options: Required<ShardWriterOptions>;
   readonly #written: WrittenShard[] = [];
-  #open: OpenShard | undefined;
+  #open: ShardFile | undefined;
 
   private constructor(options: Required<ShardWriterOptions>) {
     this.#options = options;
   }
 
-  /** @throws ShardExistsError when the folder holds a shard of this prefix, whatever its number: a mix of two sets reads as one */
+  /** @throws ShardExistsError when the folder holds a shard of this prefix */
   static async open({ digits = 6, ...options }: ShardWriterOptions): Promise<ShardWriter> {
     if (!Number.isInteger(options.perShard) || options.perShard < 1) {
       throw new RangeError(`perShard ${options.perShard}: expected a whole number of at least 1 sample`);
     }
     await mkdir(options.dir, { recursive: true });
-    for (const name of (await readdir(options.dir)).toSorted()) {
-      const number = name.startsWith(`${options.prefix}-`) ? name.slice(options.prefix.length + 1) : '';
-      if (/^\d+\.tar$/.test(number)) throw new ShardExistsError(join(options.dir, name));
-    }
+    await refuseShards(options.dir, options.prefix);
     return new ShardWriter({ digits, ...options });
   }
 
   /** Appends one sample: its members, in this order. Resolves when the bytes are on their way to the file. */
   async add(members: readonly ShardMember[]): Promise<void> {
     const shard = (this.#open ??= await this.#start());
-    for (const { name, data } of members) await Promise.race([addEntry(shard.tar, name, data), shard.piped]);
-    shard.samples++;
+    await shard.add(members);
     if (shard.samples === this.#options.perShard) await this.#finish(shard);
   }
 
@@ -92,33 +147,32 @@ export class ShardWriter implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#open) return;
-    const { path, tar, piped } = this.#open;
+    await this.#open?.[Symbol.asyncDispose]();
     this.#open = undefined;
-    tar.destroy();
-    await piped.catch(() => undefined);
-    await rm(temporary(path), { force: true });
   }
 
-  async #start(): Promise<OpenShard> {
+  #start(): Promise<ShardFile> {
     const { dir, prefix, digits } = this.#options;
-    const path = join(dir, `${prefix}-${String(this.#written.length).padStart(digits, '0')}.tar`);
-    const file = await open(temporary(path), 'w');
-    const tar = pack();
-    const piped = pipeline(tar, file.createWriteStream());
-    // The failure is met by whoever awaits `piped` next; until then it must not count as unhandled.
-    piped.catch(() => undefined);
-    return { path, tar, piped, samples: 0 };
+    return ShardFile.create(join(dir, shardName(prefix, this.#written.length, digits)));
   }
 
-  async #finish(shard: OpenShard): Promise<void> {
-    shard.tar.finalize();
-    await shard.piped;
-    const { size } = await stat(temporary(shard.path));
-    await rename(temporary(shard.path), shard.path);
-    this.#written.push({ path: shard.path, samples: shard.samples, bytes: size });
+  async #finish(shard: ShardFile): Promise<void> {
+    this.#written.push(await shard.finish());
     this.#open = undefined;
   }
+}
+
+/** @throws ShardExistsError when the folder holds a shard of this prefix, whatever its number: a mix of two sets reads as one */
+export async function refuseShards(dir: string, prefix: string): Promise<void> {
+  for (const name of (await readdir(dir)).toSorted()) {
+    const number = name.startsWith(`${prefix}-`) ? name.slice(prefix.length + 1) : '';
+    if (/^\d+\.tar$/.test(number)) throw new ShardExistsError(join(dir, name));
+  }
+}
+
+/** `train-000017.tar` */
+export function shardName(prefix: string, number: number, digits: number): string {
+  return `${prefix}-${String(number).padStart(digits, '0')}.tar`;
 }
 
 /** The brace pattern that names shards 0..count-1, such as `train-{000..003}.tar`; of one shard, its name. */

@@ -2,12 +2,8 @@
  * Where shard bytes come from. One file a backend: `file`, `http`, `s3`; all answer to the same contract, so nothing
  * after this folder knows which one it reads.
  */
-import { forgetCredentials } from './aws.js';
 import { expandBraces } from './braces.js';
-import { closeSockets } from './connection.js';
 import { listFiles, openFile } from './file.js';
-import { listHttp, openHttp } from './http.js';
-import { listS3, openS3 } from './s3.js';
 import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
 export { parseByteSize } from './byte-size.js';
@@ -21,10 +17,35 @@ interface Backend {
 }
 
 const file: Backend = { list: listFiles, open: openFile };
-const s3: Backend = { list: listS3, open: openS3 };
-const http: Backend = { list: listHttp, open: openHttp };
+const s3 = remote(async () => {
+  const { listS3, openS3 } = await import('./s3.js');
+  return { list: listS3, open: openS3 };
+});
+const http = remote(async () => {
+  const { listHttp, openHttp } = await import('./http.js');
+  return { list: listHttp, open: openHttp };
+});
 
 const BACKENDS: Readonly<Record<string, Backend>> = { file, http, https: http, s3 };
+
+let remoteUsed = false;
+
+/**
+ * A backend whose modules are loaded at its first use. HTTP and S3 are half of what a worker would hold in memory, and V8 goes
+ * through all of it several times a second while images are decoded.
+ */
+function remote(load: () => Promise<Backend>): Backend {
+  const backend = (): Promise<Backend> => {
+    remoteUsed = true;
+    return load();
+  };
+  return {
+    list: async (spec, options) => (await backend()).list(spec, options),
+    async *open(location, options) {
+      yield* (await backend()).open(location, options);
+    },
+  };
+}
 
 function backendOf(location: string): Backend {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase();
@@ -81,6 +102,8 @@ export function openShard(location: string, options: OpenOptions = {}): AsyncGen
 
 /** Closes the sockets of this thread and forgets credentials; a later read opens new ones. */
 export async function closeSources(): Promise<void> {
+  if (!remoteUsed) return;
+  const [{ forgetCredentials }, { closeSockets }] = await Promise.all([import('./aws.js'), import('./connection.js')]);
   forgetCredentials();
   await closeSockets();
 }

@@ -6,6 +6,9 @@ import type { DecodedImage } from '../augment/augmenter.js';
 sharp.concurrency(1);
 sharp.cache(false);
 
+/** Images in this process that no decoding thread has begun with. */
+export const undecodedImages = (): number => sharp.counters().queue;
+
 /**
  * EXIF orientation and colour profiles are ignored and alpha is dropped, as torchvision's loader does.
  * @throws if the bytes are not an image or end before the last pixel row

@@ -1,14 +1,13 @@
 /** A lane's stream inside a worker: shards -> compressed samples -> shuffle buffer -> decoded good samples. */
-import type { DecodedImage } from '../augment/augmenter.js';
+import type { Augmenter, LoadedImage } from '../augment/augmenter.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
-import { bufferRandom, laneShards, type PlanOptions, shuffled } from '../plan/lanes.js';
-import { type ReadOptions, readShard, type ShardSample } from '../shard/read.js';
-import { decodeImage } from './decode.js';
-
-/** A sample and the ordinal of its shard in the pipeline's list. */
-interface Located extends ShardSample {
-  readonly shard: number;
-}
+import { laneShare } from '../plan/lanes.js';
+import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuffle.js';
+import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
+import { QUEUE, STAGE } from '../profile/stages.js';
+import { fetchImages } from '../shard/fetch.js';
+import { decodeImage, undecodedImages } from './decode.js';
+import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
 export interface BadSample {
@@ -20,59 +19,124 @@ export interface BadSample {
   readonly epoch: number;
 }
 
-export interface GoodSample extends Located {
-  readonly pixels: DecodedImage;
+export interface GoodSample extends LaneSample {
+  /** To be unloaded by who takes the sample. */
+  readonly loaded: LoadedImage;
   /** Samples taken from the stream up to and with this one. */
   readonly taken: number;
 }
 
-export interface LaneOptions {
-  readonly plan: PlanOptions;
-  readonly shards: readonly string[];
-  readonly epoch: number;
-  readonly lane: number;
-  /** Samples of the stream to pass over without decoding them: those before a resume. */
-  readonly skip: number;
-  readonly signal: AbortSignal;
+export interface LaneOptions extends ReadLaneOptions {
+  /** Samples taken before a resume, which are passed over without being decoded, and the good ones among them. */
+  readonly done: { readonly taken: number; readonly good: number };
+  /** What the images are decoded for. */
+  readonly augmenter: Augmenter;
   readonly onBad: (bad: BadSample) => void;
-  /** How remote shards are read. */
-  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry' | 'onVersion'>;
+  readonly meters: LaneMeters;
 }
 
 /** Samples kept between the shard and the shuffle buffer, so that the network is read while others decode. */
 const READ_AHEAD = 4;
 
-/** The good samples of one lane in one epoch, in order. */
+/**
+ * The good samples of one lane in one epoch, in order. A lane that owes a number of samples and has fewer good ones goes
+ * through its run again.
+ */
 export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSample> {
-  const { plan, epoch, lane, shards, signal } = options;
-  const read = readAhead(readLane(options), READ_AHEAD);
-  let taken = 0;
-  for await (const sample of plan.shuffle > 0 ? shuffled(read, plan.shuffle, bufferRandom(plan, epoch, lane)) : read) {
-    if (signal.aborted) return;
-    if (++taken <= options.skip) continue;
-    let pixels: DecodedImage;
-    try {
-      pixels = await decode(sample);
-    } catch (error) {
-      options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
-      continue;
+  const { plan, epoch, lane, shards, signal, meters } = options;
+  const { own, quota } = laneShare(plan, lane);
+  let { taken, good } = options.done;
+  meters.enter(TASK.find, STAGE.shuffle);
+  while (good < quota) {
+    const again = taken >= own;
+    if (again && good === 0)
+      throw new Error(
+        `lane ${lane} has no usable sample in epoch ${epoch}: none of its ${own} could be decoded; mend the shards or use fewer lanes`,
+      );
+    for await (const sample of passThrough(options, taken % own)) {
+      if (signal.aborted) return;
+      taken++;
+      meters.enter(TASK.find, STAGE.decode);
+      meters.bytes(STAGE.decode, sample.image?.byteLength ?? 0);
+      meters.decoderQueue(undecodedImages());
+      let loaded: LoadedImage;
+      try {
+        loaded = await decode(sample, options.augmenter);
+      } catch (error) {
+        meters.failed(STAGE.decode);
+        meters.enter(TASK.find, STAGE.shuffle);
+        if (again) continue;
+        options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
+        continue;
+      }
+      good++;
+      meters.leave(TASK.find);
+      yield { ...sample, taken, loaded };
+      if (good === quota) return;
+      meters.enter(TASK.find, STAGE.shuffle);
     }
-    yield { ...sample, taken, pixels };
+    if (signal.aborted || own === Infinity) break;
+  }
+  meters.leave(TASK.find);
+}
+
+/** The lane's samples as they leave the shuffle buffer, after the first `skip`. */
+async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<LaneSample> {
+  const { plan, epoch, lane, signal, meters } = options;
+  const buffer = new ShuffleBuffer<LaneSample>(plan.shuffle, bufferRandom(plan, epoch, lane));
+  const came = (sample: LaneSample) => {
+    meters.bytes(STAGE.tar, sample.image?.byteLength ?? 0);
+    meters.queue(QUEUE.compressed, 1);
+  };
+  const named = readLane(options, comeBefore(skip, plan.shuffle));
+  const samples = timed(named, meters, { task: TASK.read, stage: STAGE.tar, onItem: came });
+  let ready = true;
+  const read = readAhead(samples, READ_AHEAD, (settled) => {
+    ready &&= settled;
+  });
+  const stop = new AbortController();
+  let fetched = new Map<LaneSample, Promise<Buffer>>();
+  let left = 0;
+  try {
+    for await (const sample of shuffled(read, buffer)) {
+      meters.queue(QUEUE.compressed, -1);
+      if (++left <= skip) {
+        // Every sample that came by name has come by now; those that have not left are needed after all.
+        if (left === skip) fetched = fetchNamed(buffer.items, options, AbortSignal.any([signal, stop.signal]));
+        continue;
+      }
+      const image = fetched.get(sample);
+      fetched.delete(sample);
+      const whole = image ? { ...sample, image: await image } : sample;
+      meters.found(STAGE.shuffle, ready);
+      ready = true;
+      yield whole;
+    }
+  } finally {
+    // No request outlives the lane.
+    stop.abort();
+    await Promise.allSettled(fetched.values());
   }
 }
 
-async function* readLane({ plan, epoch, lane, shards, signal, reading }: LaneOptions): AsyncGenerator<Located> {
-  for (const { shard, part, parts } of laneShards(plan, epoch, lane)) {
-    for await (const sample of readShard(shards[shard] as string, { part: { part, parts }, signal, ...reading }))
-      yield { ...sample, shard };
-  }
+function fetchNamed(
+  samples: readonly LaneSample[],
+  { shards, reading, indexDir = '' }: LaneOptions,
+  signal: AbortSignal,
+): Map<LaneSample, Promise<Buffer>> {
+  const requests = samples.flatMap((sample) => {
+    const { entry, shard, problem } = sample;
+    return entry && problem === undefined ? [{ location: shards[shard] ?? '', entry, sample }] : [];
+  });
+  const images = fetchImages(requests, { signal, indexDir, ...reading });
+  return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 
-async function decode(sample: ShardSample): Promise<DecodedImage> {
-  if (sample.problem !== undefined) throw new Error(sample.problem);
+async function decode(sample: LaneSample, augmenter: Augmenter): Promise<LoadedImage> {
+  if (sample.problem !== undefined || !sample.image) throw new Error(sample.problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
-  return decodeImage(sample.image);
+  return augmenter.load(await decodeImage(sample.image));
 }
 
 function reasonOf(error: unknown): string {
@@ -81,18 +145,25 @@ function reasonOf(error: unknown): string {
   return reason === 'Unknown error' ? 'the image cannot be decoded; it is damaged or cut off' : reason;
 }
 
-/** Runs up to `count` items ahead of its reader. */
-async function* readAhead<T>(items: AsyncGenerator<T>, count: number): AsyncGenerator<T> {
-  const pending: Promise<IteratorResult<T>>[] = [];
+/** Runs up to `count` items ahead of its reader; `onGet` is told of each item whether it was there when it was asked for. */
+async function* readAhead<T>(items: AsyncGenerator<T>, count: number, onGet: (settled: boolean) => void): AsyncGenerator<T> {
+  const pending: { readonly next: Promise<IteratorResult<T>>; settled: boolean }[] = [];
   const ask = () => {
-    const next = items.next();
-    // The failure is met when its turn comes; until then it must not count as unhandled.
-    next.catch(() => undefined);
-    pending.push(next);
+    const entry = { next: items.next(), settled: false };
+    // A failure is met when its turn comes; until then it must not count as unhandled.
+    const settle = () => {
+      entry.settled = true;
+    };
+    entry.next.then(settle, settle);
+    pending.push(entry);
   };
   try {
     for (let i = 0; i < count; i++) ask();
-    for (let next = await pending.shift(); next && !next.done; next = await pending.shift()) {
+    for (let entry = pending.shift(); entry; entry = pending.shift()) {
+      const { settled } = entry;
+      const next = await entry.next;
+      if (next.done === true) return;
+      onGet(settled);
       ask();
       yield next.value;
     }

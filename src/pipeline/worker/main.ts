@@ -4,15 +4,20 @@
  * A lane finds its next good sample, tells the others that it has it, works out the sample's place in the epoch from
  * what the others have told, waits until the slot of that batch is free, and renders the views straight into its row.
  */
+import { setMaxListeners } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { type Augmenter, createAugmenter } from '../augment/augmenter.js';
 import type { Recipe } from '../augment/recipe.js';
 import { Control, PipelineAborted } from '../batch/control.js';
 import { Slot } from '../batch/slots.js';
+import { LaneMeters, TASK } from '../profile/lane-meters.js';
+import { clock, Meters, type MeterShape } from '../profile/meters.js';
+import { RenderTimer } from '../profile/render-timer.js';
+import { QUEUE, STAGE } from '../profile/stages.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
 import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
-import { type BadSample, type GoodSample, laneSamples } from './lane.js';
+import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
   readonly plan: PlanOptions;
@@ -20,16 +25,26 @@ export interface ServeTask {
   readonly recipe: Recipe;
   readonly batchSize: number;
   readonly dropLast: boolean;
+  /** Whether to leave operations to a device. */
+  readonly deferred: boolean;
   readonly onBadSample: 'skip' | 'fail';
-  /** The lanes that this task serves. */
-  readonly lanes: readonly number[];
+  /** The lanes of this rank; the words in `control` count these. */
+  readonly rankLanes: readonly number[];
+  /** Which of them this task serves, by their place among them. */
+  readonly serves: readonly number[];
   readonly firstEpoch: number;
   readonly epochs: number;
-  /** Samples of each lane's stream done before the run began, in its first epoch. */
-  readonly taken: readonly number[];
+  /** What each lane of the rank had done before the run began, in its first epoch. */
+  readonly done: readonly LaneOptions['done'][];
+  /** Folder of shard indexes. */
+  readonly indexDir?: string | undefined;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
   readonly cache?: CacheFolder;
+  /** Ordinal of this worker. */
+  readonly worker: number;
+  readonly meters: SharedArrayBuffer;
+  readonly meterShape: MeterShape;
   /** Takes a `WorkerReport` each. */
   readonly port: MessagePort;
 }
@@ -43,75 +58,123 @@ export type WorkerReport =
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
-  const augmenter = await createAugmenter(task.recipe);
-  const control = new Control({ lanes: task.plan.lanes, slots: task.slots.length }, task.control);
-  const slots = task.slots.map((buffer) => new Slot(task.recipe, task.batchSize, buffer));
+  const meters = new Meters(task.meterShape, task.meters);
+  const thread = meters.thread(task.worker);
+  const timer = new RenderTimer(thread);
+  const augmenter = await createAugmenter(task.recipe, { deferred: task.deferred, onView: (view) => timer.viewDone(view) });
+  const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
+  const slots = task.slots.map((buffer) => new Slot(task, buffer));
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
+  // Every lane listens, and so does every file or socket it reads: more than the ten that Node takes for a leak.
+  setMaxListeners(0, stop.signal);
   void control.abortion().then(() => stop.abort());
   let failure: unknown;
-  const runLane = (lane: number) =>
-    new LaneServer(task, lane, control, slots, augmenter, stop.signal).run().catch((error: unknown) => {
+  const runLane = (lane: number) => {
+    const timers = { meters, timer, lane: new LaneMeters(meters, thread, lane) };
+    return new LaneServer(task, lane, control, slots, augmenter, stop.signal, timers).run().catch((error: unknown) => {
       // The first failure ends the run for everybody: the other lanes wait for this one's turns.
       if (!control.aborted) failure = error;
       control.abort();
     });
-  await Promise.all(task.lanes.map(runLane));
+  };
+  await Promise.all(task.serves.map(runLane));
   task.port.close();
   await closeSources();
   if (failure !== undefined) throw failure;
 }
 
+interface LaneTimers {
+  readonly meters: Meters;
+  readonly timer: RenderTimer;
+  readonly lane: LaneMeters;
+}
+
 class LaneServer {
   readonly #task: ServeTask;
+  /** Place of the lane among those of the rank. */
   readonly #lane: number;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   readonly #augmenter: Augmenter;
   readonly #signal: AbortSignal;
+  readonly #timers: LaneTimers;
+  /** Whether the sample that is looked for has been found. */
+  #found = false;
 
-  constructor(task: ServeTask, lane: number, control: Control, slots: readonly Slot[], augmenter: Augmenter, signal: AbortSignal) {
+  constructor(
+    task: ServeTask,
+    lane: number,
+    control: Control,
+    slots: readonly Slot[],
+    augmenter: Augmenter,
+    signal: AbortSignal,
+    timers: LaneTimers,
+  ) {
     this.#task = task;
     this.#lane = lane;
     this.#control = control;
     this.#slots = slots;
     this.#augmenter = augmenter;
     this.#signal = signal;
+    this.#timers = timers;
+  }
+
+  get #globalLane(): number {
+    return this.#task.rankLanes[this.#lane] as number;
   }
 
   async run(): Promise<void> {
-    const { firstEpoch, epochs, taken } = this.#task;
+    const { firstEpoch, epochs, done } = this.#task;
     for (let epoch = firstEpoch; epoch < epochs; epoch++) {
-      await this.#serveEpoch(epoch, epoch === firstEpoch ? (taken[this.#lane] ?? 0) : 0);
+      await this.#serveEpoch(epoch, (epoch === firstEpoch ? done[this.#lane] : undefined) ?? { taken: 0, good: 0 });
     }
   }
 
-  async #serveEpoch(epoch: number, skip: number): Promise<void> {
-    const { plan, shards, batchSize, dropLast, cache } = this.#task;
+  async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
+    const { plan, shards, indexDir, batchSize, dropLast, cache } = this.#task;
+    const { lane } = this.#timers;
     const samples = laneSamples({
       plan,
       shards,
       epoch,
-      lane: this.#lane,
-      skip,
+      lane: this.#globalLane,
+      done,
+      indexDir,
+      augmenter: this.#augmenter,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
+      meters: lane,
       reading: {
         ...(cache && { cache }),
-        onCache: (event) => this.#report({ cache: event }),
+        onCache: (event) => {
+          lane.cacheRead(event.kind === 'hit');
+          this.#report({ cache: event });
+        },
         onVersion: (event) => this.#report({ version: event }),
-        onRetry: (event) => this.#report({ retry: event }),
+        onRetry: (event) => {
+          lane.failed(STAGE.source);
+          this.#report({ retry: event });
+        },
+        meters: lane,
       },
     });
     let k = this.#control.ready(epoch, this.#lane);
     try {
       // One sample is decoded while the one before it is placed.
       let next = this.#find(samples, epoch);
-      for (let sample = await next; sample; sample = await next, k++) {
+      for (;;) {
+        lane.found(STAGE.decoded, this.#found);
+        lane.enter(TASK.place, STAGE.decoded);
+        const sample = await next;
+        if (!sample) break;
         next = this.#find(samples, epoch);
         next.catch(() => undefined);
-        await this.#place(sample, epoch, k);
+        await this.#place(sample, epoch, k++);
+        sample.loaded.unload();
+        lane.queue(QUEUE.decoded, -1);
       }
+      lane.leave(TASK.place);
       await this.#control.epochOpen(epoch);
       this.#control.finishLane(epoch, batchSize, dropLast);
     } finally {
@@ -121,18 +184,23 @@ class LaneServer {
 
   /** The lane's next good sample; says to the other lanes that there is one, or that there are no more. */
   async #find(samples: AsyncGenerator<GoodSample>, epoch: number): Promise<GoodSample | undefined> {
+    this.#found = false;
     const { value, done } = await samples.next();
     if (this.#control.aborted) throw new PipelineAborted();
+    this.#found = true;
     if (done === true) {
       this.#control.publishDry(epoch, this.#lane);
       return undefined;
     }
     this.#control.publishReady(epoch, this.#lane, this.#control.ready(epoch, this.#lane) + 1);
+    this.#timers.lane.queue(QUEUE.decoded, 1);
     return value;
   }
 
   async #place(sample: GoodSample, epoch: number, k: number): Promise<void> {
     const { plan, batchSize, dropLast } = this.#task;
+    const { meters, timer, lane } = this.#timers;
+    lane.enter(TASK.place, STAGE.turn);
     const place = await this.#turn(epoch, k);
     await this.#control.epochOpen(epoch);
     const total = this.#control.epochSamples(epoch);
@@ -140,31 +208,43 @@ class LaneServer {
 
     const step = this.#control.base(epoch) + Math.floor(place / batchSize);
     const row = place % batchSize;
+    lane.enter(TASK.place, STAGE.slot);
+    lane.found(STAGE.slot, this.#control.isOpen(step));
     await this.#control.slotOpen(step);
+    lane.enter(TASK.place, STAGE.augment);
+    timer.begin();
     const slot = this.#slots[this.#control.slotOf(step)] as Slot;
-    this.#augmenter.render(sample.pixels, { seed: plan.seed, epoch, shard: sample.shard, index: sample.index }, slot.row(row));
+    const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
+    const pending = sample.loaded.render(stream, slot.row(row));
+    if (this.#task.deferred) slot.writePending(row, pending);
+    timer.end();
     slot.writeRecord(row, {
-      lane: this.#lane,
+      lane: this.#globalLane,
       taken: sample.taken,
       good: k + 1,
       shard: sample.shard,
       key: sample.key,
       label: sample.label,
     });
+    lane.leave(TASK.place);
+    meters.fullAt(this.#control.slotOf(step), clock());
     this.#control.fillRow(step, batchSize);
   }
 
   async #turn(epoch: number, k: number): Promise<number> {
     const control = this.#control;
-    for (;;) {
+    for (let first = true; ; first = false) {
       let seen = 0;
-      const turn = turnOf(this.#lane, k, this.#task.plan.lanes, (lane) => {
+      const turn = turnOf(this.#lane, k, this.#task.rankLanes.length, (lane) => {
         // In this order: a count read after the lane was seen dry is its last.
         const dry = control.dry(epoch, lane);
         seen = control.ready(epoch, lane);
         return { ready: seen, dry };
       });
-      if (turn >= 0) return turn;
+      if (turn >= 0) {
+        this.#timers.lane.found(STAGE.turn, first);
+        return turn;
+      }
       await control.readyChange(epoch, -1 - turn, seen);
     }
   }

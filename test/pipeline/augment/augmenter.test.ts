@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeline/augment/augmenter.js';
 import { execute } from '#dist/pipeline/augment/execute.js';
-import { Kernels } from '#dist/pipeline/augment/kernels.js';
+import { Kernels, type Source } from '#dist/pipeline/augment/kernels.js';
 import { drawView, type Step, type ViewPlan } from '#dist/pipeline/augment/parameters.js';
 import { type Recipe, recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
 import { Random, streamId } from '#dist/pipeline/plan/random.js';
@@ -30,7 +30,9 @@ function buffers(recipe: Recipe): Record<string, Uint8Array> {
 
 function rendered(augmenter: Augmenter, recipe: Recipe, image: DecodedImage, sample = SAMPLE): Record<string, Buffer> {
   const out = buffers(recipe);
-  augmenter.render(image, sample, out);
+  const loaded = augmenter.load(image);
+  loaded.render(sample, out);
+  loaded.unload();
   return Object.fromEntries(Object.entries(out).map(([name, bytes]) => [name, Buffer.from(bytes)]));
 }
 
@@ -48,6 +50,21 @@ describe('render', () => {
     rendered(augmenter, RECIPE, picture(300, 200), { ...SAMPLE, index: 5 });
     expect(rendered(augmenter, RECIPE, image)).toEqual(first);
     expect(rendered(await createAugmenter(RECIPE), RECIPE, image)).toEqual(first);
+  });
+
+  test('images that wait together do not touch each other, and freed memory is used again', () => {
+    const sizes = [20, 300, 97, 150, 20, 260];
+    const pictures = sizes.map((side) => picture(side, side));
+    const alone = pictures.map((one) => rendered(augmenter, RECIPE, one));
+    const loaded = pictures.map((one) => augmenter.load(one));
+    // The middle ones go and others come in their place.
+    for (const i of [1, 2, 3]) loaded[i]?.unload();
+    for (const i of [3, 1, 2]) loaded[i] = augmenter.load(pictures[i] as DecodedImage);
+    loaded.forEach((one, i) => {
+      const out = buffers(RECIPE);
+      one.render(SAMPLE, out);
+      for (const [name, bytes] of Object.entries(out)) expect(Buffer.from(bytes).equals(alone[i]?.[name] as Buffer)).toBe(true);
+    });
   });
 
   test('gives other bytes for another seed, epoch, shard, index or view name', () => {
@@ -82,7 +99,9 @@ describe('render', () => {
         };
         const out = buffers(PLAIN);
         for (const bytes of Object.values(out)) bytes.fill(1);
-        plain.render(grey, { ...SAMPLE, index }, out);
+        const loaded = plain.load(grey);
+        loaded.render({ ...SAMPLE, index }, out);
+        loaded.unload();
         for (const bytes of Object.values(out)) expect(bytes.every((value) => value === 77)).toBe(true);
         for (const bytes of Object.values(rendered(augmenter, RECIPE, grey, { ...SAMPLE, index }))) expect(bytes.length).toBeGreaterThan(0);
       }),
@@ -90,16 +109,15 @@ describe('render', () => {
     );
   });
   test('refuses an image whose size and data disagree, quoting both', () => {
-    expect(() => augmenter.render({ width: 4, height: 3, data: new Uint8Array(35) }, SAMPLE, buffers(RECIPE))).toThrow(
-      '4 x 3 pixels with 35 bytes',
-    );
-    expect(() => augmenter.render({ width: 0, height: 3, data: new Uint8Array(0) }, SAMPLE, buffers(RECIPE))).toThrow('0 x 3 pixels');
+    expect(() => augmenter.load({ width: 4, height: 3, data: new Uint8Array(35) })).toThrow('4 x 3 pixels with 35 bytes');
+    expect(() => augmenter.load({ width: 0, height: 3, data: new Uint8Array(0) })).toThrow('0 x 3 pixels');
   });
 
   test('refuses a missing buffer and one of the wrong length, naming the view', () => {
     const { globalQ, ...others } = buffers(RECIPE);
-    expect(() => augmenter.render(image, SAMPLE, others)).toThrow('out.globalQ has no bytes');
-    expect(() => augmenter.render(image, SAMPLE, { ...others, globalQ: new Uint8Array(5) })).toThrow(
+    const loaded = augmenter.load(image);
+    expect(() => loaded.render(SAMPLE, others)).toThrow('out.globalQ has no bytes');
+    expect(() => loaded.render(SAMPLE, { ...others, globalQ: new Uint8Array(5) })).toThrow(
       'out.globalQ has 5 bytes: this view needs exactly 6912',
     );
     expect(globalQ).toHaveLength(6912);
@@ -109,9 +127,10 @@ describe('render', () => {
 describe('execute', () => {
   const image = picture(120, 90);
   let kernels: Kernels;
+  let source: Source;
   beforeAll(async () => {
     kernels = await Kernels.load(255);
-    kernels.setSource(image.width, image.height, image.data);
+    source = kernels.load(image.width, image.height, image.data);
   });
 
   const crop = {
@@ -125,7 +144,7 @@ describe('execute', () => {
 
   function run(steps: readonly Step[]): Uint8Array {
     const out = new Uint8Array(60 * 60 * 3);
-    execute(kernels, { crop, steps }, out);
+    execute(kernels, source, { crop, steps }, out);
     return out;
   }
 
@@ -164,9 +183,9 @@ describe('execute', () => {
     const { jigsaw, ...canvasPlan }: ViewPlan = plan;
     if (jigsaw === undefined) throw new Error('a jigsaw view has no jigsaw plan');
     const canvas = new Uint8Array(255 * 255 * 3);
-    execute(kernels, canvasPlan, canvas);
+    execute(kernels, source, canvasPlan, canvas);
     const patches = new Uint8Array(viewBytes(view));
-    execute(kernels, plan, patches);
+    execute(kernels, source, plan, patches);
     jigsaw.order.forEach((cell, i) => {
       const [x, y] = jigsaw.offsets[cell] ?? [Number.NaN, Number.NaN];
       for (let line = 0; line < 64; line++) {

@@ -51,8 +51,9 @@ function run({ op, args, width, height }: Case): Uint8Array {
   const out = new Uint8Array(width * height * 3);
   if (op === 'cropResize') {
     const { left = 0, top = 0, width: w = 0, height: h = 0, size = 0 } = args;
-    kernels.setSource(golden.width, golden.height, input);
+    const source = kernels.load(golden.width, golden.height, input);
     kernels.crop(
+      source,
       {
         window: { left, top, width: w, height: h },
         left,

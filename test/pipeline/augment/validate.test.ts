@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { createAugmenter } from '#dist/pipeline/augment/augmenter.js';
 import { recipes } from '#dist/pipeline/augment/recipe.js';
 import { validateRecipe } from '#dist/pipeline/augment/validate.js';
+import { createPipeline } from '#dist/pipeline/index.js';
 
 const image = {
   kind: 'image',
@@ -39,6 +39,7 @@ test.each([
   expect(() => validateRecipe(recipe)).toThrow(message);
 });
 
-test('createAugmenter checks its recipe', async () => {
-  await expect(createAugmenter(recipes.mocoV2({ globalSize: -1 }))).rejects.toThrow('recipe.views.globalQ.size is -1');
+test('createPipeline checks its recipe', async () => {
+  const options = { shards: import.meta.filename, recipe: recipes.mocoV2({ globalSize: -1 }), batchSize: 1 };
+  await expect(createPipeline(options)).rejects.toThrow('recipe.views.globalQ.size is -1');
 });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { laneShards, type PlanOptions, shuffled } from '#dist/pipeline/plan/lanes.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { laneShards, type PlanOptions } from '#dist/pipeline/plan/lanes.js';
 import fc from 'fast-check';
 
 const planArbitrary = fc.record({
@@ -37,30 +36,5 @@ describe('laneShards', () => {
     expect(laneShards(plan, 0, 0)).not.toEqual(laneShards(plan, 1, 0));
     expect(laneShards(plan, 0, 0)).toEqual(laneShards(plan, 0, 0));
     expect(laneShards({ ...plan, shuffle: 0 }, 3, 1).map(({ shard }) => shard)).toEqual([1, 5, 9, 13, 17, 21, 25, 29, 33, 37]);
-  });
-});
-
-describe('shuffled', () => {
-  async function* numbers(n: number): AsyncGenerator<number> {
-    for (let i = 0; i < n; i++) yield i;
-  }
-  const collect = async (n: number, size: number, seed: number) => {
-    const out: number[] = [];
-    for await (const item of shuffled(numbers(n), size, new Random(seed))) out.push(item);
-    return out;
-  };
-
-  test('is a permutation that depends on the seed alone', async () => {
-    const once = await collect(500, 64, 3);
-    expect(once.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 500 }, (_, i) => i));
-    expect(await collect(500, 64, 3)).toEqual(once);
-    expect(await collect(500, 64, 4)).not.toEqual(once);
-  });
-
-  test('an item moves ahead by no more than the buffer holds', async () => {
-    const order = await collect(2000, 64, 9);
-    order.forEach((item, place) => expect(item).toBeLessThan(place + 64));
-    const moved = order.filter((item, place) => Math.abs(item - place) > 16).length;
-    expect(moved).toBeGreaterThan(1000);
   });
 });

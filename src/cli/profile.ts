@@ -1,0 +1,123 @@
+/** `detco profile`: what the pipeline can give, whether a consumer would starve, by what, and what to change. */
+import { writeFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { recipes } from '../pipeline/index.js';
+import {
+  chromeTrace,
+  knee,
+  measurePipeline,
+  profileReport,
+  reportHtml,
+  reportLines,
+  sweep,
+  sweepLines,
+  sweepWorkers,
+} from '../pipeline/profile/index.js';
+import { parseOptions, UsageError } from './usage-error.js';
+
+/** Timed visits of the stages that a trace holds, of each thread. */
+const TRACE_SPANS = 1 << 17;
+const SWEEP_SECONDS = 3;
+
+const RECIPES = ['detco', 'mocoV2', 'mocoV1', 'simclr'] as const;
+const count = (example: string) =>
+  z.coerce
+    .number({ error: `expected a whole number from 1 up; give for example ${example}` })
+    .int(`expected a whole number; give for example ${example}`)
+    .min(1, `expected a whole number from 1 up; give for example ${example}`);
+const positive = (what: string) => z.coerce.number({ error: `expected ${what}` }).positive(`expected ${what}`);
+
+const schema = z.object({
+  shards: z.array(z.string()).min(1),
+  seconds: positive('seconds, such as 10'),
+  workers: count('--workers 4').optional(),
+  batch: count('--batch 64'),
+  recipe: z.enum(RECIPES, { error: `expected ${RECIPES.slice(0, -1).join(', ')} or ${RECIPES.at(-1)}` }),
+  globalSize: count('--global-size 224'),
+  patchSize: count('--patch-size 64'),
+  seed: z.coerce.number({ error: 'expected a whole number' }).int().min(0),
+  cacheDir: z.string().min(1).optional(),
+  augment: z.enum(['worker', 'device'], { error: 'expected worker or device' }).optional(),
+  consume: positive('images a second, such as 400').optional(),
+  report: z.string().min(1, 'expected a file; give for example --report profile.html').optional(),
+  trace: z.string().min(1, 'expected a file; give for example --trace trace.json').optional(),
+  json: z.boolean().default(false),
+  sweep: z.boolean().default(false),
+});
+
+/** What the pipeline says of its options is about the command's. */
+function asUsageError(error: unknown): never {
+  throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error;
+}
+
+async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const {
+    seconds,
+    consume,
+    report: reportFile,
+    trace: traceFile,
+    json,
+    sweep: sweeps,
+    batch,
+    recipe,
+    globalSize,
+    patchSize,
+    ...rest
+  } = parseOptions(schema, flags);
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(new Error('interrupted'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const options = {
+    ...rest,
+    recipe: recipes[recipe]({ globalSize, patchSize }),
+    batchSize: batch,
+    signal: stop.signal,
+  };
+  try {
+    const { measured, spans } = await measurePipeline(
+      { ...options, ...(traceFile === undefined ? {} : { spans: TRACE_SPANS }) },
+      { seconds, ...(consume === undefined ? {} : { consume }), onPhase: (phase) => say(`measuring ${phase}`) },
+    ).catch(asUsageError);
+    const report = profileReport(measured);
+    const points = sweeps
+      ? await sweep(options, {
+          workers: sweepWorkers(measured.setup.cores, measured.setup.lanes),
+          seconds: Math.min(seconds, SWEEP_SECONDS),
+          onPoint: (point) => say(`${point.workers} workers: ${point.imagesPerSecond.toFixed(0)} images/s`),
+        })
+      : undefined;
+    const enough = points && knee(points);
+    if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
+    if (reportFile !== undefined) {
+      const subject = rest.shards.join(' ');
+      await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
+    }
+    const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
+    console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+export function profileCommand(): Command {
+  return new Command('profile')
+    .description('Measure a pipeline: what it can give, whether a consumer would starve, by what, and what to change.')
+    .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
+    .option('--seconds <n>', 'how long to measure', '10')
+    .option('--workers <n>', 'worker threads (default: the cores)')
+    .option('--batch <n>', 'images a batch', '64')
+    .option('--recipe <name>', RECIPES.join(', '), 'detco')
+    .option('--global-size <pixels>', 'side of a global view', '224')
+    .option('--patch-size <pixels>', 'side of a patch', '64')
+    .option('--seed <n>', 'of order and views', '0')
+    .option('--cache-dir <folder>', 'keep remote shards here once they are read')
+    .option('--augment <where>', 'worker, or device: leave colour, blur and point operations to the engine')
+    .option('--consume <rate>', 'play a consumer that takes so many images a second (default: as many as there are)')
+    .option('--report <file>', 'write an HTML report')
+    .option('--trace <file>', 'write a trace for https://ui.perfetto.dev')
+    .option('--sweep', 'measure every number of workers, too, and say how many are enough')
+    .option('--json', 'print the report as one JSON object')
+    .action(run);
+}

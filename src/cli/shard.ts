@@ -1,0 +1,96 @@
+/** `detco shard`: images as they come -> shards. */
+import { availableParallelism } from 'node:os';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
+import { ShardExistsError } from '../pipeline/shard/write.js';
+import { parseOptions, UsageError } from './usage-error.js';
+import { watch } from './watch.js';
+import { whole } from './whole.js';
+
+const DEFAULTS = Object.freeze({ perShard: '1000', prefix: 'train', quality: '90', seed: '0' });
+/** Share of bad images above which something is wrong with the source. */
+const MANY_BAD = 0.01;
+/** Steps of the bar: tenths of a percent. */
+const STEPS = 1000;
+
+const schema = z
+  .object({
+    out: z.string().min(1, 'expected a folder; give for example --out shards/train'),
+    perShard: whole(1, 10_000_000, '--per-shard 1000'),
+    prefix: z.string().regex(/^\w[\w-]*$/, 'expected letters, digits, "_" and "-"; give for example --prefix train'),
+    resizeShort: whole(1, 65_535, '--resize-short 256').optional(),
+    quality: whole(1, 100, '--quality 90').optional(),
+    seed: whole(0, 0xffff_ffff, '--seed 1').optional(),
+    workers: whole(1, 1024, '--workers 8').optional(),
+    shuffle: z.boolean(),
+    json: z.boolean().default(false),
+  })
+  .refine(({ quality, resizeShort }) => quality === undefined || resizeShort !== undefined, {
+    path: ['quality'],
+    error: 'nothing is encoded without --resize-short; leave it out, or give both',
+  })
+  .refine(({ seed, shuffle }) => seed === undefined || shuffle, {
+    path: ['seed'],
+    error: 'nothing is drawn with --no-shuffle; leave one of them out',
+  });
+
+async function run(source: string, raw: Readonly<Record<string, unknown>>): Promise<void> {
+  const { out, json, shuffle, seed, quality, workers, resizeShort, ...options } = parseOptions(schema, raw);
+  const interrupted = 'interrupted; give the same command again to go on';
+  try {
+    const report = await watch({ format: 'shard {images} images ({percentage} %)', interrupted }, ({ signal, update }) =>
+      makeShards({
+        source,
+        dir: out,
+        ...options,
+        ...(resizeShort !== undefined && { resizeShort }),
+        quality: quality ?? Number(DEFAULTS.quality),
+        ...(shuffle && { seed: seed ?? Number(DEFAULTS.seed) }),
+        workers: workers ?? availableParallelism(),
+        signal,
+        onProgress: ({ images, share }) => update(Math.floor(share * STEPS), STEPS, { images }),
+      }),
+    );
+    for (const line of notes(report, out)) process.stderr.write(`${line}\n`);
+    console.log(json ? JSON.stringify({ out, ...report }) : summary(report, out));
+  } catch (error) {
+    if (error instanceof ShardExistsError) throw new UsageError(`--out ${JSON.stringify(out)}: ${error.message}`);
+    throw error instanceof ShardPlanError ? new UsageError(error.message) : error;
+  }
+}
+
+function summary({ images, labelled, classes, resized, pattern, bytes, kept }: ShardingReport, out: string): string {
+  return [
+    `${images} images in ${out}/${pattern}: ${(bytes / 1e6).toFixed(1)} MB`,
+    classes > 0 ? `${classes} classes (classes.txt)` : labelled > 0 ? `${labelled} with a label` : 'no labels',
+    ...(resized > 0 ? [`${resized} made smaller`] : []),
+    ...(kept > 0 ? [`${kept} shards were there`] : []),
+  ].join(', ');
+}
+
+function notes({ images, bad, ignored }: ShardingReport, out: string): string[] {
+  const share = (100 * bad) / (images + bad);
+  const warning = share > 100 * MANY_BAD ? `warning: ${share.toFixed(1)} % of the images are bad; check the source. ` : '';
+  return [
+    ...(ignored > 0 ? [`${ignored} files left out: not named .jpg, .jpeg, .png or .webp`] : []),
+    ...(bad > 0 ? [`${warning}${bad} bad images left out: ${out}/bad-samples.jsonl`] : []),
+  ];
+}
+
+/** Writes the images of SRC into shards under `--out`. */
+export function shardCommand(): Command {
+  return new Command('shard')
+    .description('write images into shards: an ImageFolder, a list of files, or tar archives such as ILSVRC2012_img_train.tar')
+    .argument('<src>', 'folder of class folders, list ("path label" a line), or tar: a path, http(s):// or s3://')
+    .requiredOption('--out <dir>', 'folder of the shards; an interrupted run in it goes on')
+    .option('--per-shard <n>', 'the most images in a shard', DEFAULTS.perShard)
+    .option('--prefix <name>', 'shards are named NAME-000000.tar and so on', DEFAULTS.prefix)
+    .option('--resize-short <pixels>', 'make images smaller whose shorter side is above it')
+    .option('--quality <q>', `JPEG quality of those, 1..100 (default: ${DEFAULTS.quality})`)
+    .option('--workers <n>', 'images decoded at once (default: the cores)')
+    .option('--seed <n>', `of the shuffle (default: ${DEFAULTS.seed})`)
+    .option('--no-shuffle', 'keep the order of the source')
+    .option('--json', 'print the report as one JSON object')
+    .action(run);
+}

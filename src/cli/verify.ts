@@ -1,0 +1,67 @@
+/** `detco verify` */
+import { availableParallelism } from 'node:os';
+import { Command } from 'commander';
+import { z } from 'zod';
+import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
+import { listShards } from '../pipeline/source/index.js';
+import { labelsInWords } from './index.js';
+import { parseOptions } from './usage-error.js';
+import { watch } from './watch.js';
+import { whole } from './whole.js';
+
+const schema = z.object({
+  shards: z.array(z.string()),
+  index: z.string().min(1, 'expected the folder that detco index wrote').optional(),
+  decode: z.boolean(),
+  classes: whole(1, 0x7fffffff, '--classes 1000').optional(),
+  workers: whole(1, 1024, '--workers 8').optional(),
+  json: z.boolean().default(false),
+});
+
+async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
+  const { shards, index, decode, classes, workers = availableParallelism(), json } = parseOptions(schema, raw);
+  const format = 'verify {samples} samples, {value}/{total} shards';
+  const report = await watch({ format, interrupted: 'interrupted' }, async ({ signal, update }) => {
+    const locations = await listShards(shards, { signal });
+    return verifyShards(locations, {
+      ...(index !== undefined && { indexDir: index }),
+      ...(classes !== undefined && { classes }),
+      decode,
+      workers,
+      signal,
+      onProgress: ({ samples, shards: done }) => update(done, locations.length, { samples }),
+    });
+  });
+  console.log(json ? JSON.stringify(report) : lines(report, decode).join('\n'));
+  if (report.problems.length > 0) process.exitCode = 1;
+}
+
+function lines({ shards, samples, bytes, labels, problems }: VerifyReport, decode: boolean): string[] {
+  const kinds = new Map<string, number>();
+  for (const { kind } of problems) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  const found = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  return [
+    ...problems.map(inWords),
+    `${samples} samples in ${shards} shards, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
+    `labels: ${labelsInWords(labels, samples)}`,
+    problems.length === 0 ? 'no problems' : `${problems.length} problems: ${found}`,
+  ];
+}
+
+function inWords({ shard, key, offset, problem }: Problem): string {
+  const place = [...(key === undefined ? [] : [`"${key}"`]), ...(offset === undefined ? [] : [`byte ${offset}`])];
+  return `${shard}${place.length > 0 ? ` (${place.join(', ')})` : ''}: ${problem}`;
+}
+
+/** Checks `--shards` and exits with 1 when anything is wrong. */
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .description('read shards to their end and name every problem; exits with 1 when there is one')
+    .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
+    .option('--index <dir>', 'compare with the indexes that detco index wrote')
+    .option('--no-decode', 'do not decode the images')
+    .option('--classes <n>', 'labels must be below it')
+    .option('--workers <n>', 'images decoded at once (default: the cores)')
+    .option('--json', 'print the report as one JSON object')
+    .action(run);
+}

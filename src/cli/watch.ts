@@ -1,0 +1,40 @@
+/** Long work on the command line: Ctrl-C stops it, a bar on a terminal or plain lines elsewhere show how far it is. */
+import { SingleBar } from 'cli-progress';
+import { closeSources } from '../pipeline/source/index.js';
+
+export interface Watched {
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** Shows that `done` of `total` are done; `shown` are the words of the format. */
+  readonly update: (done: number, total: number, shown?: Readonly<Record<string, string | number>>) => void;
+}
+
+/**
+ * Runs `work` and closes the sockets that it opened.
+ * @param format of `cli-progress`: {value}, {total}, {percentage} and the words that updates give
+ * @param interrupted message of the error when Ctrl-C has stopped it
+ */
+export async function watch<Result>(
+  { format, interrupted }: { readonly format: string; readonly interrupted: string },
+  work: (watched: Watched) => Promise<Result>,
+): Promise<Result> {
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(new Error(interrupted));
+  process.once('SIGINT', interrupt);
+  const bar = new SingleBar({ format, stream: process.stderr, noTTYOutput: true });
+  let started = false;
+  try {
+    return await work({
+      signal: stop.signal,
+      update: (done, total, shown = {}) => {
+        if (!started) bar.start(total, done, shown);
+        started = true;
+        bar.update(done, shown);
+      },
+    });
+  } finally {
+    bar.stop();
+    process.off('SIGINT', interrupt);
+    await closeSources();
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Which operations of a view a worker can leave to the device that trains, for machines with few cores and a large GPU.
+ * Looking at all pixels at once is what a device is bad at: equalize and the geometric operations stay with the worker,
+ * and so does all that comes before them.
+ */
+import type { JigsawPlan, Step, ViewPlan } from './parameters.js';
+import type { ImageView, Recipe, View } from './recipe.js';
+
+/** What is left to do to one sample of a view. */
+export interface PendingView {
+  /** From left to right, on the levels 0..255 of the whole view or canvas. */
+  readonly steps: readonly Step[];
+  /** How to cut the canvas into patches afterwards. */
+  readonly jigsaw?: JigsawPlan;
+}
+
+const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
+
+/** Cuts a plan in two: what the worker does, and what is left. A flip costs the crop nothing, so it is never left. */
+export function defer({ crop, steps, jigsaw }: ViewPlan): { readonly now: ViewPlan; readonly pending: PendingView } {
+  const last = steps.findLastIndex(({ op }) => WORKER_ONLY.has(op));
+  const isLateFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i > last;
+  const flips = steps.filter(isLateFlip);
+  return {
+    // Mirroring commutes with all that a device does, but not with what moves pixels.
+    now: { crop, steps: [...steps.slice(0, last + 1), ...flips] },
+    pending: {
+      steps: steps.filter((step, i) => i > last && !isLateFlip(step, i)),
+      ...(jigsaw && { jigsaw }),
+    },
+  };
+}
+
+/** The views that workers write for a device to finish: a jigsaw view is its uncut canvas. */
+export function deferredRecipe(recipe: Recipe): Recipe {
+  return { ...recipe, views: Object.fromEntries(Object.entries(recipe.views).map(([name, view]) => [name, canvas(view)])) };
+}
+
+function canvas(view: View): ImageView {
+  if (view.kind === 'image') return view;
+  const { cell, crop, operations } = view;
+  return { kind: 'image', size: 3 * cell, crop, operations };
+}

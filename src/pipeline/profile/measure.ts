@@ -1,0 +1,122 @@
+/** Runs a pipeline for a while with a consumer of a given pace, and records it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Batch } from '../batch/batch.js';
+import type { PipelineOptions } from '../options.js';
+import { createPipeline } from '../pipeline.js';
+import { clock, type Span } from './meters.js';
+import { type Measured, ProfileRecorder } from './record.js';
+
+export interface MeasureOptions {
+  /** Length of the part that counts, seconds. */
+  readonly seconds: number;
+  /** Images a second that the consumer takes when it need not wait; without it the consumer only asks for the next batch. */
+  readonly consume?: number;
+  /** Told what is measured next. */
+  readonly onPhase?: (phase: string) => void;
+}
+
+const SAMPLE_MS = 50;
+/** Length of the parts besides the main one: the supply, and the consumer without a pipeline. */
+const SIDE_SHARE = 0.25;
+/** An epoch must not end the measurement. */
+const ENDLESS = 0x7fffffff;
+
+/**
+ * Measures from when all slots have gone round once. With `consume` it measures besides what the pipeline can give (before) and
+ * what the consumer would take if data were free (after).
+ *
+ * @returns the measurement, and as many spans as `options.spans` says
+ * @throws as `createPipeline` and its iteration do
+ */
+export async function measurePipeline(
+  options: PipelineOptions,
+  { seconds, consume, onPhase }: MeasureOptions,
+): Promise<{ readonly measured: Measured; readonly spans: readonly Span[] }> {
+  const began = clock();
+  await using pipeline = await createPipeline({ ...options, epochs: ENDLESS });
+  const { slots, batchSize } = pipeline.meters().setup;
+  const batches = pipeline[Symbol.asyncIterator]();
+  const next = async (): Promise<Batch> => {
+    const { value, done } = await batches.next();
+    if (done === true) throw options.signal?.reason ?? new Error('The pipeline ended while it was measured.');
+    return value;
+  };
+  const sideMs = 1000 * Math.max(1, SIDE_SHARE * seconds);
+  const pace = consume === undefined ? undefined : new Pace((1000 * batchSize) / consume);
+  const recorder = new ProfileRecorder(pipeline);
+
+  await next();
+  const firstBatchMs = clock() - began;
+  for (let warm = 1; warm < slots; warm++) await next();
+
+  let supply: number | undefined;
+  if (pace) {
+    onPhase?.('what the pipeline can give');
+    supply = await drainRate(next, sideMs);
+    // The slots, empty by now, fill again.
+    for (let settled = 0; settled < slots; settled++) {
+      await next();
+      await pace.step();
+    }
+  }
+
+  onPhase?.(pace ? 'pipeline and consumer' : 'the pipeline, drained');
+  const sampler = setInterval(() => recorder.sample(clock()), SAMPLE_MS);
+  try {
+    recorder.resume();
+    for (let asked = clock(), end = asked + 1000 * seconds; asked < end; asked = clock()) {
+      const { size } = await next();
+      const got = clock();
+      await pace?.step();
+      const done = clock();
+      recorder.step({ images: size, waitMs: got - asked, stepMs: done - got }, done);
+    }
+    recorder.pause();
+  } finally {
+    clearInterval(sampler);
+  }
+
+  if (pace) onPhase?.('the consumer, with data for nothing');
+  const free = await pace?.rate(batchSize, sideMs);
+  const measured = recorder.measured({
+    drained: pace === undefined,
+    firstBatchMs,
+    ...(supply === undefined ? {} : { supply }),
+    ...(free === undefined ? {} : { free }),
+  });
+  return { measured, spans: pipeline.spans() };
+}
+
+/** Images a second for a consumer that only asks. */
+async function drainRate(next: () => Promise<Batch>, ms: number): Promise<number> {
+  const began = clock();
+  let images = 0;
+  while (clock() - began < ms) images += (await next()).size;
+  return (1000 * images) / (clock() - began);
+}
+
+/** A consumer that takes the same time for every batch, on average: a timer that came late is made up for. */
+class Pace {
+  readonly #stepMs: number;
+  #late = 0;
+
+  constructor(stepMs: number) {
+    this.#stepMs = stepMs;
+  }
+
+  async step(): Promise<void> {
+    const began = performance.now();
+    const wanted = this.#stepMs - this.#late;
+    if (wanted > 0) await sleep(wanted);
+    // More than a step's worth is the machine's doing, not the timer's.
+    this.#late = Math.min(performance.now() - began - wanted, this.#stepMs);
+  }
+
+  /** Images a second when nothing is waited for. */
+  async rate(batchSize: number, ms: number): Promise<number> {
+    const began = performance.now();
+    let images = 0;
+    for (; performance.now() - began < ms; images += batchSize) await this.step();
+    return (1000 * images) / (performance.now() - began);
+  }
+}

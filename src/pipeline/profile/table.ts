@@ -1,0 +1,111 @@
+/** A report as text, at most 100 columns wide. */
+import { bytesText, msText, percent, rate } from './format.js';
+import type { ProfileReport, StageReport } from './report.js';
+import type { SweepPoint } from './sweep.js';
+
+const WIDTH = 100;
+
+/** Breaks at spaces; lines after the first are indented. */
+function wrap(text: string, indent = ''): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = indent + word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+const COLUMNS = ['stage', 'visits', 'p50', 'p90', 'p99', 'busy', 'found', 'of the wait', 'bytes', 'failed'] as const;
+
+/** What a row of the table says, column by column. */
+export function stageCells(stage: StageReport): string[] {
+  const { name, count, perSecond, p50Ms, p90Ms, p99Ms, utilisation, readiness, shareOfWaiting, bytesPerSecond, failures, kind } = stage;
+  return [
+    name.startsWith('augment.') ? `  ${name.slice('augment.'.length)}` : name,
+    count === 0 ? '-' : `${rate(perSecond)}/s`,
+    ...[p50Ms, p90Ms, p99Ms].map((ms) => (count === 0 ? '-' : msText(ms))),
+    kind === 'work' ? percent(utilisation) : '',
+    readiness === undefined || count === 0 ? '' : percent(readiness),
+    shareOfWaiting === undefined ? '' : percent(shareOfWaiting),
+    bytesPerSecond === 0 ? '' : `${bytesText(bytesPerSecond)}/s`,
+    failures === 0 ? '' : String(failures),
+  ];
+}
+
+export const stageColumns: readonly string[] = COLUMNS;
+
+export function reportLines(report: ProfileReport): string[] {
+  const rows = [[...COLUMNS], ...report.stages.map(stageCells)];
+  const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const table = rows.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+  return [
+    ...wrap(report.verdict),
+    ...wrap(`-> ${report.nextStep}`, '   '),
+    '',
+    ...summary(report).map(([name, value]) => `${name.padEnd(20)}${value}`),
+    '',
+    ...table,
+  ];
+}
+
+/** Name and value of the figures that stand above the table. */
+export function summary(report: ProfileReport): [name: string, value: string][] {
+  const { imagesPerSecond, demand, supply, ifDataWereFree, ceiling, utilisation, setup, firstBatchMs, epochFirst, steps, seconds } = report;
+  const workers = utilisation.workers.map(percent).join(', ');
+  return [
+    ['rate', `${rate(imagesPerSecond)} images/s (${steps} batches of ${setup.batchSize} in ${rate(seconds)} s)`],
+    ...(demand === undefined ? [] : [['demand', `${rate(demand)} images/s, if the consumer never waited`] as [string, string]]),
+    [
+      'supply',
+      `${rate(supply.imagesPerSecond)} images/s, ${supply.measured ? 'measured' : 'an estimate'}; ${rate(ceiling.imagesPerSecond)} at the very most with ${rate(setup.cores)} cores`,
+    ],
+    ...(ifDataWereFree === undefined
+      ? []
+      : [
+          ['if data were free', `${rate(ifDataWereFree.imagesPerSecond)} images/s: ${percent(Math.max(0, ifDataWereFree.gain))} more`] as [
+            string,
+            string,
+          ],
+        ]),
+    [
+      'first batch',
+      `${firstBatchMs === undefined ? '' : `${msText(firstBatchMs)} after the start; `}${epochFirst.count === 0 ? 'no epoch began meanwhile' : `${msText(epochFirst.p50Ms)} wait for the first of an epoch`}`,
+    ],
+    [
+      'cores',
+      `${percent(utilisation.cores)} of ${rate(setup.cores)} by this process, ${ceiling.cpuMsPerImage.toFixed(1)} ms an image; machine ${percent(utilisation.machine)} busy`,
+    ],
+    [
+      'event loops',
+      `${workers.length > 60 ? `${setup.workers} workers, the busiest ${percent(Math.max(...utilisation.workers))}` : `workers ${workers}`}; consumer ${percent(utilisation.consumerLoop)}`,
+    ],
+    [
+      'decoder',
+      `${utilisation.decoding.toFixed(1)} images at a time on ${setup.uvThreads} threads, ${utilisation.decoderQueue.toFixed(1)} more in the queue`,
+    ],
+    [
+      'read',
+      `${bytesText(report.bytesPerSecond)}/s from the ${report.medium}, ${bytesText(report.bytesPerImage)} an image${report.amplification >= 1.5 ? `, each byte ${report.amplification.toFixed(1)} times` : ''}${report.retries === 0 ? '' : `; ${report.retries} requests repeated`}`,
+    ],
+    ['memory', bytesText(report.rssBytes)],
+  ];
+}
+
+export function sweepLines(points: readonly SweepPoint[], best: number): string[] {
+  const most = Math.max(...points.map(({ imagesPerSecond }) => imagesPerSecond));
+  return [
+    'workers  images/s  cores',
+    ...points.map(
+      ({ workers, imagesPerSecond, cores }) =>
+        `${String(workers).padStart(7)}  ${rate(imagesPerSecond).padStart(8)}  ${percent(cores).padStart(5)}  ${'#'.repeat(Math.round((40 * imagesPerSecond) / most))}${workers === best ? '  <- enough' : ''}`,
+    ),
+  ];
+}

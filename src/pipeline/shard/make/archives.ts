@@ -1,0 +1,159 @@
+/** Tar archives as a source of images: which there are, what class each holds, and their samples from any place on. */
+import { stat } from 'node:fs/promises';
+import { extract, type Header } from 'tar-stream';
+import { listShards, openShard, SourceError } from '../../source/index.js';
+import { reasonOf, withoutPassword } from '../../source/source.js';
+import { memberName } from '../member.js';
+import { readShard, ShardError, type ShardSample } from '../read.js';
+import { plainKey, uniqueKeys } from './listed.js';
+
+/** One archive of images: a whole file, or a range of bytes of an archive of archives. */
+export interface Archive {
+  readonly location: string;
+  readonly start: number;
+  /** Byte before which it ends; the end of the file without it. */
+  readonly end?: number;
+  /** Folder of its keys; none for a single archive. */
+  readonly folder?: string;
+  /** Place of its class among the sorted ones, which then goes before labels that it holds itself. */
+  readonly label?: number;
+}
+
+export interface Archives {
+  readonly archives: readonly Archive[];
+  readonly classes: readonly string[];
+}
+
+/** A sample to begin with: number of its archive, its first byte there and its ordinal within it. */
+export interface Place {
+  readonly archive: number;
+  readonly start: number;
+  readonly index: number;
+}
+
+export interface ArchivedSample {
+  readonly place: Place;
+  /** Its key in the shards. */
+  readonly key: string;
+  readonly sample: ShardSample;
+}
+
+/** A class archive of ILSVRC, named by its WordNet id. */
+const CLASS_ARCHIVE = /^n\d{8}\.tar$/;
+
+/**
+ * The archives that a specification names (see `listShards`). An archive of archives, such as ILSVRC2012_img_train.tar,
+ * stands for those within it: their headers are looked up, their content is not read. Archives within another, and those
+ * named by a WordNet id, each hold a class; labels are the places of their sorted names.
+ * @throws SourceError, ShardError
+ */
+export async function listArchives(spec: string, signal?: AbortSignal): Promise<Archives> {
+  const options = signal ? { signal } : {};
+  const found: { location: string; name: string; start: number; end?: number }[] = [];
+  let nested = false;
+  for (const location of await listShards([spec], options)) {
+    const inner = await listInner(location, options);
+    nested ||= inner.length > 0;
+    if (inner.length > 0) found.push(...inner);
+    else found.push({ location, name: baseName(location), start: 0, ...(await fileEnd(location)) });
+  }
+  const classes =
+    nested || found.every(({ name }) => CLASS_ARCHIVE.test(name)) ? [...new Set(found.map(({ name }) => stem(name)))].toSorted() : [];
+  const unique = uniqueKeys();
+  const archives: Archive[] = [];
+  for (const { name, ...archive } of found) {
+    if (classes.length > 0) archives.push({ ...archive, folder: stem(name), label: classes.indexOf(stem(name)) });
+    else archives.push(found.length > 1 ? { ...archive, folder: unique(name) } : archive);
+  }
+  return { archives, classes };
+}
+
+/** Streams the samples of the archives, one after another, from a place on. */
+export async function* readArchives(
+  archives: readonly Archive[],
+  from: Place,
+  signal?: AbortSignal,
+): AsyncGenerator<ArchivedSample, void, undefined> {
+  for (const [number, { location, start, end, folder, label }] of archives.entries()) {
+    if (number < from.archive) continue;
+    const begin = number === from.archive && from.index > 0 ? from : { start, index: 0 };
+    for await (const sample of readShard(location, { from: begin, ...(end !== undefined && { end }), ...(signal && { signal }) })) {
+      const key = plainKey(folder === undefined ? sample.key : `${folder}/${sample.key}`);
+      const place = { archive: number, start: sample.start, index: sample.index };
+      yield { place, key, sample: label === undefined ? sample : { ...sample, label } };
+    }
+  }
+}
+
+/** The archives within an archive; none when it holds something else first. */
+async function listInner(location: string, options: { readonly signal?: AbortSignal }): Promise<(Archive & { readonly name: string })[]> {
+  const inner: (Archive & { name: string })[] = [];
+  for (let at = 0; ;) {
+    const header = await readHeader(location, at, options);
+    if (!header) return inner;
+    const start = at + header.byteOffset;
+    const end = start + (header.size ?? 0);
+    at = start + Math.ceil((header.size ?? 0) / 512) * 512;
+    if (header.type !== 'file') continue;
+    if (/\.tar$/i.test(header.name)) inner.push({ location, name: baseName(header.name), start, end });
+    else if (inner.length === 0 && ['image', 'label'].includes(memberName(header.name)?.kind ?? '')) return [];
+  }
+}
+
+/** A header is one block; a long name puts two or more before it. */
+const FIRST_BYTES = 512;
+const MORE_BYTES = 1536;
+
+/** The header of the member at byte `at`, its `byteOffset` counted from there; undefined at the end of the archive. */
+async function readHeader(location: string, at: number, options: { readonly signal?: AbortSignal }): Promise<Header | undefined> {
+  for (let bytes = FIRST_BYTES; ; bytes = bytes === FIRST_BYTES ? MORE_BYTES : 2 * bytes) {
+    try {
+      const parts: Uint8Array[] = [];
+      for await (const part of openShard(location, { ...options, start: at, end: at + bytes })) parts.push(part);
+      const found = await parseHeader(Buffer.concat(parts));
+      if (found !== 'incomplete') return found;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (at === 0)
+        throw error instanceof SourceError ? error : new ShardError(location, 0, `is not a tar archive (${reasonOf(error)})`, error);
+      throw new ShardError(
+        location,
+        at,
+        `has no sound tar header at byte ${at}; if it was cut off, copy it again (${reasonOf(error)})`,
+        error,
+      );
+    }
+  }
+}
+
+function parseHeader(bytes: Buffer): Promise<Header | undefined | 'incomplete'> {
+  return new Promise((resolve, reject) => {
+    const archive = extract();
+    archive.on('entry', (header, stream) => {
+      // What is cut off behind the header is not looked at.
+      stream.on('error', () => undefined);
+      resolve(header);
+      archive.destroy();
+    });
+    archive.on('error', (error) => (/unexpected end/i.test(error.message) ? resolve('incomplete') : reject(error)));
+    archive.on('finish', () => resolve(undefined));
+    archive.end(bytes);
+  });
+}
+
+/** Local archives only: it lets a change between two runs be seen. */
+async function fileEnd(location: string): Promise<{ end?: number }> {
+  const found = await stat(location).catch(() => undefined);
+  return found ? { end: found.size } : {};
+}
+
+function baseName(location: string): string {
+  return (/^[a-z][a-z0-9+.-]+:\/\//i.test(location) ? withoutPassword(location).replace(/[?#].*$/s, '') : location).replace(
+    /^.*[\\/]/s,
+    '',
+  );
+}
+
+function stem(name: string): string {
+  return name.replace(/\.tar$/i, '');
+}

@@ -1,0 +1,54 @@
+/** Image files -> shards: which image goes where is known before the first is read. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { Random, streamId } from '../../plan/random.js';
+import { prepareSample } from './image.js';
+import { mapInOrder } from '../in-order.js';
+import type { ImageList, ListedImage } from './listed.js';
+import type { MakeShardsOptions } from './options.js';
+import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';
+import { type MadeShards, ShardSet } from './set.js';
+import { writeShards } from './write-set.js';
+
+const ORDER_STREAM = streamId('shard order');
+
+/** Each shard is a slice of one permutation of all images, so a missing one can be made without the others. */
+export async function fromList(
+  options: MakeShardsOptions,
+  source: string,
+  { images, classes = [], ignored }: ImageList,
+): Promise<MadeShards> {
+  const { dir, perShard, seed, signal, onProgress, workers } = options;
+  if (images.length === 0) {
+    const others = ignored === 0 ? '' : ` (it has ${ignored} other files)`;
+    throw new ShardPlanError(`${JSON.stringify(source)} has no image${others}; expected files named .jpg, .jpeg, .png or .webp`);
+  }
+  const listing = createHash('sha256');
+  for (const { path, key, label } of images) listing.update(`${path}\t${key}\t${label}\n`);
+  const set = await ShardSet.open(dir, planOf(options, source, listing.digest('hex')), classes);
+  const kept = set.records.size;
+  const shards = shardCount(images.length, perShard);
+  await set.setTotal(shards);
+
+  const order = seed === undefined ? undefined : new Random(seed, 0, 0, 0, ORDER_STREAM).permutation(images.length);
+  function* missing(): Generator<[shard: number, image: ListedImage]> {
+    for (let shard = 0; shard < shards; shard++) {
+      if (set.records.has(shard)) continue;
+      for (let place = firstOf(shard, shards, images.length); place < firstOf(shard + 1, shards, images.length); place++) {
+        signal?.throwIfAborted();
+        yield [shard, images[order?.[place] ?? place] as ListedImage];
+      }
+    }
+  }
+  const before = set.counts();
+  let done = before.images + before.bad;
+  const prepared = mapInOrder(missing(), workers, async ([shard, { path, ...image }]) => ({
+    shard,
+    ...(await prepareSample({ ...image, source: path, read: () => readFile(path) }, options)),
+  }));
+  await writeShards(set, prepared, {
+    ...(signal && { signal }),
+    onImage: () => onProgress?.({ images: ++done, share: done / images.length }),
+  });
+  return { set, classes, kept, ignored };
+}

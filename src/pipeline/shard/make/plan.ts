@@ -1,0 +1,68 @@
+/** What a set of shards is made from and how: everything that decides their bytes. */
+import sharp from 'sharp';
+import { withoutPassword } from '../../source/source.js';
+import type { MakeShardsOptions } from './options.js';
+
+/** Arguments that cannot be used: the source, the folder, or options that contradict what the folder holds. */
+export class ShardPlanError extends Error {
+  override readonly name = 'ShardPlanError';
+}
+
+export interface ShardPlan {
+  /** Absolute path or URL, without a password. */
+  readonly source: string;
+  /** SHA-256 of what the source lists: paths, keys and labels, or archives and their sizes. */
+  readonly listing: string;
+  readonly prefix: string;
+  readonly perShard: number;
+  readonly resizeShort: number | null;
+  readonly quality: number | null;
+  /** Of the shuffle; null keeps the order of the source. */
+  readonly seed: number | null;
+  /** Version of the JPEG encoder's library, when images are encoded. */
+  readonly encoder: string | null;
+}
+
+export function planOf({ prefix, perShard, resizeShort, quality, seed }: MakeShardsOptions, source: string, listing: string): ShardPlan {
+  return {
+    source: withoutPassword(source),
+    listing,
+    prefix,
+    perShard,
+    resizeShort: resizeShort ?? null,
+    quality: resizeShort === undefined ? null : quality,
+    seed: seed ?? null,
+    encoder: resizeShort === undefined ? null : sharp.versions.vips,
+  };
+}
+
+const TITLES: Readonly<Record<keyof ShardPlan, string>> = {
+  source: 'source',
+  listing: 'content of the source',
+  prefix: '--prefix',
+  perShard: '--per-shard',
+  resizeShort: '--resize-short',
+  quality: '--quality',
+  seed: '--seed',
+  encoder: 'libvips',
+};
+
+/** How `now` differs from `then`, in words; empty when it does not. */
+export function planDifferences(then: ShardPlan, now: ShardPlan): string[] {
+  const show = (value: string | number | null): string => (value === null ? '(none)' : String(value));
+  return (Object.keys(TITLES) as (keyof ShardPlan)[])
+    .filter((field) => then[field] !== now[field])
+    .map((field) =>
+      field === 'listing' ? `${TITLES.listing} has changed` : `${TITLES[field]} ${show(then[field])} then, ${show(now[field])} now`,
+    );
+}
+
+/** Shards of at most `perShard` images, as even as can be: a short last shard would leave a lane without work. */
+export function shardCount(images: number, perShard: number): number {
+  return Math.ceil(images / perShard);
+}
+
+/** First of the `images` that belongs to shard `shard` of `shards`; shard + 1 gives the end. */
+export function firstOf(shard: number, shards: number, images: number): number {
+  return Math.floor((shard * images) / shards);
+}

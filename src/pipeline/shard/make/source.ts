@@ -1,0 +1,66 @@
+/** What kind of thing a source of images is. */
+import { open, readdir, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { codeOf, reasonOf } from '../../source/source.js';
+import { ShardPlanError } from './plan.js';
+
+export interface FoundSource {
+  readonly kind: 'folder' | 'list' | 'tars';
+  /** Absolute path, or what was given. */
+  readonly path: string;
+}
+
+const EXPECTED = 'expected a folder of class folders, a list of image files, or a tar archive (a path, http(s):// or s3://)';
+
+/** @throws ShardPlanError when there is nothing, or nothing that is a source */
+export async function findSource(source: string): Promise<FoundSource> {
+  if (/^[a-z][a-z0-9+.-]+:\/\//i.test(source)) return { kind: 'tars', path: source };
+  const path = resolve(source);
+  const found = await stat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+    throw new ShardPlanError(`${JSON.stringify(source)} cannot be read (${reasonOf(error)}); ${EXPECTED}`, { cause: error });
+  });
+  if (!found) {
+    if (/[*?{[]/.test(source)) return { kind: 'tars', path: source };
+    throw new ShardPlanError(`${JSON.stringify(source)}: there is nothing of that name; ${EXPECTED}`);
+  }
+  if (found.isDirectory()) return { kind: (await holdsArchives(path)) ? 'tars' : 'folder', path };
+  const head = await readHead(path, source);
+  if (isTarHeader(head)) return { kind: 'tars', path };
+  if (head[0] === 0x1f && head[1] === 0x8b) throw new ShardPlanError(`${JSON.stringify(source)} is compressed with gzip; gunzip it first`);
+  if (head.length === 0) throw new ShardPlanError(`${JSON.stringify(source)} is empty; ${EXPECTED}`);
+  if (head.includes(0) || !isText(head))
+    throw new ShardPlanError(`${JSON.stringify(source)} is neither text nor a tar archive; ${EXPECTED}`);
+  return { kind: 'list', path };
+}
+
+/** A folder of archives and no folders; what cannot be read is found out by who reads it. */
+async function holdsArchives(dir: string): Promise<boolean> {
+  const entries = (await readdir(dir, { withFileTypes: true }).catch(() => [])).filter(({ name }) => !name.startsWith('.'));
+  return entries.some(({ name }) => name.endsWith('.tar')) && !entries.some((entry) => entry.isDirectory());
+}
+
+async function readHead(path: string, source: string): Promise<Buffer> {
+  try {
+    await using file = await open(path);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(512), 0, 512, 0);
+    return buffer.subarray(0, bytesRead);
+  } catch (error) {
+    throw new ShardPlanError(`${JSON.stringify(source)} cannot be read (${reasonOf(error)}); make it readable for this user`, {
+      cause: error,
+    });
+  }
+}
+
+/** POSIX.1-1988, ustar: the checksum field is the sum of the header's bytes with itself as spaces. */
+function isTarHeader(head: Buffer): boolean {
+  if (head.length < 512) return false;
+  let sum = 8 * 0x20;
+  for (const [place, byte] of head.entries()) if (place < 148 || place >= 156) sum += byte;
+  return sum === Number.parseInt(head.toString('latin1', 148, 156).replace(/\0.*/s, ''), 8);
+}
+
+/** A multi-byte character may be cut at the end. */
+function isText(head: Buffer): boolean {
+  return !head.toString('utf8').slice(0, -1).includes('\uFFFD');
+}

@@ -1,0 +1,222 @@
+/** Reads shards from end to end and tells everything that is wrong with them. */
+import { crc32 } from 'node:zlib';
+import { openShard, SourceError } from '../source/index.js';
+import { reasonOf, withoutPassword } from '../source/source.js';
+import { decodeImage } from '../worker/decode.js';
+import { mapInOrder } from './in-order.js';
+import { LabelCount, type LabelSummary } from './index-shards.js';
+import { readShard, ShardError, type ShardSample } from './read.js';
+import { readIndex, type IndexedSample, type ShardIndex } from './shard-index.js';
+
+export interface VerifyOptions {
+  /** Folder of the indexes to check against. */
+  readonly indexDir?: string;
+  /** Whether every image is decoded to its last row. */
+  readonly decode: boolean;
+  /** Labels must be below it. */
+  readonly classes?: number;
+  /** Images that are decoded at once in each of the shards that are read at once. */
+  readonly workers: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: { readonly samples: number; readonly shards: number }) => void;
+}
+
+export interface Problem {
+  readonly kind: 'archive' | 'image' | 'label' | 'duplicate key' | 'duplicate image' | 'index';
+  readonly shard: string;
+  readonly key?: string;
+  /** Byte of the shard: of the image's tar header, or where the archive stops making sense. */
+  readonly offset?: number;
+  /** What is wrong, in words. */
+  readonly problem: string;
+}
+
+export interface VerifyReport {
+  readonly shards: number;
+  readonly samples: number;
+  readonly bytes: number;
+  readonly labels: LabelSummary;
+  readonly problems: readonly Problem[];
+}
+
+/** Shards that are read at once; more would only queue for the decoder. */
+const SHARDS_AT_ONCE = 4;
+/** A tar archive ends with two blocks of zeros (POSIX.1-2017, pax, "ustar Interchange Format"). */
+const END_BYTES = 1024;
+
+/**
+ * Checks that each shard is a sound archive to its end, that its images decode, that labels are there and in range, that
+ * no key and no image comes twice in the set, and, with an index, that the shard is still the one that was indexed.
+ * A shard that cannot be read further does not stop the others. Keeps about 200 bytes a sample in memory.
+ * @throws the signal's reason
+ */
+export async function verifyShards(locations: readonly string[], options: VerifyOptions): Promise<VerifyReport> {
+  const { workers, signal, onProgress } = options;
+  const problems: Problem[] = [];
+  const labels = new LabelCount();
+  const unlabelled: Problem[] = [];
+  const duplicates = duplicateFinder();
+  let [samples, bytes, shards, seen] = [0, 0, 0, 0];
+  const onSample = (): void => onProgress?.({ samples: ++seen, shards });
+  const active = Math.min(SHARDS_AT_ONCE, workers);
+  for await (const checked of mapInOrder(locations, active, (location) => checkShard(location, options, onSample))) {
+    signal?.throwIfAborted();
+    const { shard } = checked;
+    problems.push(...checked.problems);
+    for (const sample of checked.samples) {
+      const place = { shard, key: sample.key, offset: sample.offset };
+      problems.push(...duplicates(place, sample));
+      labels.add(sample.label);
+      if (sample.label === undefined) unlabelled.push({ kind: 'label', ...place, problem: 'has no label, and others have one' });
+    }
+    samples += checked.samples.length;
+    bytes += checked.bytes;
+    onProgress?.({ samples: seen, shards: ++shards });
+  }
+  const summary = labels.summary();
+  if (summary.labelled > 0) problems.push(...unlabelled);
+  return { shards, samples, bytes, labels: summary, problems };
+}
+
+/** What is kept of a sample. */
+interface SeenSample extends Pick<ShardSample, 'key' | 'offset' | 'label'> {
+  readonly crc: number;
+  readonly size: number;
+}
+
+interface CheckedShard {
+  readonly shard: string;
+  readonly bytes: number;
+  readonly samples: readonly SeenSample[];
+  readonly problems: readonly Problem[];
+}
+
+async function checkShard(
+  location: string,
+  { indexDir, decode, classes, workers, signal }: VerifyOptions,
+  onSample: () => void,
+): Promise<CheckedShard> {
+  const shard = withoutPassword(location);
+  const problems: Problem[] = [];
+  const samples: SeenSample[] = [];
+  let bytes = 0;
+  let whole = false;
+  const options = signal ? { signal } : {};
+  const index = indexDir === undefined ? undefined : await readIndex(indexDir, location);
+  if (indexDir !== undefined && !index) {
+    problems.push({ kind: 'index', shard, problem: `has no index in "${indexDir}"; make it with detco index` });
+  }
+  try {
+    const read = readShard(location, { ...options, onEnd: (end) => (bytes = end) });
+    for await (const { sample, seen, reason } of mapInOrder(read, workers, (sample) => look(sample, decode))) {
+      const place = { shard, key: sample.key, offset: sample.offset };
+      const label = labelProblem(sample, classes);
+      if (reason !== undefined) problems.push({ kind: 'image', ...place, problem: reason });
+      if (label !== undefined) problems.push({ kind: 'label', ...place, problem: label });
+      samples.push(seen);
+      onSample();
+    }
+    whole = true;
+    if (!(await endsProperly(location, bytes, options))) {
+      const problem =
+        'ends without the two empty blocks that end an archive; it was cut off between two members, or its writer was stopped';
+      problems.push({ kind: 'archive', shard, offset: bytes, problem });
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof ShardError || error instanceof SourceError)) throw error;
+    const offset = error.offset;
+    problems.push({ kind: 'archive', shard, ...(offset !== undefined && { offset }), problem: error.message.replace(`${shard}: `, '') });
+  }
+  if (index) problems.push(...againstIndex(shard, { bytes, samples, whole }, index));
+  return { shard, bytes, samples, problems };
+}
+
+/** Takes what is to be kept of a sample, so that its image can go. */
+async function look(
+  { image, ...sample }: ShardSample,
+  decode: boolean,
+): Promise<{ readonly sample: Omit<ShardSample, 'image'>; readonly seen: SeenSample; readonly reason?: string }> {
+  const { key, offset, label } = sample;
+  const seen = { key, offset, crc: crc32(image), size: image.length, ...(label !== undefined && { label }) };
+  if (sample.problem?.startsWith('image')) return { sample, seen, reason: sample.problem };
+  try {
+    if (image.length === 0) throw new Error('the image is empty (0 bytes)');
+    if (decode) await decodeImage(image);
+    return { sample, seen };
+  } catch (error) {
+    return { sample, seen, reason: `cannot be decoded: ${reasonOf(error)}` };
+  }
+}
+
+function labelProblem({ label, problem }: Omit<ShardSample, 'image'>, classes: number | undefined): string | undefined {
+  if (problem?.startsWith('label')) return problem;
+  if (label === undefined || (label >= 0 && label < (classes ?? Infinity))) return undefined;
+  return `label ${label}; expected 0${classes === undefined ? ' or more' : `..${classes - 1}`}`;
+}
+
+async function endsProperly(location: string, bytes: number, options: { readonly signal?: AbortSignal }): Promise<boolean> {
+  if (bytes < END_BYTES) return false;
+  for await (const chunk of openShard(location, { ...options, start: bytes - END_BYTES, end: bytes })) {
+    if (chunk.some((byte) => byte !== 0)) return false;
+  }
+  return true;
+}
+
+/** Names what a sample has in common with an earlier one. */
+function duplicateFinder(): (place: Required<Pick<Problem, 'shard' | 'key' | 'offset'>>, sample: SeenSample) => Problem[] {
+  const keys = new Map<string, string>();
+  const images = new Map<number, { readonly shard: string; readonly key: string }>();
+  return (place, { key, crc, size }) => {
+    const found: Problem[] = [];
+    const shard = keys.get(key);
+    if (shard === undefined) keys.set(key, place.shard);
+    else
+      found.push({
+        kind: 'duplicate key',
+        ...place,
+        problem: `has the key of another sample, in ${shard === place.shard ? 'the same shard' : shard}`,
+      });
+    // 32 bits of checksum and the low 21 of the size are what an exact integer holds.
+    const content = crc * 2 ** 21 + (size % 2 ** 21);
+    const image = images.get(content);
+    if (!image) images.set(content, { shard: place.shard, key });
+    else if (size > 0) found.push({ kind: 'duplicate image', ...place, problem: `has the image of "${image.key}" in ${image.shard}` });
+    return found;
+  };
+}
+
+function againstIndex(
+  shard: string,
+  { bytes, samples, whole }: { readonly bytes: number; readonly samples: readonly SeenSample[]; readonly whole: boolean },
+  index: ShardIndex,
+): Problem[] {
+  const problems: Problem[] = [];
+  const say = (problem: string, place: { readonly key?: string; readonly offset?: number } = {}): void => {
+    problems.push({ kind: 'index', shard, ...place, problem });
+  };
+  if (whole && bytes !== index.bytes) say(`has ${bytes} bytes, its index says ${index.bytes}`);
+  if (whole && samples.length !== index.samples.length) say(`has ${samples.length} samples, its index says ${index.samples.length}`);
+  for (const [ordinal, sample] of samples.entries()) {
+    const indexed = index.samples[ordinal];
+    if (!indexed) break;
+    const { key, offset } = sample;
+    if (key !== indexed.key) {
+      say(`is sample ${ordinal}, its index says "${indexed.key}"; the shard was made anew, so index it again`, { key, offset });
+      break;
+    }
+    const problem = difference(sample, indexed);
+    if (problem !== undefined) say(problem, { key, offset });
+  }
+  return problems;
+}
+
+function difference({ crc, size, label }: SeenSample, indexed: IndexedSample): string | undefined {
+  if (size !== indexed.size) return `has ${size} bytes, its index says ${indexed.size}`;
+  if (crc !== indexed.crc) return `has checksum ${hex(crc)}, its index says ${hex(indexed.crc)}; its bytes have changed`;
+  return label === indexed.label ? undefined : `has label ${label ?? '(none)'}, its index says ${indexed.label ?? '(none)'}`;
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
+}

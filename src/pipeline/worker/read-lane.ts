@@ -1,0 +1,130 @@
+/**
+ * The compressed samples of a lane, in the order of its shards: streamed, or where a resume passes over them and an
+ * index knows them, named only.
+ *
+ *   lane's shards   | a             | b             | c             |
+ *   samples         | passed over         | to come                 |
+ *                   | named by indexes    | streamed, from mid-shard on
+ */
+import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
+import { changedShard } from '../shard/fetch.js';
+import { type ReadOptions, readShard, ShardError, type ShardSample } from '../shard/read.js';
+import { type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
+import { reasonOf, withoutPassword } from '../source/source.js';
+
+/** A sample on its way through a lane. */
+export interface LaneSample extends Omit<ShardSample, 'image'> {
+  /** Ordinal of its shard in the pipeline's list. */
+  readonly shard: number;
+  /** The encoded image; undefined for a sample that was named only. */
+  readonly image: Buffer | undefined;
+  /** Where the image can be fetched, when it was named only. */
+  readonly entry?: IndexedSample;
+}
+
+export interface ReadLaneOptions {
+  readonly plan: PlanOptions;
+  readonly shards: readonly string[];
+  readonly epoch: number;
+  readonly lane: number;
+  /** Folder of shard indexes; shards that are streamed whole leave theirs there. */
+  readonly indexDir?: string | undefined;
+  readonly signal: AbortSignal;
+  /** How remote shards are read. */
+  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onVersion' | 'onRetry' | 'meters'>;
+}
+
+/**
+ * @param named samples at the lane's beginning of which no image is read where an index makes that possible
+ * @throws SourceError when a shard is not what its index says; else as `readShard` does
+ */
+export async function* readLane(options: ReadLaneOptions, named: number): AsyncGenerator<LaneSample> {
+  const { plan, epoch, lane, shards, indexDir } = options;
+  let left = named;
+  for (const part of laneShards(plan, epoch, lane)) {
+    const location = shards[part.shard] as string;
+    const index = indexDir !== undefined && (left > 0 || part.to !== Infinity) ? await readIndex(indexDir, location) : undefined;
+    if (index && indexDir !== undefined) {
+      const samples = ordinals(part, index);
+      const passed = samples.slice(0, left);
+      for (const i of passed) yield namedSample(part.shard, i, index.samples[i] as IndexedSample);
+      left -= passed.length;
+      if (passed.length < samples.length) yield* readIndexed(options, part, index, indexDir, samples.slice(passed.length));
+    } else if (part.to === Infinity) {
+      for await (const sample of readWhole(options, part)) {
+        left = Math.max(0, left - 1);
+        yield sample;
+      }
+    } else {
+      throw new Error(
+        `${withoutPassword(location)}: its index was there when the pipeline began and is no more in ${indexDir}; make it again with detco index`,
+      );
+    }
+  }
+}
+
+function ordinals({ part, parts, from, to }: ShardPart, { samples }: ShardIndex): number[] {
+  return Array.from({ length: Math.min(to, samples.length) - from }, (_, i) => from + i).filter((i) => i % parts === part);
+}
+
+function namedSample(shard: number, index: number, entry: IndexedSample): LaneSample {
+  const { key, start, offset, label, problem } = entry;
+  const fields = { shard, index, key, start, offset: offset - 512, image: undefined, entry };
+  return { ...fields, ...(label !== undefined && { label }), ...(problem !== undefined && { problem }) };
+}
+
+/** Streams samples `wanted` of the part (ascending, to its end), and sees to it that they are those of the index. */
+async function* readIndexed(
+  { shards, signal, reading }: ReadLaneOptions,
+  { shard, part, parts }: ShardPart,
+  { samples, bytes }: ShardIndex,
+  indexDir: string,
+  wanted: readonly number[],
+): AsyncGenerator<LaneSample> {
+  const location = shards[shard] as string;
+  const first = wanted[0] ?? 0;
+  const last = wanted.at(-1) ?? 0;
+  const from = { index: first, start: samples[first]?.start ?? 0 };
+  // A shard that is wanted whole is asked for whole: only such a one is kept in a cache folder.
+  const whole = first === 0 && last === samples.length - 1;
+  const range = whole ? {} : { from, end: samples[last + 1]?.start ?? bytes };
+  let count = 0;
+  try {
+    for await (const sample of readShard(location, { ...range, part: { part, parts }, signal, ...reading })) {
+      const entry = samples[sample.index];
+      if (sample.key !== entry?.key || sample.offset + 512 !== entry.offset)
+        throw changedShard(location, indexDir, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
+      count++;
+      yield { ...sample, shard };
+    }
+  } catch (error) {
+    if (!(error instanceof ShardError) || count > 0) throw error;
+    throw changedShard(location, indexDir, `no sample begins at byte ${from.start}`, from.start);
+  }
+  if (count < wanted.length) throw changedShard(location, indexDir, `${wanted.length - count} samples are missing`, bytes);
+}
+
+/** Streams a shard, or a part of it, from the beginning; one that was read whole leaves its index. */
+async function* readWhole(
+  { shards, indexDir, signal, reading }: ReadLaneOptions,
+  { shard, part, parts }: ShardPart,
+): AsyncGenerator<LaneSample> {
+  const location = shards[shard] as string;
+  const dir = parts === 1 ? indexDir : undefined;
+  const samples: IndexedSample[] = [];
+  let bytes = 0;
+  for await (const sample of readShard(location, { part: { part, parts }, signal, onEnd: (end) => (bytes = end), ...reading })) {
+    if (dir !== undefined) samples.push(indexSample(sample));
+    yield { ...sample, shard };
+  }
+  if (dir !== undefined) await keepIndex(dir, { location, bytes, samples });
+}
+
+/** An index saves reading later; the run goes on without it. */
+async function keepIndex(dir: string, index: ShardIndex): Promise<void> {
+  try {
+    await writeIndex(dir, index);
+  } catch (error) {
+    process.emitWarning(`the index of ${withoutPassword(index.location)} could not be kept: ${reasonOf(error)}`);
+  }
+}

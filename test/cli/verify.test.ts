@@ -1,0 +1,67 @@
+/** `detco index` and `detco verify`. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { detco } from './detco.js';
+
+let dir: string;
+let index: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'detco-verify-cli-'));
+  index = join(dir, 'index');
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const SHARDS = ['--shards', 'fixtures/shards/train-00{0,1}.tar', 'fixtures/shards/val-000.tar'];
+
+test('index, then verify against it', async () => {
+  const indexed = await detco(['index', ...SHARDS, '--out', index]);
+  expect(indexed.code).toBe(0);
+  expect(indexed.stdout).toContain(`1056 samples in 3 shards, 4.4 MB; index in ${index}\nlabels: 24 classes, 0..23\n`);
+  expect(indexed.stdout).toContain('uneven: 2 shards have less than nine tenths of the largest');
+  expect(indexed.stdout).toMatch(
+    /shuffle \(16 lanes, buffer of 64\): a batch of 256 comes from 3\.0 shards, 3\.0 if all samples were permuted/,
+  );
+  expect(indexed.stdout).not.toContain('sorted');
+  const again = await detco(['index', ...SHARDS, '--out', index, '--json']);
+  expect(JSON.parse(again.stdout)).toMatchObject({ out: index, shards: 3, kept: 3, samples: 1056, failed: [] });
+
+  const verified = await detco(['verify', '--shards', 'fixtures/shards/train-00{0,1}.tar', '--index', index]);
+  expect(verified).toMatchObject({
+    code: 0,
+    stdout: '624 samples in 2 shards, 2.6 MB, decoded\nlabels: 24 classes, 0..23\nno problems\n',
+  });
+});
+
+test('problems are listed and end with 1', async () => {
+  const cut = resolve('fixtures/odd/cut.tar');
+  const odd = resolve('fixtures/odd/odd.tar');
+  const { code, stdout } = await detco(['verify', '--shards', 'fixtures/odd/{cut,odd}.tar']);
+  expect(code).toBe(1);
+  expect(stdout).toContain(`${cut} (byte 2348): ends at byte 2348 in the middle of the archive`);
+  expect(stdout).toContain(`${odd} ("h-truncated", byte 12800): cannot be decoded: `);
+  expect(stdout).toMatch(/\n4 problems: 1 archive, 3 image\n$/);
+  const json = await detco(['verify', '--shards', 'fixtures/odd/{cut,odd}.tar', '--no-decode', '--json']);
+  expect(json.code).toBe(1);
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    shards: 2,
+    problems: [
+      { kind: 'archive', shard: cut },
+      { kind: 'image', key: 'i-empty' },
+    ],
+  });
+  const failed = await detco(['index', '--shards', 'fixtures/odd/cut.tar', '--out', index]);
+  expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining(`cannot be read: ${cut}: ends at byte 2348`) });
+});
+
+test.each([
+  [['verify'], "required option '--shards <spec...>' not specified"],
+  [['verify', ...SHARDS, '--classes', 'many'], '--classes "many": expected a whole number'],
+  [['index', ...SHARDS], "required option '--out <dir>' not specified"],
+  [['index', ...SHARDS, '--out', 'x', '--workers', '0'], '--workers "0": expected a whole number'],
+])('%j cannot be used', async (args, message) => {
+  const { code, stderr } = await detco(args);
+  expect(stderr).toContain(message);
+  expect(code).toBe(2);
+});

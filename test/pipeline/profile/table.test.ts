@@ -1,0 +1,41 @@
+import { expect, test } from '@jest/globals';
+import { profileReport, reportLines, sweepLines } from '#dist/pipeline/profile/index.js';
+import { measured, nothing, setup, visits } from './totals.js';
+
+test('a report fits a terminal 100 columns wide, at its worst', () => {
+  const everything = Object.fromEntries(
+    Object.keys(nothing.stages).map((name) => [name, visits(123_456, 9876.5, { bytes: 9e13, failures: 12_345 })]),
+  );
+  const report = profileReport(
+    measured(
+      0.31,
+      {
+        stages: everything,
+        laneMs: { ...nothing.laneMs, source: 9000 },
+        loops: Array.from({ length: 96 }, () => ({ activeMs: 300, idleMs: 700 })),
+      },
+      { setup: { ...setup, workers: 96, cores: 96, shards: 4, medium: 'network' }, firstBatchMs: 123_456, supply: 12_345.6, free: 99_999 },
+    ),
+  );
+  const lines = reportLines(report);
+  expect(lines.filter((line) => line.length > 100)).toEqual([]);
+  const text = lines.join('\n');
+  expect(text.replace(/\s+/g, ' ')).toContain(report.verdict);
+  expect(text.replace(/\s+/g, ' ')).toContain(report.nextStep);
+  for (const name of ['source', 'decode', 'globalQ', 'wait']) expect(text).toMatch(new RegExp(`^ *${name} `, 'm'));
+});
+
+test('a sweep marks the fewest workers that are enough', () => {
+  const lines = sweepLines(
+    [
+      { workers: 1, imagesPerSecond: 100, cores: 0.5 },
+      { workers: 2, imagesPerSecond: 200, cores: 0.98 },
+    ],
+    2,
+  );
+  expect(lines).toEqual([
+    'workers  images/s  cores',
+    `      1       100   50 %  ${'#'.repeat(20)}`,
+    `      2       200   98 %  ${'#'.repeat(40)}  <- enough`,
+  ]);
+});

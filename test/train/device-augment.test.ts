@@ -1,0 +1,167 @@
+/** What a device does with the steps that workers leave to it, against the workers' own kernels. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { type Engine, selectEngine } from '#dist/engine/index.js';
+import { defer, deferredRecipe } from '#dist/pipeline/augment/defer.js';
+import { applyStep, execute } from '#dist/pipeline/augment/execute.js';
+import { Kernels } from '#dist/pipeline/augment/kernels.js';
+import { drawView, type Step } from '#dist/pipeline/augment/parameters.js';
+import { createPipeline, recipes, viewBytes, viewShape, type PipelineOptions } from '#dist/pipeline/index.js';
+import { Random } from '#dist/pipeline/plan/random.js';
+import { applySteps, augmentOnDevice } from '#dist/train/device-augment.js';
+
+const golden = JSON.parse(readFileSync(new URL('../../fixtures/golden/augment.json', import.meta.url), 'utf8')) as {
+  readonly width: number;
+  readonly height: number;
+  readonly input: string;
+};
+const { width, height } = golden;
+const input = new Uint8Array(Buffer.from(golden.input, 'base64'));
+
+const STEPS: readonly Step[] = [
+  { op: 'brightness', factor: 0.7 },
+  { op: 'brightness', factor: 1.37 },
+  { op: 'contrast', factor: 0.63 },
+  { op: 'contrast', factor: 1.4 },
+  { op: 'saturation', factor: 0.1 },
+  { op: 'saturation', factor: 1.9 },
+  { op: 'hue', shift: 0.1 },
+  { op: 'hue', shift: -0.07 },
+  { op: 'hue', shift: 0.49 },
+  { op: 'grayscale' },
+  { op: 'gaussianBlur', sigma: 0.1 },
+  { op: 'gaussianBlur', sigma: 0.9 },
+  { op: 'gaussianBlur', sigma: 2 },
+  { op: 'autoContrast' },
+  { op: 'invert' },
+  { op: 'posterize', bits: 4 },
+  { op: 'posterize', bits: 0 },
+  { op: 'solarize', threshold: 100 },
+  { op: 'solarize', threshold: 256 },
+  { op: 'solarizeAdd', add: 90, threshold: 128 },
+  { op: 'sharpness', factor: 0.2 },
+  { op: 'sharpness', factor: 1.9 },
+];
+
+let engine: Engine;
+let kernels: Kernels;
+beforeAll(async () => {
+  engine = await selectEngine('wasm');
+  kernels = await Kernels.load(64);
+});
+afterAll(() => engine.dispose());
+
+function byKernels(image: Uint8Array, steps: readonly Step[]): Uint8Array {
+  const out = new Uint8Array(image.length);
+  kernels.setImage(width, height, image);
+  for (const step of steps) applyStep(kernels, step);
+  kernels.read(out);
+  return out;
+}
+
+function difference(got: ArrayLike<number>, wanted: ArrayLike<number>): { readonly mean: number; readonly max: number } {
+  expect(got).toHaveLength(wanted.length);
+  const distances = Float64Array.from(wanted, (value, i) => Math.abs(value - (got[i] ?? Number.NaN)));
+  return { mean: distances.reduce((sum, x) => sum + x, 0) / distances.length, max: distances.reduce((most, x) => Math.max(most, x), 0) };
+}
+
+describe('one operation', () => {
+  test.each(STEPS.map((step) => [JSON.stringify(step), step] as const))('%s', (_, step) => {
+    const images = tf.tensor4d(input, [1, height, width, 3], 'float32');
+    const done = applySteps(images, [[step]]);
+    const { mean, max } = difference(done.dataSync(), byKernels(input, [step]));
+    expect(mean).toBeLessThanOrEqual(step.op === 'gaussianBlur' ? 0.2 : 0.1);
+    expect(max).toBeLessThanOrEqual(2);
+    tf.dispose([images, done]);
+  });
+});
+
+test('samples with different steps in one batch do not touch each other', () => {
+  const lists: readonly (readonly Step[])[] = [
+    [],
+    ...STEPS.map((_, i) => STEPS.slice(i, i + 1 + (i % 3))),
+    [{ op: 'invert' }, { op: 'invert' }],
+  ];
+  const images = tf.tidy(() => tf.tile(tf.tensor4d(input, [1, height, width, 3], 'float32'), [lists.length, 1, 1, 1])) as tf.Tensor4D;
+  const before = tf.memory().numTensors;
+  const done = applySteps(images, lists);
+  expect(tf.memory().numTensors).toBe(before + 1);
+  const bytes = done.dataSync();
+  lists.forEach((steps, row) => {
+    const alone = applySteps(tf.tensor4d(input, [1, height, width, 3], 'float32'), [steps]);
+    expect(difference(bytes.slice(row * input.length, (row + 1) * input.length), alone.dataSync()).max).toBe(0);
+    alone.dispose();
+  });
+});
+
+test('a step that only workers can do is refused by name', () => {
+  const image = tf.zeros([1, 4, 4, 3]) as tf.Tensor4D;
+  expect(() => applySteps(image, [[{ op: 'rotate', degrees: 5 }]])).toThrow(
+    /"rotate" cannot be left to the device; expected one of brightness/,
+  );
+});
+
+/** Whole views of real draws: what workers render alone, and what they and the device render together. */
+describe('a view finished by the device is the view that workers make', () => {
+  const size = 48;
+  const recipe = recipes.detco({ globalSize: size, patchSize: 16 });
+  const deferred = deferredRecipe(recipe);
+
+  test.each(['globalQ', 'patchesQ'])('%s', async (name) => {
+    const view = recipe.views[name];
+    const canvas = deferred.views[name];
+    if (!view || !canvas) throw new Error(`no view ${name}`);
+    const kernels = await Kernels.load(64);
+    const source = kernels.load(width, height, input);
+    const means: number[] = [];
+    for (let index = 0; index < 60; index++) {
+      const plan = drawView(view, width, height, new Random(3, 0, 0, index));
+      const wanted = new Uint8Array(viewBytes(view));
+      execute(kernels, source, plan, wanted);
+      const { now, pending } = defer(plan);
+      const half = new Uint8Array(viewBytes(canvas));
+      execute(kernels, source, now, half);
+      const uploaded = engine.upload(half, [1, ...viewShape(canvas)]) as tf.Tensor4D;
+      const finished = augmentOnDevice(uploaded, [pending]);
+      expect(finished.shape).toEqual([1, ...viewShape(view)]);
+      const expected = engine.upload(wanted, [1, ...viewShape(view)]);
+      const levels = tf.tidy(() => tf.mul(tf.abs(tf.sub(finished as tf.Tensor, expected)), 0.225 * 255));
+      const distances = Float32Array.from(levels.dataSync());
+      means.push(distances.reduce((sum, x) => sum + x, 0) / distances.length);
+      tf.dispose([uploaded, finished, expected, levels]);
+    }
+    // A step at a level's edge (solarize, posterize, hue) may turn one level of difference into many, in few pixels.
+    expect(means.toSorted((a, b) => a - b)[30]).toBeLessThan(0.3);
+    expect(Math.max(...means)).toBeLessThan(2);
+  });
+});
+
+test('a pipeline that defers and one that does not agree on every batch', async () => {
+  const recipe = recipes.detco({ globalSize: 32, patchSize: 16 });
+  const shards = new URL('../../fixtures/shards/val-000.tar', import.meta.url).pathname;
+  const batches = async (augment: NonNullable<PipelineOptions['augment']>) => {
+    const all = [];
+    for await (const batch of await createPipeline({ shards, recipe, batchSize: 48, augment, workers: 2 })) {
+      const views = Object.entries(batch.views).map(([name, { data, shape, pending }]) => {
+        const uploaded = engine.upload(data, shape);
+        const finished = pending ? augmentOnDevice(uploaded as tf.Tensor4D, pending) : uploaded;
+        const values = finished.dataSync().slice();
+        const result = { name, shape: finished.shape, values };
+        tf.dispose([uploaded, finished]);
+        return result;
+      });
+      all.push({ samples: batch.samples, views });
+    }
+    return all;
+  };
+  const [wanted, got] = [await batches('worker'), await batches('device')];
+  expect(got.map(({ samples }) => samples)).toEqual(wanted.map(({ samples }) => samples));
+  got.forEach(({ views }, step) => {
+    views.forEach(({ name, shape, values }, i) => {
+      const view = wanted[step]?.views[i];
+      expect({ name, shape }).toEqual({ name: view?.name, shape: view?.shape });
+      expect(difference(values, view?.values ?? []).mean * 0.225 * 255).toBeLessThan(0.3);
+    });
+  });
+});
