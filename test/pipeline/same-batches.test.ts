@@ -1,6 +1,6 @@
 /** The same shards give the same batches, byte for byte, wherever they lie and however many workers read them. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -66,16 +66,23 @@ test.each([1, 4])('with %i workers from file, HTTP and S3', async (workers) => {
 
 test('from S3 with a session that expires again and again', async () => {
   const credentials = join(folder, 'credentials');
-  const issue = (token: string): Promise<void> =>
-    writeFile(credentials, `[default]\naws_access_key_id = S3RVER\naws_secret_access_key = S3RVER\naws_session_token = ${token}\n`);
-  await issue('0');
+  const issue = async (token: string): Promise<void> => {
+    await writeFile(
+      `${credentials}.${token}`,
+      `[default]\naws_access_key_id = S3RVER\naws_secret_access_key = S3RVER\naws_session_token = ${token}\n`,
+    );
+    await rename(`${credentials}.${token}`, credentials);
+  };
+  let issued = issue('0');
+  await issued;
   let count = 0;
   const gate = await startTokenGate({
     target: s3.endpoint,
     async valid() {
-      // Each token is good for twelve requests.
+      // Each token is good for twelve requests; the next one is there for all before the old one is refused.
       const token = String(Math.floor(count++ / 12));
-      if (count % 12 === 1) await issue(token);
+      if (count % 12 === 1) issued = issue(token);
+      await issued;
       return token;
     },
   });

@@ -26,10 +26,12 @@ try {
       workers[0].ref();
       await once(workers[0], 'exit');
     }
-    if (batch.step === terminateAt) void workers[0].terminate();
+    if (batch.step === terminateAt) await workers[0].terminate();
   }
 } catch (caught) {
   error = { message: caught.message, code: caught.code };
 }
-const left = process.getActiveResourcesInfo().filter((name) => /Worker|MessagePort|TCP/.test(name));
-console.log(JSON.stringify({ batches, error, left }));
+const open = () => process.getActiveResourcesInfo().filter((name) => /Worker|MessagePort|TCP/.test(name));
+// A port that is closed takes some turns of the event loop to be gone.
+for (let turn = 0; turn < 100 && open().length > 0; turn++) await new Promise(setImmediate);
+console.log(JSON.stringify({ batches, error, left: open() }));

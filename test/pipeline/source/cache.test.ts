@@ -1,7 +1,6 @@
 /** The shard cache against real servers, folders and processes: what it serves, what it keeps, and what it never does. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -12,6 +11,7 @@ import { type CacheEvent, type CacheFolder, closeSources, openCacheFolder, openS
 import { collect, noise, until } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
 import { answer, type Handler, type HttpServer, type Served, startHttp } from '../../support/http.js';
+import { mayMount, mountDisk, unmountDisk } from '../../support/small-disk.js';
 
 const program = fileURLToPath(new URL('../../support/cache-read.mjs', import.meta.url));
 const SIZE = 300_000;
@@ -348,7 +348,7 @@ describe('a folder', () => {
   const withDisk = mayMount() ? test : test.skip;
   withDisk('on a disk that runs full costs a report; the stream goes on and the disk is left clean', async () => {
     objects.set('/a.tar', { body: noise(3_000_000), etag: '"a1"' });
-    mountSmallDisk(dir);
+    mountDisk(dir, '1m');
     try {
       cache = await openCacheFolder(dir, 10_000_000);
       expect(await kindOf('a')).toBe('failed');
@@ -359,27 +359,10 @@ describe('a folder', () => {
       expect(await kindOf('a')).toBe('skipped');
       expect(await kindOf('b')).toBe('stored');
     } finally {
-      execFileSync('umount', [dir]);
+      unmountDisk(dir);
     }
   });
 });
-
-function mountSmallDisk(path: string): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path], { stdio: 'ignore' });
-}
-
-function mayMount(): boolean {
-  const path = mkdtempSync(join(tmpdir(), 'detco-mount-'));
-  try {
-    mountSmallDisk(path);
-    execFileSync('umount', [path]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(path, { recursive: true });
-  }
-}
 
 describe('an amount of bytes', () => {
   test.each([

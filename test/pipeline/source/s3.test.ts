@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { bucketAddress, region } from '#dist/pipeline/source/aws.js';
-import { closeSources, openShard, SourceError } from '#dist/pipeline/source/index.js';
+import { closeSources, openShard, type RetryEvent, SourceError } from '#dist/pipeline/source/index.js';
 import { collect, noise, until } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
 import { answerError, startHttp, type Handler, type HttpServer } from '../../support/http.js';
@@ -188,6 +188,27 @@ describe('a session that expires during the run', () => {
     for (const read of reads) expect(read.equals(large)).toBe(true);
     expect(gate.refused()).toBe(4);
     expect(await readFile(join(dir, 'log'), 'utf8')).toBe('asked\nasked\n');
+  });
+
+  test('is waited for while whoever renews it has emptied the file', async () => {
+    const { env, issue } = ways['a credentials file that is rewritten'];
+    await issue('one');
+    const gate = await startTokenGate({
+      target: s3.endpoint,
+      async valid() {
+        await writeFile(join(dir, 'credentials'), '');
+        return 'two';
+      },
+    });
+    server = gate;
+    undo = setEnv({ ...s3Env(gate.url), ...env() });
+    const reasons: string[] = [];
+    const onRetry = ({ reason }: RetryEvent): void => {
+      reasons.push(reason);
+      if (reasons.length === 2) void issue('two');
+    };
+    expect((await collect(openShard('s3://shards/a.tar', { onRetry }))).equals(large)).toBe(true);
+    expect(reasons).toEqual(['S3 answered ExpiredToken', 'there are no AWS credentials any more']);
   });
 
   test('and is not renewed ends the read at once', async () => {
