@@ -3,7 +3,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { z } from 'zod';
 import { withoutPassword } from '../source/source.js';
 import { readShard, type ReadOptions, type ShardSample } from './read.js';
 
@@ -72,24 +71,43 @@ const FORMAT = 'detco-shard-index';
 const VERSION = 1;
 
 /** A file holds one column a field, which is a third of the size of one object a sample. */
-const columnsSchema = z
-  .object({
-    format: z.literal(FORMAT),
-    version: z.literal(VERSION),
-    location: z.string(),
-    bytes: z.int().nonnegative(),
-    key: z.array(z.string()),
-    start: z.array(z.int().nonnegative()),
-    offset: z.array(z.int().nonnegative()),
-    size: z.array(z.int().nonnegative()),
-    crc: z.array(z.int().nonnegative()),
-    label: z.array(z.int().nullable()),
-    /** By ordinal of the sample. */
-    problem: z.record(z.string(), z.string()),
-  })
-  .refine(({ key, start, offset, size, crc, label }) => [start, offset, size, crc, label].every(({ length }) => length === key.length));
+interface Columns {
+  readonly format: string;
+  readonly version: number;
+  readonly location: string;
+  readonly bytes: number;
+  readonly key: readonly string[];
+  readonly start: readonly number[];
+  readonly offset: readonly number[];
+  readonly size: readonly number[];
+  readonly crc: readonly number[];
+  readonly label: readonly (number | null)[];
+  /** By ordinal of the sample. */
+  readonly problem: Readonly<Record<string, string>>;
+}
 
-type Columns = z.infer<typeof columnsSchema>;
+/** Made when the first index is read: a worker that reads none does without the validator, a quarter of what it has loaded. */
+let columnsSchema: Promise<{ parse(value: unknown): Columns }> | undefined;
+
+async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
+  const { z } = await import('zod');
+  const ordinals = z.array(z.int().nonnegative());
+  return z
+    .object({
+      format: z.literal(FORMAT),
+      version: z.literal(VERSION),
+      location: z.string(),
+      bytes: z.int().nonnegative(),
+      key: z.array(z.string()),
+      start: ordinals,
+      offset: ordinals,
+      size: ordinals,
+      crc: ordinals,
+      label: z.array(z.int().nullable()),
+      problem: z.record(z.string(), z.string()),
+    })
+    .refine(({ key, start, offset, size, crc, label }) => [start, offset, size, crc, label].every(({ length }) => length === key.length));
+}
 
 /** @returns undefined when there is none, or none that this version can read whole: such a file is to be written anew */
 export async function readIndex(dir: string, location: string): Promise<ShardIndex | undefined> {
@@ -124,7 +142,9 @@ export async function countSamples(dir: string, locations: readonly string[]): P
 
 async function readColumns(path: string): Promise<Columns | undefined> {
   try {
-    return columnsSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    const text = await readFile(path, 'utf8');
+    columnsSchema ??= makeSchema();
+    return (await columnsSchema).parse(JSON.parse(text));
   } catch {
     return undefined;
   }

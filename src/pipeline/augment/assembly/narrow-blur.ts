@@ -33,13 +33,20 @@ function mirrored(i: i32, length: i32): i32 {
   return i;
 }
 
+/** `memory.copy` is a call out of WebAssembly, which costs more than a few bytes. */
+@inline
+function copyPixel(to: usize, from: usize): void {
+  store<u16>(to, load<u16>(from));
+  store<u8>(to, load<u8>(from, 2), 2);
+}
+
 function blurRow(row: usize, width: i32, line: usize, target: usize, inner: v128, outer: v128): void {
   const bytes = <usize>width * 3;
   const start = line + REACH * 3;
-  memory.copy(start, row, bytes);
+  for (let i: usize = 0; i < bytes; i += 16) v128.store(start + i, v128.load(row + i));
   for (let i = 1; i <= REACH; i++) {
-    memory.copy(start - <usize>i * 3, row + <usize>mirrored(-i, width) * 3, 3);
-    memory.copy(start + bytes + <usize>(i - 1) * 3, row + <usize>mirrored(width - 1 + i, width) * 3, 3);
+    copyPixel(start - <usize>i * 3, row + <usize>mirrored(-i, width) * 3);
+    copyPixel(start + bytes + <usize>(i - 1) * 3, row + <usize>mirrored(width - 1 + i, width) * 3);
   }
   const end = start + bytes;
   for (let at = start; at < end; at += 16, target += 16) {

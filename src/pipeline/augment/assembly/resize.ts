@@ -71,8 +71,69 @@ function weighHigh(zipped: v128, pair: v128): v128 {
   return i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_u(zipped), pair);
 }
 
-/** Mixes the source rows of one output row; `bytes` samples to `row` as i16 with 6 fractional bits. */
+/** Rounds the sums of 16 samples and stores them as i16 with 6 fractional bits. */
+@inline
+function storeMixed(row: usize, a: v128, b: v128, c: v128, d: v128): void {
+  v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(a, 8), i32x4.shr_s(b, 8)));
+  v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(c, 8), i32x4.shr_s(d, 8)), 16);
+}
+
+/**
+ * Mixes the source rows of one output row; `bytes` samples to `row`. One and two pairs are what shrinking up to twice needs;
+ * spelt out, their weights stay in registers.
+ */
 function mixRows(source: usize, stride: usize, weights: usize, pairs: i32, bytes: i32, row: usize): void {
+  if (pairs == 1) mixOne(source, stride, weights, bytes, row);
+  else if (pairs == 2) mixTwo(source, stride, weights, bytes, row);
+  else mixMany(source, stride, weights, pairs, bytes, row);
+}
+
+function mixOne(source: usize, stride: usize, weights: usize, bytes: i32, row: usize): void {
+  const end = source + <usize>bytes;
+  const half = v128.load(HALF_MIXED);
+  const pair = v128.load32_splat(weights);
+  for (; source < end; source += 16, row += 32) {
+    const upper = v128.load(source);
+    const lower = v128.load(source + stride);
+    const low = zipLow(upper, lower);
+    const high = zipHigh(upper, lower);
+    storeMixed(
+      row,
+      i32x4.add(half, weighLow(low, pair)),
+      i32x4.add(half, weighHigh(low, pair)),
+      i32x4.add(half, weighLow(high, pair)),
+      i32x4.add(half, weighHigh(high, pair)),
+    );
+  }
+}
+
+function mixTwo(source: usize, stride: usize, weights: usize, bytes: i32, row: usize): void {
+  const end = source + <usize>bytes;
+  const half = v128.load(HALF_MIXED);
+  const first = v128.load32_splat(weights);
+  const second = v128.load32_splat(weights, 4);
+  const third = 2 * stride;
+  const fourth = 3 * stride;
+  for (; source < end; source += 16, row += 32) {
+    const a = v128.load(source);
+    const b = v128.load(source + stride);
+    const c = v128.load(source + third);
+    const d = v128.load(source + fourth);
+    const firstLow = zipLow(a, b);
+    const firstHigh = zipHigh(a, b);
+    const secondLow = zipLow(c, d);
+    const secondHigh = zipHigh(c, d);
+    storeMixed(
+      row,
+      i32x4.add(i32x4.add(half, weighLow(firstLow, first)), weighLow(secondLow, second)),
+      i32x4.add(i32x4.add(half, weighHigh(firstLow, first)), weighHigh(secondLow, second)),
+      i32x4.add(i32x4.add(half, weighLow(firstHigh, first)), weighLow(secondHigh, second)),
+      i32x4.add(i32x4.add(half, weighHigh(firstHigh, first)), weighHigh(secondHigh, second)),
+    );
+  }
+}
+
+function mixMany(source: usize, stride: usize, weights: usize, pairs: i32, bytes: i32, row: usize): void {
   const end = source + <usize>bytes;
   const half = v128.load(HALF_MIXED);
   for (; source < end; source += 16, row += 32) {
@@ -92,8 +153,7 @@ function mixRows(source: usize, stride: usize, weights: usize, pairs: i32, bytes
       c = i32x4.add(c, weighLow(high, pair));
       d = i32x4.add(d, weighHigh(high, pair));
     }
-    v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(a, 8), i32x4.shr_s(b, 8)));
-    v128.store(row, i16x8.narrow_i32x4_s(i32x4.shr_s(c, 8), i32x4.shr_s(d, 8)), 16);
+    storeMixed(row, a, b, c, d);
   }
 }
 
