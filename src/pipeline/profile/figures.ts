@@ -8,7 +8,8 @@ import type { SweepPoint } from './sweep.js';
 
 const WIDTH = 960;
 const LEFT = 56;
-const RIGHT = 12;
+// Half of an axis label fits beside the plot.
+const RIGHT = 26;
 const PLOT = WIDTH - LEFT - RIGHT;
 
 /** Red when nothing was there, green when everything was. */
@@ -198,7 +199,7 @@ export function waitHistogram({ totals }: Measured): string {
 }
 
 export function sweepCurve(points: readonly SweepPoint[], best: number): string {
-  const [top, bottom] = [12, 190];
+  const [top, bottom] = [28, 200];
   const values = ticks(Math.max(...points.map(({ imagesPerSecond }) => imagesPerSecond)));
   const most = values.at(-1) || 1;
   const workers = Math.max(...points.map((point) => point.workers));
