@@ -8,7 +8,7 @@ const run = promisify(execFile);
 
 const WAYS_IN: Readonly<Record<string, readonly string[]>> = {
   detco: ['createPipeline', 'selectEngine', 'ContrastiveMethod', 'train'],
-  'detco/pipeline': ['createPipeline', 'recipes', 'SourceError', 'ShardError'],
+  'detco/pipeline': ['createPipeline', 'joinStates', 'nextEpoch', 'recipes', 'SourceError', 'ShardError'],
   'detco/engine': ['selectEngine', 'inspectEngines'],
   'detco/model': ['ContrastiveMethod', 'methodPresets'],
   'detco/train': ['train', 'presets', 'loadCheckpoint'],

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
-import { indexShards, type IndexReport, type LabelSummary, type ShardSize } from '../pipeline/shard/index-shards.js';
+import { indexShards, type IndexReport, type LabelSummary, type ShardSize, type ShuffleSummary } from '../pipeline/shard/index-shards.js';
 import { listShards } from '../pipeline/source/index.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
@@ -12,30 +12,62 @@ const schema = z.object({
   shards: z.array(z.string()),
   out: z.string().min(1, 'expected a folder; give for example --out shards/index'),
   workers: whole(1, 256, '--workers 8').optional(),
+  batch: whole(1, 1_000_000, '--batch 256'),
   force: z.boolean().default(false),
   json: z.boolean().default(false),
 });
 
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
-  const { shards, out, workers = availableParallelism(), force, json } = parseOptions(schema, raw);
+  const { shards, out, workers = availableParallelism(), batch, force, json } = parseOptions(schema, raw);
   const interrupted = 'interrupted; give the same command again, finished indexes are kept';
   const report = await watch({ format: 'index {value}/{total} shards', interrupted }, async ({ signal, update }) => {
     const locations = await listShards(shards, { signal });
     const onShard = (done: number): void => update(done, locations.length);
-    return (await indexShards(locations, { dir: out, workers, force, signal, onShard })).report;
+    return (await indexShards(locations, { dir: out, workers, force, batchSize: batch, signal, onShard })).report;
   });
   console.log(json ? JSON.stringify({ out, ...report }) : lines(report, out).join('\n'));
   if (report.failed.length > 0) process.exitCode = 1;
 }
 
-function lines({ shards, kept, samples, bytes, bad, labels, smallest, largest, uneven, failed }: IndexReport, out: string): string[] {
+function lines(
+  { shards, kept, samples, bytes, bad, labels, smallest, largest, uneven, shuffle, failed }: IndexReport,
+  out: string,
+): string[] {
   return [
     `${samples} samples in ${shards} shards, ${(bytes / 1e6).toFixed(1)} MB; index in ${out}${kept > 0 ? ` (of ${kept} it was there)` : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
     ...(smallest && largest ? [`shards: ${sizesInWords(smallest, largest)}`] : []),
     ...(uneven > 0 ? [`uneven: ${uneven} shards have less than nine tenths of the largest; lanes that read them run dry early`] : []),
+    ...(samples > 0 ? shuffleInWords(shuffle) : []),
     ...(bad > 0 ? [`bad: ${bad} samples will be left out; detco verify names them`] : []),
     ...failed.map(({ problem }) => `cannot be read: ${problem}`),
+  ];
+}
+
+/** More equal neighbours than by chance, as a share of the way to all. */
+const SORTED = 0.1;
+
+function shuffleInWords({
+  lanes,
+  buffer,
+  batchSize,
+  shardsPerBatch,
+  neighbourDistance,
+  sameLabel,
+  sameLabelByChance,
+}: ShuffleSummary): string[] {
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const { plan, full } = shardsPerBatch;
+  const sorted = sameLabel - sameLabelByChance > SORTED * (1 - sameLabelByChance);
+  return [
+    `shuffle (${lanes} lanes, buffer of ${buffer}): a batch of ${batchSize} comes from ${plan.toFixed(1)} shards, ${full.toFixed(1)} if all samples were permuted; ` +
+      `neighbours in a shard come ${percent(neighbourDistance.plan)} of an epoch apart, ${percent(neighbourDistance.full)} if all were permuted`,
+    ...(sorted
+      ? [
+          `sorted: neighbours in a shard are of one class ${percent(sameLabel)} of the time, ${percent(sameLabelByChance)} by chance; ` +
+            'batches will hold few classes, so shuffle the shards with detco shard',
+        ]
+      : []),
   ];
 }
 
@@ -58,6 +90,7 @@ export function indexCommand(): Command {
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .requiredOption('--out <dir>', 'folder of the indexes')
     .option('--workers <n>', 'shards read at once (default: the cores)')
+    .option('--batch <n>', 'samples a batch, to say how well the pipeline will shuffle', '256')
     .option('--force', 'read also the shards whose index is there')
     .option('--json', 'print the report as one JSON object')
     .action(run);

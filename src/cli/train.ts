@@ -43,6 +43,7 @@ interface Flags extends Pick<
   readonly config?: string;
   readonly queueSize?: number;
   readonly json?: true;
+  readonly index?: string;
   /** File of the report, or true. */
   readonly profile?: string | true;
 }
@@ -50,7 +51,7 @@ interface Flags extends Pick<
 /** Failures that other arguments would have avoided. */
 const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
-async function run({ config, queueSize, json, profile, ...flags }: Flags): Promise<void> {
+async function run({ config, queueSize, index, json, profile, ...flags }: Flags): Promise<void> {
   const { readConfigFile, train } = await import('../train/index.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);
@@ -65,6 +66,7 @@ async function run({ config, queueSize, json, profile, ...flags }: Flags): Promi
     const options = {
       ...flags,
       ...(queueSize === undefined ? {} : { method: { queueSize } }),
+      ...(index === undefined ? {} : { indexDir: index }),
       ...(config === undefined ? {} : { file: await readConfigFile(config) }),
     } as TrainOptions;
     const result = await train(options, { ...progress, signal: controller.signal, profile: profile !== undefined });
@@ -107,6 +109,10 @@ export function trainCommand(): Command {
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the step and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
+    .option(
+      '--index <folder>',
+      'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',
+    )
     .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
     .option('--cache-size <size>', 'what the folder may hold, such as 200GB or 1.5TiB (default: nine tenths of what its disk has for it)')
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')

@@ -17,7 +17,7 @@ import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
 import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { countSamples } from './shard/shard-index.js';
-import { type CacheFolder, listShards, openCacheFolder, sweepRun } from './source/index.js';
+import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
 import { codeOf, reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask, WorkerReport } from './worker/main.js';
@@ -91,6 +91,8 @@ class WorkerPipeline implements Pipeline {
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
+  /** Of remote shards, by location. */
+  readonly #versions = new Map<string, string>();
   #badSamples = 0;
   #goodSamples = 0;
   #lease: Lease | undefined;
@@ -289,7 +291,20 @@ class WorkerPipeline implements Pipeline {
   #receive(report: WorkerReport): void {
     if ('bad' in report) this.#countBad(report.bad);
     else if ('retry' in report) this.#options.onRetry?.(report.retry);
-    else this.#options.onCache?.(report.cache);
+    else if ('cache' in report) this.#options.onCache?.(report.cache);
+    else this.#checkVersion(report.version);
+  }
+
+  /** An epoch reads what the one before read, or it is another epoch than the seed says. */
+  #checkVersion({ url, version }: VersionEvent): void {
+    const before = this.#versions.get(url);
+    this.#versions.set(url, version);
+    if (before === undefined || before === version) return;
+    this.#fail(
+      new Error(
+        `${url}: the object was replaced during the run (${before} -> ${version}), so that its samples are others; put new data under a new name, and start again`,
+      ),
+    );
   }
 
   #countBad(bad: BadSample): void {

@@ -78,6 +78,8 @@ const configSchema = z.strictObject({
   /** Folder that keeps remote shards once they are read, and what it may hold: bytes, or text such as `200GB`. */
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
+  /** Folder of shard indexes, which a resume uses to read only what it needs; by default `index` in the run's own. */
+  indexDir: z.string().min(1).optional(),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
   maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
@@ -110,6 +112,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'workers',
   'cacheDir',
   'cacheSize',
+  'indexDir',
   'checkpointEvery',
   'keepCheckpoints',
   'evalEvery',

@@ -1,6 +1,7 @@
 /** Puts a run together from its options, runs it, and takes it apart again. */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { rm, rmdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { evaluateKnn } from '../eval/index.js';
@@ -55,6 +56,8 @@ interface Beginning {
   readonly past?: { readonly facts: Partial<RunFacts>; readonly checkpoint?: LoadedCheckpoint };
 }
 
+/** Folder of a run's own shard indexes. */
+const INDEX = 'index';
 const URL_SCHEME = /^[a-z][a-z0-9+.-]+:\/\//i;
 
 function versions(): Record<string, string> {
@@ -109,6 +112,13 @@ async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
   })();
 }
 
+/** Takes away what a pipeline that gave no batch has left in the folder of a run that is not made yet. */
+async function removeIndex(path: string): Promise<void> {
+  await rm(join(path, INDEX), { recursive: true, force: true });
+  // Only when nothing else is in it.
+  await rmdir(path).catch(() => undefined);
+}
+
 /** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options. */
 function asOptionsError(error: unknown): never {
   const about = error instanceof RangeError || (error instanceof Error && error.name === 'SourceError');
@@ -118,7 +128,7 @@ function asOptionsError(error: unknown): never {
 /**
  * Trains, or continues a run.
  *
- * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/` and `last` in the run's folder.
+ * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/`, `last` and `index/` in the run's folder.
  * A resumed run has the loss sequence of one that was never stopped, on the same engine.
  *
  * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, the disk is full or the data is bad
@@ -153,6 +163,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     maxBadSamples: config.maxBadSamples,
     onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),
     onCache: warnOnce(hooks),
+    indexDir: config.indexDir ?? join(path, INDEX),
     ...cacheOptions(config),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
@@ -165,7 +176,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
 
   // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
-  const batches = await started(pipeline).catch((error: unknown) => {
+  const batches = await started(pipeline).catch(async (error: unknown) => {
+    if (past === undefined && config.indexDir === undefined) await removeIndex(path);
     throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
   });
   const method = ContrastiveMethod.create(engine, config.method, config.seed);

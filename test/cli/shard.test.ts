@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { fixtureSamples, writeImageFolder } from '../support/images.js';
+import { FIXTURE, fixtureSamples, writeImageFolder } from '../support/images.js';
 import { growDisk, mayMount, mountDisk, unmountDisk } from '../support/small-disk.js';
 import { detco, detcoUntil } from './detco.js';
 
@@ -94,21 +94,25 @@ describe('cannot be used', () => {
   });
 });
 
-(mayMount() ? test : test.skip)('says so when the disk is full, and goes on when there is space', async () => {
-  await mkdir(out);
-  mountDisk(out, '300k');
-  try {
-    const command = ['shard', folder, '--out', out, ...options];
-    const full = await detco(command);
-    expect(full).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining(`no space left in "${out}"; free some and give the same command again`),
-    });
-    growDisk(out, '8m');
-    const again = await detco([...command, '--json']);
-    expect(again.code).toBe(0);
-    expect((JSON.parse(again.stdout) as { kept: number }).kept).toBeGreaterThan(0);
-  } finally {
-    unmountDisk(out);
-  }
-});
+(mayMount() ? test.each : test.skip.each)(['a folder', 'an archive'])(
+  'says so when the disk is full, and goes on when there is space: %s',
+  async (what) => {
+    await mkdir(out);
+    mountDisk(out, '300k');
+    try {
+      const command = ['shard', what === 'a folder' ? folder : FIXTURE, '--out', out, ...options];
+      const full = await detco(command);
+      const remedy = `no space left in "${out}"; free some and give the same command again`;
+      expect(full).toMatchObject({ code: 1, stderr: expect.stringContaining(remedy) });
+      growDisk(out, '8m');
+      const again = await detco([...command, '--json']);
+      expect(again.code).toBe(0);
+      const report = JSON.parse(again.stdout) as { images: number; shards: number; kept: number };
+      expect(report).toMatchObject({ images: 432, shards: 22 });
+      expect(report.kept > 0).toBe(what === 'a folder');
+      expect((await readdir(out)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    } finally {
+      unmountDisk(out);
+    }
+  },
+);

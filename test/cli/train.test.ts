@@ -93,6 +93,8 @@ describe('detco train', () => {
       terms: { 'gg.res2': expect.any(Number), 'gl.res5': expect.any(Number), 'll.res4': expect.any(Number) },
     });
     expect((await readdir(join(whole, 'checkpoints'))).toSorted()).toEqual(['step-0', 'step-12', 'step-4', 'step-6', 'step-8']);
+    // One of each shard, for the next resume.
+    expect(await readdir(join(whole, 'index'))).toHaveLength(4);
   });
 
   test('killed in an epoch, continues as if nothing had been', async () => {

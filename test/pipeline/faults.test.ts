@@ -58,6 +58,7 @@ describe('a worker that', () => {
     ['is terminated', { terminateAt: 8 }, undefined, ENDED],
     ['throws outside of its task', {}, 'throw', /^thrown outside of any task$/],
     ['rejects a promise nobody waits for', {}, 'reject', /^a promise nobody waits for$/],
+    ['throws when its task is done', { waitAt: 29 }, 'late', /^thrown after the task$/],
     ['passes its memory limit', { workerMemoryMb: 64 }, 'fill', FULL],
   ])('%s ends the run after batches of a clean one', async (_what, options, fault, message) => {
     const { batches, error, left } = await outcome(options, fault);
@@ -129,6 +130,32 @@ describe('a shard that', () => {
     await expect(reading()).rejects.toThrow(message);
   });
 });
+
+test.each([false, true])(
+  'a remote shard that is replaced between two epochs ends the run (by way of a cache folder: %p)',
+  async (cached) => {
+    const first = await readFile(join(folder, 'shard-000.tar'));
+    const second = await readFile(join(folder, 'shard-001.tar'));
+    let replaced = false;
+    const server = await startHttp((request, response) => {
+      answer(request, response, replaced ? { body: second, etag: '"2"' } : { body: first, etag: '"1"' });
+    });
+    const pipeline = await createPipeline({
+      shards: `${server.url}/a.tar`,
+      recipe: recipes.detco({ globalSize: 24, patchSize: 8 }),
+      batchSize: 4,
+      epochs: 50,
+      workers: 1,
+      lanes: 1,
+      ...(cached && { cacheDir: join(folder, 'cache-of-versions') }),
+    });
+    const epochs = async (): Promise<void> => {
+      for await (const { epoch } of pipeline) if (epoch === 1) replaced = true;
+    };
+    await expect(epochs()).rejects.toThrow(/a\.tar: the object was replaced during the run \("1" -> "2"\)/);
+    await server.close();
+  },
+);
 
 test('retries and cache events of workers reach the caller', async () => {
   const files = new Map<string, Buffer>();

@@ -1,6 +1,6 @@
 /** The same shards give the same batches, byte for byte, wherever they lie and however many workers read them. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +9,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { PipelineOptions } from '#dist/pipeline/index.js';
 import { startChaosProxy } from '../support/chaos-proxy.js';
 import { answer, type HttpServer, startHttp } from '../support/http.js';
-import { type S3Server, startS3 } from '../support/s3.js';
+import { type S3Server, s3Env, startS3 } from '../support/s3.js';
 import { writeTestShards } from '../support/shards.js';
+import { startTokenGate } from '../support/token-gate.js';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('../support/digest-run.mjs', import.meta.url));
@@ -63,12 +64,52 @@ test.each([1, 4])('with %i workers from file, HTTP and S3', async (workers) => {
   expect(await digests(`${s3.url}/${NAMES}`, workers, s3.env)).toEqual(fromFile);
 });
 
-test('from S3 through a network that drops, stalls and answers 503', async () => {
-  const chaos = await startChaosProxy({ target: s3.endpoint, seed: 5, drop: 0.3, stall: 0.03, error503: 0.2, withinBytes: 40_000 });
+test('from S3 with a session that expires again and again', async () => {
+  const credentials = join(folder, 'credentials');
+  const issue = async (token: string): Promise<void> => {
+    await writeFile(
+      `${credentials}.${token}`,
+      `[default]\naws_access_key_id = S3RVER\naws_secret_access_key = S3RVER\naws_session_token = ${token}\n`,
+    );
+    await rename(`${credentials}.${token}`, credentials);
+  };
+  let issued = issue('0');
+  await issued;
+  let count = 0;
+  const gate = await startTokenGate({
+    target: s3.endpoint,
+    async valid() {
+      // Each token is good for twelve requests; the next one is there for all before the old one is refused.
+      const token = String(Math.floor(count++ / 12));
+      if (count % 12 === 1) issued = issue(token);
+      await issued;
+      return token;
+    },
+  });
+  try {
+    const env = { ...s3Env(gate.url), AWS_SHARED_CREDENTIALS_FILE: credentials };
+    expect(await digests(`${s3.url}/${NAMES}`, 2, env)).toEqual(fromFile);
+    expect(gate.refused()).toBeGreaterThan(0);
+  } finally {
+    await gate.close();
+  }
+});
+
+test('from S3 through a network that drops, stalls, trickles and answers 503, into a cache folder and from it', async () => {
+  const chaos = await startChaosProxy({
+    target: s3.endpoint,
+    seed: 30,
+    drop: 0.2,
+    stall: 0.05,
+    trickle: 0.07,
+    error503: 0.1,
+    withinBytes: 40_000,
+  });
   try {
     const env = { ...s3.env, AWS_ENDPOINT_URL: chaos.url, DETCO_HTTP_TIMEOUT_MS: '300' };
-    expect(await digests(`${s3.url}/${NAMES}`, 2, env)).toEqual(fromFile);
-    expect(Math.min(chaos.counters.dropped, chaos.counters.stalled, chaos.counters.refused)).toBeGreaterThan(0);
+    const { counters } = chaos;
+    expect(await digests(`${s3.url}/${NAMES}`, 2, env, { cacheDir: join(folder, 'cache-of-chaos') })).toEqual(fromFile);
+    expect(Math.min(counters.dropped, counters.stalled, counters.trickled, counters.refused)).toBeGreaterThan(0);
   } finally {
     await chaos.close();
   }

@@ -1,8 +1,8 @@
 /**
  * Loaded by `--import` into every thread of a process under test: a pipeline worker fails, in the way FAULT says, when it
- * has filled FAULT_ROWS rows of batches. (The pipeline counts rows with Atomics.add.)
+ * has filled FAULT_ROWS rows of batches (the pipeline counts rows with Atomics.add), or is done.
  */
-import { isMainThread, threadId } from 'node:worker_threads';
+import { isMainThread, MessagePort, threadId } from 'node:worker_threads';
 
 const faults = {
   exit: () => process.exit(3),
@@ -25,5 +25,16 @@ if (fault && threadId === 1) {
   Atomics.add = (...word) => {
     if (rows-- === 0) fault();
     return add(...word);
+  };
+}
+
+// The worker closes its port when its task is done.
+if (process.env.FAULT === 'late' && threadId === 1) {
+  const { close } = MessagePort.prototype;
+  MessagePort.prototype.close = function (...parameters) {
+    setTimeout(() => {
+      throw new Error('thrown after the task');
+    }, 200);
+    return close.apply(this, parameters);
   };
 }

@@ -9,7 +9,7 @@ export interface SampleRequest {
   readonly entry: IndexedSample;
 }
 
-export interface FetchOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
+export interface FetchOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache' | 'onVersion'> {
   /** The folder that the index came from, for messages. */
   readonly indexDir: string;
 }

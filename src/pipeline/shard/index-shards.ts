@@ -1,5 +1,7 @@
 /** Builds the indexes of a set of shards and says what is in it. */
 import { mkdir, stat } from 'node:fs/promises';
+import { PIPELINE_DEFAULTS } from '../options.js';
+import { shuffleQuality, type ShuffleQuality } from '../plan/shuffle-quality.js';
 import { ShardError } from './read.js';
 import { mapInOrder } from './in-order.js';
 import { indexShard, readIndex, writeIndex, type ShardIndex } from './shard-index.js';
@@ -13,6 +15,8 @@ export interface IndexShardsOptions {
   readonly workers: number;
   /** Reads also the shards whose index is there. */
   readonly force?: boolean;
+  /** Samples a batch, for the quality of the shuffle. */
+  readonly batchSize: number;
   readonly signal?: AbortSignal;
   /** Called after each shard, in order. */
   readonly onShard?: (done: number) => void;
@@ -33,6 +37,7 @@ export interface IndexReport {
   readonly largest: ShardSize | undefined;
   /** Shards with less than nine tenths of the samples of the largest. */
   readonly uneven: number;
+  readonly shuffle: ShuffleSummary;
   /** Shards that could not be read. */
   readonly failed: readonly { readonly shard: string; readonly problem: string }[];
 }
@@ -43,6 +48,18 @@ export interface LabelSummary {
   readonly distinct: number;
   readonly lowest: number | undefined;
   readonly highest: number | undefined;
+}
+
+/** How the pipeline's default plan shuffles them, and the order in which they lie. */
+export interface ShuffleSummary extends ShuffleQuality {
+  readonly lanes: number;
+  /** Samples in the shuffle buffer of a lane. */
+  readonly buffer: number;
+  readonly batchSize: number;
+  /** Share of neighbours in a shard that have one label; near 1 when shards are sorted by class. */
+  readonly sameLabel: number;
+  /** The same for samples in random order. */
+  readonly sameLabelByChance: number;
 }
 
 export interface ShardSize {
@@ -59,7 +76,7 @@ const EVEN = 0.9;
  */
 export async function indexShards(
   locations: readonly string[],
-  { dir, workers, force = false, signal, onShard }: IndexShardsOptions,
+  { dir, workers, force = false, batchSize, signal, onShard }: IndexShardsOptions,
 ): Promise<{ readonly report: IndexReport; readonly indexes: readonly ShardIndex[] }> {
   await mkdir(dir, { recursive: true });
   const indexes: ShardIndex[] = [];
@@ -88,7 +105,7 @@ export async function indexShards(
     }
     onShard?.(++done);
   }
-  return { report: { ...summarise(indexes), kept, failed }, indexes };
+  return { report: { ...summarise(indexes, batchSize), kept, failed }, indexes };
 }
 
 /** Of a local shard: a remote one is not asked. */
@@ -97,7 +114,7 @@ async function isCurrent({ bytes }: ShardIndex, location: string): Promise<boole
   return !found || found.size === bytes;
 }
 
-function summarise(indexes: readonly ShardIndex[]): Omit<IndexReport, 'kept' | 'failed'> {
+function summarise(indexes: readonly ShardIndex[], batchSize: number): Omit<IndexReport, 'kept' | 'failed'> {
   const labels = new LabelCount();
   let [samples, bytes, bad] = [0, 0, 0];
   let smallest: ShardSize | undefined;
@@ -115,22 +132,45 @@ function summarise(indexes: readonly ShardIndex[]): Omit<IndexReport, 'kept' | '
   }
   const even = EVEN * (largest?.samples ?? 0);
   const uneven = indexes.filter((index) => index.samples.length < even).length;
-  return { shards: indexes.length, samples, bytes, bad, labels: labels.summary(), smallest, largest, uneven };
+  const shuffle = summariseShuffle(indexes, batchSize, labels.sameByChance());
+  return { shards: indexes.length, samples, bytes, bad, labels: labels.summary(), smallest, largest, uneven, shuffle };
 }
 
-/** Which labels there are. */
+function summariseShuffle(indexes: readonly ShardIndex[], batchSize: number, sameLabelByChance: number): ShuffleSummary {
+  const { lanes, shuffle: buffer } = PIPELINE_DEFAULTS;
+  const counts = indexes.map((index) => index.samples.length);
+  let [pairs, same] = [0, 0];
+  for (const { samples } of indexes) {
+    for (const [ordinal, { label }] of samples.entries()) {
+      const before = samples[ordinal - 1]?.label;
+      if (label === undefined || before === undefined) continue;
+      pairs++;
+      same += Number(label === before);
+    }
+  }
+  const quality = shuffleQuality(counts, { lanes, shuffle: buffer, batchSize });
+  return { ...quality, lanes, buffer, batchSize, sameLabel: pairs === 0 ? 0 : same / pairs, sameLabelByChance };
+}
+
+/** Which labels there are, and how many of each. */
 export class LabelCount {
-  readonly #seen = new Set<number>();
+  readonly #counts = new Map<number, number>();
   #labelled = 0;
 
   add(label: number | undefined): void {
     if (label === undefined) return;
     this.#labelled++;
-    this.#seen.add(label);
+    this.#counts.set(label, (this.#counts.get(label) ?? 0) + 1);
   }
 
   summary(): LabelSummary {
-    const sorted = [...this.#seen].toSorted((a, b) => a - b);
+    const sorted = [...this.#counts.keys()].toSorted((a, b) => a - b);
     return { labelled: this.#labelled, distinct: sorted.length, lowest: sorted[0], highest: sorted.at(-1) };
+  }
+
+  /** Chance that two labelled samples have one label. */
+  sameByChance(): number {
+    const pairs = [...this.#counts.values()].reduce((sum, count) => sum + count * (count - 1), 0);
+    return this.#labelled < 2 ? 0 : pairs / (this.#labelled * (this.#labelled - 1));
   }
 }

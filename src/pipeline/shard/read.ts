@@ -33,7 +33,7 @@ export interface ShardSample {
   readonly problem?: string;
 }
 
-export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache'> {
+export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache' | 'onVersion'> {
   /** Yield only samples whose `index % parts === part`; the others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
   /** Begins at a sample in the middle of the shard: its `start` and its ordinal. */
@@ -147,8 +147,9 @@ async function feed(archive: Extract, location: string, bytes: AsyncIterable<Uin
         throw new ShardError(location, 0, 'is compressed with gzip, which is not supported (images do not shrink); gunzip it first');
       }
       progress.bytes += chunk.byteLength;
-      if (!archive.write(chunk)) await drained(archive);
+      // The reader may have left while the chunk came; nothing is said any more by an archive that has closed.
       if (archive.destroyed) return;
+      if (!archive.write(chunk)) await drained(archive);
     }
     if (progress.bytes === 0) throw new ShardError(location, 0, 'is empty; expected a tar archive');
     archive.end(undefined);

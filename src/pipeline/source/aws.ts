@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Headers, RemoteRequest } from './remote.js';
+import { TransientError } from './retry.js';
 import { reasonOf, SourceError } from './source.js';
 
 export interface Credentials {
@@ -32,12 +33,14 @@ interface Chain {
 }
 
 const chains = new Map<string, Chain>();
+/** Identities under which there have been credentials. */
+const signed = new Set<string>();
 
 /**
  * Credentials as the AWS tools find them (environment, profile, SSO, web identity, container, instance), refreshed
  * before they expire.
  * @returns undefined for an anonymous request: AWS_NO_SIGN_REQUEST is set, or there are no credentials anywhere
- * @throws SourceError when there are some and they cannot be loaded
+ * @throws SourceError when there are some and they cannot be loaded; TransientError when there were some and are none
  */
 export async function credentials(location: string): Promise<Credentials | undefined> {
   if (/^(1|true|yes)$/i.test(process.env.AWS_NO_SIGN_REQUEST ?? '')) return undefined;
@@ -47,7 +50,6 @@ export async function credentials(location: string): Promise<Credentials | undef
   try {
     const provider = await chain.provider;
     chain.last = await provider?.();
-    return chain.last;
   } catch (error) {
     chains.delete(key);
     throw new SourceError(
@@ -56,6 +58,13 @@ export async function credentials(location: string): Promise<Credentials | undef
       { cause: error },
     );
   }
+  if (chain.last) signed.add(key);
+  else if (signed.has(key)) {
+    // Whoever renews them may have emptied the file to write it anew.
+    chains.delete(key);
+    throw new TransientError('there are no AWS credentials any more');
+  }
+  return chain.last;
 }
 
 /**
@@ -63,6 +72,7 @@ export async function credentials(location: string): Promise<Credentials | undef
  * @param refused drops only these, if they are the last ones still: of many reads that are refused at once one asks again
  */
 export function forgetCredentials(refused?: Credentials): void {
+  if (!refused) signed.clear();
   for (const [key, { last }] of chains) if (!refused || (last && sameCredentials(last, refused))) chains.delete(key);
 }
 

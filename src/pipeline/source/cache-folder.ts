@@ -59,9 +59,9 @@ export async function sweepRun({ dir, run }: CacheFolder): Promise<void> {
   for (const { path, writer } of await list(dir)) if (writer?.host === HOST && writer.run === run) await rm(path, { force: true });
 }
 
-/** The name of a shard's version. `identity` is its URL and validators. */
+/** The name of a shard's version. `identity` is its URL and validator. */
 export function cacheEntry(identity: string, bytes: number): CacheEntry {
-  return { key: createHash('sha256').update(identity).digest('hex').slice(0, 40), bytes };
+  return { key: createHash('sha256').update(`${identity}\n${bytes}`).digest('hex').slice(0, 40), bytes };
 }
 
 /**

@@ -9,9 +9,9 @@ import { type FileHandle, rename } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { formatByteSize } from './byte-size.js';
 import { type CacheEntry, cacheEntry, discard, entryPath, openEntry, type Reservation, reserve } from './cache-folder.js';
-import { probeRemote, readRemote, type RemoteObject } from './remote.js';
+import { probeRemote, readRemote, type RemoteObject, reportVersion } from './remote.js';
 import { type CacheEvent, type CacheFolder, codeOf, reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
-import { identityOf, type Version } from './version.js';
+import { validatorOf, type Version } from './version.js';
 
 /** Of a cached file; tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */
 const READ_BYTES = 1 << 20;
@@ -36,6 +36,7 @@ export async function* openRemote(object: RemoteObject, options: OpenOptions): A
   const file = await tried(() => openEntry(cache, entry), cache, report);
   if (file) {
     report('hit');
+    reportVersion(object.location, version, options);
     return yield* readEntry(object.location, file, entry, options);
   }
   const whole = start === 0 && end === undefined;
@@ -49,7 +50,7 @@ export async function* openRemote(object: RemoteObject, options: OpenOptions): A
       await copy.write(chunk);
       yield chunk;
     }
-    if (entryOf(url, found)?.key === entry.key) await copy.complete(entry);
+    if (found && entryOf(url, found)?.key === entry.key) await copy.complete(entry);
     else report('skipped', 'it was replaced while it was read');
   } finally {
     await copy.abandon();
@@ -156,10 +157,9 @@ async function* readEntry(
 }
 
 /** undefined for an object that cannot be told from another version of itself, or is empty. */
-function entryOf(url: string, version: Version | undefined): CacheEntry | undefined {
-  const identity = version && identityOf(version);
-  if (identity === undefined || !version?.total) return undefined;
-  return cacheEntry(`${url}\n${identity}`, version.total);
+function entryOf(url: string, version: Version): CacheEntry | undefined {
+  const validator = validatorOf(version);
+  return validator !== undefined && version.total ? cacheEntry(`${url}\n${validator}`, version.total) : undefined;
 }
 
 function tooSmall(location: string, limit: number, bytes: number): SourceError {

@@ -8,7 +8,7 @@ import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
 export { parseByteSize } from './byte-size.js';
 export { openCacheFolder, sweepRun } from './cache-folder.js';
-export { type CacheEvent, type CacheFolder, type OpenOptions, type RetryEvent, SourceError } from './source.js';
+export { type CacheEvent, type CacheFolder, type OpenOptions, type RetryEvent, SourceError, type VersionEvent } from './source.js';
 
 interface Backend {
   /** Locations that a brace-free specification names; none when nothing matches. */

@@ -17,8 +17,8 @@ import type { Dispatcher } from 'undici';
 import { noteAnswer, dispatcher, hasAnswered } from './connection.js';
 import { paced, SlowError } from './pace.js';
 import { Retries, TransientError, httpLimits, transientStatus } from './retry.js';
-import { SourceError, type OpenOptions } from './source.js';
-import { difference, isStrong, versionOf, type Version } from './version.js';
+import { SourceError, type OpenOptions, withoutPassword } from './source.js';
+import { difference, isStrong, validatorOf, versionOf, type Version } from './version.js';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -100,6 +100,7 @@ export async function* readRemote(
       }
       version = { ...found, total: found.total ?? version?.total };
       onVersion?.(version);
+      reportVersion(object.location, version, options);
       const skip = answer.statusCode === 200 ? offset : 0;
       for await (const chunk of chunks(answer.paced, skip)) {
         const wanted = end === undefined ? chunk : chunk.subarray(0, end - offset);
@@ -121,6 +122,12 @@ export async function* readRemote(
       });
     }
   }
+}
+
+/** Tells the reader's owner which version the bytes are of, when the server says so itself. */
+export function reportVersion(location: string, version: Version, { onVersion }: OpenOptions): void {
+  const validator = validatorOf(version);
+  if (validator !== undefined) onVersion?.({ url: withoutPassword(location), version: validator });
 }
 
 /** Fetches a small document whole, with the same patience. */
@@ -145,9 +152,9 @@ export async function probeRemote(object: RemoteObject, options: OpenOptions): P
     const url = origin + path;
     if (answer.statusCode === 200 || answer.statusCode === 206) {
       const version = versionOf(answer.statusCode, answer.fields);
-      // A server that ignores Range has begun to send all of it.
-      if (answer.statusCode === 200) discard(answer);
-      else await answer.body.dump();
+      // Read out, so that its socket is used again; a server that ignores Range, or takes it its own way, has begun to send all.
+      if (answer.fields['content-length'] === '1') await drain(answer);
+      else discard(answer);
       return { url, version };
     }
     const refused = await readRefusal(answer);
@@ -218,6 +225,15 @@ function tooShort(offset: number, total: number | undefined): string | undefined
 /** Ends an answer whose body is not wanted; its error has nobody to reach. */
 function discard(answer: Answer): void {
   answer.body.on('error', () => {}).destroy();
+}
+
+/** Reads a short body to its end; what it says, and whether it comes, does not matter. */
+async function drain(answer: Answer): Promise<void> {
+  try {
+    for await (const _ of answer.paced);
+  } catch {
+    discard(answer);
+  }
 }
 
 /** Reads the start of an error's body, which closes the connection if there is more. */

@@ -14,6 +14,14 @@ export interface RetryEvent {
   readonly waitMs: number;
 }
 
+/** Which version of a remote shard an answer belongs to. */
+export interface VersionEvent {
+  /** The shard's location. */
+  readonly url: string;
+  /** Its validators, as text. */
+  readonly version: string;
+}
+
 /** What became of one read of a remote shard at the cache folder. */
 export interface CacheEvent {
   /**
@@ -46,6 +54,8 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
   /** Called before each pause of a source that repeats a failed request. */
   readonly onRetry?: (event: RetryEvent) => void;
+  /** Called for each answer from which bytes are taken. */
+  readonly onVersion?: (event: VersionEvent) => void;
   /** Remote shards are read by way of this folder. */
   readonly cache?: CacheFolder;
   /** Called once a read when there is a cache folder, and again when the shard is stored. */

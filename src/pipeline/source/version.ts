@@ -37,8 +37,8 @@ function changed(what: string, was: string | number | undefined, is: string | nu
   return `object changed while it was read (${what} ${was ?? 'none'} -> ${is ?? 'none'}); the two must not be joined: put new data under a new name, and start this shard again`;
 }
 
-/** Text that differs when the bytes may; undefined when the server gives nothing to tell versions apart. */
-export function identityOf({ etag, lastModified, total }: Version): string | undefined {
-  if (etag !== undefined && isStrong(etag)) return `${etag} ${total}`;
-  return etag === undefined && lastModified === undefined ? undefined : `${etag} ${lastModified} ${total}`;
+/** Text that is the same for two answers only if their bytes are; undefined when the server gives nothing to tell versions apart. */
+export function validatorOf({ etag, lastModified }: Version): string | undefined {
+  if (etag !== undefined && isStrong(etag)) return etag;
+  return etag === undefined && lastModified === undefined ? undefined : `${etag ?? 'no ETag'}, ${lastModified ?? 'no Last-Modified'}`;
 }

@@ -82,7 +82,7 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
 
 /** The lane's samples as they leave the shuffle buffer, after the first `skip`. */
 async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<LaneSample> {
-  const { plan, epoch, lane, meters } = options;
+  const { plan, epoch, lane, signal, meters } = options;
   const buffer = new ShuffleBuffer<LaneSample>(plan.shuffle, bufferRandom(plan, epoch, lane));
   const came = (sample: LaneSample) => {
     meters.bytes(STAGE.tar, sample.image?.byteLength ?? 0);
@@ -94,27 +94,35 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
   const read = readAhead(samples, READ_AHEAD, (settled) => {
     ready &&= settled;
   });
+  const stop = new AbortController();
   let fetched = new Map<LaneSample, Promise<Buffer>>();
   let left = 0;
-  for await (const sample of shuffled(read, buffer)) {
-    meters.queue(QUEUE.compressed, -1);
-    if (++left <= skip) {
-      // Every sample that came by name has come by now; those that have not left are needed after all.
-      if (left === skip) fetched = fetchNamed(buffer.items, options);
-      continue;
+  try {
+    for await (const sample of shuffled(read, buffer)) {
+      meters.queue(QUEUE.compressed, -1);
+      if (++left <= skip) {
+        // Every sample that came by name has come by now; those that have not left are needed after all.
+        if (left === skip) fetched = fetchNamed(buffer.items, options, AbortSignal.any([signal, stop.signal]));
+        continue;
+      }
+      const image = fetched.get(sample);
+      fetched.delete(sample);
+      const whole = image ? { ...sample, image: await image } : sample;
+      meters.found(STAGE.shuffle, ready);
+      ready = true;
+      yield whole;
     }
-    const image = fetched.get(sample);
-    fetched.delete(sample);
-    const whole = image ? { ...sample, image: await image } : sample;
-    meters.found(STAGE.shuffle, ready);
-    ready = true;
-    yield whole;
+  } finally {
+    // No request outlives the lane.
+    stop.abort();
+    await Promise.allSettled(fetched.values());
   }
 }
 
 function fetchNamed(
   samples: readonly LaneSample[],
-  { shards, signal, reading, indexDir = '' }: LaneOptions,
+  { shards, reading, indexDir = '' }: LaneOptions,
+  signal: AbortSignal,
 ): Map<LaneSample, Promise<Buffer>> {
   const requests = samples.flatMap((sample) => {
     const { entry, shard, problem } = sample;

@@ -16,7 +16,7 @@ import { RenderTimer } from '../profile/render-timer.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
-import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent } from '../source/index.js';
+import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
@@ -50,7 +50,11 @@ export interface ServeTask {
 }
 
 /** What a worker tells the consumer besides batches. */
-export type WorkerReport = { readonly bad: BadSample } | { readonly retry: RetryEvent } | { readonly cache: CacheEvent };
+export type WorkerReport =
+  | { readonly bad: BadSample }
+  | { readonly retry: RetryEvent }
+  | { readonly cache: CacheEvent }
+  | { readonly version: VersionEvent };
 
 /** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
 export default async function serve(task: ServeTask): Promise<void> {
@@ -147,6 +151,7 @@ class LaneServer {
           lane.cacheRead(event.kind === 'hit');
           this.#report({ cache: event });
         },
+        onVersion: (event) => this.#report({ version: event }),
         onRetry: (event) => {
           lane.failed(STAGE.source);
           this.#report({ retry: event });

@@ -31,7 +31,7 @@ export interface ReadLaneOptions {
   readonly indexDir?: string | undefined;
   readonly signal: AbortSignal;
   /** How remote shards are read. */
-  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onRetry' | 'meters'>;
+  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onVersion' | 'onRetry' | 'meters'>;
 }
 
 /**
@@ -85,15 +85,12 @@ async function* readIndexed(
   const first = wanted[0] ?? 0;
   const last = wanted.at(-1) ?? 0;
   const from = { index: first, start: samples[first]?.start ?? 0 };
+  // A shard that is wanted whole is asked for whole: only such a one is kept in a cache folder.
+  const whole = first === 0 && last === samples.length - 1;
+  const range = whole ? {} : { from, end: samples[last + 1]?.start ?? bytes };
   let count = 0;
   try {
-    for await (const sample of readShard(location, {
-      from,
-      end: samples[last + 1]?.start ?? bytes,
-      part: { part, parts },
-      signal,
-      ...reading,
-    })) {
+    for await (const sample of readShard(location, { ...range, part: { part, parts }, signal, ...reading })) {
       const entry = samples[sample.index];
       if (sample.key !== entry?.key || sample.offset + 512 !== entry.offset)
         throw changedShard(location, indexDir, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);

@@ -129,7 +129,7 @@ describe('against the index', () => {
     const shard = join(dir, 'shard.tar');
     await copyFile(source, shard);
     const indexDir = join(dir, 'index');
-    await indexShards([shard], { dir: indexDir, workers: 1 });
+    await indexShards([shard], { dir: indexDir, workers: 1, batchSize: 4 });
     expect((await verify([shard], { indexDir })).problems).toEqual([]);
     const offset = await offsetOf(shard, testKey(0, 2));
     await using file = await open(shard, 'r+');
@@ -149,7 +149,7 @@ describe('against the index', () => {
   test('says when there is none, and when the shard is another one', async () => {
     const [a = '', b = ''] = await writeTestShards(dir, { counts: [6, 5] });
     const indexDir = join(dir, 'index');
-    await indexShards([a], { dir: indexDir, workers: 1 });
+    await indexShards([a], { dir: indexDir, workers: 1, batchSize: 4 });
     await copyFile(b, a);
     const { problems } = await verify([a], { indexDir });
     expect(problems.map(({ problem }) => problem)).toEqual([

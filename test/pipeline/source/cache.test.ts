@@ -1,7 +1,6 @@
 /** The shard cache against real servers, folders and processes: what it serves, what it keeps, and what it never does. */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -10,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type CacheEvent, type CacheFolder, closeSources, openCacheFolder, openShard, parseByteSize } from '#dist/pipeline/source/index.js';
 import { collect, noise, until } from '../../support/bytes.js';
+import { setEnv } from '../../support/env.js';
 import { answer, type Handler, type HttpServer, type Served, startHttp } from '../../support/http.js';
+import { mayMount, mountDisk, unmountDisk } from '../../support/small-disk.js';
 
 const program = fileURLToPath(new URL('../../support/cache-read.mjs', import.meta.url));
 const SIZE = 300_000;
@@ -130,6 +131,22 @@ describe('a shard', () => {
     await truncate(join(dir, name), SIZE - 1);
     expect(await kindOf('a')).toBe('stored');
     expect((await stat(join(dir, name))).size).toBe(SIZE);
+  });
+
+  /** A question about the version went unanswered for ever when the byte asked for came with all others, one at a time. */
+  test.each<[string, Readonly<Record<string, string | number>>]>([
+    ['with all bytes, one at a time', { 'content-length': SIZE, 'content-range': `bytes 0-${SIZE - 1}/${SIZE}` }],
+    ['and never sends the byte', { 'content-length': 1, 'content-range': `bytes 0-0/${SIZE}` }],
+  ])('whose server answers the question for its version %s is kept all the same', async (how, headers) => {
+    const undo = setEnv({ DETCO_HTTP_TIMEOUT_MS: '300' });
+    handler = (request, response) => {
+      if (request.headers.range !== 'bytes=0-0') return answer(request, response, objects.get(request.url ?? ''));
+      response.writeHead(206, { etag: '"a1"', ...headers }).flushHeaders();
+      const drops = setInterval(() => how.startsWith('with') && response.write('a'), 20);
+      response.on('close', () => clearInterval(drops));
+    };
+    expect(await kindOf('a')).toBe('stored');
+    undo();
   });
 
   test('whose connection breaks is kept once it is whole', async () => {
@@ -331,7 +348,7 @@ describe('a folder', () => {
   const withDisk = mayMount() ? test : test.skip;
   withDisk('on a disk that runs full costs a report; the stream goes on and the disk is left clean', async () => {
     objects.set('/a.tar', { body: noise(3_000_000), etag: '"a1"' });
-    mountSmallDisk(dir);
+    mountDisk(dir, '1m');
     try {
       cache = await openCacheFolder(dir, 10_000_000);
       expect(await kindOf('a')).toBe('failed');
@@ -342,27 +359,10 @@ describe('a folder', () => {
       expect(await kindOf('a')).toBe('skipped');
       expect(await kindOf('b')).toBe('stored');
     } finally {
-      execFileSync('umount', [dir]);
+      unmountDisk(dir);
     }
   });
 });
-
-function mountSmallDisk(path: string): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path], { stdio: 'ignore' });
-}
-
-function mayMount(): boolean {
-  const path = mkdtempSync(join(tmpdir(), 'detco-mount-'));
-  try {
-    mountSmallDisk(path);
-    execFileSync('umount', [path]);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(path, { recursive: true });
-  }
-}
 
 describe('an amount of bytes', () => {
   test.each([

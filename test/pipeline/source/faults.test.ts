@@ -1,5 +1,10 @@
 /** Reading over connections that break: what arrives is the object, byte for byte, or an error; never a splice, never an early end. */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { closeSources, openShard, SourceError, type RetryEvent } from '#dist/pipeline/source/index.js';
@@ -283,6 +288,53 @@ test('a host that has never answered is given up soon, with a hint', async () =>
   await gone.close();
   const error: unknown = await collect(openShard(`${gone.url}/x.tar`)).catch((error: unknown) => error);
   expect(String(error)).toMatch(/after 3 failures in a row.*ECONNREFUSED.*check its name and port/);
+});
+
+describe('a host name that', () => {
+  test('nobody knows is given up soon, with its name', async () => {
+    const reading = collect(openShard('http://nowhere.invalid/x.tar'));
+    await expect(reading).rejects.toThrow(
+      /after 3 failures in a row, the last: .*nowhere\.invalid.*; the host has never answered: check its name/,
+    );
+  });
+
+  // A namespace with a hosts file of its own needs root; without it the test is reported as skipped.
+  const withHosts = mayUnshare() ? test : test.skip;
+  withHosts('is lost for a while during the run is asked for again until it is back', async () => {
+    const served = { body: body.subarray(0, 100_000), etag: '"v1"' };
+    // A connection that stays open would not ask for the name again.
+    const server = await startHttp((request, response) => answer(request, response.setHeader('connection', 'close'), served));
+    const dir = await mkdtemp(join(tmpdir(), 'detco-hosts-'));
+    const hosts = join(dir, 'hosts');
+    await writeFile(hosts, '127.0.0.1 shards.test\n');
+    await writeFile(join(dir, 'nsswitch'), 'hosts: files\n');
+    const program = `
+      import { openShard } from ${JSON.stringify(new URL('../../../dist/pipeline/source/index.js', import.meta.url).href)};
+      import { once } from 'node:events';
+      for (const name of ['a', 'b']) {
+        let bytes = 0;
+        const onRetry = ({ reason }) => console.log(reason);
+        for await (const chunk of openShard('http://shards.test:${new URL(server.url).port}/' + name, { onRetry })) bytes += chunk.length;
+        console.log(name, bytes);
+        if (name === 'a') await once(process.stdin, 'data');
+      }
+      process.stdin.destroy();`;
+    const mounts = `mount --bind ${hosts} /etc/hosts && mount --bind ${join(dir, 'nsswitch')} /etc/nsswitch.conf`;
+    const child = spawn('unshare', ['-m', 'sh', '-c', `${mounts} && exec "$0" --input-type=module --eval "$1"`, process.execPath, program]);
+    const lines: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      lines.push(line);
+      if (line === 'a 100000') await writeFile(hosts, '').then(() => child.stdin.write('go on'));
+      else await writeFile(hosts, '127.0.0.1 shards.test\n');
+    }
+    expect([...new Set(lines)]).toEqual(['a 100000', 'getaddrinfo ENOTFOUND shards.test', 'b 100000']);
+    await server.close();
+    await rm(dir, { recursive: true });
+  });
+
+  function mayUnshare(): boolean {
+    return spawnSync('unshare', ['-m', 'mount', '--bind', '/etc/hosts', '/etc/hosts'], { stdio: 'ignore' }).status === 0;
+  }
 });
 
 test('a login in the URL is sent and never shown', async () => {

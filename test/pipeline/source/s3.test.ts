@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { bucketAddress, region } from '#dist/pipeline/source/aws.js';
-import { closeSources, openShard, SourceError } from '#dist/pipeline/source/index.js';
-import { collect, noise } from '../../support/bytes.js';
+import { closeSources, openShard, type RetryEvent, SourceError } from '#dist/pipeline/source/index.js';
+import { collect, noise, until } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
 import { answerError, startHttp, type Handler, type HttpServer } from '../../support/http.js';
 import { s3Env, startS3, type S3Server } from '../../support/s3.js';
@@ -163,20 +163,22 @@ describe('a session that expires during the run', () => {
     expect(reasons.filter((reason) => reason === 'S3 answered ExpiredTokenException')).toHaveLength(2);
   });
 
-  test('is asked for once by many reads that are refused together', async () => {
+  test('is asked for once by many reads that are refused one after the other', async () => {
     const { env, issue } = ways['a credential_process that is asked again'];
     await issue('one');
-    const waiting: (() => void)[] = [];
+    let count = 0;
+    let go = (): void => {};
+    const renewed = new Promise<void>((resolve) => (go = resolve));
     const gate = await startTokenGate({
       target: s3.endpoint,
-      // All four are refused at the same time.
+      // Four requests with the old token; the first is refused once they are here, the others when it has come with the next.
       async valid() {
-        if (waiting.length < 4) {
-          await new Promise<void>((resolve) => {
-            waiting.push(resolve);
-            if (waiting.length === 4) void issue('two').then(() => waiting.forEach((go) => go()));
-          });
-        }
+        const request = count++;
+        if (request === 0) {
+          await until(() => count === 4);
+          await issue('two');
+        } else if (request < 4) await renewed;
+        else go();
         return 'two';
       },
     });
@@ -186,6 +188,27 @@ describe('a session that expires during the run', () => {
     for (const read of reads) expect(read.equals(large)).toBe(true);
     expect(gate.refused()).toBe(4);
     expect(await readFile(join(dir, 'log'), 'utf8')).toBe('asked\nasked\n');
+  });
+
+  test('is waited for while whoever renews it has emptied the file', async () => {
+    const { env, issue } = ways['a credentials file that is rewritten'];
+    await issue('one');
+    const gate = await startTokenGate({
+      target: s3.endpoint,
+      async valid() {
+        await writeFile(join(dir, 'credentials'), '');
+        return 'two';
+      },
+    });
+    server = gate;
+    undo = setEnv({ ...s3Env(gate.url), ...env() });
+    const reasons: string[] = [];
+    const onRetry = ({ reason }: RetryEvent): void => {
+      reasons.push(reason);
+      if (reasons.length === 2) void issue('two');
+    };
+    expect((await collect(openShard('s3://shards/a.tar', { onRetry }))).equals(large)).toBe(true);
+    expect(reasons).toEqual(['S3 answered ExpiredToken', 'there are no AWS credentials any more']);
   });
 
   test('and is not renewed ends the read at once', async () => {
