@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ProfileReport, SweepPoint, Trace } from '#dist/pipeline/profile/index.js';
+import { CHECKPOINT_PARTS } from '#dist/train/checkpoint.js';
 import { checkTrace } from '../pipeline/profile/trace.js';
 import { chromium, dumpDom } from '../support/chromium.js';
 import { startHttp } from '../support/http.js';
@@ -39,7 +40,9 @@ async function profile(...args: string[]): Promise<Printed> {
 describe('detco profile finds what limits a pipeline', () => {
   test('a network that brings a tenth of what the pipeline can take', async () => {
     const paths = await writeTestShards(join(folder, 'remote'), { counts: Array.from({ length: 16 }, () => 12) });
-    const shards = new Map<string, Buffer>(await Promise.all(paths.map(async (path) => [`/${basename(path)}`, await readFile(path)] as const)));
+    const shards = new Map<string, Buffer>(
+      await Promise.all(paths.map(async (path) => [`/${basename(path)}`, await readFile(path)] as const)),
+    );
     // Each of the 16 lanes gets a shard of 12 images in 3 s: 64 images/s in all.
     const pieces = 60;
     const server = await startHttp((request, response) => {
@@ -204,3 +207,50 @@ describe('detco profile', () => {
     expect(stderr).toContain(message);
   });
 });
+
+describe('detco train --profile', () => {
+  // 48 samples, six steps an epoch; a checkpoint and an evaluation in the middle of what is measured.
+  const CONFIG = `
+preset: tiny
+engine: wasm
+batch: 8
+epochs: 2
+method: { width: 4, dim: 8, queueSize: 64, bnGroups: 2 }
+recipe: { globalSize: 16, patchSize: 8 }
+checkpointEvery: 4
+keepCheckpoints: 9
+lanes: 4
+shuffle: 8
+`;
+
+  test('prints the report and trains as without it', async () => {
+    const shards = await writeTestShards(join(folder, 'train'), { counts: [12, 12, 12, 12] });
+    const config = join(folder, 'config.yaml');
+    await writeFile(config, CONFIG);
+    const args = ['train', '--config', config, '--shards', ...shards, '--val-shards', ...shards, '--json', '--out'];
+    const [plain, measured, html] = [join(folder, 'plain'), join(folder, 'measured'), join(folder, 'training.html')];
+    const without = await detco([...args, plain]);
+    const outcome = await detco([...args, measured, '--profile', html]);
+    expect([without.code, outcome.code]).toEqual([0, 0]);
+
+    const { profile: report } = JSON.parse(outcome.stdout) as { readonly profile: ProfileReport };
+    // The first update is not counted.
+    expect(report).toMatchObject({ steps: 11, images: 88, drained: false, epochFirst: { count: 1 } });
+    expect(report.ifDataWereFree?.imagesPerSecond).toBeGreaterThan(0);
+    expect(outcome.stderr).toContain('of step time waited for data');
+    expect(outcome.stderr).toMatch(/^stage +visits +p50/m);
+    expect(await readFile(html, 'utf8')).toContain('input-bound');
+
+    for (const file of CHECKPOINT_PARTS.map((part) => `last/${part}.safetensors`))
+      expect((await readFile(join(measured, file))).equals(await readFile(join(plain, file)))).toBe(true);
+    expect(await losses(measured)).toEqual(await losses(plain));
+  });
+});
+
+async function losses(run: string): Promise<unknown[]> {
+  const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+  return lines.map((line) => {
+    const { step, loss, knnTop1 } = JSON.parse(line) as Record<string, unknown>;
+    return [step, loss, knnTop1];
+  });
+}

@@ -29,7 +29,9 @@ export function profileReport(measured: Measured): ProfileReport {
   // Shards may be so long that none was begun meanwhile.
   const { hits, misses } = totals.cache.hits + totals.cache.misses > 0 ? totals.cache : measured.cache;
   const busiest = Math.max(utilisation.cores, ...utilisation.workers);
-  const measuredSupply = drained ? imagesPerSecond : supply;
+  // It can give what it gave, however short the part in which it was drained.
+  const drainedRate = drained ? imagesPerSecond : supply;
+  const measuredSupply = drainedRate === undefined ? undefined : Math.max(drainedRate, imagesPerSecond);
   const facts: Facts = {
     imagesPerSecond,
     dataWaitShare: ratio(waitMs, waitMs + stepMs),

@@ -159,6 +159,8 @@ async function feed(archive: Extract, location: string, bytes: AsyncIterable<Uin
 }
 
 function drained(archive: Extract): Promise<void> {
+  // It says that it has closed once only, which may have been while a chunk was on its way.
+  if (archive.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const done = (): void => {
       archive.off('drain', done);
