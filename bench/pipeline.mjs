@@ -185,7 +185,7 @@ function print() {
       `${row.name.padEnd(31)}${cell(row.imagesPerSecond)}  ${spread}${cell(row.cpuMs, 2)}${cell(row.systemMs, 2)}     ${cell(row.peakMB)}${cell(row.firstBatchMs)}`,
     );
   }
-  out(`\nCPU ms an image by stage${'decode'.padStart(10)}  augment     rest`);
+  out(`\nCPU ms an image; stages alone${'decode'.padStart(10)}  augment     rest`);
   for (const [name, augmentMs] of [
     ['detco', stages.augmentMs],
     ['detco + RandAugment', stages.augmentRandAugmentMs],

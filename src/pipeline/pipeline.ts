@@ -8,17 +8,19 @@ import { Piscina } from 'piscina';
 import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
-import { type RowRecord, sampleInfo, Slot } from './batch/slots.js';
+import { Lease } from './batch/lease.js';
+import { Slot } from './batch/slots.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
+import { advance, epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { MeterBoard } from './profile/board.js';
 import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
-import { epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
-import { codeOf, reasonOf } from './source/source.js';
+import { reasonOf } from './source/source.js';
+import { workerError } from './worker/failure.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask, WorkerReport } from './worker/main.js';
 
@@ -326,73 +328,4 @@ class WorkerPipeline implements Pipeline {
     this.#failure ??= error;
     this.#control.abort();
   }
-}
-
-/** A full slot while the consumer has it. */
-class Lease implements Batch {
-  readonly epoch: number;
-  readonly step: number;
-  readonly size: number;
-  readonly views: Batch['views'];
-  readonly samples: Batch['samples'];
-  readonly state: PipelineState;
-  #giveBack: (() => void) | undefined;
-  #retained = false;
-
-  /** @param before state that the batch follows; `after` is the batch's own */
-  constructor(
-    slot: Slot,
-    records: readonly RowRecord[],
-    before: PipelineState,
-    after: PipelineState,
-    shards: readonly string[],
-    giveBack: () => void,
-  ) {
-    this.epoch = before.epoch;
-    this.step = before.step;
-    this.size = records.length;
-    this.views = slot.batchViews(records.length);
-    this.samples = records.map((record) => sampleInfo(record, shards));
-    this.state = after;
-    this.#giveBack = giveBack;
-  }
-
-  retain(): void {
-    this.#retained = true;
-  }
-
-  release(): void {
-    this.#giveBack?.();
-    this.#giveBack = undefined;
-  }
-
-  /** The consumer asks for the next batch. */
-  endTurn(): void {
-    if (!this.#retained) this.release();
-  }
-}
-
-/** Says whose end it was when a worker did not end by an error of its own. */
-function workerError(
-  error: unknown,
-  { name, lanes, heapMb }: { readonly name: string; readonly lanes: readonly number[]; readonly heapMb: number | undefined },
-): unknown {
-  const code = codeOf(error);
-  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    const problem = `${name} ran out of memory: its JavaScript heap reached ${heapMb} MB while it served lanes ${lanes.join(', ')} (${code})`;
-    return Object.assign(new Error(`${problem}; raise workerMemoryMb, or use fewer lanes or more workers`, { cause: error }), { code });
-  }
-  const [, exitCode] = /^worker exited with code: (\d+)$/.exec(reasonOf(error)) ?? [];
-  if (exitCode === undefined) return error;
-  const problem = `${name} ended with exit code ${exitCode} while it served lanes ${lanes.join(', ')}`;
-  return new Error(`${problem}; code loaded into it called process.exit(), or it was terminated`, { cause: error });
-}
-
-/** The state after a batch of these rows. */
-function advance(state: PipelineState, records: readonly RowRecord[]): PipelineState {
-  const lanes = [...state.lanes];
-  for (const { lane, taken, good } of records) {
-    if (good > (lanes[lane]?.good ?? 0)) lanes[lane] = { taken, good };
-  }
-  return { ...state, step: state.step + 1, lanes };
 }

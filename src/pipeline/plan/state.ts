@@ -1,5 +1,4 @@
 /** Where a pipeline stands, as a few integers: how they move, join, and which of them a pipeline can go on from. */
-
 import type { PipelineState } from '../batch/batch.js';
 
 /** Whether an epoch's shards are dealt to lanes whole, or their samples cut into equal runs. */
@@ -24,6 +23,22 @@ export function rankLanes({ lanes, rank, worldSize }: Pick<StateOptions, 'lanes'
 export function epochBeginning(epoch: number, step: number, { lanes, worldSize, batchSize, divide }: StateOptions): PipelineState {
   const untouched = Array.from({ length: lanes }, () => ({ taken: 0, good: 0 }));
   return { epoch, step, epochStart: step, lanes: untouched, worldSize, batchSize, divide };
+}
+
+/** How far a sample's lane had come with it. */
+interface LanePlace {
+  readonly lane: number;
+  readonly taken: number;
+  readonly good: number;
+}
+
+/** The state after a batch of these samples. */
+export function advance(state: PipelineState, samples: readonly LanePlace[]): PipelineState {
+  const lanes = [...state.lanes];
+  for (const { lane, taken, good } of samples) {
+    if (good > (lanes[lane]?.good ?? 0)) lanes[lane] = { taken, good };
+  }
+  return { ...state, step: state.step + 1, lanes };
 }
 
 /** Of the state after the last batch of an epoch: the state at the beginning of the next. */

@@ -58,7 +58,7 @@ export interface OpenOptions {
   readonly onVersion?: (event: VersionEvent) => void;
   /** Remote shards are read by way of this folder. */
   readonly cache?: CacheFolder;
-  /** Called once a read when there is a cache folder, and again when the shard is stored. */
+  /** Called when it is known what became of a read at the cache folder: never for one that was left early. */
   readonly onCache?: (event: CacheEvent) => void;
 }
 
