@@ -73,6 +73,11 @@ describe('a worker that', () => {
     expect(await outcome({}, 'import')).toEqual({ batches: [], error: { message: 'this thread cannot start' }, left: [] });
   });
 
+  test('cannot load its kernels ends the run', async () => {
+    const error = { message: 'WebAssembly.instantiate(): Out of memory' };
+    expect(await outcome({}, 'kernels')).toEqual({ batches: [], error, left: [] });
+  });
+
   test('has no room to start within its memory limit ends the run, with a code', async () => {
     const { error, left } = await outcome({ workerMemoryMb: 4 });
     expect(error?.message).toMatch(/^Worker [12] of 2 ran out of memory: its JavaScript heap reached 4 MB/);

@@ -17,6 +17,11 @@ const faults = {
   },
 };
 
+// As when the system gives no more memory: a task that ends before it serves a lane.
+if (process.env.FAULT === 'kernels' && !isMainThread) {
+  WebAssembly.instantiate = () => Promise.reject(new RangeError('WebAssembly.instantiate(): Out of memory'));
+}
+
 if (process.env.FAULT === 'import' && !isMainThread) throw new Error('this thread cannot start');
 const fault = isMainThread ? undefined : faults[process.env.FAULT];
 if (fault && threadId === 1) {

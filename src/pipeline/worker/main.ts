@@ -56,8 +56,17 @@ export type WorkerReport =
   | { readonly cache: CacheEvent }
   | { readonly version: VersionEvent };
 
-/** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. */
+/** Serves the task's lanes; resolves when all epochs are done or the pipeline was closed. Closes the task's port by any end. */
 export default async function serve(task: ServeTask): Promise<void> {
+  try {
+    await serveLanes(task);
+  } finally {
+    task.port.close();
+    await closeSources();
+  }
+}
+
+async function serveLanes(task: ServeTask): Promise<void> {
   const meters = new Meters(task.meterShape, task.meters);
   const thread = meters.thread(task.worker);
   const timer = new RenderTimer(thread);
@@ -79,8 +88,6 @@ export default async function serve(task: ServeTask): Promise<void> {
     });
   };
   await Promise.all(task.serves.map(runLane));
-  task.port.close();
-  await closeSources();
   if (failure !== undefined) throw failure;
 }
 
