@@ -31,6 +31,8 @@ export interface Problem {
   readonly problem: string;
 }
 
+type Place = Required<Pick<Problem, 'shard' | 'key' | 'offset'>>;
+
 export interface VerifyReport {
   readonly shards: number;
   readonly samples: number;
@@ -54,7 +56,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
   const { workers, signal, onProgress } = options;
   const problems: Problem[] = [];
   const labels = new LabelCount();
-  const unlabelled: Problem[] = [];
+  const unlabelled: Place[] = [];
   const duplicates = duplicateFinder();
   let [samples, bytes, shards, seen] = [0, 0, 0, 0];
   const onSample = (): void => onProgress?.({ samples: ++seen, shards });
@@ -62,19 +64,21 @@ export async function verifyShards(locations: readonly string[], options: Verify
   for await (const checked of mapInOrder(locations, active, (location) => checkShard(location, options, onSample))) {
     signal?.throwIfAborted();
     const { shard } = checked;
-    problems.push(...checked.problems);
+    for (const problem of checked.problems) problems.push(problem);
     for (const sample of checked.samples) {
       const place = { shard, key: sample.key, offset: sample.offset };
       problems.push(...duplicates(place, sample));
       labels.add(sample.label);
-      if (sample.label === undefined) unlabelled.push({ kind: 'label', ...place, problem: 'has no label, and others have one' });
+      if (sample.label === undefined) unlabelled.push(place);
     }
     samples += checked.samples.length;
     bytes += checked.bytes;
     onProgress?.({ samples: seen, shards: ++shards });
   }
   const summary = labels.summary();
-  if (summary.labelled > 0) problems.push(...unlabelled);
+  if (summary.labelled > 0) {
+    for (const place of unlabelled) problems.push({ kind: 'label', ...place, problem: 'has no label, and others have one' });
+  }
   return { shards, samples, bytes, labels: summary, problems };
 }
 
@@ -164,7 +168,7 @@ async function endsProperly(location: string, bytes: number, options: { readonly
 }
 
 /** Names what a sample has in common with an earlier one. */
-function duplicateFinder(): (place: Required<Pick<Problem, 'shard' | 'key' | 'offset'>>, sample: SeenSample) => Problem[] {
+function duplicateFinder(): (place: Place, sample: SeenSample) => Problem[] {
   const keys = new Map<string, string>();
   const images = new Map<number, { readonly shard: string; readonly key: string }>();
   return (place, { key, crc, size }) => {
