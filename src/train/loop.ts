@@ -3,7 +3,7 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import type { ContrastiveMethod } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
-import type { ProfileRecorder } from '../pipeline/profile/index.js';
+import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config.js';
 import { CHECKPOINT_FORMAT, lastCheckpoint, saveCheckpoint, type TrainState } from './checkpoint.js';
 import { checkpointTensors } from './tensors.js';
@@ -104,7 +104,7 @@ class Loop {
     }
     const checkpoint = await this.#checkpoint();
     const end = { finished, step: this.#step, epoch: this.#epoch, checkpoint, ...(this.#loss === undefined ? {} : { loss: this.#loss }) };
-    const freeRate = signal?.aborted ? undefined : await this.#freeRate();
+    const freeRate = await this.#freeRate();
     return { ...end, ...(freeRate === undefined ? {} : { freeRate }) };
   }
 
@@ -175,15 +175,19 @@ class Loop {
     });
   }
 
-  /** What an update takes when nothing is waited for. The weights that come of it are seen by nobody. */
+  /** What an update takes when nothing is waited for; undefined when the signal says stop. The weights that come of it are seen by nobody. */
   async #freeRate(): Promise<number | undefined> {
     const kept = this.#kept;
-    if (kept === undefined) return undefined;
-    const lr = learningRate(this.#context.config, kept.epoch, this.#step);
+    const { config, signal } = this.#context;
+    if (kept === undefined || signal?.aborted) return undefined;
+    const lr = learningRate(config, kept.epoch, this.#step);
     await this.#compute(kept, lr);
     const began = performance.now();
     let updates = 0;
-    for (; updates < FREE_UPDATES || performance.now() - began < FREE_MS; updates++) await this.#compute(kept, lr);
+    for (; updates < FREE_UPDATES || performance.now() - began < FREE_MS; updates++) {
+      if (signal?.aborted) return undefined;
+      await this.#compute(kept, lr);
+    }
     return (1000 * updates * kept.size) / (performance.now() - began);
   }
 

@@ -1,13 +1,13 @@
 /** Puts a run together from its options, runs it, and takes it apart again. */
 import { readFileSync } from 'node:fs';
-import { rm, rmdir } from 'node:fs/promises';
+import { rm, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
-import { type Measured, ProfileRecorder } from '../pipeline/profile/index.js';
+import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
@@ -112,6 +112,13 @@ async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
   })();
 }
 
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Takes away what a pipeline that gave no batch has left in the folder of a run that is not made yet. */
 async function removeIndex(path: string): Promise<void> {
   await rm(join(path, INDEX), { recursive: true, force: true });
@@ -150,6 +157,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const earlyBad: object[] = [];
   const evaluations: EvaluationMetrics[] = [];
   const state = past?.checkpoint?.state;
+  // One that is there already may be of other runs.
+  const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   await using pipeline = await createPipeline({
     shards: config.shards,
     recipe: trainingRecipe(config),
@@ -177,7 +186,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
 
   // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
   const batches = await started(pipeline).catch(async (error: unknown) => {
-    if (past === undefined && config.indexDir === undefined) await removeIndex(path);
+    if (makesIndex) await removeIndex(path);
     throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
   });
   const method = ContrastiveMethod.create(engine, config.method, config.seed);

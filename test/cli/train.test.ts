@@ -1,5 +1,5 @@
 /** `detco train` as a user runs it: real processes, real signals, the wasm engine. */
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -169,6 +169,15 @@ describe('detco train', () => {
     expect(stderr).toContain('64 is more than the 48 samples of an epoch');
     expect(code).toBe(2);
     expect(await exists(path)).toBe(false);
+  });
+
+  test('fails before the first step and leaves an index that was there', async () => {
+    const path = run('shared');
+    await mkdir(join(path, 'index'), { recursive: true });
+    await writeFile(join(path, 'index', 'of-another-run.json'), '{}');
+    const { code } = await detco([...arguments_, '--batch', '64', '--queue-size', '64', '--out', path]);
+    expect(code).toBe(2);
+    expect(await readdir(join(path, 'index'))).toContain('of-another-run.json');
   });
 
   test('stops when the loss is no number, naming step, term and the last good checkpoint', async () => {
