@@ -14,6 +14,7 @@ import {
   sweepLines,
   sweepWorkers,
 } from '../pipeline/profile/index.js';
+import { withoutPassword } from '../pipeline/source/source.js';
 import { parseOptions, UsageError } from './usage-error.js';
 
 /** Timed visits of the stages that a trace holds, of each thread. */
@@ -91,7 +92,7 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
     const enough = points && knee(points);
     if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
     if (reportFile !== undefined) {
-      const subject = rest.shards.join(' ');
+      const subject = rest.shards.map(withoutPassword).join(' ');
       await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
     }
     const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];

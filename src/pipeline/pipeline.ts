@@ -19,7 +19,7 @@ import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
-import { reasonOf } from './source/source.js';
+import { reasonOf, withoutPassword } from './source/source.js';
 import { workerError } from './worker/failure.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask, WorkerReport } from './worker/main.js';
@@ -274,7 +274,7 @@ class WorkerPipeline implements Pipeline {
     const samples = this.#control.epochSamples(epoch) ?? 0;
     if (samples === 0)
       return new Error(
-        `No usable sample in ${this.shards.length} shards (first: ${this.shards[0]}); ${this.#badSamples} could not be decoded.`,
+        `No usable sample in ${this.shards.length} shards (first: ${withoutPassword(this.shards[0] ?? '')}); ${this.#badSamples} could not be decoded.`,
       );
     return new RangeError(
       `Pipeline option batchSize: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,

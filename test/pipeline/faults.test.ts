@@ -9,9 +9,9 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type CacheEvent, createPipeline, recipes, type RetryEvent } from '#dist/pipeline/index.js';
+import { type BadSample, type CacheEvent, createPipeline, recipes, type RetryEvent } from '#dist/pipeline/index.js';
 import { answer, startHttp } from '../support/http.js';
-import { writeTestShards } from '../support/shards.js';
+import { testKey, writeTestShards } from '../support/shards.js';
 
 const run = promisify(execFile);
 const pathOf = (name: string): string => fileURLToPath(new URL(`../support/${name}`, import.meta.url));
@@ -161,6 +161,33 @@ test.each([false, true])(
     await server.close();
   },
 );
+
+test('a bad sample is told of without the password of its URL', async () => {
+  const [path = ''] = await writeTestShards(join(folder, 'bad'), { counts: [8], bad: [testKey(0, 3)] });
+  const body = await readFile(path);
+  const server = await startHttp((request, response) => answer(request, response, { body, etag: '"1"' }));
+  const bad: string[] = [];
+  const options = {
+    shards: `${server.url.replace('//', '//me:secret@')}/a.tar`,
+    recipe: recipes.evaluation({ globalSize: 16 }),
+    batchSize: 2,
+    workers: 1,
+    lanes: 1,
+    onBad: ({ shard }: BadSample) => bad.push(shard),
+  };
+  const message = async (onBadSample: 'skip' | 'fail'): Promise<string> => {
+    try {
+      for await (const batch of await createPipeline({ ...options, onBadSample })) batch.release();
+      return '';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const messages = [await message('skip'), await message('fail')];
+  await server.close();
+  expect(bad).toEqual([`${server.url}/a.tar`]);
+  expect(messages).toEqual(['', expect.stringContaining(` of ${server.url}/a.tar: `)]);
+});
 
 test('retries and cache events of workers reach the caller', async () => {
   const files = new Map<string, Buffer>();

@@ -20,7 +20,8 @@ const PARALLEL = 4;
 const GAP_BYTES = 128 << 10;
 
 /**
- * Fetches images, neighbours in one request. Each promise rejects on its own when its image cannot be had.
+ * Fetches images, neighbours in one request. When one cannot be had, its promise and those of the requests queued behind
+ * its own reject.
  * @returns an image for each request, in their order
  */
 export function fetchImages(requests: readonly SampleRequest[], options: FetchOptions): Promise<Buffer>[] {

@@ -4,7 +4,7 @@
  */
 import { expandBraces } from './braces.js';
 import { listFiles, openFile } from './file.js';
-import { reasonOf, SourceError, type OpenOptions } from './source.js';
+import { reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
 
 export { parseByteSize } from './byte-size.js';
 export { openCacheFolder, sweepRun } from './cache-folder.js';
@@ -74,7 +74,7 @@ export async function listShards(specs: readonly string[], options: { readonly s
         if (earlier !== undefined) {
           throw new SourceError(
             location,
-            `is named twice, by "${earlier}" and by "${line}"; its samples would be seen twice an epoch, so name it once`,
+            `is named twice, by "${withoutPassword(earlier)}" and by "${withoutPassword(line)}"; its samples would be seen twice an epoch, so name it once`,
           );
         }
         namedBy.set(location, line);
@@ -114,7 +114,7 @@ async function expand(spec: string, options: OpenOptions): Promise<string[]> {
     options.signal?.throwIfAborted();
     const found = await backendOf(one).list(one, options);
     if (found.length === 0) {
-      const of = one === spec ? '' : ` (of "${spec}")`;
+      const of = one === spec ? '' : ` (of "${withoutPassword(spec)}")`;
       throw new SourceError(one, `matches no shard${of}; check the spelling, or name what exists`);
     }
     for (const location of found) locations.push(location);

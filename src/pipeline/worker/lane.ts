@@ -6,11 +6,13 @@ import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuff
 import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import { fetchImages } from '../shard/fetch.js';
+import { reasonOf, withoutPassword } from '../source/source.js';
 import { decodeImage, undecodedImages } from './decode.js';
 import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
 export interface BadSample {
+  /** Path or URL of the shard, without a password. */
   readonly shard: string;
   readonly key: string;
   /** Where the member's tar header begins in the shard. */
@@ -66,7 +68,8 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
         meters.failed(STAGE.decode);
         meters.enter(TASK.find, STAGE.shuffle);
         if (again) continue;
-        options.onBad({ shard: shards[sample.shard] ?? '', key: sample.key, offset: sample.offset, reason: reasonOf(error), epoch });
+        const shard = withoutPassword(shards[sample.shard] ?? '');
+        options.onBad({ shard, key: sample.key, offset: sample.offset, reason: decodeProblem(error), epoch });
         continue;
       }
       good++;
@@ -84,9 +87,14 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
 async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<LaneSample> {
   const { plan, epoch, lane, signal, meters } = options;
   const buffer = new ShuffleBuffer<LaneSample>(plan.shuffle, bufferRandom(plan, epoch, lane));
+  let waiting = 0;
+  const queue = (samples: number) => {
+    waiting += samples;
+    meters.queue(QUEUE.compressed, samples);
+  };
   const came = (sample: LaneSample) => {
     meters.bytes(STAGE.tar, sample.image?.byteLength ?? 0);
-    meters.queue(QUEUE.compressed, 1);
+    queue(1);
   };
   const named = readLane(options, comeBefore(skip, plan.shuffle));
   const samples = timed(named, meters, { task: TASK.read, stage: STAGE.tar, onItem: came });
@@ -99,7 +107,7 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
   let left = 0;
   try {
     for await (const sample of shuffled(read, buffer)) {
-      meters.queue(QUEUE.compressed, -1);
+      queue(-1);
       if (++left <= skip) {
         // Every sample that came by name has come by now; those that have not left are needed after all.
         if (left === skip) fetched = fetchNamed(buffer.items, options, AbortSignal.any([signal, stop.signal]));
@@ -116,6 +124,8 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
     // No request outlives the lane.
     stop.abort();
     await Promise.allSettled(fetched.values());
+    // A lane that has what it owes leaves the rest.
+    queue(-waiting);
   }
 }
 
@@ -139,8 +149,8 @@ async function decode(sample: LaneSample, augmenter: Augmenter): Promise<LoadedI
   return augmenter.load(await decodeImage(sample.image));
 }
 
-function reasonOf(error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error);
+function decodeProblem(error: unknown): string {
+  const reason = reasonOf(error);
   // libvips keeps one error text for the process; when another thread has taken it sharp is left with this.
   return reason === 'Unknown error' ? 'the image cannot be decoded; it is damaged or cut off' : reason;
 }

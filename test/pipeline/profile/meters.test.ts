@@ -6,6 +6,7 @@ import { createPipeline, type PipelineMeters, type PipelineOptions, recipes, typ
 import { LaneMeters, TASK } from '#dist/pipeline/profile/lane-meters.js';
 import { clock, Meters } from '#dist/pipeline/profile/meters.js';
 import { LANE_STATES, STAGE } from '#dist/pipeline/profile/stages.js';
+import { indexShard, writeIndex } from '#dist/pipeline/shard/shard-index.js';
 import { testKey, writeTestShards } from '../../support/shards.js';
 
 const shape = { workers: 1, lanes: 2, slots: 2, views: ['globalQ'], spans: 3 };
@@ -121,6 +122,15 @@ describe('the meters of a pipeline', () => {
       if (count > 0) expect(ready).toBeLessThanOrEqual(count);
     }
     expect(meters.queues).toEqual({ compressed: 0, decoding: 0, decoded: 0, full: 0 });
+  });
+
+  test('leave no sample in a queue that a lane has read and not handed out', async () => {
+    const indexDir = join(folder, 'index');
+    for (const shard of options.shards) await writeIndex(indexDir, await indexShard(shard));
+    // Lanes make up for bad samples and for unequal lengths by beginning again, and leave what they then have no need of.
+    const pipeline = await createPipeline({ ...options, divide: 'samples', indexDir, dropLast: false });
+    for await (const batch of pipeline) batch.release();
+    expect(pipeline.meters().queues).toEqual({ compressed: 0, decoding: 0, decoded: 0, full: 0 });
   });
 
   test('time the threads, their lanes and the process', () => {

@@ -34,7 +34,13 @@ test('a trace names its threads, nests views in the rendering of their sample, a
 });
 
 test('a trace takes as many spans as detco profile keeps of several threads', () => {
-  const spans = Array.from({ length: 4 << 17 }, (_, n) => ({ thread: n & 1, track: -1, stage: STAGE.augment, startMs: 10 + n, durationMs: 1 }));
+  const spans = Array.from({ length: 4 << 17 }, (_, n) => ({
+    thread: n & 1,
+    track: -1,
+    stage: STAGE.augment,
+    startMs: 10 + n,
+    durationMs: 1,
+  }));
   const { traceEvents } = chromeTrace(spans, [], setup);
   expect(traceEvents.filter(({ ph }) => ph === 'X')).toHaveLength(spans.length);
   expect(traceEvents.find(({ ph }) => ph === 'X')).toMatchObject({ ts: 0, dur: 1000 });
