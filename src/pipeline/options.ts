@@ -98,6 +98,17 @@ export const PIPELINE_DEFAULTS = Object.freeze({
 } as const);
 
 const count = z.int().positive();
+const ordinal = z.int().nonnegative();
+/** A state comes out of a file as often as out of a batch. */
+const stateSchema = z.object({
+  epoch: ordinal,
+  step: ordinal,
+  epochStart: ordinal,
+  lanes: z.array(z.object({ taken: ordinal, good: ordinal })).min(1),
+  worldSize: count.optional(),
+  batchSize: count.optional(),
+  divide: z.enum(['shards', 'samples']).optional(),
+});
 const schema = z.object({
   batchSize: count,
   seed: z.int().nonnegative().max(0xffffffff).default(PIPELINE_DEFAULTS.seed),
@@ -125,6 +136,7 @@ const schema = z.object({
     .default(PIPELINE_DEFAULTS.spans),
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
+  resume: stateSchema.optional(),
 });
 
 /** @throws RangeError naming the option, the value it got and what it wants */
@@ -132,8 +144,9 @@ export function resolveOptions(options: PipelineOptions) {
   const { success, data, error } = schema.safeParse(options);
   if (!success) {
     const [issue] = error.issues;
-    const name = String(issue?.path[0]);
-    throw new RangeError(`Pipeline option ${name}: ${issue?.message ?? 'invalid'}, got ${JSON.stringify(Reflect.get(options, name))}`);
+    const path = issue?.path ?? [];
+    const value = path.reduce<unknown>((outer, key) => (Object(outer) as Record<PropertyKey, unknown>)[key], options);
+    throw new RangeError(`Pipeline option ${path.join('.')}: ${issue?.message ?? 'invalid'}, got ${JSON.stringify(value)}`);
   }
   const { lanes, rank, worldSize, indexDir } = data;
   if (rank >= worldSize)

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type BadSample, createPipeline, type PipelineOptions, recipes } from '#dist/pipeline/index.js';
+import { type BadSample, createPipeline, type PipelineOptions, type PipelineState, recipes } from '#dist/pipeline/index.js';
 import { digestBatches } from '../support/batches.js';
 import { testKey, writeTestShards } from '../support/shards.js';
 
@@ -144,6 +144,13 @@ describe('what a pipeline refuses', () => {
     await expect(createPipeline({ ...options, workers: 4 })).rejects.toThrow(/4 workers for 3 lanes/);
     const resume = { epoch: 0, step: 1, epochStart: 0, lanes: [{ taken: 5, good: 5 }] };
     await expect(digestBatches({ ...options, resume })).rejects.toThrow(/1 lanes and the pipeline 3/);
+  });
+
+  test.each<[object, RegExp]>([
+    [{}, /^Pipeline option resume\.epoch: .* got undefined$/],
+    [{ epoch: 0, step: 1, epochStart: 0, lanes: [{ taken: 5, good: -1 }] }, /^Pipeline option resume\.lanes\.0\.good: .* got -1$/],
+  ])('a state %j that is none', async (resume, message) => {
+    await expect(createPipeline({ ...options, resume: resume as PipelineState })).rejects.toThrow(message);
   });
 });
 
