@@ -41,7 +41,7 @@ function createProgram(): Command {
   return withExitOverride(program);
 }
 
-/** The message and those of its causes. */
+/** The message; with DETCO_DEBUG in the environment where it came from, too. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message;

@@ -15,29 +15,25 @@ import {
   sweepWorkers,
 } from '../pipeline/profile/index.js';
 import { withoutPassword } from '../pipeline/source/source.js';
+import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions, UsageError } from './usage-error.js';
+import { whole } from './whole.js';
 
 /** Timed visits of the stages that a trace holds, of each thread. */
 const TRACE_SPANS = 1 << 17;
 const SWEEP_SECONDS = 3;
 
-const RECIPES = ['detco', 'mocoV2', 'mocoV1', 'simclr'] as const;
-const count = (example: string) =>
-  z.coerce
-    .number({ error: `expected a whole number from 1 up; give for example ${example}` })
-    .int(`expected a whole number; give for example ${example}`)
-    .min(1, `expected a whole number from 1 up; give for example ${example}`);
 const positive = (what: string) => z.coerce.number({ error: `expected ${what}` }).positive(`expected ${what}`);
 
 const schema = z.object({
   shards: z.array(z.string()).min(1),
   seconds: positive('seconds, such as 10'),
-  workers: count('--workers 4').optional(),
-  batch: count('--batch 64'),
-  recipe: z.enum(RECIPES, { error: `expected ${RECIPES.slice(0, -1).join(', ')} or ${RECIPES.at(-1)}` }),
-  globalSize: count('--global-size 224'),
-  patchSize: count('--patch-size 64'),
-  seed: z.coerce.number({ error: 'expected a whole number' }).int().min(0),
+  workers: whole(1, 1024, '--workers 4').optional(),
+  batch: whole(1, 1_000_000, '--batch 64'),
+  recipe: recipeName,
+  globalSize: whole(1, 2048, '--global-size 224'),
+  patchSize: whole(1, 2048, '--patch-size 64'),
+  seed: whole(0, 0xffff_ffff, '--seed 1'),
   cacheDir: z.string().min(1).optional(),
   augment: z.enum(['worker', 'device'], { error: 'expected worker or device' }).optional(),
   consume: positive('images a second, such as 400').optional(),
@@ -90,13 +86,14 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
         })
       : undefined;
     const enough = points && knee(points);
+    // First, so that a file that cannot be written does not cost the measurement.
+    const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
+    console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
     if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
     if (reportFile !== undefined) {
       const subject = rest.shards.map(withoutPassword).join(' ');
       await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
     }
-    const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
-    console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
@@ -109,7 +106,7 @@ export function profileCommand(): Command {
     .option('--seconds <n>', 'how long to measure', '10')
     .option('--workers <n>', 'worker threads (default: the cores)')
     .option('--batch <n>', 'images a batch', '64')
-    .option('--recipe <name>', RECIPES.join(', '), 'detco')
+    .option('--recipe <name>', RECIPE_NAMES.join(', '), 'detco')
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')

@@ -1,11 +1,11 @@
 /** `detco synth`: labelled procedural pictures, as shards. */
-import { SingleBar } from 'cli-progress';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
 import { parseOptions, UsageError } from './usage-error.js';
+import { watch } from './watch.js';
 import { whole } from './whole.js';
 
 const DEFAULTS = Object.freeze({
@@ -54,30 +54,16 @@ export function synthCommand(): Command {
     .option('--json', 'print the report as one JSON object')
     .action(async (raw: Record<string, unknown>) => {
       const { out, json, ...options } = parseOptions(schema, raw);
-      const stop = new AbortController();
-      const interrupt = (): void => stop.abort(new Error('interrupted; the unfinished shard was removed'));
-      process.once('SIGINT', interrupt);
-      const bar = new SingleBar({
-        format: 'synth {value}/{total} pictures ({percentage} %)',
-        stream: process.stderr,
-        noTTYOutput: true,
-      });
-      bar.start(options.count, 0);
+      const format = 'synth {value}/{total} pictures ({percentage} %)';
+      const interrupted = 'interrupted; the unfinished shard was removed';
       try {
-        const report = await synthesise({
-          ...options,
-          dir: out,
-          signal: stop.signal,
-          onProgress: (done) => bar.update(done),
-        });
-        bar.stop();
+        const report = await watch({ format, interrupted }, ({ signal, update }) =>
+          synthesise({ ...options, dir: out, signal, onProgress: (done) => update(done, options.count) }),
+        );
         const summary = `${report.images} pictures in ${out}/${report.pattern}: ${(report.bytes / 1e6).toFixed(1)} MB, ${report.imagesPerSecond} pictures a second`;
         console.log(json ? JSON.stringify({ out, ...report }) : summary);
       } catch (error) {
         throw error instanceof ShardExistsError ? new UsageError(`--out ${JSON.stringify(out)}: ${error.message}`) : error;
-      } finally {
-        bar.stop();
-        process.off('SIGINT', interrupt);
       }
     });
 }

@@ -4,17 +4,18 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { createPipeline, recipes } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
+import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions } from './usage-error.js';
+import { whole } from './whole.js';
 
-const side = z.coerce.number({ error: 'expected pixels, such as 224' }).int('expected whole pixels').min(1).max(2048);
 const schema = z.object({
   shards: z.array(z.string()).min(1),
   out: z.string(),
-  recipe: z.enum(['detco', 'mocoV2', 'mocoV1', 'simclr'], { error: 'expected detco, mocoV2, mocoV1 or simclr' }),
-  count: z.coerce.number({ error: 'expected a number of images' }).int('expected a whole number').min(1).max(64),
-  globalSize: side,
-  patchSize: side,
-  seed: z.coerce.number({ error: 'expected a whole number' }).int().min(0),
+  recipe: recipeName,
+  count: whole(1, 64, '--count 8'),
+  globalSize: whole(1, 2048, '--global-size 224'),
+  patchSize: whole(1, 2048, '--patch-size 64'),
+  seed: whole(0, 0xffff_ffff, '--seed 1'),
 });
 
 async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
@@ -31,7 +32,7 @@ export function viewsCommand(): Command {
     .description('Draw what a recipe makes of the first images, as one PNG.')
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .option('--out <file>', 'PNG to write', 'views.png')
-    .option('--recipe <name>', 'detco, mocoV2, mocoV1 or simclr', 'detco')
+    .option('--recipe <name>', RECIPE_NAMES.join(', '), 'detco')
     .option('--count <n>', 'images', '8')
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
