@@ -1,6 +1,7 @@
 /** Runs the built command in a process of its own. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { until } from '../support/bytes.js';
 
 export interface Outcome {
@@ -8,6 +9,27 @@ export interface Outcome {
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+function start(bin: string, args: readonly string[], env: NodeJS.ProcessEnv): Child {
+  return spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+}
+
+function outcomeOf(child: Child, onLine?: (line: string) => void): Promise<Outcome> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  createInterface({ input: child.stderr }).on('line', (line) => {
+    stderr += `${line}\n`;
+    onLine?.(line);
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
 }
 
 /** @param onLine called with each line of stderr; a signal it returns is sent to the process */
@@ -23,19 +45,10 @@ export async function detco(
     readonly onLine?: (line: string) => NodeJS.Signals | undefined;
   } = {},
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  createInterface({ input: child.stderr }).on('line', (line) => {
-    stderr += `${line}\n`;
+  const child = start(bin, args, { ...process.env, ...env });
+  return outcomeOf(child, (line) => {
     const signal = onLine?.(line);
     if (signal !== undefined) child.kill(signal);
-  });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
 }
 
@@ -46,20 +59,10 @@ export async function detcoUntil(
   signal: NodeJS.Signals,
   { bin = 'bin/detco.cjs' }: { readonly bin?: string } = {},
 ): Promise<Outcome> {
-  const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const ended = new Promise<Outcome>((resolve, reject) => {
-    child.on('error', reject).on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
-  });
+  const child = start(bin, args, process.env);
+  const ended = outcomeOf(child);
   await until(() => child.exitCode !== null || condition());
-  if (child.exitCode !== null) throw new Error(`${bin} ${args.join(' ')} ended too soon: ${stderr}`);
+  if (child.exitCode !== null) throw new Error(`${bin} ${args.join(' ')} ended too soon: ${(await ended).stderr}`);
   child.kill(signal);
   return ended;
 }
