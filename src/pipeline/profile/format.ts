@@ -19,11 +19,3 @@ export function msText(ms: number): string {
   if (ms >= 9.95) return `${ms.toFixed(0)} ms`;
   return `${ms >= 0.995 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
 }
-
-/** `4.1 MB`. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
-  const value = bytes / 1000 ** unit;
-  return `${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)} ${units[unit]}`;
-}

@@ -1,5 +1,6 @@
 /** A report as text, at most 100 columns wide. */
-import { bytesText, msText, percent, rate } from './format.js';
+import { formatByteSize } from '../source/byte-size.js';
+import { msText, percent, rate } from './format.js';
 import type { ProfileReport, StageReport } from './report.js';
 import type { SweepPoint } from './sweep.js';
 
@@ -30,7 +31,7 @@ export function stageCells(stage: StageReport): string[] {
     kind === 'work' ? percent(utilisation) : '',
     readiness === undefined || count === 0 ? '' : percent(readiness),
     shareOfWaiting === undefined ? '' : percent(shareOfWaiting),
-    bytesPerSecond === 0 ? '' : `${bytesText(bytesPerSecond)}/s`,
+    bytesPerSecond === 0 ? '' : `${formatByteSize(bytesPerSecond)}/s`,
     failures === 0 ? '' : String(failures),
   ];
 }
@@ -93,9 +94,9 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
     ],
     [
       'read',
-      `${bytesText(report.bytesPerSecond)}/s from the ${report.medium}, ${bytesText(report.bytesPerImage)} an image${report.amplification >= 1.5 ? `, each byte ${report.amplification.toFixed(1)} times` : ''}${report.retries === 0 ? '' : `; ${report.retries} requests repeated`}`,
+      `${formatByteSize(report.bytesPerSecond)}/s from the ${report.medium}, ${formatByteSize(report.bytesPerImage)} an image${report.amplification >= 1.5 ? `, each byte ${report.amplification.toFixed(1)} times` : ''}${report.retries === 0 ? '' : `; ${report.retries} requests repeated`}`,
     ],
-    ['memory', bytesText(report.rssBytes)],
+    ['memory', formatByteSize(report.rssBytes)],
   ];
 }
 

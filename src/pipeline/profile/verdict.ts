@@ -1,5 +1,6 @@
 /** What limits the run, in words, and what to change. The thresholds are those of TensorFlow's input-pipeline analyzer. */
-import { bytesText, msText, percent, rate } from './format.js';
+import { formatByteSize } from '../source/byte-size.js';
+import { msText, percent, rate } from './format.js';
 import type { BindingResource, Facts } from './report.js';
 
 const MODERATELY = 0.05;
@@ -67,7 +68,7 @@ function evidence({ utilisation, setup, bytesPerSecond, waitShares, ceiling }: F
         : `${setup.workers} ${setup.workers === 1 ? 'worker' : 'workers'} ${percent(Math.max(...utilisation.workers))} busy on ${rate(setup.cores)} cores`;
     case 'network':
     case 'disk':
-      return `${percent(waitShares.source)} of the waiting is for bytes, which come at ${bytesText(bytesPerSecond)}/s`;
+      return `${percent(waitShares.source)} of the waiting is for bytes, which come at ${formatByteSize(bytesPerSecond)}/s`;
     case 'libuv':
       return `${utilisation.decoderQueue.toFixed(1)} images queue for ${setup.uvThreads} threads`;
     case 'lanes':

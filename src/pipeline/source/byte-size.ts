@@ -24,11 +24,11 @@ export function parseByteSize(value: string | number): number {
   throw new RangeError(`"${value}" is no amount of bytes; expected for example 200GB, 1.5TiB or 200000000000`);
 }
 
-/** `137.8 MB`: at most four digits, powers of 1000. */
+const NAMES = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+
+/** `4.1 MB`, `138 MB`: powers of 1000. */
 export function formatByteSize(bytes: number): string {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
-  let unit = 0;
-  let value = bytes;
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+  const unit = Math.min(NAMES.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  const value = bytes / 1000 ** unit;
+  return `${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)} ${NAMES[unit]}`;
 }

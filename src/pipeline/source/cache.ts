@@ -9,12 +9,11 @@ import { type FileHandle, rename } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { formatByteSize } from './byte-size.js';
 import { type CacheEntry, cacheEntry, discard, entryPath, openEntry, type Reservation, reserve } from './cache-folder.js';
+import { READ_BYTES } from './file.js';
 import { probeRemote, readRemote, type RemoteObject, reportVersion } from './remote.js';
 import { type CacheEvent, type CacheFolder, codeOf, reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
 import { validatorOf, type Version } from './version.js';
 
-/** Of a cached file; tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */
-const READ_BYTES = 1 << 20;
 /** Chunks wait here for the disk while the reader goes on; beyond it the disk sets the pace. Bytes for each shard being stored. */
 const WRITE_BEHIND_BYTES = 4 << 20;
 

@@ -7,7 +7,7 @@ import { glob } from 'tinyglobby';
 import { codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Bytes of one read. tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */
-const READ_BYTES = 1 << 20;
+export const READ_BYTES = 1 << 20;
 
 /** Streams a file from `start` to before `end`. */
 export async function* openFile(
