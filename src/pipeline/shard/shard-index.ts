@@ -33,7 +33,7 @@ export interface ShardIndex {
 }
 
 /** Bytes of the tar header between `ShardSample.offset` and the image. */
-const HEADER_BYTES = 512;
+export const HEADER_BYTES = 512;
 
 /**
  * Reads a shard from end to end and tells where its samples lie.

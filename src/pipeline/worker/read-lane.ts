@@ -9,7 +9,7 @@
 import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
 import { changedShard } from '../shard/fetch.js';
 import { type ReadOptions, readShard, ShardError, type ShardSample } from '../shard/read.js';
-import { type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
+import { HEADER_BYTES, type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
 import { reasonOf, withoutPassword } from '../source/source.js';
 
 /** A sample on its way through a lane. */
@@ -69,7 +69,7 @@ function ordinals({ part, parts, from, to }: ShardPart, { samples }: ShardIndex)
 
 function namedSample(shard: number, index: number, entry: IndexedSample): LaneSample {
   const { key, start, offset, label, problem } = entry;
-  const fields = { shard, index, key, start, offset: offset - 512, image: undefined, entry };
+  const fields = { shard, index, key, start, offset: offset - HEADER_BYTES, image: undefined, entry };
   return { ...fields, ...(label !== undefined && { label }), ...(problem !== undefined && { problem }) };
 }
 
@@ -92,7 +92,7 @@ async function* readIndexed(
   try {
     for await (const sample of readShard(location, { ...range, part: { part, parts }, signal, ...reading })) {
       const entry = samples[sample.index];
-      if (sample.key !== entry?.key || sample.offset + 512 !== entry.offset)
+      if (sample.key !== entry?.key || sample.offset + HEADER_BYTES !== entry.offset)
         throw changedShard(location, indexDir, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
       count++;
       yield { ...sample, shard };
@@ -120,11 +120,15 @@ async function* readWhole(
   if (dir !== undefined) await keepIndex(dir, { location, bytes, samples });
 }
 
-/** An index saves reading later; the run goes on without it. */
+let warned = false;
+
+/** An index saves reading later; the run goes on without it. What keeps one away keeps all: a thread says it once. */
 async function keepIndex(dir: string, index: ShardIndex): Promise<void> {
   try {
     await writeIndex(dir, index);
   } catch (error) {
+    if (warned) return;
+    warned = true;
     process.emitWarning(`the index of ${withoutPassword(index.location)} could not be kept: ${reasonOf(error)}`);
   }
 }
