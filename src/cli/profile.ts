@@ -3,17 +3,6 @@ import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { recipes } from '../pipeline/index.js';
-import {
-  chromeTrace,
-  knee,
-  measurePipeline,
-  profileReport,
-  reportHtml,
-  reportLines,
-  sweep,
-  sweepLines,
-  sweepWorkers,
-} from '../pipeline/profile/index.js';
 import { withoutPassword } from '../pipeline/source/source.js';
 import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions, UsageError } from './usage-error.js';
@@ -62,6 +51,9 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
     patchSize,
     ...rest
   } = parseOptions(schema, flags);
+  // No other command needs it.
+  const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =
+    await import('../pipeline/profile/index.js');
   const stop = new AbortController();
   const interrupt = (): void => stop.abort(new Error('interrupted'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);

@@ -1,10 +1,8 @@
 /**
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
-import { once } from 'node:events';
 import { resolve } from 'node:path';
-import { MessageChannel } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
@@ -20,18 +18,12 @@ import type { PipelineMeters } from './profile/snapshot.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
 import { reasonOf, withoutPassword } from './source/source.js';
-import { workerError } from './worker/failure.js';
 import type { BadSample } from './worker/lane.js';
-import type { ServeTask, WorkerReport } from './worker/main.js';
+import type { WorkerReport } from './worker/main.js';
+import { startWorkers } from './worker/pool.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
-
-/**
- * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
- * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
- */
-const YOUNG_GENERATION_MB = 6;
 
 /**
  * Batches of augmented views from tar shards.
@@ -192,25 +184,8 @@ class WorkerPipeline implements Pipeline {
       state.step,
       done.map(({ good }) => good),
     );
-    const pool = new Piscina({
-      filename: new URL('./worker/main.js', import.meta.url).href,
-      minThreads: workers,
-      maxThreads: workers,
-      // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
-      atomics: 'disabled',
-      resourceLimits: {
-        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
-        ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
-      },
-    });
-    const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
-    // Of a worker without a task: one that fails after its last sample, or replaces one that died.
-    pool.on('error', (error: unknown) => this.#fail(error));
-    this.#pool = pool;
-    const tasks = Array.from({ length: workers }, (_, worker) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.on('message', (report: WorkerReport) => this.#receive(report));
-      const task: ServeTask = {
+    const { pool, served } = startWorkers(
+      {
         plan: this.#plan,
         shards: this.shards,
         recipe: this.#options.recipe,
@@ -219,7 +194,6 @@ class WorkerPipeline implements Pipeline {
         deferred: augment === 'device',
         onBadSample,
         rankLanes: this.#lanes,
-        serves: this.#lanes.map((_lane, place) => place).filter((place) => place % workers === worker),
         firstEpoch: state.epoch,
         epochs,
         done,
@@ -227,24 +201,18 @@ class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
-        worker,
         meters: this.#board.buffer,
         meterShape: this.#board.shape,
-        port: port2,
-      };
-      // The port closes after its last message has come.
-      const served = pool.run(task, { transferList: [port2] }).catch((error: unknown) =>
-        this.#fail(
-          workerError(error, {
-            name: `Worker ${worker + 1} of ${workers}`,
-            lanes: task.serves.map((place) => this.#lanes[place] ?? place),
-            heapMb,
-          }),
-        ),
-      );
-      return Promise.all([served, once(port1, 'close')]);
-    });
-    this.#serving = Promise.all(tasks);
+      },
+      {
+        workers,
+        workerMemoryMb,
+        onReport: (report) => this.#receive(report),
+        onFailure: (error) => this.#fail(error),
+      },
+    );
+    this.#pool = pool;
+    this.#serving = served;
   }
 
   /** Rows of the batch after `state`, once they are written; 0 when the epoch is over. */

@@ -10,4 +10,4 @@ export { learningRate, type LearningRateOptions, type Schedule } from './schedul
 export { PRESET_NAMES, presets, type PresetName } from './presets.js';
 export { RunDirectoryError, type EvaluationMetrics, type StepMetrics } from './run-directory.js';
 export type { TrainHooks } from './loop.js';
-export { train, type TrainOptions, type TrainResult } from './train.js';
+export { train, type TrainControls, type TrainOptions, type TrainResult } from './train.js';

@@ -25,7 +25,7 @@ export interface PreparedImage {
  * dropped with the rest of the metadata, as the pipeline ignores them.
  * @throws if the bytes are not an image or end before the last pixel row
  */
-export async function prepareImage(bytes: Uint8Array, { resizeShort, quality }: ImageOptions): Promise<PreparedImage> {
+async function prepareImage(bytes: Uint8Array, { resizeShort, quality }: ImageOptions): Promise<PreparedImage> {
   if (bytes.length === 0) throw new Error('the image is empty (0 bytes)');
   if (resizeShort !== undefined) {
     const { width, height } = await sharp(bytes).metadata();
