@@ -21,17 +21,12 @@ import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
 import { workerError } from './worker/failure.js';
+import { heapLimits, startRoomy } from './worker/heap.js';
 import type { BadSample } from './worker/lane.js';
 import type { ServeTask, WorkerReport } from './worker/main.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
-
-/**
- * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
- * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
- */
-const YOUNG_GENERATION_MB = 6;
 
 /**
  * Batches of augmented views from tar shards.
@@ -192,17 +187,17 @@ class WorkerPipeline implements Pipeline {
       state.step,
       done.map(({ good }) => good),
     );
-    const pool = new Piscina({
-      filename: new URL('./worker/main.js', import.meta.url).href,
-      minThreads: workers,
-      maxThreads: workers,
-      // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
-      atomics: 'disabled',
-      resourceLimits: {
-        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
-        ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
-      },
-    });
+    const pool = startRoomy(
+      () =>
+        new Piscina({
+          filename: new URL('./worker/main.js', import.meta.url).href,
+          minThreads: workers,
+          maxThreads: workers,
+          // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
+          atomics: 'disabled',
+          resourceLimits: heapLimits(workerMemoryMb),
+        }),
+    );
     const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
     // Of a worker without a task: one that fails after its last sample, or replaces one that died.
     pool.on('error', (error: unknown) => this.#fail(error));
