@@ -117,7 +117,7 @@ function contrast(images: Images, steps: readonly { readonly factor: number }[])
   );
 }
 
-/** Through Pillow's 8-bit HSV, quantised as it is there (Convert.c). */
+/** Through Pillow's 8-bit HSV (Convert.c): hue is quantised as there, and as in the kernels saturation is not. */
 function hue(images: Images, steps: readonly { readonly shift: number }[]): Images {
   const [r, g, b] = tf.split(images, 3, 3) as [Images, Images, Images];
   const value = tf.max(images, 3, true) as Images;
@@ -132,7 +132,6 @@ function hue(images: Images, steps: readonly { readonly shift: number }[]): Imag
     tf.where(green, tf.add(tf.div(tf.sub(b, r), divisor), 2), tf.add(tf.div(tf.sub(r, g), divisor), 4)),
   );
   const hue8 = tf.floor(tf.mul(sextant, 42.5));
-  const saturation8 = tf.floor(tf.div(tf.mul(chroma, 255), tf.maximum(value, 1)));
   const turned = tf.mul(
     tf.mod(
       tf.add(
@@ -148,8 +147,7 @@ function hue(images: Images, steps: readonly { readonly shift: number }[]): Imag
     [tf.sub(510, tf.abs(tf.sub(turned, 765))), tf.sub(tf.abs(tf.sub(turned, 510)), 255), tf.sub(tf.abs(tf.sub(turned, 1020)), 255)],
     3,
   );
-  const share = tf.div(tf.mul(tf.clipByValue(away, 0, 255), saturation8), 65025);
-  return tf.sub(value, tf.round(tf.mul(value, share)));
+  return tf.sub(value, tf.round(tf.mul(chroma, tf.div(tf.clipByValue(away, 0, 255), 255))));
 }
 
 /** Pillow's GaussianBlur: three box blurs of a fractional radius along each axis, the edges repeated. */

@@ -3,13 +3,8 @@ import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { workerError } from './failure.js';
+import { heapLimits, startRoomy } from './heap.js';
 import type { ServeTask, WorkerReport } from './main.js';
-
-/**
- * Pixels from the decoder live outside the heap and die within a millisecond, but V8 frees them only when it collects the young
- * generation that knows of them. At its usual size that comes so seldom that it is the whole heap's turn first.
- */
-const YOUNG_GENERATION_MB = 6;
 
 export interface PoolOptions {
   readonly workers: number;
@@ -31,17 +26,17 @@ export function startWorkers(
   task: Omit<ServeTask, 'serves' | 'worker' | 'port'>,
   { workers, workerMemoryMb, onReport, onFailure }: PoolOptions,
 ): WorkerPool {
-  const pool = new Piscina({
-    filename: new URL('./main.js', import.meta.url).href,
-    minThreads: workers,
-    maxThreads: workers,
-    // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
-    atomics: 'disabled',
-    resourceLimits: {
-      maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
-      ...(workerMemoryMb !== undefined && { maxOldGenerationSizeMb: workerMemoryMb }),
-    },
-  });
+  const pool = startRoomy(
+    () =>
+      new Piscina({
+        filename: new URL('./main.js', import.meta.url).href,
+        minThreads: workers,
+        maxThreads: workers,
+        // Workers wait for sockets and decoders between samples; a blocking wait for tasks would freeze them.
+        atomics: 'disabled',
+        resourceLimits: heapLimits(workerMemoryMb),
+      }),
+  );
   const heapMb = pool.threads[0]?.resourceLimits?.maxOldGenerationSizeMb;
   // Of a worker without a task: one that fails after its last sample, or replaces one that died.
   pool.on('error', onFailure);

@@ -1,6 +1,7 @@
 /**
- * RGB to Pillow's 8-bit HSV and back (Convert.c), eight pixels in 16-bit lanes. Hue and saturation are quantised as
- * Pillow does: without that, results differ by up to 6 levels.
+ * Turns the hue circle as Pillow does by way of its 8-bit HSV (Convert.c), eight pixels in 16-bit lanes. Hue is quantised as
+ * there: without that, results differ by up to 6 levels. Saturation is not, which spares a division and differs by up to 1: a
+ * channel is value * (1 - saturation * away), and value * saturation is the chroma.
  */
 
 // Words of eight lanes. Hue times 6 is 255 a sextant: TURN_n is n sextants.
@@ -15,7 +16,6 @@ const TURN_4 = memory.data<i16>([1020, 1020, 1020, 1020, 1020, 1020, 1020, 1020]
 const LOW_BYTE = memory.data<i32>([255, 255, 255, 255]);
 /** 2^15: a float of this size has 8 fractional bits, so adding it turns a float into fixed point. */
 const FIXED = memory.data<f32>([32768, 32768, 32768, 32768]);
-const SCALE = memory.data<f32>([255, 255, 255, 255]);
 /** Sextants to 255ths of a turn. */
 const SEXTANT_SCALE = memory.data<f32>([42.5, 42.5, 42.5, 42.5]);
 
@@ -60,25 +60,12 @@ export function hue8(r: v128, g: v128, b: v128, top: v128, chroma: v128): v128 {
   );
 }
 
-/** Saturation, 0..255. */
+/** value - chroma * away / 255, rounded. */
 @inline
-export function saturation8(top: v128, chroma: v128): v128 {
-  const divisor = i16x8.max_s(top, v128.load(ONE));
-  const scale = v128.load(SCALE);
-  return truncate8(
-    f32x4.div(f32x4.mul(toFloatLow(chroma), scale), toFloatLow(divisor)),
-    f32x4.div(f32x4.mul(toFloatHigh(chroma), scale), toFloatHigh(divisor)),
-  );
-}
-
-/** value * (1 - saturation * away), saturation and away in 255ths; the product is rounded. */
-@inline
-function channel8(value: v128, saturation: v128, away: v128): v128 {
+function channel8(value: v128, chroma: v128, away: v128): v128 {
   const clamped = i16x8.min_s(i16x8.max_s(away, i16x8.splat(0)), v128.load(BYTE));
-  const product = i16x8.mul(saturation, clamped);
-  // product / 65025 with 15 fractional bits, as 65536 / 65025 is nearly 1 + 1/128.
-  const share = i16x8.shr_u(i16x8.add(product, i16x8.shr_u(product, 7)), 1);
-  return i16x8.sub(value, i16x8.q15mulr_sat_s(value, share));
+  const product = i16x8.add(i16x8.mul(chroma, clamped), i16x8.splat(128));
+  return i16x8.sub(value, i16x8.shr_u(i16x8.add(product, i16x8.shr_u(product, 8)), 8));
 }
 
 /**
@@ -86,16 +73,16 @@ function channel8(value: v128, saturation: v128, away: v128): v128 {
  * is a trapezium over the hue circle: 0 within a sextant of its own hue, 255 from two sextants on.
  */
 @inline
-export function channelRed8(value: v128, saturation: v128, turn: v128): v128 {
-  return channel8(value, saturation, i16x8.sub(v128.load(TURN_2), i16x8.abs(i16x8.sub(turn, v128.load(TURN_3)))));
+export function channelRed8(value: v128, chroma: v128, turn: v128): v128 {
+  return channel8(value, chroma, i16x8.sub(v128.load(TURN_2), i16x8.abs(i16x8.sub(turn, v128.load(TURN_3)))));
 }
 
 @inline
-export function channelGreen8(value: v128, saturation: v128, turn: v128): v128 {
-  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, v128.load(TURN_2))), v128.load(BYTE)));
+export function channelGreen8(value: v128, chroma: v128, turn: v128): v128 {
+  return channel8(value, chroma, i16x8.sub(i16x8.abs(i16x8.sub(turn, v128.load(TURN_2))), v128.load(BYTE)));
 }
 
 @inline
-export function channelBlue8(value: v128, saturation: v128, turn: v128): v128 {
-  return channel8(value, saturation, i16x8.sub(i16x8.abs(i16x8.sub(turn, v128.load(TURN_4))), v128.load(BYTE)));
+export function channelBlue8(value: v128, chroma: v128, turn: v128): v128 {
+  return channel8(value, chroma, i16x8.sub(i16x8.abs(i16x8.sub(turn, v128.load(TURN_4))), v128.load(BYTE)));
 }

@@ -4,7 +4,7 @@
  * A program is a list of 16-byte instructions {opcode, a, b, 0} (i32). For each block of 16 pixels the channels are
  * taken apart once, every instruction runs on three registers, and they are put together again.
  */
-import { BYTE, SIX, hue8, saturation8, channelRed8, channelGreen8, channelBlue8 } from './hue';
+import { BYTE, SIX, hue8, channelRed8, channelGreen8, channelBlue8 } from './hue';
 import { blend, blue, green, red, storeRgb, zipHigh, zipLow } from './lanes';
 
 /** Opcodes; `kernels.ts` has the same list. */
@@ -108,11 +108,9 @@ export function point(image: usize, pixels: i32, program: usize, instructions: i
           const hueHigh = hue8(i16x8.extend_high_i8x16_u(r), i16x8.extend_high_i8x16_u(g), i16x8.extend_high_i8x16_u(b), topHigh, chromaHigh);
           const turnedLow = i16x8.mul(v128.and(i16x8.add(hueLow, shift), byte), six);
           const turnedHigh = i16x8.mul(v128.and(i16x8.add(hueHigh, shift), byte), six);
-          const saturationLow = saturation8(topLow, chromaLow);
-          const saturationHigh = saturation8(topHigh, chromaHigh);
-          r = i8x16.narrow_i16x8_u(channelRed8(topLow, saturationLow, turnedLow), channelRed8(topHigh, saturationHigh, turnedHigh));
-          g = i8x16.narrow_i16x8_u(channelGreen8(topLow, saturationLow, turnedLow), channelGreen8(topHigh, saturationHigh, turnedHigh));
-          b = i8x16.narrow_i16x8_u(channelBlue8(topLow, saturationLow, turnedLow), channelBlue8(topHigh, saturationHigh, turnedHigh));
+          r = i8x16.narrow_i16x8_u(channelRed8(topLow, chromaLow, turnedLow), channelRed8(topHigh, chromaHigh, turnedHigh));
+          g = i8x16.narrow_i16x8_u(channelGreen8(topLow, chromaLow, turnedLow), channelGreen8(topHigh, chromaHigh, turnedHigh));
+          b = i8x16.narrow_i16x8_u(channelBlue8(topLow, chromaLow, turnedLow), channelBlue8(topHigh, chromaHigh, turnedHigh));
           break;
         }
         case GREYSCALE: {
