@@ -3,9 +3,8 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import { inspectEngines } from '../engine/index.js';
 import type { EngineReport } from '../engine/index.js';
+import { uvThreads } from '../pipeline/machine.js';
 
-/** libuv's default number of threads for file and DNS work, shared with sharp. */
-const DEFAULT_UV_THREADS = 4;
 const GIB = 2 ** 30;
 
 interface Report {
@@ -29,14 +28,13 @@ async function inspectSharp(): Promise<Report['sharp']> {
 }
 
 async function inspect(): Promise<Report> {
-  const threads = process.env['UV_THREADPOOL_SIZE'];
   return {
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
     cpu: { model: cpus()[0]?.model ?? 'unknown', cores: availableParallelism() },
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
     sharp: await inspectSharp(),
-    uvThreads: { threads: Number(threads ?? DEFAULT_UV_THREADS), set: threads !== undefined },
+    uvThreads: { threads: uvThreads(), set: process.env['UV_THREADPOOL_SIZE'] !== undefined },
     engines: await inspectEngines(),
   };
 }

@@ -1,9 +1,10 @@
 /** The meters of one pipeline, on the consumer's thread: makes the shared memory and reads it out. */
 import type { Worker } from 'node:worker_threads';
 import type { Recipe } from '../augment/recipe.js';
+import { usableCores, uvThreads } from '../machine.js';
 import { ConsumerMeters } from './consumer-meters.js';
 import { clock, Meters, type MeterShape, type Span } from './meters.js';
-import { type LoopTotals, type PipelineMeters, type PipelineSetup, readMeters, usableCores } from './snapshot.js';
+import { type LoopTotals, type PipelineMeters, type PipelineSetup, readMeters } from './snapshot.js';
 
 interface Options {
   readonly workers: number;
@@ -14,9 +15,6 @@ interface Options {
   readonly spans: number;
   readonly augment: 'worker' | 'device';
 }
-
-/** libuv's own default. */
-const UV_THREADS = 4;
 
 export class MeterBoard {
   readonly shape: MeterShape;
@@ -49,7 +47,7 @@ export class MeterBoard {
       views: this.shape.views,
       augment,
       cores: usableCores(),
-      uvThreads: Number(process.env['UV_THREADPOOL_SIZE'] ?? UV_THREADS),
+      uvThreads: uvThreads(),
     };
   }
 

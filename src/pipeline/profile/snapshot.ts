@@ -1,6 +1,5 @@
 /** What the meters say at one time, as plain data, and the difference of two of them. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import type { Meters, StageTotals } from './meters.js';
 import { LANE_STATES, type LaneState, QUEUES, type QueueName } from './stages.js';
 
@@ -109,18 +108,6 @@ function machineTimes(): Totals['machine'] {
   } catch {
     return { ms: 0, idleMs: 0 };
   }
-}
-
-/** Cores that this process may use: fewer than the machine has under `taskset` or in a container with a quota. */
-export function usableCores(): number {
-  let quota = Infinity;
-  try {
-    const [limit, period] = readFileSync('/sys/fs/cgroup/cpu.max', 'latin1').split(' ').map(Number);
-    if (limit && period) quota = limit / period;
-  } catch {
-    // No cgroup v2: no quota that could be read.
-  }
-  return Math.min(availableParallelism(), quota);
 }
 
 /** `after` - `before`, number by number. */

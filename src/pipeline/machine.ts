@@ -1,0 +1,26 @@
+/** What this process may use of the machine. */
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+
+/** Cores that this process may use: fewer than the machine has under `taskset` or in a container with a quota. */
+export function usableCores(): number {
+  let quota = Infinity;
+  try {
+    const [limit, period] = readFileSync('/sys/fs/cgroup/cpu.max', 'latin1').split(' ').map(Number);
+    if (limit && period) quota = limit / period;
+  } catch {
+    // No cgroup v2: no quota that could be read.
+  }
+  return Math.min(availableParallelism(), quota);
+}
+
+/** libuv's own default, and the most it starts. */
+const UV_THREADS = 4;
+const MOST_UV_THREADS = 1024;
+
+/** Threads that decode and read files and names: UV_THREADPOOL_SIZE as libuv reads it, which takes what is no number for 1. */
+export function uvThreads(): number {
+  const text = process.env['UV_THREADPOOL_SIZE'];
+  if (text === undefined) return UV_THREADS;
+  return Math.min(Math.max(Number.parseInt(text, 10) || 1, 1), MOST_UV_THREADS);
+}
