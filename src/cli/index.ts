@@ -23,7 +23,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const report = await watch({ format: 'index {value}/{total} shards', interrupted }, async ({ signal, update }) => {
     const locations = await listShards(shards, { signal });
     const onShard = (done: number): void => update(done, locations.length);
-    return (await indexShards(locations, { dir: out, workers, force, batchSize: batch, signal, onShard })).report;
+    return indexShards(locations, { dir: out, workers, force, batchSize: batch, signal, onShard });
   });
   console.log(json ? JSON.stringify({ out, ...report }) : lines(report, out).join('\n'));
   if (report.failed.length > 0) process.exitCode = 1;

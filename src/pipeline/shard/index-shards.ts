@@ -77,9 +77,9 @@ const EVEN = 0.9;
 export async function indexShards(
   locations: readonly string[],
   { dir, workers, force = false, batchSize, signal, onShard }: IndexShardsOptions,
-): Promise<{ readonly report: IndexReport; readonly indexes: readonly ShardIndex[] }> {
+): Promise<IndexReport> {
   await mkdir(dir, { recursive: true });
-  const indexes: ShardIndex[] = [];
+  const summary = new Summary();
   const failed: { shard: string; problem: string }[] = [];
   let kept = 0;
   let done = 0;
@@ -100,12 +100,12 @@ export async function indexShards(
   for await (const built of mapInOrder(locations, workers, build)) {
     if ('problem' in built) failed.push(built);
     else {
-      indexes.push(built.index);
+      summary.add(built.index);
       kept += Number(built.kept);
     }
     onShard?.(++done);
   }
-  return { report: { ...summarise(indexes, batchSize), kept, failed }, indexes };
+  return { ...summary.report(batchSize), kept, failed };
 }
 
 /** Of a local shard: a remote one is not asked. */
@@ -114,42 +114,58 @@ async function isCurrent({ bytes }: ShardIndex, location: string): Promise<boole
   return !found || found.size === bytes;
 }
 
-function summarise(indexes: readonly ShardIndex[], batchSize: number): Omit<IndexReport, 'kept' | 'failed'> {
-  const labels = new LabelCount();
-  let [samples, bytes, bad] = [0, 0, 0];
-  let smallest: ShardSize | undefined;
-  let largest: ShardSize | undefined;
-  for (const index of indexes) {
-    const size = { shard: index.location, samples: index.samples.length };
-    samples += size.samples;
-    bytes += index.bytes;
-    if (!smallest || size.samples < smallest.samples) smallest = size;
-    if (!largest || size.samples > largest.samples) largest = size;
-    for (const { label, problem } of index.samples) {
-      labels.add(label);
-      bad += Number(problem !== undefined);
-    }
-  }
-  const even = EVEN * (largest?.samples ?? 0);
-  const uneven = indexes.filter((index) => index.samples.length < even).length;
-  const shuffle = summariseShuffle(indexes, batchSize, labels.sameByChance());
-  return { shards: indexes.length, samples, bytes, bad, labels: labels.summary(), smallest, largest, uneven, shuffle };
-}
+/** What is kept of the indexes for the report: a few numbers a shard, whatever the number of samples. */
+class Summary {
+  readonly #labels = new LabelCount();
+  readonly #shards: ShardSize[] = [];
+  #bytes = 0;
+  #bad = 0;
+  /** Neighbours that both have a label, and those of them that have the same. */
+  #pairs = 0;
+  #same = 0;
 
-function summariseShuffle(indexes: readonly ShardIndex[], batchSize: number, sameLabelByChance: number): ShuffleSummary {
-  const { lanes, shuffle: buffer } = PIPELINE_DEFAULTS;
-  const counts = indexes.map((index) => index.samples.length);
-  let [pairs, same] = [0, 0];
-  for (const { samples } of indexes) {
-    for (const [ordinal, { label }] of samples.entries()) {
-      const before = samples[ordinal - 1]?.label;
-      if (label === undefined || before === undefined) continue;
-      pairs++;
-      same += Number(label === before);
+  add({ location, bytes, samples }: ShardIndex): void {
+    this.#shards.push({ shard: location, samples: samples.length });
+    this.#bytes += bytes;
+    let before: number | undefined;
+    for (const { label, problem } of samples) {
+      this.#labels.add(label);
+      this.#bad += Number(problem !== undefined);
+      if (label !== undefined && before !== undefined) {
+        this.#pairs++;
+        this.#same += Number(label === before);
+      }
+      before = label;
     }
   }
-  const quality = shuffleQuality(counts, { lanes, shuffle: buffer, batchSize });
-  return { ...quality, lanes, buffer, batchSize, sameLabel: pairs === 0 ? 0 : same / pairs, sameLabelByChance };
+
+  report(batchSize: number): Omit<IndexReport, 'kept' | 'failed'> {
+    const shards = this.#shards;
+    const [first] = shards;
+    const smallest = first && shards.reduce((least, one) => (one.samples < least.samples ? one : least), first);
+    const largest = first && shards.reduce((most, one) => (one.samples > most.samples ? one : most), first);
+    const even = EVEN * (largest?.samples ?? 0);
+    const { lanes, shuffle: buffer } = PIPELINE_DEFAULTS;
+    const counts = shards.map(({ samples }) => samples);
+    return {
+      shards: shards.length,
+      samples: counts.reduce((sum, count) => sum + count, 0),
+      bytes: this.#bytes,
+      bad: this.#bad,
+      labels: this.#labels.summary(),
+      smallest,
+      largest,
+      uneven: counts.filter((count) => count < even).length,
+      shuffle: {
+        ...shuffleQuality(counts, { lanes, shuffle: buffer, batchSize }),
+        lanes,
+        buffer,
+        batchSize,
+        sameLabel: this.#pairs === 0 ? 0 : this.#same / this.#pairs,
+        sameLabelByChance: this.#labels.sameByChance(),
+      },
+    };
+  }
 }
 
 /** Which labels there are, and how many of each. */
