@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
-import type { Headers, RemoteRequest } from './remote.js';
+import type { Headers, RemoteRequest } from './answer.js';
 import { TransientError } from './retry.js';
 import { reasonOf, SourceError } from './source.js';
 

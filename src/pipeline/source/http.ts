@@ -1,6 +1,7 @@
 /** Shards behind plain HTTP(S) URLs. */
+import type { Headers, Refusal, RemoteRequest } from './answer.js';
 import { openRemote } from './cache.js';
-import { type Headers, type Refusal, type RemoteObject, type RemoteRequest } from './remote.js';
+import type { RemoteObject } from './remote.js';
 import { SourceError, type OpenOptions } from './source.js';
 
 /** Streams the object at an `http(s)://` URL; `user:password@` becomes basic authentication. */

@@ -13,22 +13,23 @@
  * versions of an object are joined without a word; it counts retries over the whole body, so a large shard on a poor
  * line always runs out of them; and it gives up when a server ignores Range. A loop also lets each attempt be signed anew.
  */
-import type { Dispatcher } from 'undici';
-import { noteAnswer, dispatcher, hasAnswered } from './connection.js';
-import { paced, SlowError } from './pace.js';
-import { Retries, TransientError, httpLimits, transientStatus } from './retry.js';
+import {
+  type Answer,
+  chunks,
+  discard,
+  drain,
+  type Headers,
+  readRefusal,
+  type Refusal,
+  type RemoteRequest,
+  send,
+  sizeInRefusal,
+} from './answer.js';
+import { hasAnswered } from './connection.js';
+import { SlowError } from './pace.js';
+import { Retries, TransientError, transientStatus } from './retry.js';
 import { SourceError, type OpenOptions, withoutPassword } from './source.js';
 import { difference, isStrong, validatorOf, versionOf, type Version } from './version.js';
-
-export type Headers = Readonly<Record<string, string>>;
-
-export interface RemoteRequest {
-  /** Scheme, host and port. */
-  readonly origin: string;
-  /** Path and query as they go on the wire. */
-  readonly path: string;
-  readonly headers: Headers;
-}
 
 /** An object as a backend describes it. */
 export interface RemoteObject {
@@ -40,27 +41,8 @@ export interface RemoteObject {
   refused(answer: Refusal): Error;
 }
 
-export interface Refusal {
-  readonly status: number;
-  readonly headers: Headers;
-  /** Its beginning, when it is long. */
-  readonly body: string;
-}
-
-interface Answer extends Dispatcher.ResponseData {
-  readonly fields: Headers;
-  /** The body, to be read; fails when it stalls. */
-  readonly paced: AsyncIterable<Uint8Array>;
-}
-
-/** Socket reads are 64 KiB at most, often far less; tar parsing wants large chunks. */
-const CHUNK_BYTES = 256 << 10;
-/** Read ahead of the consumer; beyond it the socket is paused, and a paused socket does not count as stalled. */
-const READ_AHEAD_BYTES = 1 << 20;
 /** An attempt that brings less has got nowhere: a server must not keep us for ever by a byte each time. */
 const LEAST_PROGRESS_BYTES = 4096;
-/** As much of an error's body as is read. */
-const REFUSAL_BYTES = 64 << 10;
 
 /**
  * Streams the object from `start` to before `end`; each byte comes once and all from one version.
@@ -84,7 +66,7 @@ export async function* readRemote(
       if (offset === start) version = undefined;
       const request = await object.request(rangeHeaders(offset, end, version));
       origin = request.origin;
-      const answer = await send(object, request, signal);
+      const answer = await send(object.redirects, request, signal);
       if (answer.statusCode !== 200 && answer.statusCode !== 206) {
         const refused = await readRefusal(answer);
         const size = refused.status === 416 ? sizeInRefusal(refused) : undefined;
@@ -177,28 +159,11 @@ async function fetchOnce<T>(
       options.signal?.throwIfAborted();
       const request = await object.request(headers);
       origin = request.origin;
-      return await use(await send(object, request, options.signal), request);
+      return await use(await send(object.redirects, request, options.signal), request);
     } catch (error) {
       await retries.failed(error, { offset: 0, progressed: false, known: hasAnswered(origin) });
     }
   }
-}
-
-async function send(object: RemoteObject, request: RemoteRequest, signal: AbortSignal | undefined): Promise<Answer> {
-  const { timeoutMs } = httpLimits();
-  const answer = await dispatcher(object).request({
-    ...request,
-    method: 'GET',
-    signal: signal ?? null,
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
-    highWaterMark: READ_AHEAD_BYTES,
-  });
-  noteAnswer(request.origin);
-  const fields = Object.fromEntries(
-    Object.entries(answer.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
-  );
-  return { ...answer, fields, paced: paced(answer.body, timeoutMs) };
 }
 
 function rangeHeaders(offset: number, end: number | undefined, version: Version | undefined): Headers {
@@ -220,30 +185,6 @@ function tooShort(offset: number, total: number | undefined): string | undefined
   return total !== undefined && offset > total
     ? `asked for byte ${offset} of an object of ${total} bytes; it is shorter than its index says`
     : undefined;
-}
-
-/** Ends an answer whose body is not wanted; its error has nobody to reach. */
-function discard(answer: Answer): void {
-  answer.body.on('error', () => {}).destroy();
-}
-
-/** Reads a short body to its end; what it says, and whether it comes, does not matter. */
-async function drain(answer: Answer): Promise<void> {
-  try {
-    for await (const _ of answer.paced);
-  } catch {
-    discard(answer);
-  }
-}
-
-/** Reads the start of an error's body, which closes the connection if there is more. */
-async function readRefusal(answer: Answer): Promise<Refusal> {
-  let body = Buffer.alloc(0);
-  for await (const chunk of answer.paced) {
-    body = Buffer.concat([body, chunk]);
-    if (body.byteLength >= REFUSAL_BYTES) break;
-  }
-  return { status: answer.statusCode, headers: answer.fields, body: body.toString() };
 }
 
 interface Position {
@@ -271,37 +212,4 @@ function refusal(object: RemoteObject, answer: Refusal, { version, offset, size,
   const short = tooShort(end, size);
   if (short !== undefined) return new SourceError(object.location, short, { offset });
   return transientStatus(status, headers['retry-after']) ?? object.refused(answer);
-}
-
-/** The object's size, as RFC 9110 section 15.5.17 and as S3 (error InvalidRange) state it. */
-function sizeInRefusal({ headers, body }: Refusal): number | undefined {
-  const size = /^bytes \*\/(\d+)$/.exec(headers['content-range'] ?? '')?.[1] ?? /<ActualObjectSize>(\d+)</.exec(body)?.[1];
-  return size === undefined ? undefined : Number(size);
-}
-
-/** The body without its first `skip` bytes, in chunks of `CHUNK_BYTES`; what came before an error is yielded before it. */
-async function* chunks(body: AsyncIterable<Uint8Array>, skip: number): AsyncGenerator<Uint8Array, void, undefined> {
-  let block = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-  let filled = 0;
-  let failure: { readonly error: unknown } | undefined;
-  try {
-    for await (const piece of body) {
-      let rest = piece.subarray(Math.min(skip, piece.byteLength));
-      skip -= piece.byteLength - rest.byteLength;
-      while (rest.byteLength > 0) {
-        const part = rest.subarray(0, CHUNK_BYTES - filled);
-        block.set(part, filled);
-        filled += part.byteLength;
-        rest = rest.subarray(part.byteLength);
-        if (filled < CHUNK_BYTES) continue;
-        yield block;
-        block = Buffer.allocUnsafeSlow(CHUNK_BYTES);
-        filled = 0;
-      }
-    }
-  } catch (error) {
-    failure = { error };
-  }
-  if (filled > 0) yield block.subarray(0, filled);
-  if (failure) throw failure.error;
 }

@@ -1,8 +1,9 @@
 /** Shards in S3, or in anything that speaks its protocol (MinIO, Ceph, R2, GCS) behind AWS_ENDPOINT_URL. */
 import { XMLParser } from 'fast-xml-parser';
+import type { Refusal } from './answer.js';
 import { bucketAddress, type Credentials, credentials, encode, forgetCredentials, sameCredentials, toWire } from './aws.js';
 import { openRemote } from './cache.js';
-import { fetchText, type Refusal, type RemoteObject } from './remote.js';
+import { fetchText, type RemoteObject } from './remote.js';
 import { TransientError } from './retry.js';
 import { SourceError, type OpenOptions } from './source.js';
 
