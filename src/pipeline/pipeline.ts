@@ -91,6 +91,7 @@ class WorkerPipeline implements Pipeline {
   #goodSamples = 0;
   #lease: Lease | undefined;
   #iterated = false;
+  #closed = false;
 
   constructor(
     options: PipelineOptions,
@@ -128,10 +129,12 @@ class WorkerPipeline implements Pipeline {
     this.#start(state);
     try {
       this.#board.consumer.asks();
-      while (state.epoch < epochs) {
+      // Batches may still lie in the slots of one that was closed.
+      while (state.epoch < epochs && !this.#closed) {
         this.#step = state.step;
         const ready = this.#control.filled(state.step) === batchSize;
         const rows = await this.#nextRows(state);
+        if (rows === undefined) return;
         if (rows === 0) {
           state = nextEpoch(state);
           continue;
@@ -161,6 +164,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#board.readLoops(this.#pool?.threads);
     this.#control.abort();
     const pool = this.#pool;
@@ -215,8 +219,8 @@ class WorkerPipeline implements Pipeline {
     this.#serving = served;
   }
 
-  /** Rows of the batch after `state`, once they are written; 0 when the epoch is over. */
-  async #nextRows(state: PipelineState): Promise<number> {
+  /** Rows of the batch after `state`, once they are written; 0 when the epoch is over, undefined when the pipeline was closed. */
+  async #nextRows(state: PipelineState): Promise<number | undefined> {
     const { batchSize } = this.#resolved;
     const control = this.#control;
     try {
@@ -234,7 +238,9 @@ class WorkerPipeline implements Pipeline {
     } catch (error) {
       if (!(error instanceof PipelineAborted)) throw error;
       await this.#serving;
-      throw this.#failure ?? this.#options.signal?.reason ?? error;
+      const reason: unknown = this.#failure ?? this.#options.signal?.reason;
+      if (reason === undefined) return undefined;
+      throw reason;
     }
   }
 

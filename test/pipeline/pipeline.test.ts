@@ -155,6 +155,16 @@ describe('what a pipeline refuses', () => {
 });
 
 describe('ending early', () => {
+  test('closing ends a running iteration', async () => {
+    const pipeline = await createPipeline({ ...options, epochs: 1000 });
+    const steps: number[] = [];
+    for await (const { step } of pipeline) {
+      steps.push(step);
+      if (step === 2) await pipeline.close();
+    }
+    expect(steps).toEqual([0, 1, 2]);
+  });
+
   test('an abort ends the iteration with its reason', async () => {
     const stop = new AbortController();
     const run = async () => {
