@@ -14,6 +14,15 @@ const PULSE = 1;
 const OPEN_EPOCH = 2;
 const HEADER = 3;
 
+/** A consumer that computes on its thread tells of a free slot only afterwards, so workers also look for themselves. */
+const SLOT_LOOK_MS = 10;
+
+interface WaitOptions {
+  /** Another reason to stop waiting, which notifies the word. */
+  readonly over?: () => boolean;
+  readonly timeoutMs?: number;
+}
+
 /** Value of a lane's total while it is still being read. */
 const UNKNOWN = -1;
 
@@ -91,7 +100,7 @@ export class Control {
 
   /** Resolves when the lane's count is no longer `count` or the lane is dry. */
   async readyChange(epoch: number, lane: number, count: number): Promise<void> {
-    await this.#change(this.#ready(epoch, lane), count, () => this.dry(epoch, lane));
+    await this.#change(this.#ready(epoch, lane), count, { over: () => this.dry(epoch, lane) });
   }
 
   // ---- epochs
@@ -143,7 +152,8 @@ export class Control {
   /** Resolves when the slot of `step` may be written for that step. */
   async slotOpen(step: number): Promise<void> {
     const word = this.#slot(this.slotOf(step));
-    for (let open = Atomics.load(this.#words, word); open < step; open = Atomics.load(this.#words, word)) await this.#change(word, open);
+    for (let open = Atomics.load(this.#words, word); open < step; open = Atomics.load(this.#words, word))
+      await this.#change(word, open, { timeoutMs: SLOT_LOOK_MS });
   }
 
   /** Counts one more row of `step` as written; `rows` of them make a batch. */
@@ -159,7 +169,9 @@ export class Control {
   release(step: number): void {
     const word = this.#slot(this.slotOf(step));
     Atomics.store(this.#words, word + 1, 0);
-    this.#set(word, step + this.#slots);
+    Atomics.store(this.#words, word, step + this.#slots);
+    // Woken at once, the workers would take the core from the consumer that asks for its next batch.
+    setImmediate(() => Atomics.notify(this.#words, word));
   }
 
   // ---- the consumer
@@ -199,9 +211,9 @@ export class Control {
     Atomics.notify(this.#words, word);
   }
 
-  /** Waits until a word is no longer `value`; `over` tells of another reason to stop waiting, which notifies the word. */
-  async #change(word: number, value: number, over = (): boolean => false): Promise<void> {
-    const wait = Atomics.waitAsync(this.#words, word, value);
+  /** Waits until a word is no longer `value`, or for another reason to stop. */
+  async #change(word: number, value: number, { over = () => false, timeoutMs = Infinity }: WaitOptions = {}): Promise<void> {
+    const wait = Atomics.waitAsync(this.#words, word, value, timeoutMs);
     // Looked at only after the wait has begun: whatever ends it later notifies it.
     if (wait.async && !this.aborted && !over()) await wait.value;
     if (this.aborted) throw new PipelineAborted();
