@@ -9,9 +9,10 @@ const run = promisify(execFile);
 const WAYS_IN: Readonly<Record<string, readonly string[]>> = {
   detco: ['createPipeline', 'selectEngine', 'ContrastiveMethod', 'train'],
   'detco/pipeline': ['createPipeline', 'joinStates', 'nextEpoch', 'recipes', 'SourceError', 'ShardError'],
+  'detco/profile': ['measurePipeline', 'profileReport', 'ProfileRecorder', 'reportHtml', 'reportLines'],
   'detco/engine': ['selectEngine', 'inspectEngines'],
   'detco/model': ['ContrastiveMethod', 'methodPresets'],
-  'detco/train': ['train', 'presets', 'loadCheckpoint'],
+  'detco/train': ['train', 'augmentOnDevice', 'presets', 'loadCheckpoint'],
 };
 
 test.each(Object.entries(WAYS_IN))('%s exports what it is for', async (name, expected) => {

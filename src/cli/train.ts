@@ -78,7 +78,7 @@ async function run({ config, queueSize, index, json, profile, ...flags }: Flags)
         : `stopped after step ${result.step}; continue with: detco train --resume ${result.run}`,
     );
     const { profile: measured, ...rest } = result;
-    const report = measured && (await showProfile(measured, result.run, profile));
+    const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));
     if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
     if (json) process.stdout.write(`${JSON.stringify({ ...rest, ...(report && { profile: report }) })}\n`);
   } catch (error) {
@@ -94,12 +94,21 @@ async function run({ config, queueSize, index, json, profile, ...flags }: Flags)
   }
 }
 
-/** Prints the report, and writes it where `file` says. */
-async function showProfile(measured: Measured, run: string, file: string | true | undefined): Promise<ProfileReport> {
+/** Prints the report, and writes it where `file` says if that can be. */
+async function showProfile(
+  measured: Measured,
+  run: string,
+  file: string | true | undefined,
+  warn: (message: string) => void,
+): Promise<ProfileReport> {
   const { profileReport, reportHtml, reportLines } = await import('../pipeline/profile/index.js');
   const report = profileReport(measured);
   process.stderr.write(`\n${reportLines(report).join('\n')}\n`);
-  if (typeof file === 'string') await writeFile(file, reportHtml(report, measured, { subject: `training ${run}` }));
+  if (typeof file !== 'string') return report;
+  // The run is done and its result is still to be printed.
+  await writeFile(file, reportHtml(report, measured, { subject: `training ${run}` })).catch((error: unknown) =>
+    warn(`the report could not be written: ${error instanceof Error ? error.message : String(error)}; give --profile a file that can be`),
+  );
   return report;
 }
 

@@ -1,8 +1,8 @@
 /** What a pipeline can be told, checked once. */
-import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
+import { usableCores } from './machine.js';
 import type { Divide } from './plan/state.js';
 import { type CacheEvent, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
@@ -19,7 +19,7 @@ export interface PipelineOptions {
   readonly seed?: number;
   /** Epochs to run; `resume` counts from the first. Default 1. */
   readonly epochs?: number;
-  /** Worker threads. Default: the cores of the machine, at most `lanes`. Changes speed, never the result. */
+  /** Worker threads. Default: the cores that the process may use, at most `lanes`. Changes speed, never the result. */
   readonly workers?: number;
   /**
    * Megabytes of JavaScript heap a worker may use before the run is ended. Default: what V8 allows on this machine. Images and
@@ -164,7 +164,7 @@ export function resolveOptions(options: PipelineOptions) {
     );
   }
   const most = lanes / worldSize;
-  const workers = data.workers ?? Math.min(availableParallelism(), most);
+  const workers = data.workers ?? Math.min(Math.ceil(usableCores()), most);
   if (workers > most) {
     throw new RangeError(
       `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,

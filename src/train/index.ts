@@ -5,6 +5,7 @@
  */
 export { configDigest, OptionsError, readConfigFile, resolveConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
 export { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint, type TrainState } from './checkpoint.js';
+export { augmentOnDevice } from './device-augment.js';
 export { readSafetensors, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
 export { learningRate, type LearningRateOptions, type Schedule } from './schedule.js';
 export { PRESET_NAMES, presets, type PresetName } from './presets.js';
