@@ -1,10 +1,11 @@
 /** Turns one decoded image into every view of a recipe. */
+import { LEAST_OVERSAMPLING, rescale, shrinkFor } from './shrink.js';
 import { Random, streamId } from '../plan/random.js';
 import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';
 import { drawView } from './parameters.js';
-import { type Recipe, viewBytes } from './recipe.js';
+import { type Recipe, type View, viewBytes } from './recipe.js';
 
 export interface DecodedImage {
   /** Pixels. */
@@ -12,6 +13,8 @@ export interface DecodedImage {
   readonly height: number;
   /** RGB, interleaved, row after row without gaps. */
   readonly data: Uint8Array;
+  /** Size of the image when it was decoded smaller than it is. */
+  readonly original?: { readonly width: number; readonly height: number };
 }
 
 /** Names a sample; with a view's name it names the stream of random numbers the view is drawn from. */
@@ -41,12 +44,22 @@ export interface LoadedImage {
 
 export interface Augmenter {
   /**
+   * How many times smaller an image of `width` x `height` may be decoded for this sample's views: 1, 3, 5 or 9. Which views
+   * are made does not depend on it.
+   */
+  shrink(width: number, height: number, sample: SampleStream): number;
+  /**
    * Takes a copy of an image that is to be rendered later. The decoder's own buffer can go at once: kept by many samples in
    * waiting, such buffers make V8 collect its whole heap several times a second.
    *
    * @throws {RangeError} when the image's size and data disagree
    */
   load(image: DecodedImage): LoadedImage;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -77,7 +90,14 @@ export async function createAugmenter(
   }));
   const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
   const kernels = await Kernels.load(Math.max(...sides));
-  const render = (source: Source, sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Record<string, PendingView> => {
+  const draw = (view: View, stream: number, { width, height }: Size, { seed, epoch, shard, index }: SampleStream) =>
+    drawView(view, width, height, new Random(seed, epoch, shard, index, stream));
+  const render = (
+    source: Source,
+    original: Size,
+    sample: SampleStream,
+    out: Readonly<Record<string, Uint8Array>>,
+  ): Record<string, PendingView> => {
     for (const { name, bytes } of entries) {
       const length = out[name]?.length;
       if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
@@ -86,8 +106,8 @@ export async function createAugmenter(
     for (const [place, { name, view, stream }] of entries.entries()) {
       const target = out[name];
       if (target === undefined) continue;
-      const random = new Random(sample.seed, sample.epoch, sample.shard, sample.index, stream);
-      const plan = drawView(view, source.width, source.height, random);
+      const drawn = draw(view, stream, original, sample);
+      const plan = { ...drawn, crop: rescale(drawn.crop, original, source) };
       if (deferred) {
         const { now, pending } = defer(plan);
         execute(kernels, source, now, target);
@@ -100,10 +120,15 @@ export async function createAugmenter(
     return left;
   };
   return {
+    shrink(width, height, sample) {
+      if (Math.min(width, height) < LEAST_OVERSAMPLING * Math.max(...sides)) return 1;
+      return shrinkFor(entries.map(({ view, stream }) => draw(view, stream, { width, height }, sample).crop));
+    },
     load(image) {
       checkImage(image);
       const source = kernels.load(image.width, image.height, image.data);
-      return { render: (sample, out) => render(source, sample, out), unload: () => kernels.unload(source) };
+      const { width, height } = image.original ?? image;
+      return { render: (sample, out) => render(source, { width, height }, sample, out), unload: () => kernels.unload(source) };
     },
   };
 }

@@ -63,7 +63,7 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
       meters.decoderQueue(undecodedImages());
       let loaded: LoadedImage;
       try {
-        loaded = await decode(sample, options.augmenter);
+        loaded = await decode(sample, options);
       } catch (error) {
         meters.failed(STAGE.decode);
         meters.enter(TASK.find, STAGE.shuffle);
@@ -142,11 +142,12 @@ function fetchNamed(
   return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 
-async function decode(sample: LaneSample, augmenter: Augmenter): Promise<LoadedImage> {
+async function decode(sample: LaneSample, { augmenter, plan, epoch }: LaneOptions): Promise<LoadedImage> {
   if (sample.problem !== undefined || !sample.image) throw new Error(sample.problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
-  return augmenter.load(await decodeImage(sample.image));
+  const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
+  return augmenter.load(await decodeImage(sample.image, (width, height) => augmenter.shrink(width, height, stream)));
 }
 
 function decodeProblem(error: unknown): string {

@@ -1,0 +1,106 @@
+/** Large images are decoded smaller when every crop has pixels to spare; the views stay those of the whole image. */
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeline/augment/augmenter.js';
+import { recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { readShard } from '#dist/pipeline/shard/read.js';
+import { decodeImage } from '#dist/pipeline/worker/decode.js';
+import { jpegSize } from '#dist/pipeline/worker/jpeg-size.js';
+
+const SHARD = new URL('../../../fixtures/shards/val-000.tar', import.meta.url).pathname;
+const [WIDTH, HEIGHT] = [1530, 1020];
+
+/** A picture as large as a camera's, with detail everywhere: fixtures side by side. */
+async function largeJpeg(progressive = false): Promise<Buffer> {
+  const tiles: { input: Buffer; left: number; top: number }[] = [];
+  const side = 102;
+  for await (const { image } of readShard(SHARD)) {
+    const place = tiles.length;
+    tiles.push({
+      input: await sharp(image).resize(side, side, { fit: 'fill' }).toBuffer(),
+      left: (place % 15) * side,
+      top: Math.floor(place / 15) * side,
+    });
+    if (tiles.length === 150) break;
+  }
+  return sharp({ create: { width: WIDTH, height: HEIGHT, channels: 3, background: '#808080' } })
+    .composite(tiles)
+    .jpeg({ quality: 90, progressive })
+    .toBuffer();
+}
+
+let jpeg: Buffer;
+beforeAll(async () => {
+  jpeg = await largeJpeg();
+});
+
+const RECIPE = recipes.detco({ globalSize: 56, patchSize: 14, randAugment: false });
+// Colour and blur would hide what the crop does.
+const CROPS = {
+  ...RECIPE,
+  views: Object.fromEntries(Object.entries(RECIPE.views).map(([name, view]) => [name, { ...view, operations: [] }])),
+};
+
+function rendered(augmenter: Augmenter, image: DecodedImage, index: number): Record<string, Uint8Array> {
+  const out = Object.fromEntries(Object.entries(CROPS.views).map(([name, view]) => [name, new Uint8Array(viewBytes(view))]));
+  const loaded = augmenter.load(image);
+  loaded.render({ seed: 5, epoch: 0, shard: 0, index }, out);
+  loaded.unload();
+  return out;
+}
+
+test('views of a smaller decode are within the tolerance of resampling', async () => {
+  const augmenter = await createAugmenter(CROPS);
+  const whole = await decodeImage(jpeg);
+  const shrinks = new Set<number>();
+  for (let index = 0; index < 60; index++) {
+    const sample = { seed: 5, epoch: 0, shard: 0, index };
+    let asked = 0;
+    const image = await decodeImage(jpeg, (width, height) => (asked = augmenter.shrink(width, height, sample)));
+    shrinks.add(asked);
+    expect([image.width, image.height]).toEqual([Math.floor(WIDTH / asked), Math.floor(HEIGHT / asked)]);
+    const [got, wanted] = [rendered(augmenter, image, index), rendered(augmenter, whole, index)];
+    for (const name of Object.keys(CROPS.views)) {
+      const distances = Array.from(wanted[name] ?? [], (value, i) => Math.abs(value - (got[name]?.[i] ?? Number.NaN)));
+      expect(distances.length).toBeGreaterThan(0);
+      expect(distances.reduce((sum, x) => sum + x, 0) / distances.length).toBeLessThan(2);
+      expect(distances.reduce((most, x) => Math.max(most, x), 0)).toBeLessThanOrEqual(32);
+    }
+  }
+  expect([...shrinks].toSorted((a, b) => a - b)).toEqual(expect.arrayContaining([3, 5]));
+});
+
+test('an image without pixels to spare is decoded whole', async () => {
+  const augmenter = await createAugmenter(recipes.detco());
+  const sample = { seed: 5, epoch: 0, shard: 0, index: 0 };
+  expect(augmenter.shrink(500, 375, sample)).toBe(1);
+  expect(augmenter.shrink(WIDTH, HEIGHT, sample)).toBe(1);
+  const image = await decodeImage(jpeg, () => 1);
+  expect([image.width, image.height, image.original]).toEqual([WIDTH, HEIGHT, undefined]);
+});
+
+describe('the size in a frame header', () => {
+  test('of every fixture is the decoded one', async () => {
+    let count = 0;
+    for await (const { image } of readShard(SHARD)) {
+      const { width, height } = await sharp(image).metadata();
+      expect(jpegSize(image)).toEqual({ width, height });
+      if (++count === 40) break;
+    }
+  });
+
+  test('of a progressive JPEG and of one with metadata before it', async () => {
+    expect(jpegSize(await largeJpeg(true))).toEqual({ width: WIDTH, height: HEIGHT });
+    const described = await sharp(jpeg)
+      .withExif({ IFD0: { Copyright: 'x'.repeat(5000) } })
+      .toBuffer();
+    expect(jpegSize(described)).toEqual({ width: WIDTH, height: HEIGHT });
+  });
+
+  test('is not made up for other bytes', async () => {
+    expect(jpegSize(await sharp(jpeg).resize(20).png().toBuffer())).toBeUndefined();
+    expect(jpegSize(Buffer.alloc(0))).toBeUndefined();
+    expect(jpegSize(jpeg.subarray(0, 20))).toBeUndefined();
+    expect(jpegSize(Buffer.concat([Buffer.from([0xff, 0xd8]), Buffer.alloc(100)]))).toBeUndefined();
+  });
+});
