@@ -3,8 +3,8 @@ import type { CropPlan } from './parameters.js';
 
 /**
  * libjpeg decodes at 1/2, 1/4 and 1/8 for a fraction of the cost; sharp uses that from shrinks of 3, 5 and 9 on. Where the
- * shrunk image still has two pixels a side for each pixel of a view, the view differs from that of the whole image by .6 levels
- * on average for photographs, by less than 2 for the hardest textures, and at hard edges by up to 30.
+ * shrunk image still has two pixels a side for each pixel of a view, the view differs from that of the whole image by up to .6
+ * levels on average in photographs, by less than 2 for the hardest textures, and at hard edges by up to 30.
  */
 const SHRINKS = [9, 5, 3] as const;
 const SPARE = 2;
