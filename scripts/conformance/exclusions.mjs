@@ -1,0 +1,8 @@
+/**
+ * Tests of TensorFlow.js that an engine does not pass, and why not. A pattern matches full names; each test that it matches has to fail.
+ * A pattern that matches none, or one that passes, fails the run.
+ */
+export const EXCLUSIONS = {
+  wasm: [],
+  torch: [],
+};
