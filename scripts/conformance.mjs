@@ -1,11 +1,12 @@
 /**
  * Runs the test suite that TensorFlow.js ships with @tensorflow/tfjs-core on an engine of ours.
  *
- *   node scripts/conformance.mjs --engine NAME [--filter REGEX] [--trace] [--json]
+ *   node scripts/conformance.mjs --engine NAME [--filter REGEX] [--exclude REGEX] [--trace] [--json]
  *   node scripts/conformance.mjs --pack FILE
  *
- * `--filter` keeps the tests whose full name matches; `--trace` prints each name before its test runs; `--pack` writes the whole
- * suite with engines as one script, to be run as `DETCO_DIST=<package>/dist node FILE --engine NAME ...` where there is no npm.
+ * `--filter` keeps the tests whose full name matches. `--exclude` takes the place of the engine's list of tests that are known to
+ * fail, conformance/exclusions.mjs. `--trace` prints each name before its test runs. `--pack` writes the suite and the engines as one
+ * script for a machine without npm, to be run there as `DETCO_DIST=<package>/dist node FILE --engine NAME ...`.
  *
  * The suite runs in a process of its own, so that a crash in native code is a result too: it names the test.
  * Exit code 0: no failure and no stale exclusion; 1: some; 2: unusable arguments.
@@ -16,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const USAGE = 'usage: node scripts/conformance.mjs --engine NAME [--filter REGEX] [--trace] [--json] | --pack FILE';
+const USAGE = 'usage: node scripts/conformance.mjs --engine NAME [--filter REGEX] [--exclude REGEX] [--trace] [--json] | --pack FILE';
 
 if (!existsSync(new URL('../dist/engine/index.js', import.meta.url))) refuse('dist/ is not built: run `npm run build` first');
 const { inspectEngines } = await import('../dist/engine/index.js');
@@ -56,13 +57,14 @@ function parse() {
       options: {
         engine: { type: 'string' },
         filter: { type: 'string' },
+        exclude: { type: 'string' },
         trace: { type: 'boolean' },
         json: { type: 'boolean' },
         pack: { type: 'string' },
       },
     });
     if ((values.engine === undefined) === (values.pack === undefined)) throw new Error('expected --engine NAME or --pack FILE');
-    if (values.filter !== undefined) RegExp(values.filter);
+    for (const pattern of [values.filter, values.exclude]) if (pattern !== undefined) RegExp(pattern);
     return values;
   } catch (error) {
     return refuse(error.message);

@@ -57,12 +57,12 @@ export class Outcomes {
     const missing = messages.map((message) => MISSING.exec(message)?.[1]);
     const exclusion = exclusions.find(({ pattern }) => pattern.test(name));
     if (exclusion !== undefined) this.#matches.set(exclusion, this.#matches.get(exclusion) + 1);
-    if (failed && missing.every((kernel) => kernel !== undefined)) {
-      this.#notApplicable.set(missing[0], (this.#notApplicable.get(missing[0]) ?? 0) + 1);
-      if (exclusion !== undefined) this.#stale.push(`${exclusion.pattern} excludes "${name}", which needs kernels that are not registered`);
-    } else if (!kernels.ownsBackend && kernels.used.size === 0) {
+    if (!kernels.ownsBackend && kernels.used.size === 0) {
       this.#elsewhere += 1;
       if (exclusion !== undefined) this.#stale.push(`${exclusion.pattern} excludes "${name}", which reaches no kernel of the engine`);
+    } else if (failed && missing.every((kernel) => kernel !== undefined)) {
+      this.#notApplicable.set(missing[0], (this.#notApplicable.get(missing[0]) ?? 0) + 1);
+      if (exclusion !== undefined) this.#stale.push(`${exclusion.pattern} excludes "${name}", which needs kernels that are not registered`);
     } else if (exclusion !== undefined) {
       this.#excluded += 1;
       if (!failed) this.#stale.push(`${exclusion.pattern} excludes "${name}", which passes`);
