@@ -1,7 +1,7 @@
 /**
  * Runs the test suite that TensorFlow.js ships with @tensorflow/tfjs-core on an engine of ours.
  *
- *   node scripts/conformance.mjs --engine NAME [--filter REGEX] [--exclude REGEX] [--trace] [--json]
+ *   node scripts/conformance.mjs --engine NAME [--device DEVICE] [--precision fp32|tf32|bf16] [--filter REGEX] [--exclude REGEX] [--trace] [--json]
  *   node scripts/conformance.mjs --pack FILE
  *
  * `--filter` keeps the tests whose full name matches. `--exclude` takes the place of the engine's list of tests that are known to
@@ -17,7 +17,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-const USAGE = 'usage: node scripts/conformance.mjs --engine NAME [--filter REGEX] [--exclude REGEX] [--trace] [--json] | --pack FILE';
+const USAGE = `usage: node scripts/conformance.mjs --engine NAME [--device DEVICE] [--precision fp32|tf32|bf16]
+         [--filter REGEX] [--exclude REGEX] [--trace] [--json]
+       node scripts/conformance.mjs --pack FILE`;
 
 if (!existsSync(new URL('../dist/engine/index.js', import.meta.url))) refuse('dist/ is not built: run `npm run build` first');
 const { inspectEngines } = await import('../dist/engine/index.js');
@@ -56,6 +58,8 @@ function parse() {
     const { values } = parseArgs({
       options: {
         engine: { type: 'string' },
+        device: { type: 'string' },
+        precision: { type: 'string' },
         filter: { type: 'string' },
         exclude: { type: 'string' },
         trace: { type: 'boolean' },

@@ -13,6 +13,8 @@ import { Outcomes, print } from './report.mjs';
 const { values } = parseArgs({
   options: {
     engine: { type: 'string' },
+    device: { type: 'string' },
+    precision: { type: 'string' },
     filter: { type: 'string', default: '' },
     exclude: { type: 'string' },
     trace: { type: 'boolean', default: false },
@@ -28,7 +30,7 @@ jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
 console.warn = console.log = () => undefined;
 
 const stock = registered(values.engine);
-const engine = await selectEngine(values.engine);
+const engine = await selectEngine(values.engine, { device: values.device, precision: values.precision });
 say(engine.description);
 const kernels = new Kernels(getBackend(), stock);
 keepBackend(tfEngine());
