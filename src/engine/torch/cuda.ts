@@ -20,7 +20,7 @@ const HEADERS = ['cuda.h', 'cuda_runtime_api.h', 'crt/host_defines.h', 'cublas_v
 export function findCuda(root: string, libraryFolder: string, env: NodeJS.ProcessEnv): CudaToolkit {
   const beside = join(dirname(root), 'nvidia');
   const parts = existsSync(beside) ? readdirSync(beside).map((name) => join(beside, name)) : [];
-  const homes = [env['CUDA_HOME'], env['CUDA_PATH'], '/usr/local/cuda'].filter((home) => home !== undefined && home !== '');
+  const homes = [env['CUDA_HOME'], env['CUDA_PATH'], '/usr/local/cuda'].flatMap((home) => home || []);
   const wheels = parts.map((part) => join(part, 'include')).filter((folder) => existsSync(folder));
   const includeFolders = [...wheels];
   for (const home of [...homes, '/usr']) {

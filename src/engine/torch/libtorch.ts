@@ -69,7 +69,9 @@ function readParts(root: string, found: string, version: string, env: NodeJS.Pro
     prefix = ancestors(libraryFolder).find(hasHeaders) ?? root;
   }
   if (!hasHeaders(prefix)) {
-    return { problem: `LibTorch ${version} without its headers (no include/ATen/ATen.h): on Debian and Ubuntu: ${aptLine(['libtorch-dev'])}` };
+    return {
+      problem: `LibTorch ${version} without its headers (no include/ATen/ATen.h): on Debian and Ubuntu: ${aptLine(['libtorch-dev'])}`,
+    };
   }
   for (const library of ['libc10.so', 'libtorch.so']) {
     if (!existsSync(join(libraryFolder, library))) return { problem: `LibTorch ${version} without ${library} in ${libraryFolder}` };

@@ -93,7 +93,8 @@ async function lookInPython(python: string, env: NodeJS.ProcessEnv): Promise<Pla
 }
 
 function lastLine(error: unknown): string {
-  const text = error instanceof Error && 'stderr' in error && typeof error.stderr === 'string' && error.stderr.trim() ? error.stderr : error;
+  const text =
+    error instanceof Error && 'stderr' in error && typeof error.stderr === 'string' && error.stderr.trim() ? error.stderr : error;
   return String(text).trim().split('\n').at(-1) ?? '';
 }
 

@@ -114,7 +114,8 @@ function explain(message: string, record: BuildRecord | undefined): Unavailable 
   const missing = /(\S+): cannot open shared object file/.exec(message)?.[1];
   if (missing !== undefined) return rebuild(`it needs ${missing}, which is not found.${builtFor} Install what brings that library, or`);
   const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
-  if (symbol !== undefined) return rebuild(`it needs ${symbol}, which the LibTorch found at run time lacks: that is another build of it.${builtFor}`);
+  if (symbol !== undefined)
+    return rebuild(`it needs ${symbol}, which the LibTorch found at run time lacks: that is another build of it.${builtFor}`);
   const needed = /version `(\S+)' not found/.exec(message)?.[1];
   if (needed !== undefined) return rebuild(`the system's libraries are older than those it was linked with (${needed} is missing)`);
   return rebuild(`it does not load: ${message}`);
@@ -137,17 +138,23 @@ export async function probeNative(env: NodeJS.ProcessEnv = process.env): Promise
 }
 
 /** As `probeNative`, for a file that is taken as it is. */
-export function probeFile(file: string, env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
+export async function probeFile(file: string, env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
+  const { how, stdout, stderr } = await runProbe(file, env);
+  try {
+    const answer = JSON.parse(stdout) as { info: TorchInfo } | { error: string };
+    return 'info' in answer ? answer.info : explain(answer.error, readRecord(file));
+  } catch {
+    const said = stderr.trim().split('\n').at(-1);
+    return rebuild(`a process that loaded it ended ${how}${said ? `: ${said}` : ''}`);
+  }
+}
+
+function runProbe(file: string, env: NodeJS.ProcessEnv): Promise<{ how: string; stdout: string; stderr: string }> {
   const args = ['--input-type=commonjs', '--eval', PROBE, file];
   return new Promise((resolve) => {
     execFile(process.execPath, args, { env, timeout: PROBE_MS }, (error, stdout, stderr) => {
-      try {
-        const answer = JSON.parse(stdout) as { info: TorchInfo } | { error: string };
-        resolve('info' in answer ? answer.info : explain(answer.error, readRecord(file)));
-      } catch {
-        const how = error?.signal ? `with ${error.signal}` : `with exit code ${String(error?.code ?? 0)}`;
-        resolve(rebuild(`a process that loaded it ended ${how}${stderr.trim() && `: ${stderr.trim().split('\n').at(-1)}`}`));
-      }
+      const how = error?.signal ? `with ${error.signal}` : `with exit code ${String(error?.code ?? 0)}`;
+      resolve({ how, stdout, stderr });
     });
   });
 }
