@@ -8,7 +8,7 @@ export type ScalarType = (typeof ScalarType)[keyof typeof ScalarType];
 /** Undefined takes the default of the operator's schema, null is None. Tensors are their numbers. */
 export type Argument = number | boolean | string | null | undefined | readonly number[] | readonly boolean[];
 
-export interface AddonInfo {
+export interface TorchInfo {
   /** LibTorch's, `2.11.0`. */
   readonly version: string;
   readonly threads: number;
@@ -44,7 +44,7 @@ export interface TorchAddon {
   free(tensor: number): void;
   /** Frees every tensor and graph. */
   clear(): void;
-  info(): AddonInfo;
+  info(): TorchInfo;
   /** @param options.device `cpu`, `cuda:0` */
   configure(options: { readonly device: string; readonly threads?: number; readonly tf32: boolean }): void;
   memory(): AddonMemory;
