@@ -30,7 +30,10 @@ jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
 console.warn = console.log = () => undefined;
 
 const stock = registered(values.engine);
-const engine = await selectEngine(values.engine, { device: values.device, precision: values.precision });
+const engine = await selectEngine(values.engine, { device: values.device, precision: values.precision }).catch((cause) => {
+  error(`conformance: ${cause.message}`);
+  process.exit(2);
+});
 say(engine.description);
 const kernels = new Kernels(getBackend(), stock);
 keepBackend(tfEngine());
