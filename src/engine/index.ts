@@ -34,6 +34,7 @@ const ENGINES: readonly EngineEntry[] = [
   {
     name: 'torch',
     description: 'LibTorch through a Node-API addon: oneDNN on CPUs, cuDNN on NVIDIA GPUs',
+    load: () => import('./torch/index.js'),
   },
   { name: 'tensorflow', description: 'TensorFlow through tfjs-node: CPUs and NVIDIA GPUs' },
   {

@@ -5,7 +5,7 @@
  * `float32` tensor may be held as bfloat16, which is what convolutions give in that precision; whoever reads it gets float32.
  */
 import { DataStorage, KernelBackend, engine, util } from '@tensorflow/tfjs-core';
-import type { BackendValues, DataId, DataType, Tensor, TensorInfo, TypedArray, Variable } from '@tensorflow/tfjs-core';
+import type { BackendValues, DataId, DataType, TensorInfo, TypedArray, Variable } from '@tensorflow/tfjs-core';
 import type { Precision } from '../engine.js';
 import { ScalarType } from './addon.js';
 import type { Ref, Torch } from './torch.js';
@@ -276,9 +276,4 @@ export class TorchBackend extends KernelBackend {
     if (entry.low) this.torch.free(entry.low);
     delete entry.low;
   }
-}
-
-/** A result as a tensor of its own, outside a kernel. */
-export function asTensor(info: TensorInfo): Tensor {
-  return engine().makeTensorFromTensorInfo(info);
 }

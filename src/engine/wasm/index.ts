@@ -6,6 +6,7 @@ import { engine, findBackendFactory, ready, registerBackend, removeBackend, setB
 import type { Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { Engine, EngineOptions } from '../engine.js';
+import { registerMeanGradient } from '../gradients.js';
 import { compositeInfoNce } from '../info-nce.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
@@ -58,6 +59,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   registerExponential(heap);
   registerSegmentSum(heap);
   registerGroupedBatchNormGradient();
+  registerMeanGradient();
   return wasmEngine(heap);
 }
 

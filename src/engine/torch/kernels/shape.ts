@@ -35,7 +35,7 @@ export function registerShapes(): void {
   );
   view<tf.TransposeAttrs>(tf.Transpose, ({ attrs: { perm }, torch }, x) => torch.run('aten::permute', x, perm));
   view<tf.SliceAttrs>(tf.Slice, ({ inputs, attrs, torch }, x) => {
-    const [begin, size] = tf.slice_util.parseSliceParams(inputs.x as tf.Tensor, attrs.begin, attrs.size);
+    const [begin, size] = tf.slice_util.parseSliceParams(inputs.x as tf.Tensor, attrs.begin, attrs.size) as [number[], number[]];
     tf.slice_util.assertParamsValid(inputs.x as tf.Tensor, begin, size);
     return size.reduce((value, length, axis) => torch.run('aten::narrow', value, axis, begin[axis], length), x);
   });

@@ -1,5 +1,7 @@
 /** The kernels that training needs and TensorFlow.js lacks, each one operator of native/torch. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { InfoNce } from '../../info-nce.js';
+import type { InfoNceAttrs, InfoNceInputs } from '../../info-nce.js';
 import { GroupedBatchNorm, GroupedBatchNormGrad } from '../../norm.js';
 import type { GroupedBatchNormAttrs, GroupedBatchNormGradAttrs, GroupedBatchNormGradInputs, GroupedBatchNormInputs } from '../../norm.js';
 import { register } from '../register.js';
@@ -39,5 +41,10 @@ export function registerTraining(): void {
       attrs.residual,
     );
     return results.flatMap((ref) => (ref === undefined ? [] : [backend.output(ref, 'float32')]));
+  });
+
+  register<InfoNceInputs, InfoNceAttrs>(InfoNce, ({ inputs: { q, keys, queue }, attrs: { temperature }, backend, torch }) => {
+    const operands = [q, keys, queue].map((info) => backend.tensor(info));
+    return (torch.runAll('detco::info_nce', ...operands, temperature) as Ref[]).map((ref) => backend.output(ref, 'float32'));
   });
 }
