@@ -11,24 +11,43 @@
 
 namespace detco {
 
-// first += sum of g, second += sum of g (x - mean). With kKeep, g is written too.
+// g of element i, written to `masked` too with kKeep.
+template <bool kMask, bool kKeep, typename X, typename G>
+inline float maskedGradient(const X* y, const G* dy, G* masked, int64_t i) {
+  float g = load(dy + i);
+  if (kMask) g = load(y + i) > 0.0f ? g : 0.0f;
+  if (kKeep) store(masked + i, g);
+  return g;
+}
+
+// first += sum of g, second += sum of g (x - mean), four lines at a time to keep the sums in registers for longer.
 template <bool kMask, bool kKeep, typename X, typename G>
 void sumLines(
     const X* __restrict x, const X* __restrict y, const G* __restrict dy, int64_t lines, int64_t width,
     const float* __restrict mean, float* __restrict first, float* __restrict second, G* __restrict masked) {
-  for (int64_t i = 0; i < lines; ++i) {
+  int64_t i = 0;
+  for (; i + 4 <= lines; i += 4) {
+    const int64_t at = i * width;
 #pragma omp simd
     for (int64_t c = 0; c < width; ++c) {
-      float g = load(dy + c);
-      if (kMask) g = load(y + c) > 0.0f ? g : 0.0f;
-      if (kKeep) store(masked + c, g);
-      first[c] += g;
-      second[c] += g * (load(x + c) - mean[c]);
+      const float m = mean[c];
+      const float g0 = maskedGradient<kMask, kKeep>(y, dy, masked, at + c);
+      const float g1 = maskedGradient<kMask, kKeep>(y, dy, masked, at + width + c);
+      const float g2 = maskedGradient<kMask, kKeep>(y, dy, masked, at + 2 * width + c);
+      const float g3 = maskedGradient<kMask, kKeep>(y, dy, masked, at + 3 * width + c);
+      first[c] += (g0 + g1) + (g2 + g3);
+      second[c] += (g0 * (load(x + at + c) - m) + g1 * (load(x + at + width + c) - m)) +
+          (g2 * (load(x + at + 2 * width + c) - m) + g3 * (load(x + at + 3 * width + c) - m));
     }
-    x += width;
-    dy += width;
-    if (kMask) y += width;
-    if (kKeep) masked += width;
+  }
+  for (; i < lines; ++i) {
+    const int64_t at = i * width;
+#pragma omp simd
+    for (int64_t c = 0; c < width; ++c) {
+      const float g = maskedGradient<kMask, kKeep>(y, dy, masked, at + c);
+      first[c] += g;
+      second[c] += g * (load(x + at + c) - mean[c]);
+    }
   }
 }
 

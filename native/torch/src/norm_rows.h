@@ -1,6 +1,6 @@
 // How batch norm cuts x [groups, rows, channels] into work.
 //
-//   group  ── chunks, about 512 KiB of x each: the unit of threads, with its own partial sums
+//   group  ── chunks, at most about 512 KiB of x: the unit of threads, with its own partial sums
 //   chunk  ── blocks of rows that stay in the L1 or L2 cache while they are read twice
 //   line   ── `fold` rows side by side where channels are few, so that loops over a line are long enough to vectorise;
 //             rows left over after the last full line are a group's tail, and belong to its last chunk
@@ -38,7 +38,8 @@ struct NormRows {
     lines = rows / fold;
     tail = rows % fold;
     const int64_t lineBytes = width * static_cast<int64_t>(sizeof(float));
-    chunkLines = std::max<int64_t>(64, (int64_t{512} << 10) / lineBytes);
+    // Sixteen a group, that any number of threads shares them evenly, but not so small that merging them costs.
+    chunkLines = std::max<int64_t>(64, std::min((int64_t{512} << 10) / lineBytes, (lines + 15) / 16));
     chunks = std::max<int64_t>(1, (lines + chunkLines - 1) / chunkLines);
     blockLines = std::min<int64_t>(64, std::max<int64_t>(16, (int64_t{32} << 10) / lineBytes));
   }

@@ -150,6 +150,20 @@ void enqueue(const at::Tensor& queue, const at::Tensor& keys, const at::Tensor& 
   queue.narrow(0, first, keys.size(0)).copy_(keys);
 }
 
+// Lists without tensors name no device, so the dispatcher asks for a kernel of none; a device without a kernel of its
+// own comes here too.
+void checkEmpty(at::TensorList tensors) {
+  TORCH_CHECK(
+      tensors.empty(), "no kernel for device ", tensors[0].device(), " of a tensor of shape ", tensors[0].sizes(),
+      ": expected CPU tensors, or an addon built with this device's kernels");
+}
+
+void sgdOfNone(at::TensorList parameters, at::TensorList, at::TensorList, const at::Tensor&, double, double) {
+  checkEmpty(parameters);
+}
+
+void lerpOfNone(at::TensorList targets, at::TensorList, double) { checkEmpty(targets); }
+
 }  // namespace
 }  // namespace detco
 
@@ -157,4 +171,9 @@ TORCH_LIBRARY_IMPL(detco, CPU, m) {
   m.impl("sgd_", TORCH_FN(detco::sgd));
   m.impl("lerp_", TORCH_FN(detco::lerp));
   m.impl("enqueue_", TORCH_FN(detco::enqueue));
+}
+
+TORCH_LIBRARY_IMPL(detco, CompositeExplicitAutograd, m) {
+  m.impl("sgd_", TORCH_FN(detco::sgdOfNone));
+  m.impl("lerp_", TORCH_FN(detco::lerpOfNone));
 }
