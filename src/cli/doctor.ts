@@ -63,7 +63,7 @@ function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
   );
   return [
     `LibTorch ${info.version}${folder}`,
-    `cpu     ${info.threads} threads`,
+    `cpu     ${availableParallelism()} threads`,
     ...(cuda.length > 0 ? cuda : [`no CUDA device: ${info.cudaReason ?? 'none is visible'}`]),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
