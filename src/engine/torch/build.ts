@@ -138,7 +138,11 @@ function definitions(libtorch: LibTorch, tests: boolean): string[] {
     LIBTORCH_CXX11_ABI: libtorch.cxx11Abi ? '1' : '0',
     LIBTORCH_OPENMP: libtorch.openmp ?? '',
     LIBTORCH_CUDA: cuda === undefined ? 'OFF' : 'ON',
-    ...(cuda !== undefined && { CUDA_INCLUDE_DIRS: cuda.includeFolders.join(';'), CUDA_LIBRARIES: cuda.runtime ?? '' }),
+    ...(cuda !== undefined && {
+      CUDA_INCLUDE_DIRS: cuda.includeFolders.join(';'),
+      CUDA_LIBRARIES: cuda.runtime ?? '',
+      CUDA_LIBRARY_DIRS: cuda.libraryFolders.join(';'),
+    }),
     NODE_INCLUDE_DIRS: [headers, addonApi].join(';'),
     DETCO_TESTS: tests ? 'ON' : 'OFF',
   };
