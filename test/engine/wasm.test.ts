@@ -57,6 +57,13 @@ describe('the wasm engine', () => {
     await engine.dispose();
   });
 
+  test('multiplies integers exactly, beyond what floats hold', async () => {
+    const engine = await selectEngine('wasm');
+    const product = tf.matMul(tf.tensor2d([2 ** 20, 1], [1, 2], 'int32'), tf.tensor2d([2 ** 10, 1], [2, 1], 'int32'));
+    expect([product.dtype, ...product.dataSync()]).toEqual(['int32', 2 ** 30 + 1]);
+    await engine.dispose();
+  });
+
   // TensorFlow.js greets from Node, and its backends warn of kernels that are registered twice.
   test('starts and trains without a word on the console', async () => {
     const script = `
