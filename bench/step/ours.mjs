@@ -1,0 +1,71 @@
+/**
+ * One measurement of the trainer's own update in a process of its own. Takes its options as JSON in the first argument; prints one
+ * JSON line. Views are deterministic bytes that stay where they are, so what is timed is all of an update but its data: upload, momentum
+ * update, keys, queries, backward, SGD, enqueue, and the loss read back.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { selectEngine } from '../../dist/engine/index.js';
+import { ContrastiveMethod, methodOptions } from '../../dist/model/index.js';
+import { trainStep } from '../../dist/train/step.js';
+import { createVelocities } from '../../dist/train/tensors.js';
+import { timeKernels } from './kernels.mjs';
+
+const { engine: name, precision, device, threads, arch, batch, globalSize, patchSize, queueSize, steps, warmUp, graph, kernels } = JSON.parse(
+  process.argv[2],
+);
+
+const engine = await selectEngine(name, { precision, device, ...(threads === undefined ? {} : { threads }) });
+// A step that was captured runs no JavaScript: neither do kernels tell their times.
+if (!graph || kernels) engine.compile = (step) => step;
+const times = kernels ? timeKernels(engine) : undefined;
+// The peer's defaults: a rate at which random images do not diverge.
+const sgd = { learningRate: 5e-4, momentum: 0.9, weightDecay: 1e-4 };
+const method = ContrastiveMethod.create(engine, methodOptions({ arch, queueSize, keyMomentum: 0.9, bnGroups: 1 }), 0);
+const trained = { engine, method, velocities: [...createVelocities(method).values()] };
+
+const global = [batch, globalSize, globalSize, 3];
+const patches = [batch, 9, patchSize, patchSize, 3];
+const input = {
+  epoch: 0,
+  step: 0,
+  size: batch,
+  samples: [],
+  views: { globalQ: view(global, 1), globalK: view(global, 2), patchesQ: view(patches, 3), patchesK: view(patches, 4) },
+  retain: () => {},
+  release: () => {},
+};
+
+const stepMs = [];
+let loss;
+for (let step = 0; step < warmUp + steps; step++) {
+  if (step === warmUp) times?.reset();
+  const start = performance.now();
+  ({ loss } = await trainStep(trained, input, { step, seed: 0, sgd }));
+  stepMs.push(performance.now() - start);
+}
+console.log(
+  JSON.stringify({
+    engine: engine.description,
+    device: engine.device,
+    precision: engine.precision,
+    loss,
+    stepMs: stepMs.slice(warmUp),
+    warmUpMs: stepMs.slice(0, warmUp),
+    // KiB on every platform.
+    peakRssMB: process.resourceUsage().maxRSS / 1024,
+    memory: tf.memory(),
+    ...(times && { kernels: times.rows(steps) }),
+  }),
+);
+await engine.dispose();
+
+/** uint8 noise in shared memory, where a pipeline's batches are. */
+function view(shape, seed) {
+  const data = new Uint8Array(new SharedArrayBuffer(shape.reduce((size, length) => size * length)));
+  // The linear congruential generator of Numerical Recipes.
+  for (let i = 0, state = seed; i < data.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    data[i] = state >>> 24;
+  }
+  return { data, shape };
+}

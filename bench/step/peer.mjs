@@ -1,0 +1,46 @@
+/** The PyTorch reference of a step: which Python can run it, and with which arguments. */
+import { execFile } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const SCRIPT = join(dirname(dirname(fileURLToPath(import.meta.url))), 'peers', 'detco_torch.py');
+export const PEER_INSTALL = 'apt-get install -y python3-torch python3-torchvision';
+
+const PROBE = `import json, torch, torchvision
+print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__, "cuda": torch.cuda.is_available()}))`;
+
+/** The first Python that has torch and torchvision, and a GPU where `device` asks for one; undefined when none has. */
+export async function findPeer(device, python = process.env.BENCH_PYTHON) {
+  // Debian's packages belong to /usr/bin/python3; another python3 often comes first on PATH.
+  const candidates = python === undefined ? ['/usr/bin/python3', 'python3', 'python'] : [python];
+  for (const candidate of candidates) {
+    const { stdout } = await promisify(execFile)(candidate, ['-c', PROBE]).catch(() => ({ stdout: '' }));
+    if (stdout === '') continue;
+    const { cuda, ...versions } = JSON.parse(stdout.trim().split('\n').at(-1));
+    if (cuda || !device.startsWith('cuda')) return { python: candidate, versions };
+  }
+  return undefined;
+}
+
+/** Arguments of one measurement. */
+export function peerArguments({ precision, device, threads, arch, batch, globalSize, patchSize, queueSize, steps, warmUp }) {
+  const options = {
+    arch,
+    batch,
+    'global-size': globalSize,
+    'patch-size': patchSize,
+    K: queueSize,
+    steps,
+    warmup: warmUp,
+    threads,
+    device: device.startsWith('cuda') ? 'cuda' : 'cpu',
+  };
+  return [
+    SCRIPT,
+    'bench',
+    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ...(precision === 'bf16' ? ['--bf16'] : []),
+    ...(precision === 'fp32' ? ['--no-tf32'] : []),
+  ];
+}
