@@ -10,7 +10,7 @@ import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
 import { learningRate } from './schedule.js';
-import { nonFiniteTerm, trainStep, type StepResult } from './step.js';
+import { createTrainStep, nonFiniteTerm, type StepResult, type TrainStep } from './step.js';
 
 /** What a caller may listen to; all are called between updates. */
 export interface TrainHooks {
@@ -76,6 +76,7 @@ class Loop {
   /** A batch of this call, for a recorder. */
   #kept: Batch | undefined;
   readonly #collapse: CollapseWatch;
+  readonly #trainStep: TrainStep;
 
   constructor(context: LoopContext, start: LoopStart) {
     this.#context = context;
@@ -84,7 +85,16 @@ class Loop {
     this.#evaluatedStep = start.evaluatedStep;
     this.#pipeline = start.pipeline;
     if (start.step > 0) this.#checkpointStep = start.step;
-    this.#collapse = new CollapseWatch(context.config.method.dim);
+    const { config, engine, method, velocities } = context;
+    this.#collapse = new CollapseWatch(config.method.dim);
+    this.#trainStep = createTrainStep({
+      engine,
+      method,
+      velocities: [...velocities.values()],
+      seed: config.seed,
+      momentum: config.sgdMomentum,
+      weightDecay: config.weightDecay,
+    });
   }
 
   async run(): Promise<LoopEnd> {
@@ -167,12 +177,7 @@ class Loop {
   }
 
   #compute(batch: Batch, lr: number): Promise<StepResult> {
-    const { config, engine, method, velocities } = this.#context;
-    return trainStep({ engine, method, velocities: [...velocities.values()] }, batch, {
-      step: this.#step,
-      seed: config.seed,
-      sgd: { learningRate: lr, momentum: config.sgdMomentum, weightDecay: config.weightDecay },
-    });
+    return this.#trainStep(batch, { step: this.#step, learningRate: lr });
   }
 
   /** What an update takes when nothing is waited for; undefined when the signal says stop. The weights that come of it are seen by nobody. */
