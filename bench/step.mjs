@@ -132,7 +132,9 @@ async function run(command, args) {
     const { stdout } = await promisify(execFile)(command, args, { env, maxBuffer: 2 ** 26 });
     return JSON.parse(stdout.trim().split('\n').at(-1));
   } catch (error) {
-    return { error: (error.stderr || error.message).trim().split('\n').slice(-8).join('\n') };
+    const lines = (error.stderr || error.message).trim().split('\n');
+    // Node and Python tell the error in a line of its own, among their stacks.
+    return { error: lines.findLast((line) => /^[\w.]*Error\b/.test(line)) ?? lines.slice(-4).join('\n') };
   }
 }
 

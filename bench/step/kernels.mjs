@@ -9,7 +9,7 @@ const OPERATIONS = ['upload', 'sgd', 'lerp', 'enqueue'];
 
 /** Starts timing; must be called before anything keeps a function of the engine. */
 export function timeKernels(engine) {
-  const synchronise = () => engine.synchronise?.();
+  const synchronise = () => engine.device !== 'cpu' && tf.backend().torch.addon.synchronize();
   const totals = new Map();
   /** Milliseconds that kernels called by the one at hand took, outermost first. */
   const nested = [0];

@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '../../dist/engine/index.js';
 import { ContrastiveMethod, methodOptions } from '../../dist/model/index.js';
-import { trainStep } from '../../dist/train/step.js';
+import { createTrainStep } from '../../dist/train/step.js';
 import { createVelocities } from '../../dist/train/tensors.js';
 import { timeKernels } from './kernels.mjs';
 
@@ -18,10 +18,9 @@ const engine = await selectEngine(name, { precision, device, ...(threads === und
 // A step that was captured runs no JavaScript: neither do kernels tell their times.
 if (!graph || kernels) engine.compile = (step) => step;
 const times = kernels ? timeKernels(engine) : undefined;
-// The peer's defaults: a rate at which random images do not diverge.
-const sgd = { learningRate: 5e-4, momentum: 0.9, weightDecay: 1e-4 };
 const method = ContrastiveMethod.create(engine, methodOptions({ arch, queueSize, keyMomentum: 0.9, bnGroups: 1 }), 0);
-const trained = { engine, method, velocities: [...createVelocities(method).values()] };
+const velocities = [...createVelocities(method).values()];
+const trainStep = createTrainStep({ engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 });
 
 const global = [batch, globalSize, globalSize, 3];
 const patches = [batch, 9, patchSize, patchSize, 3];
@@ -40,9 +39,11 @@ let loss;
 for (let step = 0; step < warmUp + steps; step++) {
   if (step === warmUp) times?.reset();
   const start = performance.now();
-  ({ loss } = await trainStep(trained, input, { step, seed: 0, sgd }));
+  // The peer's rate, at which random images do not diverge.
+  ({ loss } = await trainStep(input, { step, learningRate: 5e-4 }));
   stepMs.push(performance.now() - start);
 }
+const memory = engine.device === 'cpu' ? undefined : tf.backend().torch.addon.memory();
 console.log(
   JSON.stringify({
     engine: engine.description,
@@ -53,7 +54,9 @@ console.log(
     warmUpMs: stepMs.slice(0, warmUp),
     // KiB on every platform.
     peakRssMB: process.resourceUsage().maxRSS / 1024,
-    memory: tf.memory(),
+    // The most that tensors took on the device, and what was taken of it for them: as PyTorch's max_memory_allocated and _reserved.
+    ...(memory && { peakDeviceMB: memory.peakBytes / 2 ** 20, peakDeviceReservedMB: memory.reservedBytes / 2 ** 20 }),
+    tensors: tf.memory().numTensors,
     ...(times && { kernels: times.rows(steps) }),
   }),
 );
