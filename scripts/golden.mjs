@@ -38,7 +38,10 @@ for (const [group, error] of Object.entries(errors)) {
 say(
   `${wrong.length === 0 ? 'within tolerance' : `out of tolerance: ${wrong.join(', ')}`}, ${((performance.now() - started) / 1000).toFixed(1)} s`,
 );
-if (json) console.log(JSON.stringify({ ok: wrong.length === 0, engine: engine.name, precision: engine.precision, device: engine.device, groups: errors }));
+if (json)
+  console.log(
+    JSON.stringify({ ok: wrong.length === 0, engine: engine.name, precision: engine.precision, device: engine.device, groups: errors }),
+  );
 await engine.dispose();
 process.exitCode = wrong.length === 0 ? 0 : 1;
 

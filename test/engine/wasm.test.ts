@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
+import type { EngineOptions } from '#dist/engine/index.js';
 import { testEngine } from './contract.js';
 
 testEngine('wasm');
@@ -27,6 +28,24 @@ describe('the wasm engine', () => {
     for (let i = 0; i < 40; i++) step(i % 2 === 0 ? 16 : 8);
     expect(heapBytes()).toBe(settled);
     tf.dispose([filter, scale]);
+    await engine.dispose();
+  });
+
+  test.each<[EngineOptions, string]>([
+    [{ precision: 'bf16' }, 'precision "bf16": engine wasm computes in fp32 alone; use engine torch'],
+    [{ device: 'cuda:1' }, 'device "cuda:1": engine wasm runs on the CPU alone, expected cpu or auto; use engine torch'],
+    [{ threads: 4 }, 'threads 4: engine wasm runs on one thread alone; use engine torch'],
+  ])('refuses %j', async (options, message) => {
+    await expect(selectEngine('wasm', options)).rejects.toThrow(message);
+  });
+
+  test('refuses keys that do not fit behind the queue pointer', async () => {
+    const engine = await selectEngine('wasm', { device: 'cpu', precision: 'fp32', threads: 1 });
+    const queue = tf.variable(tf.zeros([8, 6])) as tf.Variable<tf.Rank.R2>;
+    expect(() => engine.enqueue(queue, tf.ones([3, 6]), tf.scalar(6, 'int32'))).toThrow(
+      'queue pointer 6 with 3 keys: expected an integer from 0 to 5',
+    );
+    expect(tf.sum(queue).dataSync()[0]).toBe(0);
     await engine.dispose();
   });
 

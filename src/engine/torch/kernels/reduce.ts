@@ -9,7 +9,9 @@ import type { Ref } from '../torch.js';
 
 type X = { readonly x: TensorInfo };
 interface Reduction {
-  readonly axis: number | number[];
+  readonly axis?: number | number[];
+  /** What Max calls its axis. */
+  readonly reductionIndices?: number | number[];
   readonly keepDims: boolean;
 }
 
@@ -21,7 +23,7 @@ function reduction(
 ): void {
   register<X, Reduction>(name, (call) => {
     const { inputs, attrs, backend } = call;
-    const axes = tf.util.parseAxisParam(attrs.axis, inputs.x.shape);
+    const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? [], inputs.x.shape);
     const result = dtype(inputs.x.dtype);
     // No axes mean none here, and all of them to LibTorch.
     if (axes.length === 0) return backend.output(call.torch.run('aten::clone', backend.tensor(inputs.x)), result);
