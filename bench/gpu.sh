@@ -7,7 +7,7 @@
 # OUT (default ./gpu-results) gets results.json, table.txt and a log of each part. Without names all parts run, under eight minutes on a
 # machine with 16 cores; each has a time limit, and one that fails does not stop the next. A later call on the same machine finds what
 # an earlier one unpacked and built. Settings, from the environment:
-#   BATCHES (64 128 256), PRECISIONS (tf32 bf16), TRAIN_BATCH (256), TRAIN_STEPS (30), PHOTOS (2048), DEVICE (cuda)
+#   BATCHES (64 128 256), PRECISIONS (tf32 bf16), BENCH_SECONDS (270), TRAIN_BATCH (256), TRAIN_STEPS (30), PHOTOS (2048), DEVICE (cuda)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:-gpu-results}"
@@ -59,6 +59,7 @@ contract() {
 }
 
 conformance() {
+  [ -f test/conformance.mjs ] || return
   export DETCO_DIST=$root/dist
   step conformance tfjs-core 90 node test/conformance.mjs --engine torch --device "$device"
 }
@@ -72,14 +73,16 @@ golden() {
   done
 }
 
-# The peer is measured once for each batch and precision, beside the graph.
+# Ends with what is measured after BENCH_SECONDS: a later call may ask for other BATCHES.
 bench() {
+  local until=$((SECONDS + ${BENCH_SECONDS:-270})) result
   for batch in ${BATCHES:-128 64 256}; do
     for precision in ${PRECISIONS:-bf16 tf32}; do
-      rm -f "$work/bench-$batch-$precision"-*.json
-      set -- --device "$device" --precision "$precision" --batch "$batch" --rounds 1 --steps 8 --threads "$(nproc)" ${BENCH_OPTIONS:-}
-      step bench "$batch-$precision" 120 node bench/step.mjs "$@" --out "$work/bench-$batch-$precision-graph.json"
-      step bench "$batch-$precision-no-graph" 60 node bench/step.mjs "$@" --no-graph --no-peer --out "$work/bench-$batch-$precision-nograph.json"
+      [ $SECONDS -lt $until ] || { echo "bench: $batch-$precision: left out, no time" | tee -a "$out/bench.log" && continue; }
+      result=$work/bench-$batch-$precision.json
+      rm -f "$result"
+      step bench "$batch-$precision" 120 node bench/step.mjs --device "$device" --precision "$precision" --batch "$batch" --eager \
+        --rounds 1 --steps 8 --threads "$(nproc)" --out "$result" ${BENCH_OPTIONS:-}
     done
   done
 }

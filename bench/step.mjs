@@ -4,10 +4,10 @@
  *
  *     npm run bench:step -- [--engine torch] [--device cpu|cuda] [--precision fp32,bf16] [--arch resnet50] [--batch 8]
  *         [--global-size 224] [--patch-size 64] [--queue-size 65536] [--steps 5] [--rounds 3] [--threads CORES]
- *         [--no-graph] [--no-peer] [--python FILE] [--kernels] [--json] [--out FILE]
+ *         [--no-graph] [--eager] [--no-peer] [--python FILE] [--kernels] [--json] [--out FILE]
  *
  * Every measurement has a process of its own and a warm-up outside the timer; the two take turns, so that a machine that slows
- * down slows both. `--kernels` adds where ours spends its time, with a device that is waited for after each kernel.
+ * down slows both. `--eager` also times updates without the CUDA graph, after those with it in the same process. `--kernels` adds where ours spends its time, with a device that is waited for after each kernel.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -60,6 +60,7 @@ function readArguments() {
         rounds: { type: 'string', default: '3' },
         threads: { type: 'string', default: String(availableParallelism()) },
         graph: { type: 'boolean', default: true },
+        eager: { type: 'boolean', default: false },
         peer: { type: 'boolean', default: true },
         python: { type: 'string' },
         kernels: { type: 'boolean', default: false },
@@ -74,7 +75,7 @@ function readArguments() {
   const asked = (values.precision ?? (cuda ? 'tf32,bf16' : 'fp32,bf16')).split(',');
   const unknown = asked.find((name) => !PRECISIONS.includes(name));
   if (unknown !== undefined) refuse(`--precision "${unknown}": expected ${PRECISIONS.join(', ')}, or several with commas between`);
-  const { engine: name, arch, graph, peer: withPeer, python, json: asJson, out: file, kernels: table } = values;
+  const { engine: name, arch, graph, eager, peer: withPeer, python, json: asJson, out: file, kernels: table } = values;
   return {
     engine: name,
     device: values.device,
@@ -93,6 +94,7 @@ function readArguments() {
     warmUp: cuda ? 5 : 2,
     threads: wholeNumber('threads', values.threads),
     graph,
+    eager,
     withPeer,
     python,
   };
@@ -150,8 +152,10 @@ function summarise(precision, name) {
   const mine = runs.filter((one) => one.precision === precision && one.name === name && one.error === undefined);
   const stepMs = mine.flatMap((one) => one.stepMs);
   if (stepMs.length === 0) return undefined;
+  const eager = median(mine.flatMap((one) => one.eagerStepMs ?? []));
   return {
     imagesPerSecond: (1000 * settings.batch) / median(stepMs),
+    ...(eager !== null && { eagerImagesPerSecond: (1000 * settings.batch) / eager }),
     stepMs: median(stepMs),
     minStepMs: Math.min(...stepMs),
     maxStepMs: Math.max(...stepMs),
@@ -179,7 +183,8 @@ async function makeReport() {
   const compared = Object.fromEntries(precisions.map((precision) => [precision, compare(precision)]));
   const { ratio, imagesPerSecond, peerImagesPerSecond, peakRssRatio } = compared[precisions[0]];
   const tables = {};
-  if (kernels) for (const precision of precisions) tables[precision] = await run(process.execPath, [OURS, ours(precision, { kernels: true })]);
+  if (kernels)
+    for (const precision of precisions) tables[precision] = await run(process.execPath, [OURS, ours(precision, { kernels: true })]);
   return {
     ratio,
     imagesPerSecond,
@@ -204,8 +209,12 @@ function print(line) {
   const { arch, batch, globalSize, patchSize, queueSize, threads, steps, graph } = settings;
   const { versions, machine } = report;
   const cell = (value, digits = 0, width = 10) => (typeof value === 'number' ? value.toFixed(digits) : '-').padStart(width);
-  line(`\n${versions.engine ?? engine}; ${versions.device ?? device}; PyTorch ${versions.torch ?? '-'}; ${machine.cpu}, ${threads} threads`);
-  line(`${arch}, batch ${batch}, ${globalSize}/${patchSize}, K ${queueSize}${graph ? '' : ', no graph'}; ${rounds} rounds of ${steps} steps\n`);
+  line(
+    `\n${versions.engine ?? engine}; ${versions.device ?? device}; PyTorch ${versions.torch ?? '-'}; ${machine.cpu}, ${threads} threads`,
+  );
+  line(
+    `${arch}, batch ${batch}, ${globalSize}/${patchSize}, K ${queueSize}${graph ? '' : ', no graph'}; ${rounds} rounds of ${steps} steps\n`,
+  );
   line(`${''.padEnd(16)}  images/s   step ms   (min - max)       peak MB  on device`);
   for (const precision of precisions) {
     const { ours: mine, peer: theirs, ratio, peakRssRatio, peakDeviceRatio } = report.runs[precision];
@@ -215,6 +224,7 @@ function print(line) {
       const memory = cell(row.peakRssMB) + cell(row.peakDeviceMB, 0, 11);
       line(`${precision} ${name.padEnd(11)}${cell(row.imagesPerSecond, 2)}${cell(row.stepMs, 1)}   ${spread}${memory}`);
     }
+    if (mine?.eagerImagesPerSecond) line(`${precision} no graph   ${cell(mine.eagerImagesPerSecond, 2)}`);
     line(`${precision} ratio      ${cell(ratio, 3)}${''.padEnd(30)}${cell(peakRssRatio, 2)}${cell(peakDeviceRatio, 2, 11)}`);
   }
   for (const [precision, { kernels: rows, error }] of Object.entries(report.kernels ?? {})) {

@@ -34,7 +34,8 @@ rmSync(STAGE, { recursive: true, force: true });
 mkdirSync(STAGE, { recursive: true });
 mkdirSync(OUT, { recursive: true });
 packNode();
-for (const file of ['package.json', 'bin/detco.cjs', 'scripts/golden.mjs', 'bench/gpu.sh', 'bench/step.mjs', 'bench/pipeline/shards.mjs']) copy(file);
+for (const file of ['package.json', 'bin/detco.cjs', 'scripts/golden.mjs', 'bench/gpu.sh', 'bench/step.mjs', 'bench/pipeline/shards.mjs'])
+  copy(file);
 for (const folder of ['dist', 'bench/step', 'bench/peers', 'native/torch', 'fixtures/golden']) copy(folder);
 for (const shard of ['train-000.tar', 'val-000.tar']) copy(join('fixtures', 'shards', shard));
 for (const path of productionPackages()) copyPackage(path);
@@ -108,7 +109,10 @@ async function bundleTests() {
   const folder = join(ROOT, 'test', 'engine');
   const names = readdirSync(folder).filter((name) => /^torch.*\.test\.ts$/.test(name));
   const onDevice = join(CACHE, 'contract.test.ts');
-  writeFileSync(onDevice, `import { testEngine } from '${folder}/contract.js';\ntestEngine('torch', { device: process.env.DETCO_DEVICE });\n`);
+  writeFileSync(
+    onDevice,
+    `import { testEngine } from '${folder}/contract.js';\ntestEngine('torch', { device: process.env.DETCO_DEVICE });\n`,
+  );
   await build({
     absWorkingDir: ROOT,
     entryPoints: Object.fromEntries([onDevice, ...names.map((name) => join(folder, name))].map((file) => [basename(file, '.ts'), file])),

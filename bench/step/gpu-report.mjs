@@ -9,8 +9,11 @@ const TRAIN_WARM_UP = 10;
 
 const [work, out] = process.argv.slice(2);
 const steps = readFileSync(join(work, 'steps.tsv'), 'utf8').trim().split('\n').map(asStep);
-const benches = filesLike(/^bench-(\d+)-(\w+)-(graph|nograph)\.json$/).map(({ name, match, json }) => asBench(name, match, json));
-const goldens = filesLike(/^golden-(\w+)-(\w+)\.json$/).map(({ match, json }) => ({ arch: match[1], precision: match[2], ...json }));
+const reports = filesLike(/^bench-(\d+)-(\w+)\.json$/);
+const benches = reports.flatMap(({ match, json }) => asBench(match, json));
+const goldens = filesLike(/^golden-(\w+)-(\w+)\.json$/).map(({ match, json }) =>
+  Object.assign({ arch: match[1], precision: match[2] }, json),
+);
 const train = readTrain(join(work, 'run'));
 const machine = {
   gpu: ask('nvidia-smi', ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader']),
@@ -20,7 +23,9 @@ const machine = {
   memoryGB: Math.round(totalmem() / 1e9),
   node: process.version,
 };
-writeFileSync(join(out, 'results.json'), `${JSON.stringify({ date: new Date().toISOString(), machine, steps, goldens, benches, train }, undefined, 1)}\n`);
+const date = new Date().toISOString();
+const results = { date, machine, steps, goldens, benches, train, reports: reports.map(({ json }) => json) };
+writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
 const table = lines().join('\n');
 writeFileSync(join(out, 'table.txt'), `${table}\n`);
 console.log(`\n${table}`);
@@ -38,31 +43,23 @@ function filesLike(pattern) {
     if (!match) return [];
     try {
       const text = readFileSync(join(work, name), 'utf8').trim();
-      return [{ name, match, json: JSON.parse(text) }];
+      return [{ match, json: JSON.parse(text) }];
     } catch {
       return [];
     }
   });
 }
 
-/** One measurement; without the graph it has no peer of its own and is held against the one beside the graph. */
-function asBench(name, [, batch, precision, kind], json) {
-  const beside = join(work, name.replace('nograph', 'graph'));
-  const peer = kind === 'nograph' && existsSync(beside) ? JSON.parse(readFileSync(beside, 'utf8')).runs[precision].peer : undefined;
-  const { ours, peer: own } = json.runs[precision];
-  const theirs = own ?? peer;
+/** One measurement: a row with the graph, and one without it where that was timed too. */
+function asBench([, batch, precision], json) {
+  const { ours, peer, ratio, peakDeviceRatio } = json.runs[precision];
   const errors = json.measurements.flatMap((one) => (one.error === undefined ? [] : [`${one.name}: ${one.error}`]));
-  return {
-    batch: Number(batch),
-    precision,
-    graph: kind === 'graph',
-    ratio: ours && theirs ? ours.imagesPerSecond / theirs.imagesPerSecond : null,
-    peakDeviceRatio: ours?.peakDeviceMB && theirs?.peakDeviceMB ? ours.peakDeviceMB / theirs.peakDeviceMB : null,
-    ours,
-    peer: theirs,
-    errors,
-    report: json,
-  };
+  const about = { batch: Number(batch), precision, peerImagesPerSecond: peer?.imagesPerSecond ?? null, errors };
+  const memory = { peakDeviceMB: ours?.peakDeviceMB ?? null, peerPeakDeviceMB: peer?.peakDeviceMB ?? null, peakDeviceRatio };
+  const rows = [{ ...about, graph: true, imagesPerSecond: ours?.imagesPerSecond ?? null, ratio, ...memory }];
+  const eager = ours?.eagerImagesPerSecond;
+  if (eager) rows.push({ ...about, graph: false, imagesPerSecond: eager, ratio: peer ? eager / peer.imagesPerSecond : null });
+  return rows;
 }
 
 /** Images a second of the later updates, and the share of their time that was spent waiting for data. */
@@ -104,15 +101,17 @@ function lines() {
   return [
     `${machine.gpu ?? 'no GPU'}; PyTorch ${machine.torch ?? '-'}; ${machine.cpu}, ${machine.cores} cores`,
     '',
-    ...steps.map(({ part, name, code, seconds }) => `${part.padEnd(12)}${name.padEnd(22)}${code === 0 ? 'ok' : `exit code ${code}`}, ${seconds} s`),
+    ...steps.map(
+      ({ part, name, code, seconds }) => `${part.padEnd(12)}${name.padEnd(22)}${code === 0 ? 'ok' : `exit code ${code}`}, ${seconds} s`,
+    ),
     '',
     ...goldens.map(({ arch, precision, ok }) => `golden ${arch} ${precision}: ${ok ? 'within tolerance' : 'OUT OF TOLERANCE'}`),
     '',
     'batch  precision  graph   images/s    PyTorch   ratio   device MB    PyTorch',
     ...rows.map(
-      ({ batch, precision, graph, ratio, ours, peer, errors }) =>
-        `${number(batch, 0, 5)}  ${precision.padEnd(9)}  ${graph ? 'yes' : 'no '}  ${number(ours?.imagesPerSecond, 0, 10)} ${number(peer?.imagesPerSecond, 0, 10)}` +
-        ` ${number(ratio, 2, 7)}  ${number(ours?.peakDeviceMB, 0, 10)} ${number(peer?.peakDeviceMB, 0, 10)}${errors.length > 0 ? `  ${errors.join('; ').slice(0, 160)}` : ''}`,
+      ({ batch, precision, graph, imagesPerSecond, peerImagesPerSecond, ratio, peakDeviceMB, peerPeakDeviceMB, errors }) =>
+        `${number(batch, 0, 5)}  ${precision.padEnd(9)}  ${graph ? 'yes' : 'no '}  ${number(imagesPerSecond, 0, 10)} ${number(peerImagesPerSecond, 0, 10)}` +
+        ` ${number(ratio, 2, 7)}  ${number(peakDeviceMB, 0, 10)} ${number(peerPeakDeviceMB, 0, 10)}  ${errors.join('; ').slice(0, 160)}`.trimEnd(),
     ),
     '',
     train

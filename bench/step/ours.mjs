@@ -10,17 +10,31 @@ import { createTrainStep } from '../../dist/train/step.js';
 import { createVelocities } from '../../dist/train/tensors.js';
 import { timeKernels } from './kernels.mjs';
 
-const { engine: name, precision, device, threads, arch, batch, globalSize, patchSize, queueSize, steps, warmUp, graph, kernels } = JSON.parse(
-  process.argv[2],
-);
+const {
+  engine: name,
+  precision,
+  device,
+  threads,
+  arch,
+  batch,
+  globalSize,
+  patchSize,
+  queueSize,
+  steps,
+  warmUp,
+  graph,
+  eager,
+  kernels,
+} = JSON.parse(process.argv[2]);
 
 const engine = await selectEngine(name, { precision, device, ...(threads === undefined ? {} : { threads }) });
+const asItIs = (step) => step;
 // A step that was captured runs no JavaScript: neither do kernels tell their times.
-if (!graph || kernels) engine.compile = (step) => step;
+if (!graph || kernels) engine.compile = asItIs;
 const times = kernels ? timeKernels(engine) : undefined;
 const method = ContrastiveMethod.create(engine, methodOptions({ arch, queueSize, keyMomentum: 0.9, bnGroups: 1 }), 0);
 const velocities = [...createVelocities(method).values()];
-const trainStep = createTrainStep({ engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 });
+const update = { engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 };
 
 const global = [batch, globalSize, globalSize, 3];
 const patches = [batch, 9, patchSize, patchSize, 3];
@@ -34,24 +48,20 @@ const input = {
   release: () => {},
 };
 
-const stepMs = [];
-let loss;
-for (let step = 0; step < warmUp + steps; step++) {
-  if (step === warmUp) times?.reset();
-  const start = performance.now();
-  // The peer's rate, at which random images do not diverge.
-  ({ loss } = await trainStep(input, { step, learningRate: 5e-4 }));
-  stepMs.push(performance.now() - start);
-}
+const measured = await measure(warmUp);
 const memory = engine.device === 'cpu' ? undefined : tf.backend().torch.addon.memory();
+let withoutGraph;
+if (eager && engine.device !== 'cpu') {
+  engine.compile = asItIs;
+  withoutGraph = await measure(2);
+}
 console.log(
   JSON.stringify({
     engine: engine.description,
     device: engine.device,
     precision: engine.precision,
-    loss,
-    stepMs: stepMs.slice(warmUp),
-    warmUpMs: stepMs.slice(0, warmUp),
+    ...measured,
+    ...(withoutGraph && { eagerStepMs: withoutGraph.stepMs }),
     // KiB on every platform.
     peakRssMB: process.resourceUsage().maxRSS / 1024,
     // The most that tensors took on the device, and what was taken of it for them: as PyTorch's max_memory_allocated and _reserved.
@@ -61,6 +71,21 @@ console.log(
   }),
 );
 await engine.dispose();
+
+/** Milliseconds of updates after those that warm up, and the last loss. */
+async function measure(before) {
+  const trainStep = createTrainStep(update);
+  const all = [];
+  let loss;
+  for (let step = 0; step < before + steps; step++) {
+    if (step === before) times?.reset();
+    const start = performance.now();
+    // The peer's rate, at which random images do not diverge.
+    ({ loss } = await trainStep(input, { step, learningRate: 5e-4 }));
+    all.push(performance.now() - start);
+  }
+  return { loss, stepMs: all.slice(before), warmUpMs: all.slice(0, before) };
+}
 
 /** uint8 noise in shared memory, where a pipeline's batches are. */
 function view(shape, seed) {

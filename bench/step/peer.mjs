@@ -7,10 +7,18 @@ import { promisify } from 'node:util';
 const SCRIPT = join(dirname(dirname(fileURLToPath(import.meta.url))), 'peers', 'detco_torch.py');
 export const PEER_INSTALL = 'apt-get install -y python3-torch python3-torchvision';
 
-const PROBE = `import json, torch, torchvision
-print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__, "cuda": torch.cuda.is_available()}))`;
+/** Reads the packages' version files: importing them takes seconds, for each measurement. */
+const PROBE = `import importlib.util, json, os, sys
+def version(name):
+    spec = importlib.util.find_spec(name)
+    if spec is None: sys.exit(1)
+    values = {}
+    exec(open(os.path.join(os.path.dirname(spec.origin), "version.py")).read(), values)
+    return values
+torch = version("torch")
+print(json.dumps({"torch": torch["__version__"], "torchvision": version("torchvision")["__version__"], "cuda": torch.get("cuda")}))`;
 
-/** The first Python that has torch and torchvision, and a GPU where `device` asks for one; undefined when none has. */
+/** The first Python that has torch and torchvision, built for CUDA where `device` asks for it; undefined when none has. */
 export async function findPeer(device, python = process.env.BENCH_PYTHON) {
   // Debian's packages belong to /usr/bin/python3; another python3 often comes first on PATH.
   const candidates = python === undefined ? ['/usr/bin/python3', 'python3', 'python'] : [python];
