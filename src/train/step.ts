@@ -1,6 +1,6 @@
 /** One update of a contrastive method: a batch in, a loss out. The only place where bytes become tensors. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D, TensorContainer, Variable } from '@tensorflow/tfjs-core';
 import { augmentOnDevice } from './device-augment.js';
 import type { Engine } from '../engine/engine.js';
 import { permutation, type ContrastiveMethod } from '../model/index.js';
@@ -31,14 +31,23 @@ export interface StepSettings {
   readonly learningRate: number;
 }
 
-export type TrainStep = (batch: Batch, settings: StepSettings) => Promise<StepResult>;
+export interface TrainStep {
+  /** Uploads the views of a batch and gives its slot back to the workers. */
+  stage(batch: Batch): StagedViews;
+  /** Gives the device its work before it returns a promise of the losses; `views` are freed. */
+  run(views: StagedViews, settings: StepSettings): Promise<StepResult>;
+}
 
-/** All that the device work of an update reads besides variables. */
-type StepInputs = {
+/** The views of a batch on the device, normalised. */
+export type StagedViews = {
   readonly globalQ: Tensor4D;
   readonly globalK: Tensor4D;
   readonly patchesQ?: Tensor5D;
   readonly patchesK?: Tensor5D;
+};
+
+/** All that the device work of an update reads besides variables. */
+type StepInputs = StagedViews & {
   readonly globalOrder: Tensor1D;
   readonly globalInverse: Tensor1D;
   readonly localOrder: Tensor1D;
@@ -50,8 +59,7 @@ type StepInputs = {
 const GLOBAL_STREAM = streamId('shuffleBN.global');
 const LOCAL_STREAM = streamId('shuffleBN.local');
 
-/** Uploads the views of `batch` and gives its slot back to the workers, which fill it while the device computes. */
-function upload(engine: Engine, batch: Batch): Pick<StepInputs, 'globalQ' | 'globalK' | 'patchesQ' | 'patchesK'> {
+function upload(engine: Engine, batch: Batch): StagedViews {
   const tensor = (name: string): Tensor | undefined => {
     const view = batch.views[name];
     if (!view) return undefined;
@@ -92,12 +100,12 @@ export function createTrainStep({ engine, method, velocities, seed, momentum, we
     }),
   );
 
-  const inputsOf = (batch: Batch, { step, learningRate }: StepSettings): StepInputs => {
+  const inputsOf = (views: StagedViews, { step, learningRate }: StepSettings): StepInputs => {
     const [global, local] = [GLOBAL_STREAM, LOCAL_STREAM].map((stream) =>
-      permutation(new Random(seed, stream, step).permutation(batch.size)),
+      permutation(new Random(seed, stream, step).permutation(views.globalQ.shape[0])),
     ) as [ReturnType<typeof permutation>, ReturnType<typeof permutation>];
     return {
-      ...upload(engine, batch),
+      ...views,
       globalOrder: global.order,
       globalInverse: global.inverse,
       localOrder: local.order,
@@ -107,12 +115,18 @@ export function createTrainStep({ engine, method, velocities, seed, momentum, we
     };
   };
 
-  return async (batch, settings) => {
-    const { report } = tf.tidy(() => compute(inputsOf(batch, settings)));
-    method.advance(batch.size);
-    const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
-    report.dispose();
-    return { loss, featureStd, terms: Object.fromEntries(method.termNames.map((name, index) => [name, terms[index] ?? NaN])) };
+  return {
+    stage: (batch) => tf.tidy(() => upload(engine, batch)),
+
+    async run(views, settings) {
+      const size = views.globalQ.shape[0];
+      const { report } = tf.tidy(() => compute(inputsOf(views, settings)));
+      tf.dispose(views as unknown as TensorContainer);
+      method.advance(size);
+      const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
+      report.dispose();
+      return { loss, featureStd, terms: Object.fromEntries(method.termNames.map((name, index) => [name, terms[index] ?? NaN])) };
+    },
   };
 }
 

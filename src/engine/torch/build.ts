@@ -90,7 +90,7 @@ export async function buildTorch(options: BuildOptions = {}): Promise<BuildRepor
     await cmake(['--build', work, '--parallel', String(jobs)], 'the compiler failed', { ...tool, onLine: hear });
     const built = join(work, PRODUCT);
     const info = await probeFile(built, env);
-    if ('reason' in info) throw new Error(`The addon was compiled, but ${info.reason}. The log is ${log}`);
+    if ('reason' in info) throw new Error(`The addon was compiled, but ${info.reason}. The log of the build is ${log}`);
     const record = await recordOf(found, built, digest ?? '');
     await install(built, record, target);
     return { file: join(target, PRODUCT), record, info, seconds: (performance.now() - started) / 1000 };
@@ -138,8 +138,11 @@ function definitions(libtorch: LibTorch, tests: boolean): string[] {
     LIBTORCH_CXX11_ABI: libtorch.cxx11Abi ? '1' : '0',
     LIBTORCH_OPENMP: libtorch.openmp ?? '',
     LIBTORCH_CUDA: cuda === undefined ? 'OFF' : 'ON',
-    CUDA_INCLUDE_DIRS: cuda?.includeFolders.join(';') ?? '',
-    CUDA_LIBRARIES: cuda?.runtime ?? '',
+    ...(cuda !== undefined && {
+      CUDA_INCLUDE_DIRS: cuda.includeFolders.join(';'),
+      CUDA_LIBRARIES: cuda.runtime ?? '',
+      CUDA_LIBRARY_DIRS: cuda.libraryFolders.join(';'),
+    }),
     NODE_INCLUDE_DIRS: [headers, addonApi].join(';'),
     DETCO_TESTS: tests ? 'ON' : 'OFF',
   };
@@ -152,7 +155,11 @@ function usableCuda({ cuda }: LibTorch): LibTorch['cuda'] {
 
 async function cmake(args: readonly string[], failure: string, options: ToolOptions): Promise<void> {
   const { code, lines } = await runTool('cmake', args, options);
-  if (code !== 0) throw new Error(`${failure}:\n${lines.slice(-QUOTED_LINES).join('\n')}\nThe whole log is ${options.log}`);
+  if (code === 0) return;
+  // From the first error on: what follows it is often its echo.
+  const first = lines.findIndex((line) => /\berror\b/i.test(line));
+  const quoted = first === -1 ? lines.slice(-QUOTED_LINES) : lines.slice(first, first + QUOTED_LINES);
+  throw new Error(`${failure}:\n${quoted.join('\n')}\nThe whole log is ${options.log}`);
 }
 
 async function recordOf(libtorch: LibTorch, built: string, digest: string): Promise<BuildRecord> {

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path';
 
 export interface CudaToolkit {
   readonly includeFolders: readonly string[];
+  /** Folders of CUDA's libraries that LibTorch does not hold itself: NVRTC is opened by name at run time. */
+  readonly libraryFolders: readonly string[];
   /** libcudart.so in the version that LibTorch uses, when it is found. */
   readonly runtime?: string;
   /** Headers that were found nowhere; the addon is then built for the CPU alone. */
@@ -28,8 +30,11 @@ export function findCuda(root: string, libraryFolder: string, env: NodeJS.Proces
     const adds = missingFrom(includeFolders).some((header) => existsSync(join(folder, header)));
     if (adds) includeFolders.push(folder);
   }
-  const runtime = findRuntime([libraryFolder, ...parts.map((part) => join(part, 'lib')), ...homes.map((home) => join(home, 'lib64'))]);
-  return { includeFolders, missing: missingFrom(includeFolders), ...(runtime !== undefined && { runtime }) };
+  const libraryFolders = [...parts.map((part) => join(part, 'lib')), ...homes.map((home) => join(home, 'lib64'))].filter((folder) =>
+    existsSync(folder),
+  );
+  const runtime = findRuntime([libraryFolder, ...libraryFolders]);
+  return { includeFolders, libraryFolders, missing: missingFrom(includeFolders), ...(runtime !== undefined && { runtime }) };
 }
 
 function missingFrom(folders: readonly string[]): string[] {
@@ -38,7 +43,7 @@ function missingFrom(folders: readonly string[]): string[] {
 
 function findRuntime(folders: readonly string[]): string | undefined {
   for (const folder of folders) {
-    const name = existsSync(folder) ? readdirSync(folder).find((name) => /^libcudart(-\w+)?\.so/.test(name)) : undefined;
+    const name = readdirSync(folder).find((name) => /^libcudart(-\w+)?\.so/.test(name));
     if (name !== undefined) return join(folder, name);
   }
   return undefined;

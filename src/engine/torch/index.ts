@@ -58,7 +58,9 @@ function chooseDevice(asked: string, { cudaDevices, cudaReason }: TorchInfo): st
   const index = Number(/^cuda:(\d+)$/.exec(asked)?.[1] ?? 0);
   if (index < cudaDevices.length) return `cuda:${index}`;
   const have = cudaDevices.map(({ name }, i) => `cuda:${i} (${name})`).join(', ');
-  throw new Error(`device "${asked}": ${have === '' ? `no GPU can be used, ${cudaReason ?? 'none was found'}; expected cpu` : `expected cpu, ${have}`}`);
+  throw new Error(
+    `device "${asked}": ${have === '' ? `no GPU can be used, ${cudaReason ?? 'none was found'}; expected cpu` : `expected cpu, ${have}`}`,
+  );
 }
 
 function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {

@@ -61,13 +61,11 @@ export function readLibTorch(folder: string, env: NodeJS.ProcessEnv = process.en
 }
 
 function readParts(root: string, found: string, version: string, env: NodeJS.ProcessEnv): LibTorch | Problem {
-  let prefix = root;
-  let libraryFolder = found;
-  if (!hasHeaders(prefix)) {
-    // Debian's Python package: links into /usr/lib/<triplet>, headers in /usr/include.
-    libraryFolder = dirname(realpathSync(join(found, 'libtorch_cpu.so')));
-    prefix = ancestors(libraryFolder).find(hasHeaders) ?? root;
-  }
+  const real = realpathSync(join(found, 'libtorch_cpu.so'));
+  // A number in its name: Debian's Python package, whose files are links into /usr/lib/<triplet> and /usr/include.
+  const inSystem = basename(real) !== 'libtorch_cpu.so' && dirname(real) !== realpathSync(found);
+  const libraryFolder = inSystem ? dirname(real) : found;
+  const prefix = inSystem ? (ancestors(libraryFolder).find(hasHeaders) ?? root) : root;
   if (!hasHeaders(prefix)) {
     return {
       problem: `LibTorch ${version} without its headers (no include/ATen/ATen.h): on Debian and Ubuntu: ${aptLine(['libtorch-dev'])}`,

@@ -110,9 +110,12 @@ function inspectLibTorch({ torchVersion, libtorchRoot, libraryFolder, cuda }: Bu
 
 /** The loader's own words -> what is wrong and what to do. */
 function explain(message: string, record: BuildRecord | undefined): Unavailable {
-  const builtFor = record === undefined ? '' : ` It was built for LibTorch ${record.torchVersion} in ${record.libraryFolder}.`;
+  const builtFor = record === undefined ? '' : ` (it was built for LibTorch ${record.torchVersion} in ${record.libraryFolder})`;
   const missing = /(\S+): cannot open shared object file/.exec(message)?.[1];
-  if (missing !== undefined) return rebuild(`it needs ${missing}, which is not found.${builtFor} Install what brings that library, or`);
+  if (missing !== undefined) {
+    const remedy = `install what brings that library, or ${BUILD_COMMAND} with another LibTorch`;
+    return { reason: `it needs ${missing}, which is not found${builtFor}`, remedy };
+  }
   const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
   if (symbol !== undefined)
     return rebuild(`it needs ${symbol}, which the LibTorch found at run time lacks: that is another build of it.${builtFor}`);

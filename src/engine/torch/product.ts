@@ -92,7 +92,7 @@ export function sourceFiles(native: string): string[] {
 
 /** Instruction sets that a compiler may use on its own; the other flags tell of the system. */
 const INSTRUCTION_SETS =
-  /^(ssse3|sse|avx|amx|fma|f16c|bmi|abm|lzcnt|popcnt|movbe|adx|aes|vaes|pclmul|vpclmul|gfni|sha|asimd|sve|sme|bf16|i8mm|fp|atomics|lse)/;
+  /^(ssse3|sse|avx|amx|fma|f16c|bmi|abm|lzcnt|popcnt|movbe|adx|aes|vaes|pclmul|vpclmul|gfni|sha|asimd|sve|fphp|i8mm|bf16|atomics)/;
 
 /** As Linux names them, sorted; empty where it does not tell. */
 export function cpuFlags(): string[] {

@@ -133,14 +133,14 @@ export function registerNetwork(): void {
     call.backend.output(finish(call as Call<Extras, Activation>, multiply(call)), call.inputs.a.dtype),
   );
 
-  register<
-    { x: TensorInfo; mean: TensorInfo; variance: TensorInfo; scale?: TensorInfo; offset?: TensorInfo },
-    tf.FusedBatchNormAttrs
-  >(tf.FusedBatchNorm, ({ inputs: { x, mean, variance, scale, offset }, attrs: { varianceEpsilon }, backend, torch }) => {
-    let factor = torch.run('aten::rsqrt', torch.run('aten::add.Scalar', backend.tensor(variance), varianceEpsilon));
-    if (scale) factor = torch.run('aten::mul.Tensor', factor, backend.tensor(scale));
-    let shift = torch.run('aten::neg', torch.run('aten::mul.Tensor', backend.tensor(mean), factor));
-    if (offset) shift = torch.run('aten::add.Tensor', shift, backend.tensor(offset));
-    return backend.output(torch.run('aten::addcmul', shift, backend.tensor(x), factor), 'float32');
-  });
+  register<{ x: TensorInfo; mean: TensorInfo; variance: TensorInfo; scale?: TensorInfo; offset?: TensorInfo }, tf.FusedBatchNormAttrs>(
+    tf.FusedBatchNorm,
+    ({ inputs: { x, mean, variance, scale, offset }, attrs: { varianceEpsilon }, backend, torch }) => {
+      let factor = torch.run('aten::rsqrt', torch.run('aten::add.Scalar', backend.tensor(variance), varianceEpsilon));
+      if (scale) factor = torch.run('aten::mul.Tensor', factor, backend.tensor(scale));
+      let shift = torch.run('aten::neg', torch.run('aten::mul.Tensor', backend.tensor(mean), factor));
+      if (offset) shift = torch.run('aten::add.Tensor', shift, backend.tensor(offset));
+      return backend.output(torch.run('aten::addcmul', shift, backend.tensor(x), factor), 'float32');
+    },
+  );
 }

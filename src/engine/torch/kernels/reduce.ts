@@ -23,7 +23,7 @@ function reduction(
 ): void {
   register<X, Reduction>(name, (call) => {
     const { inputs, attrs, backend } = call;
-    const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? [], inputs.x.shape);
+    const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? [...inputs.x.shape.keys()], inputs.x.shape);
     const result = dtype(inputs.x.dtype);
     // No axes mean none here, and all of them to LibTorch.
     if (axes.length === 0) return backend.output(call.torch.run('aten::clone', backend.tensor(inputs.x)), result);

@@ -147,4 +147,3 @@ function gather({ inputs, attrs, backend, torch }: Call<{ x: TensorInfo; indices
     return torch.run('aten::expand', rows, [batchSize, outerSize, -1, sliceSize]);
   }
 }
-

@@ -26,22 +26,25 @@ export function registerTraining(): void {
     return (results as Ref[]).map((ref) => backend.output(ref, 'float32'));
   });
 
-  register<GroupedBatchNormGradInputs, GroupedBatchNormGradAttrs>(GroupedBatchNormGrad, ({ inputs, attrs, backend, torch }): TensorInfo[] => {
-    const { x, y, dy, scale, groupMean, groupInverse } = inputs;
-    const value = backend.held(x);
-    const results = torch.runAll(
-      'detco::grouped_batch_norm_grad',
-      value,
-      y === undefined ? null : backend.held(y),
-      backend.cast(backend.held(dy), value.type),
-      backend.tensor(scale),
-      backend.tensor(groupMean),
-      backend.tensor(groupInverse),
-      attrs.groups,
-      attrs.residual,
-    );
-    return results.flatMap((ref) => (ref === undefined ? [] : [backend.output(ref, 'float32')]));
-  });
+  register<GroupedBatchNormGradInputs, GroupedBatchNormGradAttrs>(
+    GroupedBatchNormGrad,
+    ({ inputs, attrs, backend, torch }): TensorInfo[] => {
+      const { x, y, dy, scale, groupMean, groupInverse } = inputs;
+      const value = backend.held(x);
+      const results = torch.runAll(
+        'detco::grouped_batch_norm_grad',
+        value,
+        y === undefined ? null : backend.held(y),
+        backend.cast(backend.held(dy), value.type),
+        backend.tensor(scale),
+        backend.tensor(groupMean),
+        backend.tensor(groupInverse),
+        attrs.groups,
+        attrs.residual,
+      );
+      return results.flatMap((ref) => (ref === undefined ? [] : [backend.output(ref, 'float32')]));
+    },
+  );
 
   register<InfoNceInputs, InfoNceAttrs>(InfoNce, ({ inputs: { q, keys, queue }, attrs: { temperature }, backend, torch }) => {
     const operands = [q, keys, queue].map((info) => backend.tensor(info));
