@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -177,11 +178,12 @@ class Checks {
   int failed() const { return failed_; }
   const Operators& tested() const { return tested_; }
 
-  /** A copy on the device under test, of the same strides. */
+  /** A copy of a dense tensor on the device under test, of the same strides and alignment. */
   at::Tensor on(const at::Tensor& tensor) const {
     if (!tensor.defined()) return tensor;
-    const at::Tensor copy = at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(tested_.device));
-    return copy.copy_(tensor);
+    const int64_t offset = tensor.storage_offset();
+    const at::Tensor storage = at::empty({offset + tensor.numel()}, tensor.options().device(tested_.device));
+    return storage.as_strided(tensor.sizes(), tensor.strides(), offset).copy_(tensor);
   }
   Tensors on(const Tensors& tensors) const {
     Tensors copies;
@@ -193,7 +195,7 @@ class Checks {
   void note(bool good, double excess, const char* what) {
     compared_++;
     worst_ = std::max(worst_, excess);
-    if (!good && failures_.size() < 200) failures_ += std::string(" [") + what + " " + std::to_string(excess) + "]";
+    if (!good && failures_.size() < 300) failures_ += std::string(" [") + what + " " + std::to_string(excess) + "]";
   }
 
   void oneNorm(

@@ -3,6 +3,8 @@
 #include <c10/core/DeviceGuard.h>
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "cuda/arguments.h"
 #include "cuda/launch.h"
@@ -68,18 +70,22 @@ class ListLaunch {
     entry.firstBlock = static_cast<int>(blocks_);
     entry.flags = (half ? 1 : 0) | (vectors ? 2 : 0);
     blocks_ += blocks;
+    // Copies made for the launch must not be freed, and their memory be taken by the next copy, before it.
+    kept_.push_back(source);
   }
 
   void flush() {
     launch(kernel_, {static_cast<unsigned>(blocks_)}, {kListThreads}, arguments_);
     arguments_.count = 0;
     blocks_ = 0;
+    kept_.clear();
   }
 
  private:
   const char* kernel_;
   ListArgs arguments_;
   int64_t blocks_ = 0;
+  std::vector<at::Tensor> kept_;
 };
 
 }  // namespace
@@ -109,7 +115,6 @@ void sgd(
     const at::Tensor into = dense ? parameter : parameter.contiguous();
     const bool agrees = sameLayout(into, velocity);
     const at::Tensor speed = agrees ? velocity : copyWithLayout(velocity, into);
-    // Copies stay usable to the kernel after they are freed here: the allocator reuses their memory in the stream's order.
     list.add(into, sameLayout(into, gradients[i]) ? gradients[i] : copyWithLayout(gradients[i], into), speed);
     if (!dense) back.emplace_back(parameter, into);
     if (!agrees) back.emplace_back(velocity, speed);
