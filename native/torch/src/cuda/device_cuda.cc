@@ -4,6 +4,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/CachingHostAllocator.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
@@ -176,7 +177,11 @@ PendingRead readAsync(const at::Tensor& tensor) {
   host.copy_(source, /*non_blocking=*/true);
   const auto copied = std::make_shared<Event>();
   copied->record(c10::cuda::getCurrentCUDAStream());
-  return {host, [copied] { copied->synchronize(); }};
+  // The waiting thread may have another device current, and must not start a context there.
+  return {host, [copied, device = tensor.device()] {
+            const c10::cuda::CUDAGuard waiting(device);
+            copied->synchronize();
+          }};
 }
 
 void synchronize() { C10_CUDA_CHECK(cudaStreamSynchronize(c10::cuda::getCurrentCUDAStream().stream())); }
@@ -194,7 +199,7 @@ DeviceMemory deviceMemory() {
 struct Graph::Captured {
   at::cuda::CUDAGraph graph;
   // Its own, by a name known here, so that a recording that failed can be taken back.
-  c10::cuda::MempoolId_t pool = at::cuda::graph_pool_handle();
+  decltype(at::cuda::graph_pool_handle()) pool = at::cuda::graph_pool_handle();
   c10::DeviceIndex device = c10::cuda::current_device();
   enum class State { recording, ready, failed } state = State::recording;
 
@@ -211,6 +216,13 @@ struct Graph::Captured {
         c10::cuda::CUDACachingAllocator::releasePool(device, pool);
       } catch (const std::exception&) {
         // It had been told.
+      }
+#endif
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 11)
+      try {
+        at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(pool);
+      } catch (const std::exception&) {
+        // The same, of pinned memory.
       }
 #endif
       throw;

@@ -14,9 +14,9 @@ namespace {
 
 constexpr int64_t kThreads = 256;  // as in kernels/norm.cu
 constexpr int64_t kSide = 32;      // the same
-// Blocks a multiprocessor: as many as its registers hold at once when summing, two rounds of them when applying.
+// Blocks a multiprocessor: as many as it holds at once when summing; when applying, whole rounds of the 3 or 4 that it holds.
 constexpr int64_t kBlocksToSum = 4;
-constexpr int64_t kBlocksToApply = 8;
+constexpr int64_t kBlocksToApply = 12;
 // Fewer rows a thread than this are not worth a block.
 constexpr int64_t kLeastRows = 4;
 

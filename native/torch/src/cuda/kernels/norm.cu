@@ -9,8 +9,11 @@ R"CUDA(
 // A block is (threads over channels, threads over rows), 256 in all; the grid is (channel tiles, chunks, groups).
 
 constexpr int kThreads = 256;
-// Loads in flight a thread: hides the latency of memory at 4 blocks a multiprocessor.
-constexpr int kAhead = 4;
+// Blocks that a multiprocessor holds at once, which is what the host cuts the rows for: 64 registers a thread.
+constexpr int kResident = 4;
+// Rows of each tensor that a thread has on their way from memory: more where it reads one tensor only.
+constexpr int kAheadOfOne = 4;
+constexpr int kAhead = 2;
 
 /** Merges the statistics of b into those of a (Chan, Golub, LeVeque 1979): exact whatever the means. */
 __device__ inline void merge(float& count, float& mean, float& m2, float countB, float meanB, float m2B) {
@@ -47,7 +50,7 @@ struct Place {
 };
 
 template <typename T, int V>
-__global__ void __launch_bounds__(kThreads) norm_partial(NormArgs a) {
+__global__ void __launch_bounds__(kThreads, kResident) norm_partial(NormArgs a) {
   __shared__ float counts[kThreads];
   __shared__ float means[kThreads * V];
   __shared__ float m2s[kThreads * V];
@@ -64,12 +67,12 @@ __global__ void __launch_bounds__(kThreads) norm_partial(NormArgs a) {
 #pragma unroll
     for (int i = 0; i < V; i++) shift[i] = toFloat(first.values[i]);
   }
-  for (; row + (kAhead - 1) * place.stride < place.end; row += kAhead * place.stride) {
-    Pack<T, V> packs[kAhead];
+  for (; row + (kAheadOfOne - 1) * place.stride < place.end; row += kAheadOfOne * place.stride) {
+    Pack<T, V> packs[kAheadOfOne];
 #pragma unroll
-    for (int u = 0; u < kAhead; u++) packs[u] = read<V>(x + place.at(a, row + u * place.stride));
+    for (int u = 0; u < kAheadOfOne; u++) packs[u] = read<V>(x + place.at(a, row + u * place.stride));
 #pragma unroll
-    for (int u = 0; u < kAhead; u++) {
+    for (int u = 0; u < kAheadOfOne; u++) {
 #pragma unroll
       for (int i = 0; i < V; i++) {
         const float d = toFloat(packs[u].values[i]) - shift[i];
@@ -77,7 +80,7 @@ __global__ void __launch_bounds__(kThreads) norm_partial(NormArgs a) {
         squares[i] += d * d;
       }
     }
-    count += kAhead;
+    count += kAheadOfOne;
   }
   for (; row < place.end; row += place.stride) {
     const Pack<T, V> pack = read<V>(x + place.at(a, row));
@@ -175,7 +178,7 @@ __global__ void __launch_bounds__(kSide * kSide) norm_finalise(NormArgs a) {
 }
 
 template <typename T, typename R, int V, bool residual, bool relu>
-__global__ void __launch_bounds__(kThreads) norm_apply(NormArgs a) {
+__global__ void __launch_bounds__(kThreads, kResident) norm_apply(NormArgs a) {
   const Place<V> place(a);
   if (!place.inside) return;
   const T* __restrict__ x = static_cast<const T*>(a.x);

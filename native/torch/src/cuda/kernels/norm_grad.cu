@@ -2,7 +2,7 @@ R"CUDA(
 // Sums over rows of dy and dy * (x - mean), dy masked by y > 0 where relu was fused. With `residual` the masked dy is
 // written too, and read instead of (y, dy) by norm_grad_apply: one tensor less to read.
 template <typename T, typename D, int V, bool masked, bool residual>
-__global__ void __launch_bounds__(kThreads) norm_grad_partial(NormArgs a) {
+__global__ void __launch_bounds__(kThreads, kResident) norm_grad_partial(NormArgs a) {
   __shared__ float firsts[kThreads * V];
   __shared__ float seconds[kThreads * V];
   const int thread = threadIdx.y * blockDim.x + threadIdx.x;
@@ -123,9 +123,12 @@ __global__ void __launch_bounds__(kSide * kSide) norm_grad_finalise(NormArgs a) 
   }
 }
 
-/** dx = scale / deviation * (dy - mean(dy) - xhat * mean(dy * xhat)), written as dy * k - (x - mean) * slope - level. */
+/**
+ * dx = scale / deviation * (dy - mean(dy) - xhat * mean(dy * xhat)), written as dy * factor - (x - mean) * slope - level.
+ * One block less at once than the others: its registers would not fit.
+ */
 template <typename T, typename D, int V, bool masked>
-__global__ void __launch_bounds__(kThreads) norm_grad_apply(NormArgs a) {
+__global__ void __launch_bounds__(kThreads, kResident - 1) norm_grad_apply(NormArgs a) {
   const Place<V> place(a);
   if (!place.inside) return;
   const T* __restrict__ x = static_cast<const T*>(a.x);
