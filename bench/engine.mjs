@@ -124,7 +124,7 @@ tf.tidy(() => {
   const count = 1 << 20;
   const make = () => tf.variable(tf.randomNormal([count]));
   const [parameter, gradient, velocity] = [make(), make(), make()];
-  const options = { learningRate: 1e-9, momentum: 0.9, weightDecay: 1e-4 };
+  const options = { learningRate: tf.scalar(1e-9), momentum: 0.9, weightDecay: 1e-4 };
   report('sgd', `${count}`, 20 * count, 'GB/s', () => engine.sgd([parameter], [gradient], [velocity], options));
   report('lerp', `${count}`, 12 * count, 'GB/s', () => engine.lerp([parameter], [velocity], 1e-6));
   const bytes = new Uint8Array(batch * image * image * 3);

@@ -1,24 +1,27 @@
 /**
  * Replays a golden file of the PyTorch reference on an engine and prints the largest error of each group.
  *
- *   npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--json]
+ *   npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--precision fp32|tf32|bf16] [--device NAME] [--json]
  *
+ * tf32 and bf16 are held to looser tolerances than fp32.
  * Exit code 0: within tolerance; 1: not; 2: unusable arguments.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-const USAGE = 'usage: npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--json]';
+const USAGE =
+  'usage: npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--precision fp32|tf32|bf16] [--device auto|cpu|cuda|cuda:N] [--json]';
 
 if (!existsSync(new URL('../dist/model/golden.js', import.meta.url))) {
   refuse(new Error('dist/ is not built: run `npm run build` first'));
 }
-const { parseGolden, replayGolden, TOLERANCES } = await import('../dist/model/golden.js');
+const { parseGolden, replayGolden, tolerancesOf } = await import('../dist/model/golden.js');
 const { ENGINE_NAMES, selectEngine } = await import('../dist/engine/index.js');
 
 const { golden, engine, json } = await prepare().catch(refuse);
 const say = json ? console.error : console.log;
-say(`engine ${engine.name}: ${engine.description}`);
+say(`engine ${engine.name}: ${engine.description}; ${engine.precision} on ${engine.device}`);
+const tolerances = tolerancesOf(engine.precision);
 const { arch, batch, groups } = golden.config;
 say(`${arch}, batch ${batch}, ${groups} batch norm groups, ${golden.steps.length} steps`);
 
@@ -26,16 +29,19 @@ const started = performance.now();
 const errors = replayGolden(engine, golden, (step, loss) => {
   say(`step ${step}: loss ${loss.toFixed(6)} (PyTorch ${golden.steps[step].loss.toFixed(6)})`);
 });
-const wrong = Object.keys(errors).filter((group) => !(errors[group] <= TOLERANCES[group]));
+const wrong = Object.keys(errors).filter((group) => !(errors[group] <= tolerances[group]));
 for (const [group, error] of Object.entries(errors)) {
   say(
-    `${group.padEnd(16)} ${error.toExponential(2).padStart(9)}  tolerance ${TOLERANCES[group]}${wrong.includes(group) ? '  EXCEEDED' : ''}`,
+    `${group.padEnd(16)} ${error.toExponential(2).padStart(9)}  tolerance ${tolerances[group]}${wrong.includes(group) ? '  EXCEEDED' : ''}`,
   );
 }
 say(
   `${wrong.length === 0 ? 'within tolerance' : `out of tolerance: ${wrong.join(', ')}`}, ${((performance.now() - started) / 1000).toFixed(1)} s`,
 );
-if (json) console.log(JSON.stringify({ ok: wrong.length === 0, engine: engine.name, groups: errors }));
+if (json)
+  console.log(
+    JSON.stringify({ ok: wrong.length === 0, engine: engine.name, precision: engine.precision, device: engine.device, groups: errors }),
+  );
 await engine.dispose();
 process.exitCode = wrong.length === 0 ? 0 : 1;
 
@@ -43,7 +49,12 @@ process.exitCode = wrong.length === 0 ? 0 : 1;
 async function prepare() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { engine: { type: 'string', default: 'auto' }, json: { type: 'boolean', default: false } },
+    options: {
+      engine: { type: 'string', default: 'auto' },
+      precision: { type: 'string', default: 'fp32' },
+      device: { type: 'string', default: 'auto' },
+      json: { type: 'boolean', default: false },
+    },
   });
   if (positionals.length !== 1) throw new Error(`expected one golden file, got ${positionals.length}`);
   const names = ['auto', ...ENGINE_NAMES];
@@ -60,7 +71,8 @@ async function prepare() {
   } catch (error) {
     throw new Error(`"${positionals[0]}": ${error.message}; expected a file that \`detco_torch.py golden\` wrote`, { cause: error });
   }
-  return { golden, engine: await selectEngine(values.engine), json: values.json };
+  const { precision, device, json } = values;
+  return { golden, engine: await selectEngine(values.engine, { precision, device }), json };
 }
 
 function refuse(error) {

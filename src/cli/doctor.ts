@@ -3,6 +3,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import { inspectEngines } from '../engine/index.js';
 import type { EngineReport } from '../engine/index.js';
+import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
 
 const GIB = 2 ** 30;
@@ -16,6 +17,7 @@ interface Report {
   readonly sharp: { readonly sharp: string; readonly vips: string } | { readonly error: string };
   readonly uvThreads: { readonly threads: number; readonly set: boolean };
   readonly engines: readonly EngineReport[];
+  readonly torch: TorchState;
 }
 
 async function inspectSharp(): Promise<Report['sharp']> {
@@ -27,7 +29,15 @@ async function inspectSharp(): Promise<Report['sharp']> {
   }
 }
 
+/** What loading the addon has shown goes before what its files promise. */
+function withTorch(engines: readonly EngineReport[], { unavailable }: TorchState): EngineReport[] {
+  return engines.map((engine) =>
+    engine.name === 'torch' && unavailable !== undefined ? { ...engine, available: false, ...unavailable } : engine,
+  );
+}
+
 async function inspect(): Promise<Report> {
+  const [engines, torch] = await Promise.all([inspectEngines(), inspectTorch()]);
   return {
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
@@ -35,13 +45,32 @@ async function inspect(): Promise<Report> {
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
     sharp: await inspectSharp(),
     uvThreads: { threads: uvThreads(), set: process.env['UV_THREADPOOL_SIZE'] !== undefined },
-    engines: await inspectEngines(),
+    engines: withTorch(engines, torch),
+    torch,
   };
 }
 
-function lines({ node, platform, cpu, memory, sharp, uvThreads, engines }: Report): string[] {
+const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
+
+const indent = (line: string): string => `${' '.repeat(20)}${line}`;
+
+/** LibTorch, its devices, and what slows it down. */
+function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
+  if (info === undefined) return [];
+  const folder = libraryFolder === undefined ? '' : ` in ${libraryFolder}`;
+  const cuda = info.cudaDevices.map(
+    ({ name, capability, totalBytes }, index) => `cuda:${index}  ${name}, compute capability ${capability}, ${gib(totalBytes)}`,
+  );
+  return [
+    `LibTorch ${info.version}${folder}`,
+    `cpu     ${availableParallelism()} threads`,
+    ...(cuda.length > 0 ? cuda : [`no CUDA device: ${info.cudaReason ?? 'none is visible'}`]),
+    ...warnings.map((warning) => `warning: ${warning}`),
+  ];
+}
+
+function lines({ node, platform, cpu, memory, sharp, uvThreads, engines, torch }: Report): string[] {
   const decoder = 'error' in sharp ? `does not load: ${sharp.error}` : `${sharp.sharp}, libvips ${sharp.vips}`;
-  const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
   const rows: [string, string][] = [
     ['Node', node],
     ['platform', platform],
@@ -57,7 +86,8 @@ function lines({ node, platform, cpu, memory, sharp, uvThreads, engines }: Repor
     `engines (--engine auto takes ${best === undefined ? 'none' : best.name})`,
     ...engines.flatMap(({ name, available, description, reason, remedy }) => [
       `  ${available ? 'yes' : 'no '} ${name.padEnd(14)}${description}`,
-      ...(available ? [] : [`${' '.repeat(20)}${reason}: ${remedy}`]),
+      ...(available ? [] : [`${reason}: ${remedy}`]).map(indent),
+      ...(name === 'torch' ? torchLines(torch) : []).map(indent),
     ]),
   ];
 }

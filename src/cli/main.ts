@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { doctorCommand } from './doctor.js';
+import { engineCommand } from './engine.js';
 import { indexCommand } from './index.js';
 import { profileCommand } from './profile.js';
 import { shardCommand } from './shard.js';
@@ -35,6 +36,7 @@ function createProgram(): Command {
     verifyCommand(),
     synthCommand(),
     viewsCommand(),
+    engineCommand(),
     doctorCommand(),
   ];
   for (const command of commands) program.addCommand(command);

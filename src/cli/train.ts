@@ -40,6 +40,9 @@ interface Flags extends Pick<
 > {
   readonly preset?: string;
   readonly engine?: string;
+  readonly precision?: string;
+  readonly device?: string;
+  readonly threads?: number;
   readonly config?: string;
   readonly queueSize?: number;
   readonly json?: true;
@@ -127,6 +130,9 @@ export function trainCommand(): Command {
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
     .option('--config <file>', 'YAML file of options, between the preset and the flags')
     .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')
+    .option('--precision <name>', 'fp32, tf32 or bf16: what convolutions and matrix products compute in (default fp32)')
+    .option('--device <name>', 'auto, cpu, cuda or cuda:N (default auto: the best the engine finds)')
+    .option('--threads <n>', "threads of the engine's CPU kernels (default: the engine's choice)", seen)
     .option('--out <folder>', 'folder of the run (default runs/PRESET-TIME)')
     .option('--resume <folder>', 'continue the run in this folder, with the options it began with')
     .option('--batch <n>', 'images an update', seen)

@@ -1,5 +1,26 @@
 /** Argument checks that all engines share. */
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import { PRECISIONS } from './engine.js';
+import type { EngineOptions, Precision } from './engine.js';
+
+/** Engine options with their defaults. */
+export interface ResolvedEngineOptions {
+  readonly precision: Precision;
+  readonly device: string;
+  readonly threads?: number;
+}
+
+const DEVICE = /^(auto|cpu|cuda(:\d+)?)$/;
+
+/** Fills in the defaults. @throws when a value is none that any engine has. */
+export function resolveOptions({ precision = 'fp32', device = 'auto', threads }: EngineOptions = {}): ResolvedEngineOptions {
+  if (!PRECISIONS.includes(precision)) throw new Error(`unknown precision "${String(precision)}": expected ${PRECISIONS.join(', ')}`);
+  if (!DEVICE.test(device)) throw new Error(`unknown device "${device}": expected auto, cpu, cuda, or one GPU such as cuda:1`);
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) {
+    throw new Error(`threads ${threads}: expected a whole number, at least 1`);
+  }
+  return { precision, device, ...(threads === undefined ? {} : { threads }) };
+}
 
 /** @throws unless the shape ends in three channels and holds as many values as there are bytes. */
 export function checkUpload(bytes: Uint8Array, shape: readonly number[]): void {
@@ -19,12 +40,25 @@ export function checkPairs(name: string, tensors: readonly Tensor[], others: rea
   });
 }
 
-/** @throws unless keys [n, D] fit into queue [K, D] at `pointer`. */
-export function checkEnqueue(queue: Tensor, keys: Tensor, pointer: number): void {
-  const [rows = 0, width = 0] = queue.shape;
-  const [count = 0] = keys.shape;
+/** @throws unless `value` is a scalar of this type. */
+export function checkScalar(name: string, value: Scalar, dtype: 'float32' | 'int32'): void {
+  if (value.size !== 1 || value.dtype !== dtype) {
+    throw new Error(`${name} is ${value.dtype} of shape [${value.shape}]: expected a scalar, ${dtype}`);
+  }
+}
+
+/** @throws unless keys are [n, D], D as in queue [K, D], and the pointer an integer. */
+export function checkKeys(queue: Tensor, keys: Tensor, pointer: Scalar): void {
+  const [, width = 0] = queue.shape;
+  checkScalar('queue pointer', pointer, 'int32');
   if (keys.rank !== 2 || keys.shape[1] !== width)
     throw new Error(`keys of shape [${keys.shape}]: expected [n, ${width}] for a queue [${queue.shape}]`);
+}
+
+/** @throws unless keys [n, D] fit into queue [K, D] at row `pointer`. */
+export function checkPointer(queue: Tensor, keys: Tensor, pointer: number): void {
+  const [rows = 0] = queue.shape;
+  const [count = 0] = keys.shape;
   if (!Number.isInteger(pointer) || pointer < 0 || pointer + count > rows) {
     throw new Error(
       `queue pointer ${pointer} with ${count} keys: expected an integer from 0 to ${rows - count}, the queue has ${rows} rows`,

@@ -4,14 +4,35 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core';
 
 export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
+/**
+ * What convolutions and matrix products compute in. `tf32` and `bf16` round their inputs (10 and 7 bits of mantissa) on
+ * hardware that is faster so; parameters, statistics, losses and queues are float32 in all three.
+ */
+export const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
+/** How to start an engine. */
+export interface EngineOptions {
+  /** Default fp32. */
+  readonly precision?: Precision;
+  /** `auto` (default: the best that the engine finds), `cpu`, `cuda`, or one of several GPUs: `cuda:1`. */
+  readonly device?: string;
+  /** Threads of the engine's CPU kernels; by default the engine's choice. */
+  readonly threads?: number;
+}
+
+/** Inputs and outputs of a step, by name. */
+export type NamedTensors = Readonly<Record<string, Tensor>>;
+
 /** One stochastic-gradient step with momentum and weight decay, as PyTorch's SGD: v <- m v + (g + d p); p <- p - lr v. */
 export interface SgdOptions {
-  readonly learningRate: number;
+  /** float32, on the device: a step that is replayed reads another value each time. */
+  readonly learningRate: Scalar;
   readonly momentum: number;
   readonly weightDecay: number;
 }
@@ -30,6 +51,9 @@ export interface Engine {
   readonly name: EngineName;
   /** One line for people: backend, versions, device. */
   readonly description: string;
+  readonly precision: Precision;
+  /** Where tensors live: `cpu`, or a GPU with its index, `cuda:0`. */
+  readonly device: string;
 
   /**
    * uint8 RGB to normalised float32 on the device: (x / 255 - mean) / std with ImageNet's constants.
@@ -54,14 +78,43 @@ export interface Engine {
     },
   ): GroupedBatchNormResult;
 
+  /**
+   * InfoNCE (van den Oord et al. 2018; DetCo Eq. 2, 4, 5) with a queue of negatives, the mean over images of
+   * -log( exp(q.k/tau) / (exp(q.k/tau) + sum over the queue of exp(q.n/tau)) ). Differentiable in the queries alone, as MoCo's.
+   *
+   * @param queries [N, D], unit norm
+   * @param keys [N, D], the positive of each query, unit norm
+   * @param queue [K, D], the negatives, unit norm
+   */
+  infoNce(queries: Tensor2D, keys: Tensor2D, queue: Tensor2D, temperature: number): Scalar;
+
   /** SGD on many variables at once, in place. Gradients are not disposed. */
   sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;
 
   /** target <- target + weight (source - target), in place, for many variables at once (torch.lerp). */
   lerp(targets: readonly Variable[], sources: readonly (Variable | Tensor)[], weight: number): void;
 
-  /** queue[pointer .. pointer + n) <- keys, in place; queue [K, D], keys [n, D], no wrap-around. */
-  enqueue(queue: Variable<Rank.R2>, keys: Tensor, pointer: number): void;
+  /**
+   * queue[pointer .. pointer + n) <- keys, in place; queue [K, D], keys [n, D], pointer int32, no wrap-around. An engine whose
+   * device alone reads the pointer cannot check it: the caller keeps pointer + n within K.
+   */
+  enqueue(queue: Variable<Rank.R2>, keys: Tensor, pointer: Scalar): void;
+
+  /**
+   * Prepares a step that is called many times; an engine that cannot capture returns it unchanged. One that can runs it
+   * as it is at first, then records the device work of one call and replays that: no JavaScript runs any more.
+   *
+   * So the step
+   * - reads only its inputs and variables, and gets what differs between calls (learning rate, queue pointer) as inputs;
+   *   numbers in it are constants;
+   * - gets inputs of the same names and shapes each time, and reads no tensor back;
+   * - changes only variables, in place, through `sgd`, `lerp` and `enqueue`; nothing assigns them anew after the first call;
+   * - keeps nothing else, host state neither: what counts calls does so outside;
+   * - gives tensors that it made, neither inputs nor variables, and leaves no others behind (`tf.tidy`).
+   *
+   * Inputs stay the caller's, and outputs are the caller's to dispose of.
+   */
+  compile<I extends NamedTensors, O extends NamedTensors>(step: (inputs: I) => O): (inputs: I) => O;
 
   /** Frees what the engine holds; tensors are unusable afterwards. */
   dispose(): Promise<void>;

@@ -3,10 +3,11 @@
  * what works here. To add an engine: a folder with `createEngine` and `unavailable`, and its line in `ENGINES`.
  */
 import { ENGINE_NAMES } from './engine.js';
-import type { Engine, EngineName } from './engine.js';
+import { resolveOptions } from './check.js';
+import type { Engine, EngineName, EngineOptions } from './engine.js';
 
-export { ENGINE_NAMES } from './engine.js';
-export type { Engine, EngineName, GroupedBatchNormResult, SgdOptions } from './engine.js';
+export { ENGINE_NAMES, PRECISIONS } from './engine.js';
+export type { Engine, EngineName, EngineOptions, GroupedBatchNormResult, NamedTensors, Precision, SgdOptions } from './engine.js';
 export { IMAGE_MEAN, IMAGE_STD } from './images.js';
 
 /** Why an engine cannot run here and what to do about it. */
@@ -17,7 +18,8 @@ interface Unavailable {
 
 interface EngineModule {
   unavailable(): Promise<Unavailable | undefined>;
-  createEngine(): Promise<Engine>;
+  /** @throws when the engine has not what the options ask for; the message quotes it and says which engine has. */
+  createEngine(options: EngineOptions): Promise<Engine>;
 }
 
 interface EngineEntry {
@@ -32,6 +34,7 @@ const ENGINES: readonly EngineEntry[] = [
   {
     name: 'torch',
     description: 'LibTorch through a Node-API addon: oneDNN on CPUs, cuDNN on NVIDIA GPUs',
+    load: () => import('./torch/index.js'),
   },
   { name: 'tensorflow', description: 'TensorFlow through tfjs-node: CPUs and NVIDIA GPUs' },
   {
@@ -69,12 +72,13 @@ export async function inspectEngines(): Promise<EngineReport[]> {
 
 /**
  * Starts an engine and makes it the current TensorFlow.js backend. `auto` takes the first available one.
- * @throws when the name is unknown or the engine cannot run here; the message says why and what to do.
+ * @throws when the name or an option is unknown, or the engine cannot run here or so; the message says why and what to do.
  */
-export async function selectEngine(name: 'auto' | EngineName): Promise<Engine> {
+export async function selectEngine(name: 'auto' | EngineName, options: EngineOptions = {}): Promise<Engine> {
   if (name !== 'auto' && !ENGINE_NAMES.includes(name)) {
     throw new Error(`unknown engine "${String(name)}": expected auto, ${ENGINE_NAMES.join(', ')}`);
   }
+  const resolved = resolveOptions(options);
   const reports = await inspectEngines();
   const chosen = reports.find((report) => (name === 'auto' ? report.available : report.name === name));
   const load = ENGINES.find((entry) => entry.name === chosen?.name)?.load;
@@ -85,5 +89,5 @@ export async function selectEngine(name: 'auto' | EngineName): Promise<Engine> {
     };
     throw new Error(`engine "${name}" is not available: ${reason}; ${remedy}`);
   }
-  return (await load()).createEngine();
+  return (await load()).createEngine(resolved);
 }

@@ -10,7 +10,8 @@
  *   patchesK                                        k^l  a level   -> queue local.level
  *
  * A step: `key <- m key + (1 - m) query`, encode the keys, encode the queries and differentiate; the optimiser and
- * then `enqueue` follow.
+ * then `enqueue` follow. All of these are device work alone, so that an engine can replay them; the one piece of host
+ * state is `queuePointer`, which `advance` moves after the step.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
@@ -18,14 +19,13 @@ import type { Engine } from '../engine/engine.js';
 import { Encoder } from './encoder.js';
 import type { Statistics } from './encoder.js';
 import type { Kind } from './heads.js';
-import { infoNce } from './loss.js';
 import { levelsOf } from './options.js';
 import type { MethodOptions } from './options.js';
 import { startingValues } from './parameters.js';
 import { KeyQueues } from './queue.js';
 import type { Stage } from './resnet.js';
-import { kindsOf, TERMS, trains } from './terms.js';
-import { asImages, inverse, permutationOf, viewOf } from './views.js';
+import { kindsOf, TERMS, termNames, trains } from './terms.js';
+import { asImages, permutationOf, viewOf } from './views.js';
 import type { KeyPermutations, StepViews } from './views.js';
 
 /** Embeddings of the key views, [N, dim], in image order, by queue: `global.res5`. */
@@ -51,6 +51,8 @@ export class ContrastiveMethod {
   readonly options: MethodOptions;
   /** What the optimiser moves: the query encoder up to its deepest level, and the heads that the terms train. */
   readonly parameters: ReadonlyMap<string, Variable>;
+  /** What `terms` of a step are called, in their order: `gg.res2`. */
+  readonly termNames: readonly string[];
   readonly #engine: Engine;
   readonly #query: Encoder;
   readonly #key: Encoder;
@@ -64,6 +66,7 @@ export class ContrastiveMethod {
   private constructor(engine: Engine, options: MethodOptions, seed: number) {
     this.#engine = engine;
     this.options = options;
+    this.termNames = termNames(options);
     const heads = kindsOf(options, ['query', 'key']);
     this.#query = new Encoder(engine, options, heads, true, (spec) => startingValues(spec, seed));
     this.#key = new Encoder(engine, options, heads, false, ({ name }) => this.#query.tensor(name).dataSync<'float32'>());
@@ -94,12 +97,11 @@ export class ContrastiveMethod {
     const keys: Keys = {};
     for (const kind of this.#kinds('key')) {
       const images = viewOf(views, kind, 'K', this.options);
-      const order = permutationOf(permutations, kind, images);
+      const { order, inverse } = permutationOf(permutations, kind, images);
       const statistics: Statistics = [];
       const embeddings = tf.tidy(() => {
         const shuffled = this.#key.embed(kind, asImages(tf.gather(images, order)), statistics);
-        const back = inverse(order);
-        return Object.fromEntries(Object.entries(shuffled).map(([level, k]) => [`${kind}.${level}`, tf.gather(k, back)]));
+        return Object.fromEntries(Object.entries(shuffled).map(([level, k]) => [`${kind}.${level}`, tf.gather(k, inverse)]));
       });
       this.#key.commit(statistics);
       Object.assign(keys, embeddings);
@@ -123,9 +125,19 @@ export class ContrastiveMethod {
     };
   }
 
-  /** Puts the step's keys (of all ranks, in rank order) in the queues, after the losses used them; keys are not disposed. */
-  enqueue(keys: Keys): void {
-    this.#queues.enqueue(keys);
+  /**
+   * Puts the step's keys (of all ranks, in rank order) in the queues, after the losses used them; keys are not disposed.
+   *
+   * @param pointer `queuePointer` as a tensor, int32
+   * @throws RangeError when the keys do not divide the queues
+   */
+  enqueue(keys: Keys, pointer: Scalar): void {
+    this.#queues.enqueue(keys, pointer);
+  }
+
+  /** Moves `queuePointer` past the keys of a step, `rows` in each queue. */
+  advance(rows: number): void {
+    this.#queues.advance(rows);
   }
 
   /** The row of every queue that the next key goes to. */
@@ -176,7 +188,7 @@ export class ContrastiveMethod {
       for (const level of levelsOf(this.options)) {
         for (const term of terms) {
           const bank = `${TERMS[term].key}.${level}`;
-          const nce = infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#queues.get(bank), this.options.temperature);
+          const nce = this.#engine.infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#queues.get(bank), this.options.temperature);
           monitored[`${term}.${level}`] = tf.keep(nce);
           sum = tf.add(sum, tf.mul(nce, this.options.levels[level] as number));
         }

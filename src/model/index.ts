@@ -8,4 +8,5 @@ export { methodPresets } from './presets.js';
 export type { MethodPreset } from './presets.js';
 export { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
 export type { Architecture, Stage, Stem } from './resnet.js';
-export type { KeyPermutations, StepViews } from './views.js';
+export { permutation } from './views.js';
+export type { KeyPermutations, Permutation, StepViews } from './views.js';

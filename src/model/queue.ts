@@ -1,6 +1,6 @@
 /** The queues of negative keys (MoCo; DetCo section 3.2: "individual memory bank for each layer"), one pointer for all. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Rank, Tensor2D, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Scalar, Tensor2D, Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import { Random, streamId } from '../pipeline/plan/random.js';
 import { fillNormal } from './parameters.js';
@@ -44,26 +44,36 @@ export class KeyQueues {
     return queue;
   }
 
-  /** Replaces the oldest keys by these, [n, dim] a queue; n must divide the queue's size. Keys are not disposed. */
-  enqueue(keys: Readonly<Record<string, Tensor2D>>): void {
-    let rows = 0;
+  /**
+   * Replaces the oldest keys by these, [n, dim] a queue; n must divide the queue's size. Keys are not disposed.
+   *
+   * @param pointer `this.pointer` as a tensor, int32: what a step that is replayed reads. `advance` moves the other.
+   */
+  enqueue(keys: Readonly<Record<string, Tensor2D>>, pointer: Scalar): void {
     for (const [name, queue] of this.tensors) {
       const fresh = keys[name];
       if (!fresh) throw new RangeError(`No keys for queue "${name}"; got ${Object.keys(keys).join(', ')}`);
-      rows = fresh.shape[0];
-      if (this.#size % rows !== 0 || this.#pointer % rows !== 0) {
-        throw new RangeError(
-          `${rows} keys at row ${this.#pointer} of a queue of ${this.#size}: expected a global batch that divides the queue ` +
-            `and does not change; choose queueSize as a multiple of the batch`,
-        );
-      }
-      this.#engine.enqueue(queue, fresh, this.#pointer);
+      this.#check(fresh.shape[0]);
+      this.#engine.enqueue(queue, fresh, pointer);
     }
+  }
+
+  /** Moves the pointer past the keys of a step. */
+  advance(rows: number): void {
+    this.#check(rows);
     this.#pointer = (this.#pointer + rows) % this.#size;
   }
 
   dispose(): void {
     for (const queue of this.tensors.values()) queue.dispose();
+  }
+
+  #check(rows: number): void {
+    if (this.#size % rows === 0 && this.#pointer % rows === 0) return;
+    throw new RangeError(
+      `${rows} keys at row ${this.#pointer} of a queue of ${this.#size}: expected a global batch that divides the queue ` +
+        `and does not change; choose queueSize as a multiple of the batch`,
+    );
   }
 }
 

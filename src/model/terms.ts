@@ -18,6 +18,14 @@ export function kindsOf({ terms }: MethodOptions, sides: readonly ('query' | 'ke
   return KINDS.filter((kind) => terms.some((term) => sides.some((side) => TERMS[term][side] === kind)));
 }
 
+/** The losses of a step, `gg.res2`: by the kind of their query, then level by level. */
+export function termNames(options: MethodOptions): string[] {
+  return kindsOf(options, ['query']).flatMap((kind) => {
+    const terms = options.terms.filter((term) => TERMS[term].query === kind);
+    return levelsOf(options).flatMap((level) => terms.map((term) => `${term}.${level}`));
+  });
+}
+
 /** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
 export function trains(options: MethodOptions, kind: Kind, name: string): boolean {
   if (name.startsWith('head.')) return name.startsWith(`head.${kind}.`);

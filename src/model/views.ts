@@ -1,6 +1,6 @@
 /** What one step takes: the views of a batch, and the permutations of its keys. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
 import { PATCHES } from './heads.js';
 import type { Kind } from './heads.js';
 import type { MethodOptions } from './options.js';
@@ -13,10 +13,21 @@ export interface StepViews {
   readonly patchesK?: Tensor5D;
 }
 
-/** ShuffleBN: row i of the key batch that the encoder sees is image permutation[i]. */
+/** A permutation of images and the way back, int32 [N]: row i is image order[i], and image j is row inverse[j]. */
+export interface Permutation {
+  readonly order: Tensor1D;
+  readonly inverse: Tensor1D;
+}
+
+/** ShuffleBN: the order in which the key encoder sees the images of each kind of view. */
 export interface KeyPermutations {
-  readonly global: Int32Array;
-  readonly local?: Int32Array;
+  readonly global: Permutation;
+  readonly local?: Permutation;
+}
+
+/** Puts a permutation of 0..N-1 on the device. */
+export function permutation(order: Int32Array): Permutation {
+  return { order: tf.tensor1d(order, 'int32'), inverse: tf.tensor1d(inverse(order), 'int32') };
 }
 
 /** The images of one view, checked. */
@@ -34,10 +45,10 @@ export function viewOf(views: StepViews, kind: Kind, side: 'Q' | 'K', { bnGroups
 }
 
 /** The order in which the key encoder sees the images of one kind, checked. */
-export function permutationOf(permutations: KeyPermutations, kind: Kind, images: Tensor): Int32Array {
-  const order = permutations[kind];
-  if (order?.length === images.shape[0]) return order;
-  throw new RangeError(`The ${kind} permutation has ${order?.length ?? 0} entries; expected one for each of ${images.shape[0]} images`);
+export function permutationOf(permutations: KeyPermutations, kind: Kind, images: Tensor): Permutation {
+  const found = permutations[kind];
+  if (found?.order.size === images.shape[0]) return found;
+  throw new RangeError(`The ${kind} permutation has ${found?.order.size ?? 0} entries; expected one for each of ${images.shape[0]} images`);
 }
 
 /** Patch sets [N, 9, h, w, 3] as one batch [9N, h, w, 3], image-major. */

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
-import { ENGINE_NAMES } from '../engine/engine.js';
+import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
 import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
 import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
 import { expectedOneOf } from './nearest.js';
@@ -48,6 +48,12 @@ const configSchema = z.strictObject({
   /** Labelled shards for kNN; without them nothing is evaluated. */
   valShards: z.array(z.string().min(1)).min(1).optional(),
   engine: z.enum(['auto', ...ENGINE_NAMES]).default('auto'),
+  /** What convolutions and matrix products compute in. */
+  precision: z.enum(PRECISIONS).default('fp32'),
+  /** `auto`, `cpu`, `cuda`, or one of several GPUs: `cuda:1`. */
+  device: z.string().min(1).default('auto'),
+  /** Threads of the engine's CPU kernels; by default the engine's choice. */
+  threads: count.optional(),
   /** Images an update. */
   batch: count,
   /** Epochs of the whole run; the learning rate is a function of them. */
@@ -105,11 +111,13 @@ export type ConfigInput = Partial<Omit<FullInput, 'method' | 'recipe' | 'knn'>> 
 /** Options made of options: a layer changes the ones it names and leaves the others. */
 const NESTED = { method: methodOptionsSchema, recipe: recipeSchema, knn: knnSchema } as const;
 
-/** What may differ when a run is resumed: nothing here touches the loss sequence. */
+/** What may differ when a run is resumed: nothing here touches the loss sequence, but for the rounding of another device. */
 const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'steps',
   'valShards',
   'workers',
+  'device',
+  'threads',
   'cacheDir',
   'cacheSize',
   'indexDir',
@@ -260,7 +268,10 @@ function canonical(value: unknown): string {
 
 /** Names every option that the loss sequence depends on, and the shards that were found. */
 export function configDigest(config: TrainConfig, shards: readonly string[]): string {
-  const bound = Object.entries(config).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards');
+  // A config.json without `precision` is of a run in fp32: both have one digest.
+  const { precision, ...rest } = config;
+  const named = precision === 'fp32' ? rest : config;
+  const bound = Object.entries(named).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards');
   return createHash('sha256')
     .update(canonical({ ...Object.fromEntries(bound), shards }))
     .digest('hex');

@@ -10,7 +10,8 @@ import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
 import { learningRate } from './schedule.js';
-import { nonFiniteTerm, trainStep, type StepResult } from './step.js';
+import { Staging, type StagedBatch } from './staging.js';
+import { createTrainStep, nonFiniteTerm, type StagedViews, type StepResult, type TrainStep } from './step.js';
 
 /** What a caller may listen to; all are called between updates. */
 export interface TrainHooks {
@@ -75,7 +76,10 @@ class Loop {
   #checkpointStep: number | undefined;
   /** A batch of this call, for a recorder. */
   #kept: Batch | undefined;
+  /** Whether the first update is done. */
+  #prepared = false;
   readonly #collapse: CollapseWatch;
+  readonly #trainStep: TrainStep;
 
   constructor(context: LoopContext, start: LoopStart) {
     this.#context = context;
@@ -84,7 +88,16 @@ class Loop {
     this.#evaluatedStep = start.evaluatedStep;
     this.#pipeline = start.pipeline;
     if (start.step > 0) this.#checkpointStep = start.step;
-    this.#collapse = new CollapseWatch(context.config.method.dim);
+    const { config, engine, method, velocities } = context;
+    this.#collapse = new CollapseWatch(config.method.dim);
+    this.#trainStep = createTrainStep({
+      engine,
+      method,
+      velocities: [...velocities.values()],
+      seed: config.seed,
+      momentum: config.sgdMomentum,
+      weightDecay: config.weightDecay,
+    });
   }
 
   async run(): Promise<LoopEnd> {
@@ -111,38 +124,46 @@ class Loop {
   /** @returns whether the last update of the run was reached */
   async #updates(): Promise<boolean> {
     const { batches, config, signal, recorder } = this.#context;
-    let waitingSince = performance.now();
-    for await (const batch of batches) {
-      const dataWaitMs = performance.now() - waitingSince;
-      if (this.#epoch < batch.epoch) recorder?.pause();
-      while (this.#epoch < batch.epoch) await this.#endEpoch();
-      if (this.#kept) recorder?.resume();
-      await this.#update(batch, dataWaitMs);
-      if (this.#atLimit() || signal?.aborted) {
-        recorder?.pause();
-        return this.#atLimit();
+    const staging = new Staging(batches, (batch) => this.#stage(batch));
+    try {
+      let waitingSince = performance.now();
+      for (let batch = await staging.next(); batch; batch = await staging.next()) {
+        const dataWaitMs = performance.now() - waitingSince;
+        if (this.#epoch < batch.epoch) recorder?.pause();
+        while (this.#epoch < batch.epoch) await this.#endEpoch();
+        if (this.#prepared) recorder?.resume();
+        await this.#update(batch, dataWaitMs, staging);
+        if (this.#atLimit() || signal?.aborted) return this.#atLimit();
+        if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) {
+          recorder?.pause();
+          await this.#checkpoint();
+        }
+        // The first update prepares kernels; what comes after it counts.
+        recorder?.resume();
+        waitingSince = performance.now();
       }
-      if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) {
-        recorder?.pause();
-        await this.#checkpoint();
-      }
-      // The first update prepares kernels; what comes after it counts.
-      recorder?.resume();
-      waitingSince = performance.now();
+      return true;
+    } finally {
+      recorder?.pause();
+      await staging.close();
     }
-    recorder?.pause();
-    return true;
   }
 
-  async #update(batch: Batch, dataWaitMs: number): Promise<void> {
+  #stage(batch: Batch): StagedViews {
+    if (this.#context.recorder) this.#kept ??= copied(batch);
+    return this.#trainStep.stage(batch);
+  }
+
+  async #update(batch: StagedBatch, dataWaitMs: number, staging: Staging): Promise<void> {
     const { config, run, hooks, recorder } = this.#context;
-    const counts = this.#kept !== undefined;
-    if (recorder) this.#kept ??= copied(batch);
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
-    const result = await this.#compute(batch, lr);
+    const running = this.#trainStep.run(batch.views, { step: this.#step, learningRate: lr });
+    if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
+    const result = await running;
     const stepMs = performance.now() - began;
-    if (counts) recorder?.step({ images: batch.size, waitMs: dataWaitMs, stepMs });
+    if (this.#prepared) recorder?.step({ images: batch.size, waitMs: dataWaitMs, stepMs });
+    this.#prepared = true;
     this.#step++;
     this.#pipeline = batch.state;
     this.#loss = result.loss;
@@ -167,12 +188,7 @@ class Loop {
   }
 
   #compute(batch: Batch, lr: number): Promise<StepResult> {
-    const { config, engine, method, velocities } = this.#context;
-    return trainStep({ engine, method, velocities: [...velocities.values()] }, batch, {
-      step: this.#step,
-      seed: config.seed,
-      sgd: { learningRate: lr, momentum: config.sgdMomentum, weightDecay: config.weightDecay },
-    });
+    return this.#trainStep.run(this.#trainStep.stage(batch), { step: this.#step, learningRate: lr });
   }
 
   /** What an update takes when nothing is waited for; undefined when the signal says stop. The weights that come of it are seen by nobody. */

@@ -1,18 +1,9 @@
 /** One update of a contrastive method: a batch in, a loss out. The only place where bytes become tensors. */
-import {
-  dispose,
-  stack,
-  tidy,
-  type Scalar,
-  type Tensor,
-  type Tensor4D,
-  type Tensor5D,
-  type TensorContainer,
-  type Variable,
-} from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D, TensorContainer, Variable } from '@tensorflow/tfjs-core';
 import { augmentOnDevice } from './device-augment.js';
-import type { Engine, SgdOptions } from '../engine/engine.js';
-import type { ContrastiveMethod } from '../model/index.js';
+import type { Engine } from '../engine/engine.js';
+import { permutation, type ContrastiveMethod } from '../model/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
 import { Random, streamId } from '../pipeline/plan/random.js';
 
@@ -22,11 +13,53 @@ export interface StepResult {
   readonly featureStd: number;
 }
 
+export interface TrainStepOptions {
+  readonly engine: Engine;
+  readonly method: ContrastiveMethod;
+  /** One for each of `method.parameters`, in their order. */
+  readonly velocities: readonly Variable[];
+  /** Of the ShuffleBN permutations. */
+  readonly seed: number;
+  readonly momentum: number;
+  readonly weightDecay: number;
+}
+
+/** What differs between updates besides the batch. */
+export interface StepSettings {
+  /** Updates done before this one. */
+  readonly step: number;
+  readonly learningRate: number;
+}
+
+export interface TrainStep {
+  /** Uploads the views of a batch and gives its slot back to the workers. */
+  stage(batch: Batch): StagedViews;
+  /** Gives the device its work before it returns a promise of the losses; `views` are freed. */
+  run(views: StagedViews, settings: StepSettings): Promise<StepResult>;
+}
+
+/** The views of a batch on the device, normalised. */
+export type StagedViews = {
+  readonly globalQ: Tensor4D;
+  readonly globalK: Tensor4D;
+  readonly patchesQ?: Tensor5D;
+  readonly patchesK?: Tensor5D;
+};
+
+/** All that the device work of an update reads besides variables. */
+type StepInputs = StagedViews & {
+  readonly globalOrder: Tensor1D;
+  readonly globalInverse: Tensor1D;
+  readonly localOrder: Tensor1D;
+  readonly localInverse: Tensor1D;
+  readonly learningRate: Scalar;
+  readonly pointer: Scalar;
+};
+
 const GLOBAL_STREAM = streamId('shuffleBN.global');
 const LOCAL_STREAM = streamId('shuffleBN.local');
 
-/** Uploads the views of `batch` and gives its slot back to the workers, which fill it while the device computes. */
-function upload(engine: Engine, batch: Batch) {
+function upload(engine: Engine, batch: Batch): StagedViews {
   const tensor = (name: string): Tensor | undefined => {
     const view = batch.views[name];
     if (!view) return undefined;
@@ -45,36 +78,56 @@ function upload(engine: Engine, batch: Batch) {
 }
 
 /**
- * Forward, backward, SGD and enqueue.
+ * The update of a run: forward, backward, SGD and enqueue.
  *
- * The ShuffleBN permutations are keyed by (seed, step), so an update depends on nothing but the state before it.
- *
- * @param step updates done before this one
+ * What the device does is compiled once (`Engine.compile`); around it the host uploads a batch's views and what changes from
+ * step to step, reads the losses back, and moves the queue pointer. The ShuffleBN permutations are keyed by (seed, step), so
+ * an update depends on nothing but the state before it.
  */
-export async function trainStep(
-  { engine, method, velocities }: { readonly engine: Engine; readonly method: ContrastiveMethod; readonly velocities: readonly Variable[] },
-  batch: Batch,
-  { step, seed, sgd }: { readonly step: number; readonly seed: number; readonly sgd: SgdOptions },
-): Promise<StepResult> {
-  const permutations = {
-    global: new Random(seed, GLOBAL_STREAM, step).permutation(batch.size),
-    local: new Random(seed, LOCAL_STREAM, step).permutation(batch.size),
+export function createTrainStep({ engine, method, velocities, seed, momentum, weightDecay }: TrainStepOptions): TrainStep {
+  const parameters = [...method.parameters.values()];
+
+  const compute = engine.compile(({ learningRate, pointer, ...inputs }: StepInputs) =>
+    tf.tidy(() => {
+      const { loss, featureStd, terms, gradients, keys } = method.step(inputs, {
+        global: { order: inputs.globalOrder, inverse: inputs.globalInverse },
+        local: { order: inputs.localOrder, inverse: inputs.localInverse },
+      });
+      engine.sgd(parameters, gradients, velocities, { learningRate, momentum, weightDecay });
+      method.enqueue(keys, pointer);
+      // One tensor to read back, so the device is waited for once.
+      return { report: tf.stack([loss, featureStd, ...method.termNames.map((name) => terms[name] as Scalar)]) };
+    }),
+  );
+
+  const inputsOf = (views: StagedViews, { step, learningRate }: StepSettings): StepInputs => {
+    const [global, local] = [GLOBAL_STREAM, LOCAL_STREAM].map((stream) =>
+      permutation(new Random(seed, stream, step).permutation(views.globalQ.shape[0])),
+    ) as [ReturnType<typeof permutation>, ReturnType<typeof permutation>];
+    return {
+      ...views,
+      globalOrder: global.order,
+      globalInverse: global.inverse,
+      localOrder: local.order,
+      localInverse: local.inverse,
+      learningRate: tf.scalar(learningRate),
+      pointer: tf.scalar(method.queuePointer, 'int32'),
+    };
   };
-  let names: readonly string[] = [];
-  // One tensor to read back, so the device is waited for once.
-  const report = tidy(() => {
-    const result = method.step(upload(engine, batch), permutations);
-    const { loss, terms, gradients, keys, featureStd } = result;
-    engine.sgd([...method.parameters.values()], gradients, velocities, sgd);
-    method.enqueue(keys);
-    names = Object.keys(terms);
-    const values = stack<Scalar>([loss, featureStd, ...Object.values(terms)]);
-    dispose(result as unknown as TensorContainer);
-    return values;
-  });
-  const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
-  report.dispose();
-  return { loss, featureStd, terms: Object.fromEntries(names.map((name, index) => [name, terms[index] ?? NaN])) };
+
+  return {
+    stage: (batch) => tf.tidy(() => upload(engine, batch)),
+
+    async run(views, settings) {
+      const size = views.globalQ.shape[0];
+      const { report } = tf.tidy(() => compute(inputsOf(views, settings)));
+      tf.dispose(views as unknown as TensorContainer);
+      method.advance(size);
+      const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
+      report.dispose();
+      return { loss, featureStd, terms: Object.fromEntries(method.termNames.map((name, index) => [name, terms[index] ?? NaN])) };
+    },
+  };
 }
 
 /** What is not a finite number in the result of a step, `loss` last; undefined when all is well. */

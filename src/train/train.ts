@@ -145,7 +145,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const { signal, profile = false, ...hooks } = controls;
   const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
   const { path, past } = beginning;
-  const engine = await selectEngine(beginning.config.engine).catch((error: unknown) => {
+  const { precision, device, threads } = beginning.config;
+  const engineOptions = { precision, device, ...(threads === undefined ? {} : { threads }) };
+  const engine = await selectEngine(beginning.config.engine, engineOptions).catch((error: unknown) => {
     throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
   });
   const config: TrainConfig = { ...beginning.config, engine: engine.name };

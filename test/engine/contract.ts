@@ -5,8 +5,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { IMAGE_MEAN, IMAGE_STD, selectEngine } from '#dist/engine/index.js';
-import type { Engine, EngineName } from '#dist/engine/index.js';
+import type { Engine, EngineName, EngineOptions } from '#dist/engine/index.js';
 import { Random } from '#dist/pipeline/plan/random.js';
+import { testInfoNce } from './contract-loss.js';
+import { testSteps } from './contract-step.js';
 import { batchNorm, convolution, maxPool, numericGradient, product, transpose, zeros } from './reference.js';
 import type { Array64 } from './reference.js';
 import { expectClose, normal, toTensor, variable } from './tensors.js';
@@ -16,17 +18,20 @@ const SUMS = 2e-6;
 
 const dot = (a: Array64, b: Array64): number => a.data.reduce((sum, value, i) => sum + value * (b.data[i] ?? Number.NaN), 0);
 
-export function testEngine(name: EngineName): void {
-  describe(`engine ${name}`, () => {
+/** @param options how to start it; the tolerances are of fp32, so `precision` is not among them */
+export function testEngine(name: EngineName, options: Omit<EngineOptions, 'precision'> = {}): void {
+  describe(['engine', name, ...Object.values(options)].join(' '), () => {
     let engine: Engine;
     beforeAll(async () => {
-      engine = await selectEngine(name);
+      engine = await selectEngine(name, options);
     });
     afterAll(() => engine.dispose());
 
     test('says what it is', () => {
       expect(engine.name).toBe(name);
       expect(engine.description).toContain(tf.version_core);
+      expect(engine.precision).toBe('fp32');
+      expect(engine.device).toMatch(/^(cpu|cuda:\d+)$/);
     });
 
     describe('convolution', () => {
@@ -192,6 +197,9 @@ export function testEngine(name: EngineName): void {
       });
     });
 
+    testInfoNce(() => engine);
+    testSteps(() => engine);
+
     describe('the rest of the model', () => {
       // Each maps [4, 6] smoothly to something; float32 differences of the engine's own forward pass check the gradient.
       const weights = normal(new Random(9), [6, 3]);
@@ -272,18 +280,19 @@ export function testEngine(name: EngineName): void {
       const shapes = [[3, 3, 4, 8], [5], [130]];
 
       test('sgd: PyTorch rule with momentum and weight decay, over several steps', () => {
-        const options = { learningRate: 0.1, momentum: 0.9, weightDecay: 0.01 };
+        const rates = [0.1, 0.05, 0.2];
         const values = shapes.map((shape) => ({ p: normal(random, shape), v: zeros(shape) }));
         const [parameters, velocities] = [values.map(({ p }) => variable(p)), values.map(({ v }) => variable(v))];
         for (let step = 0; step < 3; step++) {
           const gradients = shapes.map((shape) => normal(random, shape));
           const tensors = gradients.map((gradient) => toTensor(gradient));
-          engine.sgd(parameters, tensors, velocities, options);
-          tf.dispose(tensors);
+          const learningRate = tf.scalar(rates[step] ?? Number.NaN);
+          engine.sgd(parameters, tensors, velocities, { learningRate, momentum: 0.9, weightDecay: 0.01 });
+          tf.dispose([tensors, learningRate]);
           for (const [i, { p, v }] of values.entries()) {
             for (const j of p.data.keys()) {
               v.data[j] = 0.9 * (v.data[j] ?? 0) + (gradients[i]?.data[j] ?? 0) + 0.01 * (p.data[j] ?? 0);
-              p.data[j] = (p.data[j] ?? 0) - 0.1 * (v.data[j] ?? 0);
+              p.data[j] = (p.data[j] ?? 0) - (rates[step] ?? Number.NaN) * (v.data[j] ?? 0);
             }
           }
         }
@@ -310,20 +319,25 @@ export function testEngine(name: EngineName): void {
         const [queue, keys] = [normal(random, [8, 6]), normal(random, [3, 6])];
         const held = variable(queue) as tf.Variable<tf.Rank.R2>;
         const fresh = toTensor(keys);
-        engine.enqueue(held, fresh, 5);
+        const pointer = tf.scalar(5, 'int32');
+        engine.enqueue(held, fresh, pointer);
         queue.data.set(keys.data, 5 * 6);
         expectClose(held, queue, 0);
-        expect(() => engine.enqueue(held, fresh, 6)).toThrow('queue pointer 6 with 3 keys: expected an integer from 0 to 5');
-        expect(() => engine.enqueue(held, tf.zeros([3, 5]), 0)).toThrow('keys of shape [3,5]: expected [n, 6]');
-        tf.dispose([held, fresh]);
+        tf.tidy(() => {
+          expect(() => engine.enqueue(held, tf.zeros([3, 5]), pointer)).toThrow('keys of shape [3,5]: expected [n, 6]');
+          expect(() => engine.enqueue(held, fresh, tf.scalar(5))).toThrow('queue pointer is float32 of shape []: expected a scalar, int32');
+        });
+        tf.dispose([held, fresh, pointer]);
       });
 
       test('refuse tensors that do not pair', () => {
         const [a, b] = [variable(zeros([3])), variable(zeros([4]))];
-        const options = { learningRate: 0.1, momentum: 0.9, weightDecay: 0 };
+        const options = { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 0 };
+        const rates = tf.ones([2]) as tf.Tensor as tf.Scalar;
+        expect(() => engine.sgd([a], [a], [a], { ...options, learningRate: rates })).toThrow('learning rate is float32 of shape [2]');
         expect(() => engine.sgd([a], [b], [a], options)).toThrow('gradients[0] of shape [4]: expected [3]');
         expect(() => engine.lerp([a, b], [a], 0.5)).toThrow('1 sources for 2 variables');
-        tf.dispose([a, b]);
+        tf.dispose([a, b, rates, options.learningRate]);
       });
 
       // A variable shares its data with the tensor it was made from, and a clone with its original.
@@ -395,7 +409,7 @@ export function testEngine(name: EngineName): void {
             return tf.mean(tf.square(tf.maxPool(b, 3, 2, 1))) as tf.Scalar;
           }, parameters);
           const gradients = parameters.map(({ name: parameter }) => grads[parameter] as tf.Tensor);
-          engine.sgd(parameters, gradients, velocities, { learningRate: 0.1, momentum: 0.9, weightDecay: 0 });
+          engine.sgd(parameters, gradients, velocities, { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 0 });
         });
       };
       step();
@@ -407,7 +421,7 @@ export function testEngine(name: EngineName): void {
 
     test('can be disposed of and started again', async () => {
       await engine.dispose();
-      engine = await selectEngine(name);
+      engine = await selectEngine(name, options);
       const tensor = engine.upload(new Uint8Array(3).fill(255), [1, 1, 3]);
       expect(tensor.dataSync()[0]).toBeCloseTo((1 - IMAGE_MEAN[0]) / IMAGE_STD[0], 5);
       tensor.dispose();

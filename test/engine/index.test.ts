@@ -14,6 +14,14 @@ describe('selectEngine', () => {
     await expect(selectEngine('cuda' as EngineName)).rejects.toThrow('unknown engine "cuda": expected auto, wasm, tensorflow, torch');
   });
 
+  test.each([
+    [{ precision: 'fp16' as 'bf16' }, 'unknown precision "fp16": expected fp32, tf32, bf16'],
+    [{ device: 'gpu' }, 'unknown device "gpu": expected auto, cpu, cuda, or one GPU such as cuda:1'],
+    [{ threads: 0 }, 'threads 0: expected a whole number, at least 1'],
+  ])('refuses %j, which no engine has', async (options, message) => {
+    await expect(selectEngine('auto', options)).rejects.toThrow(message);
+  });
+
   test('says why an engine is not available and what to use', async () => {
     for (const { name, available, reason, remedy } of await inspectEngines()) {
       if (!available) await expect(selectEngine(name)).rejects.toThrow(`engine "${name}" is not available: ${reason}; ${remedy}`);

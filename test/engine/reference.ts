@@ -163,3 +163,26 @@ export function numericGradient(f: (x: Array64) => number, x: Array64, step: num
   }
   return gradient;
 }
+
+/** InfoNCE of [N, D] queries and keys with a queue [K, D], and its gradient by the queries. */
+export function infoNce(q: Array64, keys: Array64, queue: Array64, temperature: number): { loss: number; gradient: Array64 } {
+  const [n = 0, width = 0] = q.shape;
+  const [negatives = 0] = queue.shape;
+  const gradient = zeros(q.shape);
+  let loss = 0;
+  for (let row = 0; row < n; row++) {
+    const candidates = [
+      keys.data.subarray(row * width, (row + 1) * width),
+      ...Array.from({ length: negatives }, (_, k) => queue.data.subarray(k * width, (k + 1) * width)),
+    ];
+    const logits = candidates.map((key) => key.reduce((sum, value, d) => sum + value * get(q, row, d), 0) / temperature);
+    const largest = Math.max(...logits);
+    const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+    loss += (Math.log(total) + largest - (logits[0] ?? Number.NaN)) / n;
+    candidates.forEach((key, k) => {
+      const slope = Math.exp((logits[k] ?? Number.NaN) - largest) / total - (k === 0 ? 1 : 0);
+      key.forEach((value, d) => add(gradient, (slope * value) / (n * temperature), row, d));
+    });
+  }
+  return { loss, gradient };
+}

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
+import type { EngineOptions } from '#dist/engine/index.js';
 import { testEngine } from './contract.js';
 
 testEngine('wasm');
@@ -30,11 +31,36 @@ describe('the wasm engine', () => {
     await engine.dispose();
   });
 
+  test.each<[EngineOptions, string]>([
+    [{ precision: 'bf16' }, 'precision "bf16": engine wasm computes in fp32 alone; use engine torch'],
+    [{ device: 'cuda:1' }, 'device "cuda:1": engine wasm runs on the CPU alone, expected cpu or auto; use engine torch'],
+    [{ threads: 4 }, 'threads 4: engine wasm runs on one thread alone; use engine torch'],
+  ])('refuses %j', async (options, message) => {
+    await expect(selectEngine('wasm', options)).rejects.toThrow(message);
+  });
+
+  test('refuses keys that do not fit behind the queue pointer', async () => {
+    const engine = await selectEngine('wasm', { device: 'cpu', precision: 'fp32', threads: 1 });
+    const queue = tf.variable(tf.zeros([8, 6])) as tf.Variable<tf.Rank.R2>;
+    expect(() => engine.enqueue(queue, tf.ones([3, 6]), tf.scalar(6, 'int32'))).toThrow(
+      'queue pointer 6 with 3 keys: expected an integer from 0 to 5',
+    );
+    expect(tf.sum(queue).dataSync()[0]).toBe(0);
+    await engine.dispose();
+  });
+
   test('refuses a tensor beyond its 4 GiB and goes on', async () => {
     const engine = await selectEngine('wasm');
     const [column, row] = [tf.ones([40_000, 1]), tf.ones([1, 40_000])];
     expect(() => tf.matMul(column, row)).toThrow('no room for 6400000000 bytes');
     expect(tf.matMul(row, column).dataSync()[0]).toBe(40_000);
+    await engine.dispose();
+  });
+
+  test('multiplies integers exactly, beyond what floats hold', async () => {
+    const engine = await selectEngine('wasm');
+    const product = tf.matMul(tf.tensor2d([2 ** 20, 1], [1, 2], 'int32'), tf.tensor2d([2 ** 10, 1], [2, 1], 'int32'));
+    expect([product.dtype, ...product.dataSync()]).toEqual(['int32', 2 ** 30 + 1]);
     await engine.dispose();
   });
 

@@ -59,6 +59,8 @@ describe('npm run golden', () => {
     [['no/such/file.json'], 'cannot read the golden file "no/such/file.json"'],
     [['package.json'], '"package.json": Not a golden file: at "config"'],
     [[RESNET18, '--engine', 'abacus'], 'unknown engine "abacus": expected auto, wasm, tensorflow, torch'],
+    [[RESNET18, '--engine', 'wasm', '--precision', 'bf16'], 'precision "bf16": engine wasm computes in fp32 alone'],
+    [[RESNET18, '--engine', 'wasm', '--device', 'gpu'], 'unknown device "gpu": expected auto, cpu, cuda'],
     [[], 'expected one golden file, got 0'],
   ])('%j is unusable: exit 2', (args, message) => {
     const { status, stdout, stderr } = golden(...args);

@@ -105,9 +105,12 @@ describe('options of a resumed run', () => {
   });
 
   test('may differ where the loss does not', () => {
-    expect(resumeConfig(saved, { steps: 50, workers: 1, checkpointEvery: 2, valShards: ['v.tar'] }, {}, 'runs/x')).toMatchObject({
+    expect(
+      resumeConfig(saved, { steps: 50, workers: 1, device: 'cpu', checkpointEvery: 2, valShards: ['v.tar'] }, {}, 'runs/x'),
+    ).toMatchObject({
       steps: 50,
       workers: 1,
+      device: 'cpu',
       checkpointEvery: 2,
       valShards: ['v.tar'],
       seed: 3,
@@ -116,6 +119,7 @@ describe('options of a resumed run', () => {
 
   test.each<[string, ConfigInput, string]>([
     ['seed', { seed: 4 }, 'seed 4 differs from 3, with which runs/x began'],
+    ['precision', { precision: 'bf16' }, 'precision "bf16" differs from "fp32", with which runs/x began'],
     ['engine', { engine: 'torch' }, 'engine "torch" differs from "wasm", with which runs/x began'],
     ['preset', { preset: 'detco-r50' }, 'preset "detco-r50" differs from "tiny"'],
     ['method', { method: { temperature: 0.5 } }, 'method.temperature 0.5 differs from 0.1'],
@@ -123,10 +127,19 @@ describe('options of a resumed run', () => {
     expect(() => resumeConfig(saved, given, {}, 'runs/x')).toThrow(message);
   });
 
+  test('of before there was a choice of precision are those of fp32', () => {
+    const config = resolveConfig({ shards, preset: 'tiny' });
+    const { precision: _precision, device: _device, ...older } = config;
+    expect(resumeConfig(older, {}, {}, 'runs/x')).toEqual(config);
+    // What the digest of such a run was made from.
+    expect(configDigest(older as typeof config, shards)).toBe(configDigest(config, shards));
+  });
+
   test('have a digest that moves with the loss alone', () => {
     const config = resolveConfig({ shards, preset: 'tiny' });
     const digest = configDigest(config, shards);
-    expect(configDigest({ ...config, steps: 3, workers: 1 }, shards)).toBe(digest);
+    expect(configDigest({ ...config, steps: 3, workers: 1, device: 'cuda:1', threads: 2 }, shards)).toBe(digest);
+    expect(configDigest({ ...config, precision: 'bf16' }, shards)).not.toBe(digest);
     expect(configDigest({ ...config, lr: 1 }, shards)).not.toBe(digest);
     expect(configDigest(config, ['b.tar'])).not.toBe(digest);
   });

@@ -11,7 +11,7 @@
 import { Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput, backend_util } from '@tensorflow/tfjs-core';
 import type { Conv2DAttrs, Conv2DBackpropFilterAttrs, Conv2DBackpropInputAttrs, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Heap } from './heap.js';
-import { register } from './register.js';
+import { register, runReplaced } from './register.js';
 
 /** Floats of a packed panel's row. */
 const PANEL = 8;
@@ -112,9 +112,7 @@ export function registerConvolutions(heap: Heap): void {
 
   register<{ x: TensorInfo; filter: TensorInfo }, Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs }) => {
     const info = convInfo(x.shape, filter.shape, attrs, attrs.dilations);
-    if (info.dilationHeight !== 1 || info.dilationWidth !== 1) {
-      throw new Error(`dilations ${JSON.stringify(attrs.dilations)} are not supported by the wasm engine: expected 1`);
-    }
+    if (info.dilationHeight !== 1 || info.dilationWidth !== 1) return runReplaced(Conv2D, heap.backend, { x, filter }, attrs);
     const { filterHeight, filterWidth, inChannels, outChannels, padInfo } = info;
     const depth = filterHeight * filterWidth * inChannels;
     return convolve(

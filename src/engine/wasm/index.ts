@@ -5,10 +5,12 @@
 import { engine, findBackendFactory, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
-import type { Engine } from '../engine.js';
+import type { Engine, EngineOptions } from '../engine.js';
+import { registerMeanGradient } from '../gradients.js';
+import { compositeInfoNce } from '../info-nce.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
-import { checkEnqueue, checkPairs, checkUpload } from '../check.js';
+import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import { registerConvolutions } from './conv.js';
 import { registerExponential } from './exponential.js';
 import { Heap, findKernels } from './heap.js';
@@ -31,7 +33,18 @@ export async function unavailable(): Promise<{ reason: string; remedy: string } 
       };
 }
 
-export async function createEngine(): Promise<Engine> {
+/** @throws unless the options are what one WebAssembly thread can do. */
+function refuse(options: EngineOptions): void {
+  const { precision, device, threads = 1 } = resolveOptions(options);
+  if (precision !== 'fp32') throw new Error(`precision "${precision}": engine wasm computes in fp32 alone; use engine torch, or fp32`);
+  if (device !== 'cpu' && device !== 'auto') {
+    throw new Error(`device "${device}": engine wasm runs on the CPU alone, expected cpu or auto; use engine torch for GPUs`);
+  }
+  if (threads !== 1) throw new Error(`threads ${threads}: engine wasm runs on one thread alone; use engine torch, or leave threads out`);
+}
+
+export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  refuse(options);
   // The union package registers the gradients; the backend registers itself. Both change the one tfjs-core.
   await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
@@ -46,6 +59,7 @@ export async function createEngine(): Promise<Engine> {
   registerExponential(heap);
   registerSegmentSum(heap);
   registerGroupedBatchNormGradient();
+  registerMeanGradient();
   return wasmEngine(heap);
 }
 
@@ -56,7 +70,10 @@ function wasmEngine(heap: Heap): Engine {
   return {
     name: 'wasm',
     description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD${heap.fused ? ' and fused multiply-adds' : ''}, one thread`,
+    precision: 'fp32',
+    device: 'cpu',
     groupedBatchNorm,
+    infoNce: compositeInfoNce,
 
     upload(bytes, shape) {
       checkUpload(bytes, shape);
@@ -74,11 +91,13 @@ function wasmEngine(heap: Heap): Engine {
     sgd(parameters, gradients, velocities, { learningRate, momentum, weightDecay }) {
       checkPairs('gradients', parameters, gradients);
       checkPairs('velocities', parameters, velocities);
+      checkScalar('learning rate', learningRate, 'float32');
+      const [rate = Number.NaN] = learningRate.dataSync();
       parameters.forEach((parameter, i) => {
         const velocity = velocities[i] as Variable;
         const p = heap.own(parameter);
         const v = heap.own(velocity);
-        kernels.sgd(p, heap.address(gradients[i] as Tensor), v, parameter.size, learningRate, momentum, weightDecay);
+        kernels.sgd(p, heap.address(gradients[i] as Tensor), v, parameter.size, rate, momentum, weightDecay);
         heap.changed(parameter);
         heap.changed(velocity);
       });
@@ -94,12 +113,17 @@ function wasmEngine(heap: Heap): Engine {
     },
 
     enqueue(queue, keys, pointer) {
-      checkEnqueue(queue, keys, pointer);
+      checkKeys(queue, keys, pointer);
+      const [first = Number.NaN] = pointer.dataSync();
+      checkPointer(queue, keys, first);
       const row = queue.shape[1] * FLOAT;
       const address = heap.own(queue);
-      heap.copy(address + pointer * row, heap.address(keys), keys.size * FLOAT);
+      heap.copy(address + first * row, heap.address(keys), keys.size * FLOAT);
       heap.changed(queue);
     },
+
+    // There is no device apart from the thread that runs the step: nothing to capture.
+    compile: (step) => step,
 
     async dispose() {
       const factory = findBackendFactory(BACKEND);

@@ -14,8 +14,12 @@ export function registerMatMul(heap: Heap): void {
 
   register<{ a: TensorInfo; b: TensorInfo }, BatchMatMulAttrs>(BatchMatMul, ({ inputs: { a, b }, attrs }) => {
     const { transposeA, transposeB } = attrs;
-    if (a.dtype !== 'float32' || b.dtype !== 'float32') {
-      throw new Error(`matMul of ${a.dtype} and ${b.dtype} is not supported: expected float32; cast first`);
+    const integers = a.dtype === 'int32' && b.dtype === 'int32';
+    if (!integers && (a.dtype !== 'float32' || b.dtype !== 'float32')) {
+      throw new Error(`matMul of ${a.dtype} and ${b.dtype} is not supported: expected float32 or int32; cast first`);
+    }
+    if (a.shape.length < 2 || b.shape.length < 2) {
+      throw new Error(`matMul of shapes [${a.shape}] and [${b.shape}]: expected matrices or stacks of them`);
     }
     const [a0 = 1, a1 = 1] = a.shape.slice(-2);
     const [b0 = 1, b1 = 1] = b.shape.slice(-2);
@@ -27,6 +31,7 @@ export function registerMatMul(heap: Heap): void {
         `matMul of shapes [${a.shape}] and [${b.shape}] (transposeA ${transposeA}, transposeB ${transposeB}): inner sizes differ`,
       );
     }
+    if (integers) return multiplyIntegers(a, b, transposeA, transposeB, rows, depth, columns);
     if (transposeA && transposeB) return transposed(multiply(b, a, false, false, [columns, rows]));
     return multiply(a, b, transposeA, transposeB, [rows, columns]);
   });
@@ -38,6 +43,41 @@ export function registerMatMul(heap: Heap): void {
     const result: Tensor = engine().runKernel(Transpose, { x: tensor }, { perm });
     tensor.dispose();
     return result;
+  }
+
+  /** Counts, such as those of a confusion matrix: too few to be worth a kernel, and floats would round them beyond 2^24. */
+  function multiplyIntegers(
+    a: TensorInfo,
+    b: TensorInfo,
+    transposeA: boolean,
+    transposeB: boolean,
+    rows: number,
+    depth: number,
+    columns: number,
+  ): TensorInfo {
+    const [aOuter, bOuter] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+    const outOuter = broadcast_util.assertAndGetBroadcastShape(aOuter, bOuter);
+    const out = heap.output([...outOuter, rows, columns], 'int32');
+    // After the allocation, which may detach earlier views.
+    const [left, right, sums] = [a, b, out].map((tensor) => heap.backend.typedArrayFromHeap(tensor)) as [
+      Int32Array,
+      Int32Array,
+      Int32Array,
+    ];
+    const [aRow, aDepth] = transposeA ? [1, rows] : [depth, 1];
+    const [bDepth, bColumn] = transposeB ? [1, depth] : [columns, 1];
+    const [aBatch, bBatch] = [util.sizeFromShape(aOuter), util.sizeFromShape(bOuter)];
+    for (let i = 0; i < sums.length; i++) {
+      const column = i % columns;
+      const row = Math.floor(i / columns) % rows;
+      const n = Math.floor(i / columns / rows);
+      const from = (n % aBatch) * rows * depth + row * aRow;
+      const to = (n % bBatch) * depth * columns + column * bColumn;
+      let sum = 0;
+      for (let d = 0; d < depth; d++) sum += (left[from + d * aDepth] ?? 0) * (right[to + d * bDepth] ?? 0);
+      sums[i] = sum;
+    }
+    return out;
   }
 
   function multiply(a: TensorInfo, b: TensorInfo, transposeA: boolean, transposeB: boolean, outer: [number, number]): TensorInfo {

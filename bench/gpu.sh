@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# All that there is to check on a machine with an NVIDIA GPU, a python3 with PyTorch and torchvision, CMake and g++. Needs no Node and no
+# network: `npm run pack:gpu` makes a folder of this script and everything it needs.
+#
+#     gpu.sh [OUT] [build contract conformance golden bench train]
+#
+# OUT (default ./gpu-results) gets results.json, table.txt and a log of each part. Without names all parts run, under eight minutes on a
+# machine with 16 cores; each has a time limit, and one that fails does not stop the next. A later call on the same machine finds what
+# an earlier one unpacked and built. Settings, from the environment:
+#   BATCHES (64 128 256), PRECISIONS (tf32 bf16), BENCH_SECONDS (270), TRAIN_BATCH (256), TRAIN_STEPS (30), PHOTOS (2048), DEVICE (cuda)
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "${1:-gpu-results}"
+out=$(cd "${1:-gpu-results}" && pwd)
+shift $(($# > 0))
+parts=${*:-build contract conformance golden bench train}
+device=${DEVICE:-cuda}
+export DETCO_DEVICE=$device
+
+# In the packed folder: unpack once. In a checkout (after npm run build): use it as it is.
+if [ -f "$here/detco.tar.xz" ]; then
+  root=${TMPDIR:-/tmp}/detco-gpu-$(cksum <"$here/detco.tar.xz" | cut -d' ' -f1)
+  unxz() { xz -dc "$1" 2>/dev/null || python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$1"; }
+  if [ ! -x "$root/bin/node" ]; then
+    mkdir -p "$root/bin"
+    unxz "$here/detco.tar.xz" | tar -xf - -C "$root" --strip-components=1 && unxz "$here/node.xz" >"$root/bin/node" && chmod +x "$root/bin/node"
+  fi
+  export PATH=$root/bin:$PATH
+else
+  root=$(dirname "$here")
+fi
+# Results that are not final, kept apart from OUT: a few files there are easier to bring back.
+work=${TMPDIR:-/tmp}/detco-gpu-work
+mkdir -p "$work"
+cd "$root" || exit 1
+
+# step PART NAME SECONDS COMMAND...: output to OUT/PART.log, a line (part, name, exit code, seconds) to steps.tsv.
+step() {
+  local part=$1 name=$2 limit=$3 began=$SECONDS code
+  shift 3
+  printf '\n== %s, at most %s s: %s\n' "$name" "$limit" "$*" >>"$out/$part.log"
+  timeout -k 5 "$limit" "$@" >>"$out/$part.log" 2>&1
+  code=$?
+  printf '%s\t%s\t%s\t%s\n' "$part" "$name" "$code" $((SECONDS - began)) >>"$work/steps.tsv"
+  echo "$part: $name: exit code $code, $((SECONDS - began)) s"
+}
+# `timeout` runs programs, not functions: no quotes around it.
+detco="node $root/bin/detco.cjs"
+
+build() {
+  step build build 170 $detco engine build torch --json
+  step build doctor 30 $detco doctor
+}
+
+contract() {
+  for file in contract torch torch-cuda; do
+    [ -f "test/$file.test.mjs" ] && step contract "$file" 90 node --test --test-reporter=spec "test/$file.test.mjs"
+  done
+}
+
+conformance() {
+  [ -f test/conformance.mjs ] || return
+  export DETCO_DIST=$root/dist
+  step conformance tfjs-core 90 node test/conformance.mjs --engine torch --device "$device"
+}
+
+golden() {
+  for precision in fp32 bf16; do
+    for arch in resnet18 resnet50; do
+      step golden "$arch-$precision" 60 sh -c \
+        "node scripts/golden.mjs fixtures/golden/$arch.json --engine torch --device $device --precision $precision --json >$work/golden-$arch-$precision.json"
+    done
+  done
+}
+
+# Ends with what is measured after BENCH_SECONDS: a later call may ask for other BATCHES.
+bench() {
+  local until=$((SECONDS + ${BENCH_SECONDS:-270})) result
+  for batch in ${BATCHES:-128 64 256}; do
+    for precision in ${PRECISIONS:-bf16 tf32}; do
+      [ $SECONDS -lt $until ] || { echo "bench: $batch-$precision: left out, no time" | tee -a "$out/bench.log" && continue; }
+      result=$work/bench-$batch-$precision.json
+      rm -f "$result"
+      step bench "$batch-$precision" 120 node bench/step.mjs --device "$device" --precision "$precision" --batch "$batch" --eager \
+        --rounds 1 --steps 8 --threads "$(nproc)" --out "$result" ${BENCH_OPTIONS:-}
+    done
+  done
+}
+
+# From shards to updates: does the GPU wait for data?
+train() {
+  local shards=$work/photos batch=${TRAIN_BATCH:-256} steps=${TRAIN_STEPS:-30}
+  rm -rf "$work/run"
+  if [ ! -d "$shards" ]; then
+    step train synth 90 $detco synth --out "$shards" --count "${PHOTOS:-2048}" --per-shard 64 --photo
+    # Each shard four times: an epoch that ends among the updates would write a checkpoint, and the workers would catch up meanwhile.
+    for copy in 1 2 3; do for shard in "$shards"/train-???.tar; do ln -s "$shard" "${shard%.tar}-$copy.tar"; done; done
+  fi
+  step train train 120 $detco train --shards "$shards/train-*.tar" --preset detco-r50 --engine torch --device "$device" --precision bf16 \
+    --batch "$batch" --steps "$steps" --epochs 1000 --out "$work/run" ${TRAIN_OPTIONS:-}
+}
+
+for part in $parts; do
+  case $part in
+    build | contract | conformance | golden | bench | train)
+      : >"$out/$part.log"
+      # What an earlier call said of this part is replaced.
+      touch "$work/steps.tsv" && sed -i "/^$part\t/d" "$work/steps.tsv"
+      "$part"
+      ;;
+    *)
+      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, bench or train" >&2
+      exit 2
+      ;;
+  esac
+done
+node bench/step/gpu-report.mjs "$work" "$out"

@@ -1,0 +1,299 @@
+// The Node-API face of LibTorch: tensors by number, any operator by name, errors as JavaScript errors.
+//
+// Results go through `mail`, an Int32Array that both sides see, so that a call makes no JavaScript objects: for each tensor its number,
+// scalar type, rank and sizes.
+#include <ATen/Parallel.h>
+#include <ATen/ATen.h>
+#include <napi.h>
+#include <torch/version.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "allocator.h"
+#include "device.h"
+#include "operators.h"
+#include "table.h"
+
+namespace detco {
+namespace {
+
+constexpr size_t kMail = 4096;
+
+// Runs `body` and turns what LibTorch throws into JavaScript errors.
+template <typename Body>
+auto guarded(const Napi::Env& env, Body&& body) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const c10::Error& error) {
+    throw Napi::Error::New(env, error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    throw Napi::Error::New(env, error.what());
+  }
+}
+
+std::vector<int64_t> integers(const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  std::vector<int64_t> numbers(array.Length());
+  for (uint32_t i = 0; i < numbers.size(); ++i) numbers[i] = array.Get(i).As<Napi::Number>().Int64Value();
+  return numbers;
+}
+
+// The bytes of a typed array, which may lie over shared memory.
+std::pair<uint8_t*, size_t> bytesOf(const Napi::Value& value) {
+  void* data = nullptr;
+  size_t length = 0;
+  size_t offset = 0;
+  napi_typedarray_type type;
+  napi_value buffer;
+  TORCH_CHECK(napi_get_typedarray_info(value.Env(), value, &type, &length, &data, &buffer, &offset) == napi_ok,
+              "expected a typed array");
+  static constexpr size_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
+  return {static_cast<uint8_t*>(data), length * sizes[type]};
+}
+
+class Addon : public Napi::Addon<Addon> {
+ public:
+  Addon(Napi::Env env, Napi::Object exports) {
+    auto buffer = Napi::ArrayBuffer::New(env, kMail * sizeof(int32_t));
+    mail_ = static_cast<int32_t*>(buffer.Data());
+    DefineAddon(exports, {
+                             InstanceValue("mail", Napi::Int32Array::New(env, kMail, buffer, 0)),
+                             InstanceMethod<&Addon::operatorNumber>("operator"),
+                             InstanceMethod<&Addon::call>("call"),
+                             InstanceMethod<&Addon::upload>("upload"),
+                             InstanceMethod<&Addon::read>("read"),
+                             InstanceMethod<&Addon::readLater>("readLater"),
+                             InstanceMethod<&Addon::free>("free"),
+                             InstanceMethod<&Addon::clear>("clear"),
+                             InstanceMethod<&Addon::info>("info"),
+                             InstanceMethod<&Addon::configure>("configure"),
+                             InstanceMethod<&Addon::memory>("memory"),
+                             InstanceMethod<&Addon::synchronize>("synchronize"),
+                             InstanceMethod<&Addon::captureBegin>("captureBegin"),
+                             InstanceMethod<&Addon::captureEnd>("captureEnd"),
+                             InstanceMethod<&Addon::replay>("replay"),
+                             InstanceMethod<&Addon::releaseGraph>("releaseGraph"),
+                         });
+  }
+
+ private:
+  // (name) -> number, for `call`.
+  Napi::Value operatorNumber(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() {
+      operators_.push_back(std::make_unique<Operator>(info[0].As<Napi::String>().Utf8Value()));
+      return Napi::Number::New(info.Env(), static_cast<double>(operators_.size() - 1));
+    });
+  }
+
+  // (operator, ...arguments) -> how many tensors are in the mail.
+  Napi::Value call(const Napi::CallbackInfo& info) {
+    const auto index = info[0].As<Napi::Number>().Uint32Value();
+    const auto stack = operators_.at(index)->call(info, 1, table_);
+    return guarded(info.Env(), [&]() {
+      letter_ = 0;
+      uint32_t count = 0;
+      for (const auto& value : stack) {
+        if (value.isTensor()) {
+          post(value.toTensor());
+          ++count;
+        } else if (value.isTensorList()) {
+          for (const at::Tensor& tensor : value.toTensorVector()) {
+            post(tensor);
+            ++count;
+          }
+        }
+      }
+      return Napi::Number::New(info.Env(), count);
+    });
+  }
+
+  // (typed array, scalar type, shape): a tensor on the device, in the mail. The array may change once this returns.
+  void upload(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      const auto [data, bytes] = bytesOf(info[0]);
+      const auto type = static_cast<at::ScalarType>(info[1].As<Napi::Number>().Int32Value());
+      const auto shape = integers(info[2]);
+      const auto wanted = static_cast<size_t>(c10::multiply_integers(shape)) * c10::elementSize(type);
+      TORCH_CHECK(bytes == wanted, "upload of ", bytes, " bytes as ", c10::toString(type), ' ', at::IntArrayRef(shape), ": expected ",
+                  wanted);
+      letter_ = 0;
+      if (device_.is_cpu()) {
+        at::Tensor tensor = at::empty(shape, at::TensorOptions(type));
+        if (bytes > 0) std::memcpy(tensor.data_ptr(), data, bytes);
+        post(std::move(tensor));
+      } else {
+        post(uploadAsync(data, shape, type, device_));
+      }
+    });
+  }
+
+  // (number, typed array): copies a tensor of the array's size and type out; waits for the device.
+  void read(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      const at::Tensor tensor = table_.get(info[0].As<Napi::Number>().Int64Value()).to(at::kCPU).contiguous();
+      const auto [data, bytes] = bytesOf(info[1]);
+      TORCH_CHECK(bytes == tensor.nbytes(), "read of ", tensor.nbytes(), " bytes into ", bytes);
+      if (bytes > 0) std::memcpy(data, tensor.data_ptr(), bytes);
+    });
+  }
+
+  // Waits on another thread for the copy of a tensor.
+  class Reading : public Napi::AsyncWorker {
+   public:
+    Reading(const Napi::Env& env, const at::Tensor& tensor, const Napi::Value& target)
+        : AsyncWorker(env), deferred(env), pending_(readAsync(tensor)), target_(Napi::Persistent(target.As<Napi::Object>())) {}
+    void Execute() override { pending_.wait(); }
+    void OnOK() override {
+      const auto [data, bytes] = bytesOf(target_.Value());
+      if (bytes > 0) std::memcpy(data, pending_.host.data_ptr(), bytes);
+      deferred.Resolve(target_.Value());
+    }
+    void OnError(const Napi::Error& error) override { deferred.Reject(error.Value()); }
+    Napi::Promise::Deferred deferred;
+
+   private:
+    PendingRead pending_;
+    Napi::ObjectReference target_;
+  };
+
+  // (number, typed array) -> promise of the array: `read` without holding up the thread.
+  Napi::Value readLater(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      const at::Tensor& tensor = table_.get(info[0].As<Napi::Number>().Int64Value());
+      const auto bytes = bytesOf(info[1]).second;
+      TORCH_CHECK(bytes == tensor.nbytes(), "read of ", tensor.nbytes(), " bytes into ", bytes);
+      auto* reading = new Reading(info.Env(), tensor, info[1]);
+      const auto promise = reading->deferred.Promise();
+      reading->Queue();
+      return promise;
+    });
+  }
+
+  void free(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { table_.free(info[0].As<Napi::Number>().Int64Value()); });
+  }
+
+  // Frees all tensors and graphs, and the memory that was kept for reuse.
+  void clear(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      graphs_.clear();
+      table_.clear();
+      if (device_.is_cpu()) releaseCached();
+      else emptyCache();
+    });
+  }
+
+  Napi::Value info(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() {
+      auto result = Napi::Object::New(env);
+      result.Set("version", TORCH_VERSION);
+      result.Set("threads", at::get_num_threads());
+      const auto devices = cudaDevices();
+      auto list = Napi::Array::New(env, devices.size());
+      for (size_t i = 0; i < devices.size(); ++i) {
+        auto entry = Napi::Object::New(env);
+        entry.Set("name", devices[i].name);
+        entry.Set("capability", devices[i].capability);
+        entry.Set("totalBytes", static_cast<double>(devices[i].totalBytes));
+        list.Set(static_cast<uint32_t>(i), entry);
+      }
+      result.Set("cudaDevices", list);
+      if (devices.empty()) result.Set("cudaReason", cudaUnavailableReason());
+      return result;
+    });
+  }
+
+  // ({ device: 'cpu' | 'cuda:0', threads?, tf32 })
+  void configure(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      const auto options = info[0].As<Napi::Object>();
+      device_ = at::Device(options.Get("device").As<Napi::String>().Utf8Value());
+      const auto threads = options.Get("threads");
+      if (threads.IsNumber()) at::set_num_threads(threads.As<Napi::Number>().Int32Value());
+      if (device_.is_cpu()) {
+        installCachingAllocator();
+      } else {
+        startDevice(device_, options.Get("tf32").ToBoolean().Value());
+      }
+    });
+  }
+
+  Napi::Value memory(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() {
+      auto result = Napi::Object::New(info.Env());
+      result.Set("tensors", static_cast<double>(table_.live()));
+      if (device_.is_cpu()) {
+        result.Set("cachedBytes", static_cast<double>(cachedBytes()));
+      } else {
+        const auto stats = deviceMemory();
+        result.Set("allocatedBytes", static_cast<double>(stats.allocatedBytes));
+        result.Set("reservedBytes", static_cast<double>(stats.reservedBytes));
+        result.Set("peakBytes", static_cast<double>(stats.peakBytes));
+      }
+      return result;
+    });
+  }
+
+  void synchronize(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      if (!device_.is_cpu()) detco::synchronize();
+    });
+  }
+
+  // What is called from here to `captureEnd` is recorded, not run.
+  void captureBegin(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      graphs_.push_back(std::make_unique<Graph>());
+      graphs_.back()->begin();
+    });
+  }
+
+  Napi::Value captureEnd(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() {
+      graphs_.back()->end();
+      return Napi::Number::New(info.Env(), static_cast<double>(graphs_.size() - 1));
+    });
+  }
+
+  void replay(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { graphs_.at(info[0].As<Napi::Number>().Uint32Value())->replay(); });
+  }
+
+  void releaseGraph(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { graphs_.at(info[0].As<Napi::Number>().Uint32Value()).reset(); });
+  }
+
+  void post(at::Tensor tensor) {
+    const bool defined = tensor.defined();
+    TORCH_CHECK(letter_ + 3 + (defined ? tensor.dim() : 0) <= static_cast<int64_t>(kMail), "more results than the mail holds");
+    int32_t* at = mail_ + letter_;
+    if (!defined) {
+      at[0] = at[1] = at[2] = 0;
+      letter_ += 3;
+      return;
+    }
+    at[1] = static_cast<int32_t>(tensor.scalar_type());
+    at[2] = static_cast<int32_t>(tensor.dim());
+    for (int64_t d = 0; d < tensor.dim(); ++d) at[3 + d] = static_cast<int32_t>(tensor.size(d));
+    letter_ += 3 + tensor.dim();
+    at[0] = static_cast<int32_t>(table_.add(std::move(tensor)));
+  }
+
+  Table table_;
+  std::vector<std::unique_ptr<Operator>> operators_;
+  std::vector<std::unique_ptr<Graph>> graphs_;
+  at::Device device_ = at::kCPU;
+  int32_t* mail_;
+  int64_t letter_ = 0;
+};
+
+}  // namespace
+
+NODE_API_ADDON(Addon)
+
+}  // namespace detco

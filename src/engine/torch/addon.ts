@@ -1,0 +1,58 @@
+/** What native/torch exports to JavaScript: LibTorch's tensors by number, its operators by name. */
+import type { TypedArray } from '@tensorflow/tfjs-core';
+
+/** c10::ScalarType's numbers of the element types in use. */
+export const ScalarType = { uint8: 0, int32: 3, int64: 4, float32: 6, bool: 11, bfloat16: 15 } as const;
+export type ScalarType = (typeof ScalarType)[keyof typeof ScalarType];
+
+/** Undefined takes the default of the operator's schema, null is None. Tensors are their numbers. */
+export type Argument = number | boolean | string | null | undefined | readonly number[] | readonly boolean[];
+
+export interface TorchInfo {
+  /** LibTorch's, `2.11.0`. */
+  readonly version: string;
+  readonly threads: number;
+  readonly cudaDevices: readonly { readonly name: string; readonly capability: string; readonly totalBytes: number }[];
+  /** Why there are no CUDA devices. */
+  readonly cudaReason?: string;
+}
+
+export interface AddonMemory {
+  /** Tensors that JavaScript holds. */
+  readonly tensors: number;
+  /** CPU: bytes of freed tensors that are kept for the next. */
+  readonly cachedBytes?: number;
+  /** CUDA: bytes in tensors, bytes taken from the device, and the most that tensors took. */
+  readonly allocatedBytes?: number;
+  readonly reservedBytes?: number;
+  readonly peakBytes?: number;
+}
+
+export interface TorchAddon {
+  /** Results: for each tensor its number (0: undefined), scalar type, rank and sizes. */
+  readonly mail: Int32Array;
+  /** The number of an operator, `aten::add.Tensor`. */
+  operator(name: string): number;
+  /** Runs an operator; gives the number of tensors in the mail. @throws Error with the shapes that it was given */
+  call(operator: number, ...args: Argument[]): number;
+  /** Copies host memory to a tensor, which the mail then holds; the array may change afterwards. */
+  upload(values: TypedArray, type: ScalarType, shape: readonly number[]): void;
+  /** Copies a tensor into an array of its size and type; waits for the device. */
+  read(tensor: number, into: TypedArray): void;
+  /** `read` that waits on another thread. */
+  readLater<T extends TypedArray>(tensor: number, into: T): Promise<T>;
+  free(tensor: number): void;
+  /** Frees every tensor and graph. */
+  clear(): void;
+  info(): TorchInfo;
+  /** @param options.device `cpu`, `cuda:0` */
+  configure(options: { readonly device: string; readonly threads?: number; readonly tf32: boolean }): void;
+  memory(): AddonMemory;
+  synchronize(): void;
+  /** CUDA: calls up to `captureEnd` are recorded, not run. */
+  captureBegin(): void;
+  /** The number of the graph. */
+  captureEnd(): number;
+  replay(graph: number): void;
+  releaseGraph(graph: number): void;
+}

@@ -1,0 +1,140 @@
+/** Engine `torch`: TensorFlow.js over LibTorch, through the addon of native/torch. */
+import { availableParallelism } from 'node:os';
+import { engine, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
+import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
+import type { Engine, EngineOptions } from '../engine.js';
+import { registerMeanGradient } from '../gradients.js';
+import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
+import { infoNce } from '../info-nce.js';
+import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
+import { ScalarType } from './addon.js';
+import type { TorchAddon, TorchInfo } from './addon.js';
+import { TorchBackend } from './backend.js';
+import { capture } from './capture.js';
+import { registerBinary } from './kernels/binary.js';
+import { registerNetwork } from './kernels/network.js';
+import { registerReductions } from './kernels/reduce.js';
+import { registerShapes } from './kernels/shape.js';
+import { registerTraining } from './kernels/training.js';
+import { registerUnary } from './kernels/unary.js';
+import { inspectNative, loadNative } from './native.js';
+import { BACKEND } from './register.js';
+import { Torch } from './torch.js';
+import type { Ref } from './torch.js';
+
+/** Why the engine cannot run here, or undefined. */
+export async function unavailable(): Promise<{ reason: string; remedy: string } | undefined> {
+  return inspectNative();
+}
+
+export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  const { precision, device, threads = availableParallelism() } = resolveOptions(options);
+  const addon = loadNative();
+  const info = addon.info();
+  const chosen = chooseDevice(device, info);
+  // The union package registers the gradients.
+  await import('@tensorflow/tfjs');
+  addon.configure({ device: chosen, tf32: precision !== 'fp32', threads });
+  const backend = new TorchBackend(new Torch(addon), precision, chosen);
+  registerBackend(BACKEND, () => backend);
+  registerUnary();
+  registerBinary();
+  registerReductions();
+  registerShapes();
+  registerNetwork();
+  registerTraining();
+  registerGroupedBatchNormGradient();
+  registerMeanGradient();
+  if (!(await setBackend(BACKEND))) throw new Error('the torch backend does not start: see "detco doctor"');
+  await ready();
+  return torchEngine(backend, addon);
+}
+
+/** `auto`: the first GPU, else the CPU. @throws when a GPU is asked for and there is none of that number */
+function chooseDevice(asked: string, { cudaDevices, cudaReason }: TorchInfo): string {
+  if (asked === 'cpu') return asked;
+  if (asked === 'auto') return cudaDevices.length > 0 ? 'cuda:0' : 'cpu';
+  const index = Number(/^cuda:(\d+)$/.exec(asked)?.[1] ?? 0);
+  if (index < cudaDevices.length) return `cuda:${index}`;
+  const have = cudaDevices.map(({ name }, i) => `cuda:${i} (${name})`).join(', ');
+  throw new Error(
+    `device "${asked}": ${have === '' ? `no GPU can be used, ${cudaReason ?? 'none was found'}; expected cpu` : `expected cpu, ${have}`}`,
+  );
+}
+
+function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
+  const { torch, precision, device } = backend;
+  const { version, threads, cudaDevices } = addon.info();
+  const place = device === 'cpu' ? `CPU, ${threads} threads` : `${device} ${cudaDevices[Number(device.slice('cuda:'.length))]?.name ?? ''}`;
+  const constants = normalisation(torch);
+  // Whatever is not handed out is freed, also where a kernel throws.
+  const scope = <T>(body: () => T): T => torch.scope(body, () => []);
+
+  return {
+    name: 'torch',
+    description: `torch: TensorFlow.js ${version_core} over LibTorch ${version}, ${place}, ${precision}`,
+    precision,
+    device,
+    groupedBatchNorm,
+    infoNce,
+
+    upload(bytes, shape) {
+      checkUpload(bytes, shape);
+      return scope(() => {
+        const raw = torch.upload(bytes, ScalarType.uint8, shape);
+        const type = precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32;
+        return asTensor(backend.output(torch.run('detco::normalise_images', raw, ...constants, type), 'float32'));
+      });
+    },
+
+    sgd(parameters, gradients, velocities, { learningRate, momentum, weightDecay }) {
+      checkPairs('gradients', parameters, gradients);
+      checkPairs('velocities', parameters, velocities);
+      checkScalar('learning rate', learningRate, 'float32');
+      scope(() => {
+        const [p, v] = [parameters, velocities].map((variables) => variables.map((variable) => backend.own(variable))) as [Ref[], Ref[]];
+        const g = gradients.map((gradient) => backend.held(gradient));
+        torch.runAll('detco::sgd_', p, g, v, backend.tensor(learningRate), momentum, weightDecay);
+      });
+    },
+
+    lerp(targets, sources, weight) {
+      checkPairs('sources', targets, sources);
+      scope(() => {
+        const owned = targets.map((target) => backend.own(target));
+        torch.runAll(
+          'detco::lerp_',
+          owned,
+          sources.map((source) => backend.tensor(source)),
+          weight,
+        );
+      });
+    },
+
+    enqueue(queue, keys, pointer) {
+      checkKeys(queue, keys, pointer);
+      // Reading it on a GPU would wait for the device, and a captured step cannot.
+      if (device === 'cpu') checkPointer(queue, keys, pointer.dataSync()[0] ?? NaN);
+      scope(() => torch.runAll('detco::enqueue_', backend.own(queue), backend.tensor(keys), backend.held(pointer)));
+    },
+
+    compile(step) {
+      return device === 'cpu' ? step : capture(backend, step);
+    },
+
+    async dispose() {
+      removeBackend(BACKEND);
+    },
+  };
+}
+
+/** (x / 255 - mean) / std as x * factor + shift. */
+function normalisation(torch: Torch): [Ref, Ref] {
+  const upload = (values: readonly number[]): Ref => torch.adopt(torch.upload(Float32Array.from(values), ScalarType.float32, [3]));
+  return [upload(IMAGE_STD.map((std) => 1 / (255 * std))), upload(IMAGE_MEAN.map((mean, c) => -mean / (IMAGE_STD[c] ?? 1)))];
+}
+
+function asTensor(info: TensorInfo): Tensor {
+  return engine().makeTensorFromTensorInfo(info);
+}

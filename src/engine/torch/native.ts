@@ -1,0 +1,163 @@
+/**
+ * Loads the addon, or says why it cannot be loaded and what to do. A library that does not fit can end the process while it is loaded
+ * (an instruction that the CPU lacks, a constructor that aborts), so all that can be told from files is looked at before, and `probeNative`
+ * tries it in a process of its own.
+ */
+import { execFile } from 'node:child_process';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { constants } from 'node:os';
+import type { TorchAddon, TorchInfo } from './addon.js';
+import { readVersion } from './libtorch.js';
+import { cpuFlags, productFile, readRecord, sourceDigest, type BuildRecord } from './product.js';
+import { BUILD_COMMAND, INSTALL_COMMAND, TorchUnavailableError, type Unavailable } from './unavailable.js';
+
+export { TorchUnavailableError } from './unavailable.js';
+export type { Unavailable } from './unavailable.js';
+
+const loaded = new Map<string, TorchAddon>();
+
+/**
+ * The addon, loaded once a process.
+ * @throws TorchUnavailableError with the reason and the remedy
+ */
+export function loadNative(env: NodeJS.ProcessEnv = process.env): TorchAddon {
+  const file = productFile(env);
+  const known = loaded.get(file);
+  if (known !== undefined) return known;
+  const problem = inspectNative(env);
+  if (problem !== undefined) throw new TorchUnavailableError(problem);
+  const module: { exports: unknown } = { exports: {} };
+  try {
+    // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.
+    process.dlopen(module, file, constants.dlopen.RTLD_NOW);
+  } catch (error) {
+    throw new TorchUnavailableError(explain(error instanceof Error ? error.message : String(error), readRecord(file)), { cause: error });
+  }
+  const addon = module.exports as TorchAddon;
+  loaded.set(file, addon);
+  return addon;
+}
+
+/** Why the addon cannot be loaded as far as its files tell, or undefined. Loads nothing: a few milliseconds. */
+export function inspectNative(env: NodeJS.ProcessEnv = process.env): Unavailable | undefined {
+  const file = productFile(env);
+  const overridden = Boolean(env['DETCO_TORCH_ADDON']);
+  if (!existsSync(file)) {
+    if (overridden) return { reason: `DETCO_TORCH_ADDON is ${JSON.stringify(file)}, which is no file`, remedy: 'correct or unset it' };
+    return { reason: `its addon is not built (no ${file})`, remedy: INSTALL_COMMAND };
+  }
+  const record = readRecord(file);
+  if (record === undefined) {
+    // A file that someone names may come without its record; the build's own has one unless it was interrupted.
+    return overridden ? inspectFile(file) : rebuild(`${file} has no build.json beside it that can be read`);
+  }
+  return inspectFile(file, record) ?? inspectRecord(record) ?? inspectSources(record) ?? inspectLibTorch(record);
+}
+
+function rebuild(reason: string): Unavailable {
+  return { reason, remedy: `build it again: ${BUILD_COMMAND}` };
+}
+
+const ELF = Buffer.from('\u007fELF');
+
+function inspectFile(file: string, record?: BuildRecord): Unavailable | undefined {
+  const { size } = statSync(file);
+  const head = Buffer.alloc(ELF.length);
+  const descriptor = openSync(file, 'r');
+  try {
+    readSync(descriptor, head);
+  } finally {
+    closeSync(descriptor);
+  }
+  if (!head.equals(ELF)) return rebuild(`${file} is not a shared library`);
+  if (record !== undefined && record.bytes !== size) return rebuild(`${file} has ${size} bytes, its build.json says ${record.bytes}`);
+  return undefined;
+}
+
+function inspectRecord({ arch, nodeApi, cpuFlags: needed }: BuildRecord): Unavailable | undefined {
+  if (arch !== process.arch) return rebuild(`it was built for ${arch}, this Node is ${process.arch}`);
+  const has = Number(process.versions.napi);
+  if (nodeApi > has) {
+    return {
+      reason: `it needs Node-API ${nodeApi}, Node ${process.versions.node} has ${has}`,
+      remedy: 'use a newer Node',
+    };
+  }
+  const flags = new Set(cpuFlags());
+  const lacking = flags.size === 0 ? [] : needed.filter((flag) => !flags.has(flag));
+  return lacking.length === 0 ? undefined : rebuild(`it was built on a CPU with ${lacking.join(', ')}, which this one lacks`);
+}
+
+function inspectSources({ sourceDigest: builtFrom }: BuildRecord): Unavailable | undefined {
+  const digest = sourceDigest();
+  return digest === undefined || digest === builtFrom ? undefined : rebuild("it was built from other sources than this version's");
+}
+
+function inspectLibTorch({ torchVersion, libtorchRoot, libraryFolder, cuda }: BuildRecord): Unavailable | undefined {
+  const needed = ['libc10.so', 'libtorch_cpu.so', ...(cuda ? ['libtorch_cuda.so'] : [])];
+  const gone = needed.find((library) => !existsSync(join(libraryFolder, library)));
+  if (gone !== undefined && readVersion(libtorchRoot, existsSync(libraryFolder) ? libraryFolder : undefined) === undefined) {
+    return { reason: `the LibTorch ${torchVersion} that it was built for is gone from ${libraryFolder}`, remedy: INSTALL_COMMAND };
+  }
+  const version = readVersion(libtorchRoot, libraryFolder);
+  if (version !== torchVersion) {
+    return rebuild(`it was built for LibTorch ${torchVersion}, in ${libraryFolder} is ${version ?? 'one that tells no version'}`);
+  }
+  // Debian's libraries without libtorch-dev have numbers in their names: the loader finds those.
+  return cuda && gone === 'libtorch_cuda.so' ? rebuild(`it was built for CUDA, in ${libraryFolder} is no ${gone}`) : undefined;
+}
+
+/** The loader's own words -> what is wrong and what to do. */
+function explain(message: string, record: BuildRecord | undefined): Unavailable {
+  const builtFor = record === undefined ? '' : ` (it was built for LibTorch ${record.torchVersion} in ${record.libraryFolder})`;
+  const missing = /(\S+): cannot open shared object file/.exec(message)?.[1];
+  if (missing !== undefined) {
+    const remedy = `install what brings that library, or ${BUILD_COMMAND} with another LibTorch`;
+    return { reason: `it needs ${missing}, which is not found${builtFor}`, remedy };
+  }
+  const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
+  if (symbol !== undefined)
+    return rebuild(`it needs ${symbol}, which the LibTorch found at run time lacks: that is another build of it.${builtFor}`);
+  const needed = /version `(\S+)' not found/.exec(message)?.[1];
+  if (needed !== undefined) return rebuild(`the system's libraries are older than those it was linked with (${needed} is missing)`);
+  return rebuild(`it does not load: ${message}`);
+}
+
+const PROBE = `
+const module = { exports: {} };
+try {
+  process.dlopen(module, process.argv[1], require('node:os').constants.dlopen.RTLD_NOW);
+  process.stdout.write(JSON.stringify({ info: module.exports.info() }));
+} catch (error) {
+  process.stdout.write(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
+}
+`;
+const PROBE_MS = 120_000;
+
+/** What the addon says of itself, from a process of its own: whatever happens there, this one goes on. */
+export async function probeNative(env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
+  return inspectNative(env) ?? probeFile(productFile(env), env);
+}
+
+/** As `probeNative`, for a file that is taken as it is. */
+export async function probeFile(file: string, env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
+  const { how, stdout, stderr } = await runProbe(file, env);
+  try {
+    const answer = JSON.parse(stdout) as { info: TorchInfo } | { error: string };
+    return 'info' in answer ? answer.info : explain(answer.error, readRecord(file));
+  } catch {
+    const said = stderr.trim().split('\n').at(-1);
+    return rebuild(`a process that loaded it ended ${how}${said ? `: ${said}` : ''}`);
+  }
+}
+
+function runProbe(file: string, env: NodeJS.ProcessEnv): Promise<{ how: string; stdout: string; stderr: string }> {
+  const args = ['--input-type=commonjs', '--eval', PROBE, file];
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { env, timeout: PROBE_MS }, (error, stdout, stderr) => {
+      const how = error?.signal ? `with ${error.signal}` : `with exit code ${String(error?.code ?? 0)}`;
+      resolve({ how, stdout, stderr });
+    });
+  });
+}

@@ -1,0 +1,3 @@
+import { testEngine } from './contract.js';
+
+testEngine('torch');
