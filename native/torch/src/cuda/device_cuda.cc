@@ -153,10 +153,10 @@ at::Tensor uploadAsync(const void* bytes, at::IntArrayRef sizes, at::ScalarType 
     const c10::cuda::CUDAStreamGuard guard(upload);
     result = at::empty(sizes, options.device(target));
     result.copy_(staging, /*non_blocking=*/true);
+    Event copied;
+    copied.record(upload);
+    copied.block(compute);
   }
-  Event copied;
-  copied.record(upload);
-  copied.block(compute);
   // Freed by the host while the compute stream has yet to read it, it must wait for that before an upload reuses it.
   result.record_stream(compute);
   return result;
