@@ -45,7 +45,7 @@ const jasmineEnv = jasmine.getEnv();
 allowRepeatedNames();
 await import('conformance:tests');
 
-const nameOf = (fullName) => fullName.replace(MARK, '');
+const nameOf = (fullName) => fullName.replaceAll(MARK, '');
 const filter = new RegExp(values.filter);
 const outcomes = new Outcomes({
   kernels,
