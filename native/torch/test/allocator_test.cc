@@ -73,7 +73,47 @@ void checkHeap() {
   counted(heap.liveBytes() == 0, "heap: all blocks are freed");
 }
 
+// Forward and backward passes at 224 and 64 pixels, by turns, on one heap: blocks taken in one order, a workspace beside
+// each, and freed in the other. From the second step on nothing more may be taken from the system, and what is held may
+// not be much more than what was ever in use.
+void checkSteadyStep() {
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  detco::Heap heap(4096);
+  heap.reserve();
+  void* parameters = heap.allocate(100 * kMiB);
+  std::size_t peak = 0;
+  std::size_t held = 0;
+  auto pass = [&](std::size_t unit) {
+    std::vector<void*> kept;
+    for (std::size_t layer = 0; layer < 50; ++layer) {
+      const std::size_t size = std::max(kMiB, unit >> (layer / 13)) + 64 * layer;
+      void* workspace = heap.allocate(size / 2 + kMiB);
+      kept.push_back(heap.allocate(size));
+      peak = std::max(peak, heap.liveBytes());
+      heap.free(workspace);
+    }
+    while (!kept.empty()) {
+      void* gradient = heap.allocate(2 * kMiB);
+      peak = std::max(peak, heap.liveBytes());
+      heap.free(kept.back());
+      kept.pop_back();
+      heap.free(gradient);
+    }
+    held = heap.cachedBytes() + heap.liveBytes();
+  };
+  std::size_t first = 0;
+  for (int step = 0; step < 6; ++step) {
+    pass(25 * kMiB + 12345);
+    pass(17 * kMiB + 777);
+    if (step == 1) first = held;
+  }
+  counted(held == first, "heap: a steady step takes nothing more: " + std::to_string(first) + ", then " + std::to_string(held));
+  counted(held <= peak + peak / 8 + 32 * kMiB, "heap: holds " + std::to_string(held) + " for a peak of " + std::to_string(peak));
+  heap.free(parameters);
+}
+
 void checkAllocator() {
+  checkSteadyStep();
   checkHeap();
   at::Tensor before = at::ones({1 << 20});
   void* raw = c10::GetCPUAllocator()->raw_allocate(4 << 20);

@@ -1,0 +1,93 @@
+R"CUDA(
+// Many tensors at once: each block takes 4096 neighbouring values of one of them.
+constexpr int kListThreads = 256;
+constexpr int kListValues = 4096;
+
+/** The last entry that starts at or before this block. */
+__device__ inline int entryOf(const ListArgs& a, int block) {
+  int low = 0, high = a.count - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (a.entries[middle].firstBlock <= block) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Four values of the source from i on, of which the tensor has `left`. */
+__device__ inline void source4(float (&out)[4], const void* source, bool half, i64 i, bool vector, int left) {
+  if (vector && half) {
+    const Pack<bf16, 4> pack = read<4>(static_cast<const bf16*>(source) + i);
+    for (int j = 0; j < 4; j++) out[j] = toFloat(pack.values[j]);
+  } else if (vector) {
+    const Pack<float, 4> pack = read<4>(static_cast<const float*>(source) + i);
+    for (int j = 0; j < 4; j++) out[j] = pack.values[j];
+  } else {
+    for (int j = 0; j < 4; j++) {
+      out[j] = j >= left ? 0.f : half ? toFloat(static_cast<const bf16*>(source)[i + j]) : static_cast<const float*>(source)[i + j];
+    }
+  }
+}
+
+__device__ inline void store4(float* to, const float (&values)[4], i64 i, bool vector, int left) {
+  if (vector) {
+    write<float, 4>(to + i, values);
+  } else {
+    for (int j = 0; j < 4 && j < left; j++) to[i + j] = values[j];
+  }
+}
+
+/** v <- momentum v + (g + decay p); p <- p - rate v. */
+template <typename = float>
+__global__ void __launch_bounds__(kListThreads) sgd(ListArgs a) {
+  const int e = entryOf(a, blockIdx.x);
+  float* p = a.entries[e].target;
+  float* v = a.entries[e].velocity;
+  const void* g = a.entries[e].source;
+  const i64 size = a.entries[e].size;
+  const bool half = a.entries[e].flags & 1, aligned = a.entries[e].flags & 2;
+  const float rate = *a.rate;
+  const i64 begin = static_cast<i64>(blockIdx.x - a.entries[e].firstBlock) * kListValues;
+  for (int k = 0; k < kListValues; k += kListThreads * 4) {
+    const i64 i = begin + k + threadIdx.x * 4;
+    if (i >= size) return;
+    const int left = size - i < 4 ? static_cast<int>(size - i) : 4;
+    const bool vector = aligned && left == 4;
+    float ps[4], gs[4], vs[4];
+    source4(ps, p, false, i, vector, left);
+    source4(gs, g, half, i, vector, left);
+    source4(vs, v, false, i, vector, left);
+    for (int j = 0; j < 4; j++) {
+      vs[j] = a.momentum * vs[j] + (gs[j] + a.decay * ps[j]);
+      ps[j] -= rate * vs[j];
+    }
+    store4(v, vs, i, vector, left);
+    store4(p, ps, i, vector, left);
+  }
+}
+
+/** target + weight (source - target), from the nearer end as torch.lerp: exact at 0 and 1. */
+template <typename = float>
+__global__ void __launch_bounds__(kListThreads) lerp(ListArgs a) {
+  const int e = entryOf(a, blockIdx.x);
+  float* target = a.entries[e].target;
+  const void* source = a.entries[e].source;
+  const i64 size = a.entries[e].size;
+  const bool half = a.entries[e].flags & 1, aligned = a.entries[e].flags & 2;
+  const i64 begin = static_cast<i64>(blockIdx.x - a.entries[e].firstBlock) * kListValues;
+  for (int k = 0; k < kListValues; k += kListThreads * 4) {
+    const i64 i = begin + k + threadIdx.x * 4;
+    if (i >= size) return;
+    const int left = size - i < 4 ? static_cast<int>(size - i) : 4;
+    const bool vector = aligned && left == 4;
+    float ts[4], ss[4];
+    source4(ts, target, false, i, vector, left);
+    source4(ss, source, half, i, vector, left);
+    for (int j = 0; j < 4; j++) {
+      const float difference = ss[j] - ts[j];
+      ts[j] = a.weight < 0.5f ? ts[j] + a.weight * difference : ss[j] - (1.f - a.weight) * difference;
+    }
+    store4(target, ts, i, vector, left);
+  }
+}
+)CUDA"
