@@ -28,5 +28,9 @@ export const EXCLUSIONS = {
       pattern: /^maxPool .* ignores NaNs$/,
       reason: 'LibTorch propagates NaN, as PyTorch does: a training run that has met one has to show it',
     },
+    {
+      pattern: /^pool max x=\[2,2,3\] f=\[1,1\] s=2 p=1 fractional outputs default rounding$/,
+      reason: 'expects the input back because the output has its shape; windows of 1x1 two apart meet one element in four',
+    },
   ],
 };

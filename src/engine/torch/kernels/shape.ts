@@ -163,7 +163,8 @@ function gather({ inputs, attrs, backend, torch }: Call<{ x: TensorInfo; indices
         ? torch.run('aten::index_select', value, 2, torch.run('aten::reshape', index, [-1]))
         : torch.run('aten::gather', value, 2, spread(index));
     } catch (cause) {
-      // On a GPU it is no exception but an assertion on the device, later.
+      // On a GPU a bad index is no exception but an assertion on the device, later; this is something else.
+      if (backend.device !== 'cpu') throw cause;
       const bad = (backend.readSync(indices.dataId) as Int32Array).find((i) => i < 0 || i >= dimSize);
       if (bad === undefined) throw cause;
       throw new RangeError(`GatherV2: the index value ${bad} is not in [0, ${dimSize - 1}]`, { cause });
