@@ -40,12 +40,15 @@ std::string libtorchFolder() {
  */
 void* openLibraries() {
   std::string errors;
+  void* library = nullptr;
   for (const std::string& name : {libtorchFolder() + "libcaffe2_nvrtc.so", std::string("libcaffe2_nvrtc.so")}) {
+    if (library != nullptr) break;
     // Never closed: kernels stay loaded as long as the process.
-    if (void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-    errors += "\n  " + linkerError();
+    library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) errors += "\n  " + linkerError();
   }
-  TORCH_CHECK(false, "CUDA: NVRTC, which compiles the engine's kernels, does not load:", errors);
+  TORCH_CHECK(library != nullptr, "CUDA: NVRTC, which compiles the engine's kernels, does not load:", errors);
+  return library;
 }
 
 struct Driver {
