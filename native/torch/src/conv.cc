@@ -3,6 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
 #include <tuple>
 
 namespace detco {
@@ -31,10 +35,10 @@ Tensor filterLast(const Tensor& filter, IntArrayRef shape, bool depthwise) {
   return filter.reshape({shape[2], shape[3], shape[0], shape[1]}).permute({2, 3, 0, 1});
 }
 
-// Padding {top, bottom, left, right}. LibTorch pads both sides alike; the rest is padded here.
+// Padding {top, bottom, left, right}. LibTorch pads both sides alike, and by no more than `most`; the rest is padded here.
 struct Padding {
-  explicit Padding(IntArrayRef p)
-      : symmetric{std::min(p[0], p[1]), std::min(p[2], p[3])},
+  explicit Padding(IntArrayRef p, std::array<int64_t, 2> most = {INT64_MAX, INT64_MAX})
+      : symmetric{std::min({p[0], p[1], most[0]}), std::min({p[2], p[3], most[1]})},
         extra{p[2] - symmetric[1], p[3] - symmetric[1], p[0] - symmetric[0], p[1] - symmetric[0]} {}
   bool uneven() const { return extra[0] || extra[1] || extra[2] || extra[3]; }
   Tensor apply(const Tensor& x, double value) const { return uneven() ? at::constant_pad_nd(x, extra, value) : x; }
@@ -87,8 +91,11 @@ Tensor filterLayout(const Tensor& filter) {
   return filter.permute({3, 2, 0, 1}).contiguous(at::MemoryFormat::ChannelsLast).permute({2, 3, 1, 0});
 }
 
+// LibTorch pads a pooling window by half of it at most.
+Padding poolPadding(IntArrayRef padding, IntArrayRef window) { return Padding(padding, {window[0] / 2, window[1] / 2}); }
+
 std::tuple<Tensor, Tensor> maxPool(const Tensor& x, IntArrayRef window, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation) {
-  const Padding pad(padding);
+  const Padding pad = poolPadding(padding, window);
   const Tensor input = pad.apply(channelsFirst(x), -std::numeric_limits<double>::infinity());
   const auto result = at::max_pool2d_with_indices(input, window, stride, pad.symmetric, dilation, false);
   return {channelsLast(std::get<0>(result)), std::get<1>(result)};
@@ -96,7 +103,7 @@ std::tuple<Tensor, Tensor> maxPool(const Tensor& x, IntArrayRef window, IntArray
 
 Tensor maxPoolGrad(const Tensor& dy, const Tensor& x, const Tensor& indices, IntArrayRef window, IntArrayRef stride,
                    IntArrayRef padding, IntArrayRef dilation) {
-  const Padding pad(padding);
+  const Padding pad = poolPadding(padding, window);
   const Tensor input = pad.apply(channelsFirst(x), 0);
   const Tensor gradient = at::max_pool2d_with_indices_backward(channelsFirst(dy.contiguous()), input, window, stride, pad.symmetric,
                                                                dilation, false, indices);

@@ -61,9 +61,9 @@ export function registerBinary(): void {
     backend.output(torch.run('aten::square', torch.run('aten::sub.Tensor', backend.tensor(a), backend.tensor(b))), a.dtype),
   );
   register<{ x: TensorInfo; alpha: TensorInfo }, object>(tf.Prelu, ({ inputs: { x, alpha }, backend, torch }) => {
-    const value = backend.tensor(x);
+    const value = backend.cast(backend.held(x), ScalarType.float32);
     const below = torch.run('aten::mul.Tensor', value, backend.tensor(alpha));
-    return backend.output(torch.run('aten::where.self', torch.run('aten::ge.Scalar', value, 0), value, below), x.dtype);
+    return backend.output(torch.run('aten::where.self', torch.run('aten::ge.Scalar', value, 0), value, below), 'float32');
   });
   register<{ condition: TensorInfo; t: TensorInfo; e: TensorInfo }, object>(
     tf.Select,

@@ -12,17 +12,22 @@ type Geometry = Pick<tf.Conv2DAttrs, 'strides' | 'pad' | 'dataFormat' | 'dimRoun
 
 function convInfo(x: readonly number[], filter: readonly number[], attrs: Geometry, depthwise = false): ConvInfo {
   if (attrs.dataFormat === 'NCHW') throw new Error('dataFormat "NCHW" is not supported: expected "NHWC"; transpose the input');
-  const { strides, dilations = 1, pad, dimRoundingMode } = attrs;
+  const { strides, pad, dimRoundingMode } = attrs;
+  // Depthwise convolutions take null for 1.
+  const dilations = attrs.dilations ?? 1;
   const [a, b] = [[...x], [...filter]] as [Shape4D, Shape4D];
   return tf.backend_util.computeConv2DInfo(a, b, strides, dilations, pad, dimRoundingMode, depthwise, 'channelsLast');
 }
 
 /** Stride, padding (top, bottom, left, right), dilation: as native/torch/src/conv.cc takes them. */
-function geometry(info: Pick<ConvInfo, 'strideHeight' | 'strideWidth' | 'padInfo' | 'dilationHeight' | 'dilationWidth'>): number[][] {
+function geometry(info: ConvInfo): number[][] {
   const { top, bottom, left, right } = info.padInfo;
+  // An output size that was rounded up (dimRoundingMode) has windows past the padding.
+  const low = (info.outHeight - 1) * info.strideHeight + info.effectiveFilterHeight - info.inHeight - top;
+  const far = (info.outWidth - 1) * info.strideWidth + info.effectiveFilterWidth - info.inWidth - left;
   return [
     [info.strideHeight, info.strideWidth],
-    [top, bottom, left, right],
+    [top, Math.max(bottom, low), left, Math.max(right, far)],
     [info.dilationHeight, info.dilationWidth],
   ];
 }
@@ -87,7 +92,10 @@ export function registerNetwork(): void {
     register<{ dy: TensorInfo; filter: TensorInfo }, Geometry & { inputShape: number[] }>(name, ({ inputs, attrs, backend, torch }) => {
       const info = convInfo(attrs.inputShape, inputs.filter.shape, attrs, depthwise);
       const filter = depthwise ? backend.operand(inputs.filter) : backend.filter(inputs.filter);
-      const dy = backend.operand(inputs.dy);
+      // conv2dTranspose may give more than a convolution of its output would: only that much is read.
+      let dy = backend.operand(inputs.dy);
+      if ((dy.shape[1] ?? 0) > info.outHeight) dy = torch.run('aten::narrow', dy, 1, 0, info.outHeight);
+      if ((dy.shape[2] ?? 0) > info.outWidth) dy = torch.run('aten::narrow', dy, 2, 0, info.outWidth);
       return backend.output(torch.run('detco::conv2d_input_grad', dy, filter, info.inShape, ...geometry(info), depthwise), 'float32');
     });
   }
@@ -126,8 +134,14 @@ export function registerNetwork(): void {
   });
 
   type AB = { readonly a: TensorInfo; readonly b: TensorInfo };
-  const multiply = ({ inputs: { a, b }, attrs, backend, torch }: Call<AB, tf.BatchMatMulAttrs>): Ref =>
-    torch.run('detco::matmul', backend.operand(a), backend.operand(b), attrs.transposeA, attrs.transposeB);
+  const multiply = ({ inputs: { a, b }, attrs, backend, torch }: Call<AB, tf.BatchMatMulAttrs>): Ref => {
+    if (a.shape.length < 2 || b.shape.length < 2)
+      throw new Error(`matMul of shapes [${a.shape}] and [${b.shape}]: expected two axes or more; reshape the vector`);
+    const product = (left: Ref, right: Ref): Ref => torch.run('detco::matmul', left, right, attrs.transposeA, attrs.transposeB);
+    if (a.dtype === 'float32' || backend.device === 'cpu') return product(backend.operand(a), backend.operand(b));
+    // cuBLAS has no products of integers; float64 holds those of int32 up to 2^53.
+    return product(backend.cast(backend.held(a), ScalarType.float64), backend.cast(backend.held(b), ScalarType.float64));
+  };
   register<AB, tf.BatchMatMulAttrs>(tf.BatchMatMul, (call) => call.backend.output(multiply(call), call.inputs.a.dtype));
   register<AB & Extras, tf._FusedMatMulAttrs>(tf._FusedMatMul, (call) =>
     call.backend.output(finish(call as Call<Extras, Activation>, multiply(call)), call.inputs.a.dtype),

@@ -52,21 +52,22 @@ export function registerReductions(): void {
   reduction(tf.All, same, eachAxis('aten::all.dim'));
   reduction(tf.Any, same, eachAxis('aten::any.dim'));
 
-  for (const [name, operator] of [
-    [tf.ArgMax, 'aten::argmax'],
-    [tf.ArgMin, 'aten::argmin'],
+  for (const [name, operator, last] of [
+    [tf.ArgMax, 'aten::argmax', -Infinity],
+    [tf.ArgMin, 'aten::argmin', Infinity],
   ] as const) {
     register<X, { axis: number }>(name, ({ inputs: { x }, attrs, backend, torch }) => {
       const [axis = 0] = tf.util.parseAxisParam(attrs.axis, x.shape);
-      return backend.output(torch.run(operator, backend.tensor(x), axis, false), 'int32');
+      const value = backend.tensor(x);
+      // TensorFlow.js passes NaN by, LibTorch takes it for the greatest and the least.
+      const ordered =
+        x.dtype === 'float32' ? torch.run('aten::nan_to_num', value, last, Infinity, -Infinity) : backend.cast(value, ScalarType.int32);
+      return backend.output(torch.run(operator, ordered, axis, false), 'int32');
     });
   }
 
   register<{ logits: TensorInfo }, tf.SoftmaxAttrs>(tf.Softmax, ({ inputs: { logits }, attrs: { dim }, backend, torch }) =>
     backend.output(torch.run('aten::softmax.int', backend.cast(backend.tensor(logits), ScalarType.float32), dim), 'float32'),
-  );
-  register<{ logits: TensorInfo }, tf.LogSoftmaxAttrs>(tf.LogSoftmax, ({ inputs: { logits }, attrs: { axis }, backend, torch }) =>
-    backend.output(torch.run('aten::log_softmax.int', backend.cast(backend.tensor(logits), ScalarType.float32), axis), 'float32'),
   );
 
   register<X, tf.CumsumAttrs>(tf.Cumsum, ({ inputs: { x }, attrs: { axis, exclusive, reverse }, backend, torch }) => {

@@ -3,11 +3,18 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { ScalarType } from '../addon.js';
 import { scalarTypeOf } from '../backend.js';
+import type { TorchBackend } from '../backend.js';
 import { register } from '../register.js';
 import type { Call } from '../register.js';
 import type { Ref } from '../torch.js';
 
 type X = { readonly x: TensorInfo };
+
+/** The same values under another shape: what the engine does with strings, which are no tensors of LibTorch. */
+function relabel({ dataId, dtype }: TensorInfo, shape: number[], backend: TorchBackend): TensorInfo {
+  backend.incRef(dataId);
+  return { dataId, shape, dtype };
+}
 
 /** A kernel whose result looks at the memory of its input. */
 function view<Attributes>(name: string, f: (call: Call<X, Attributes>, x: Ref) => Ref): void {
@@ -21,18 +28,24 @@ function joinable({ inputs, backend }: Pick<Call<TensorInfo[], object>, 'inputs'
 }
 
 export function registerShapes(): void {
-  view(tf.Identity, (_, x) => x);
+  register<X, object>(tf.Identity, ({ inputs: { x }, backend }) =>
+    x.dtype === 'string' ? relabel(x, x.shape, backend) : backend.view(backend.held(x), x),
+  );
   register<X, tf.ReshapeAttrs>(tf.Reshape, ({ inputs: { x }, attrs: { shape }, backend, torch }) => {
     const size = tf.util.sizeFromShape(x.shape);
     const sizes = tf.util.inferFromImplicitShape(shape, size);
     if (tf.util.sizeFromShape(sizes) !== size) {
       throw new Error(`reshape of [${x.shape}], ${size} elements, to [${shape}]: expected as many elements`);
     }
+    if (x.dtype === 'string') return relabel(x, sizes, backend);
     return backend.view(torch.run('aten::reshape', backend.held(x), sizes), x);
   });
-  register<{ input: TensorInfo }, tf.ExpandDimsAttrs>(tf.ExpandDims, ({ inputs: { input }, attrs: { dim }, backend, torch }) =>
-    backend.view(torch.run('aten::unsqueeze', backend.held(input), dim), input),
-  );
+  register<{ input: TensorInfo }, tf.ExpandDimsAttrs>(tf.ExpandDims, ({ inputs: { input }, attrs: { dim }, backend, torch }) => {
+    const { shape } = input;
+    const axis = dim < 0 ? dim + shape.length + 1 : dim;
+    if (input.dtype === 'string') return relabel(input, shape.toSpliced(axis, 0, 1), backend);
+    return backend.view(torch.run('aten::unsqueeze', backend.held(input), dim), input);
+  });
   view<tf.TransposeAttrs>(tf.Transpose, ({ attrs: { perm }, torch }, x) => torch.run('aten::permute', x, perm));
   view<tf.SliceAttrs>(tf.Slice, ({ inputs, attrs, torch }, x) => {
     const [begin, size] = tf.slice_util.parseSliceParams(inputs.x as tf.Tensor, attrs.begin, attrs.size) as [number[], number[]];
@@ -66,9 +79,11 @@ export function registerShapes(): void {
     );
     return call.backend.output(call.torch.run('aten::cat', joinable(call), axis), call.inputs[0]?.dtype ?? 'float32');
   });
-  register<TensorInfo[], tf.PackAttrs>(tf.Pack, (call) =>
-    call.backend.output(call.torch.run('aten::stack', joinable(call), call.attrs.axis), call.inputs[0]?.dtype ?? 'float32'),
-  );
+  register<TensorInfo[], tf.PackAttrs>(tf.Pack, (call) => {
+    const dtypes = [...new Set(call.inputs.map(({ dtype }) => dtype))];
+    if (dtypes.length > 1) throw new Error(`stack of tensors of dtypes ${dtypes.join(', ')}: expected one dtype; cast them`);
+    return call.backend.output(call.torch.run('aten::stack', joinable(call), call.attrs.axis), dtypes[0] ?? 'float32');
+  });
   register<{ value: TensorInfo }, tf.UnpackAttrs>(tf.Unpack, ({ inputs: { value }, attrs, backend, torch }) => {
     const [axis = 0] = tf.util.parseAxisParam(attrs.axis, value.shape);
     const x = backend.held(value);
@@ -91,9 +106,11 @@ export function registerShapes(): void {
     ({ inputs: { x, segmentIds }, attrs: { numSegments }, backend, torch }) => {
       const rest = x.shape.slice(segmentIds.shape.length);
       const rows = torch.run('aten::reshape', backend.tensor(x), [tf.util.sizeFromShape(segmentIds.shape), ...rest]);
-      const zeros = torch.run('aten::new_zeros', rows, [numSegments, ...rest]);
-      const ids = torch.run('aten::reshape', backend.held(segmentIds), [-1]);
-      return backend.output(torch.run('aten::index_add', zeros, 0, ids, rows), x.dtype);
+      // Rows of no segment, whose ids are negative or too large, are summed in a segment past the last: -1 is that, modulo n + 1.
+      const zeros = torch.run('aten::new_zeros', rows, [numSegments + 1, ...rest]);
+      const bounded = torch.run('aten::clamp', torch.run('aten::reshape', backend.held(segmentIds), [-1]), -1, numSegments);
+      const ids = torch.run('aten::remainder.Scalar', bounded, numSegments + 1);
+      return backend.output(torch.run('aten::narrow', torch.run('aten::index_add', zeros, 0, ids, rows), 0, 0, numSegments), x.dtype);
     },
   );
   register<{ indices: TensorInfo }, tf.OneHotAttrs>(tf.OneHot, ({ inputs: { indices }, attrs, backend, torch }) => {
@@ -105,7 +122,10 @@ export function registerShapes(): void {
   });
 
   register<object, tf.FillAttrs>(tf.Fill, ({ attrs: { shape, value, dtype }, backend, torch }) => {
-    if (typeof value === 'string') throw new Error(`fill with "${value}": the torch engine does not compute with strings`);
+    if (typeof value === 'string') {
+      const strings = Array.from({ length: tf.util.sizeFromShape(shape) }, () => tf.util.encodeString(value));
+      return { dataId: backend.write(strings, shape, 'string'), shape, dtype: 'string' };
+    }
     const type = dtype ?? tf.util.inferDtype(value);
     return backend.output(torch.run('aten::full', shape, value, scalarTypeOf(type), undefined, backend.device), type);
   });
@@ -133,13 +153,23 @@ function gather({ inputs, attrs, backend, torch }: Call<{ x: TensorInfo; indices
   const [axis = 0] = tf.util.parseAxisParam(attrs.axis, x.shape);
   const info = tf.backend_util.segment_util.collectGatherOpShapeInfo(x as tf.Tensor, indices as tf.Tensor, axis, attrs.batchDims);
   const { batchSize, outerSize, dimSize, sliceSize } = info;
-  const index = backend.held(indices);
+  // On a GPU a bad index would be an assertion on the device, after which nothing runs there: the nearest row is taken, as TensorFlow.js
+  // leaves to its GPU backends.
+  const index = backend.device === 'cpu' ? backend.held(indices) : torch.run('aten::clamp', backend.held(indices), 0, dimSize - 1);
   const value = torch.run('aten::reshape', backend.held(x), [batchSize, outerSize, dimSize, sliceSize]);
-  const picked =
-    batchSize === 1
-      ? torch.run('aten::index_select', value, 2, torch.run('aten::reshape', index, [-1]))
-      : torch.run('aten::gather', value, 2, spread(index));
-  return backend.output(torch.run('aten::reshape', picked, info.outputShape), x.dtype);
+  return backend.output(torch.run('aten::reshape', pick(), info.outputShape), x.dtype);
+
+  function pick(): Ref {
+    try {
+      return batchSize === 1
+        ? torch.run('aten::index_select', value, 2, torch.run('aten::reshape', index, [-1]))
+        : torch.run('aten::gather', value, 2, spread(index));
+    } catch (cause) {
+      const bad = (backend.readSync(indices.dataId) as Int32Array).find((i) => i < 0 || i >= dimSize);
+      if (bad === undefined) throw cause;
+      throw new RangeError(`GatherV2: the index value ${bad} is not in [0, ${dimSize - 1}]`, { cause });
+    }
+  }
 
   /** [batch, m] -> [batch, outer, m, slice], as LibTorch's gather wants an index for every element. */
   function spread(ref: Ref): Ref {

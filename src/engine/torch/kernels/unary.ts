@@ -71,7 +71,9 @@ export function registerUnary(): void {
 
   const float = <Attributes>(name: string, f: F<Attributes>): void =>
     register<X, Attributes>(name, (call) => call.backend.output(f(call, call.backend.tensor(call.inputs.x)), call.inputs.x.dtype));
-  float<tf.LeakyReluAttrs>(tf.LeakyRelu, ({ attrs: { alpha }, torch }, x) => torch.run('aten::leaky_relu', x, alpha));
+  register<X, tf.LeakyReluAttrs>(tf.LeakyRelu, ({ inputs: { x }, attrs: { alpha }, backend, torch }) =>
+    backend.output(torch.run('aten::leaky_relu', backend.cast(backend.held(x), ScalarType.float32), alpha), 'float32'),
+  );
   float(tf.Relu6, ({ torch }, x) => torch.run('aten::clamp', x, 0, 6));
   float(tf.Elu, ({ torch }, x) => torch.run('aten::elu', x));
   float<tf.ClipByValueAttrs>(tf.ClipByValue, ({ attrs, torch }, x) => torch.run('aten::clamp', x, attrs.clipValueMin, attrs.clipValueMax));
