@@ -47,9 +47,10 @@ await import('conformance:tests');
 
 const nameOf = (fullName) => fullName.replaceAll(MARK, '');
 const filter = new RegExp(values.filter);
+const known = (EXCLUSIONS[values.engine] ?? []).filter(({ on }) => on === undefined || engine.device.startsWith(on));
 const outcomes = new Outcomes({
   kernels,
-  exclusions: values.exclude === undefined ? (EXCLUSIONS[values.engine] ?? []) : [{ pattern: new RegExp(values.exclude) }],
+  exclusions: values.exclude === undefined ? known : [{ pattern: new RegExp(values.exclude) }],
   complete: values.filter === '',
   trace: values.trace,
   say,

@@ -178,7 +178,8 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
           const { y, variance } = engine.groupedBatchNorm(toTensor(x), toTensor(scale), toTensor(shift), { groups: 1, epsilon });
           // The mean itself is rounded to float32: 6e-5 of a deviation.
           expectClose(y, expected.y, 5e-5);
-          expectClose(variance, expected.variance, 1e-6);
+          // Sums of a thousand squares in float32.
+          expectClose(variance, expected.variance, 5e-6);
         });
       });
 

@@ -145,18 +145,25 @@ class Addon : public Napi::Addon<Addon> {
   class Reading : public Napi::AsyncWorker {
    public:
     Reading(const Napi::Env& env, const at::Tensor& tensor, const Napi::Value& target)
-        : AsyncWorker(env), deferred(env), pending_(readAsync(tensor)), target_(Napi::Persistent(target.As<Napi::Object>())) {}
-    void Execute() override { pending_.wait(); }
+        : AsyncWorker(env),
+          deferred(env),
+          pending_(std::make_unique<PendingRead>(readAsync(tensor))),
+          target_(Napi::Persistent(target.As<Napi::Object>())) {}
+    void Execute() override { pending_->wait(); }
     void OnOK() override {
       const auto [data, bytes] = bytesOf(target_.Value());
-      if (bytes > 0) std::memcpy(data, pending_.host.data_ptr(), bytes);
+      if (bytes > 0) std::memcpy(data, pending_->host.data_ptr(), bytes);
       deferred.Resolve(target_.Value());
     }
-    void OnError(const Napi::Error& error) override { deferred.Reject(error.Value()); }
+    void OnError(const Napi::Error& error) override {
+      // A device that has failed can take nothing back: freeing pinned memory would throw where nothing may, and end the process.
+      pending_.release();
+      deferred.Reject(error.Value());
+    }
     Napi::Promise::Deferred deferred;
 
    private:
-    PendingRead pending_;
+    std::unique_ptr<PendingRead> pending_;
     Napi::ObjectReference target_;
   };
 

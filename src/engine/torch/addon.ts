@@ -2,7 +2,7 @@
 import type { TypedArray } from '@tensorflow/tfjs-core';
 
 /** c10::ScalarType's numbers of the element types in use. */
-export const ScalarType = { uint8: 0, int32: 3, int64: 4, float32: 6, bool: 11, bfloat16: 15 } as const;
+export const ScalarType = { uint8: 0, int32: 3, int64: 4, float32: 6, float64: 7, bool: 11, bfloat16: 15 } as const;
 export type ScalarType = (typeof ScalarType)[keyof typeof ScalarType];
 
 /** Undefined takes the default of the operator's schema, null is None. Tensors are their numbers. */

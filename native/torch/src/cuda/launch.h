@@ -1,7 +1,7 @@
 // Kernels by name. The text in kernels/ is compiled at run time by NVRTC, as PyTorch's own jiterator does, so that
 // building this needs no nvcc; each kernel is compiled for the device at its first launch and kept.
 //
-// No CUDA types here: test/emulation/cuda.cc implements the same functions on a CPU.
+// No CUDA types here: test/cuda/emulation.cc implements the same functions on a CPU.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -137,7 +137,10 @@ export function registerNetwork(): void {
   const multiply = ({ inputs: { a, b }, attrs, backend, torch }: Call<AB, tf.BatchMatMulAttrs>): Ref => {
     if (a.shape.length < 2 || b.shape.length < 2)
       throw new Error(`matMul of shapes [${a.shape}] and [${b.shape}]: expected two axes or more; reshape the vector`);
-    return torch.run('detco::matmul', backend.operand(a), backend.operand(b), attrs.transposeA, attrs.transposeB);
+    const product = (left: Ref, right: Ref): Ref => torch.run('detco::matmul', left, right, attrs.transposeA, attrs.transposeB);
+    if (a.dtype === 'float32' || backend.device === 'cpu') return product(backend.operand(a), backend.operand(b));
+    // cuBLAS has no products of integers; float64 holds those of int32 up to 2^53.
+    return product(backend.cast(backend.held(a), ScalarType.float64), backend.cast(backend.held(b), ScalarType.float64));
   };
   register<AB, tf.BatchMatMulAttrs>(tf.BatchMatMul, (call) => call.backend.output(multiply(call), call.inputs.a.dtype));
   register<AB & Extras, tf._FusedMatMulAttrs>(tf._FusedMatMul, (call) =>

@@ -153,7 +153,9 @@ function gather({ inputs, attrs, backend, torch }: Call<{ x: TensorInfo; indices
   const [axis = 0] = tf.util.parseAxisParam(attrs.axis, x.shape);
   const info = tf.backend_util.segment_util.collectGatherOpShapeInfo(x as tf.Tensor, indices as tf.Tensor, axis, attrs.batchDims);
   const { batchSize, outerSize, dimSize, sliceSize } = info;
-  const index = backend.held(indices);
+  // On a GPU a bad index would be an assertion on the device, after which nothing runs there: the nearest row is taken, as TensorFlow.js
+  // leaves to its GPU backends.
+  const index = backend.device === 'cpu' ? backend.held(indices) : torch.run('aten::clamp', backend.held(indices), 0, dimSize - 1);
   const value = torch.run('aten::reshape', backend.held(x), [batchSize, outerSize, dimSize, sliceSize]);
   return backend.output(torch.run('aten::reshape', pick(), info.outputShape), x.dtype);
 
@@ -163,8 +165,6 @@ function gather({ inputs, attrs, backend, torch }: Call<{ x: TensorInfo; indices
         ? torch.run('aten::index_select', value, 2, torch.run('aten::reshape', index, [-1]))
         : torch.run('aten::gather', value, 2, spread(index));
     } catch (cause) {
-      // On a GPU a bad index is no exception but an assertion on the device, later; this is something else.
-      if (backend.device !== 'cpu') throw cause;
       const bad = (backend.readSync(indices.dataId) as Int32Array).find((i) => i < 0 || i >= dimSize);
       if (bad === undefined) throw cause;
       throw new RangeError(`GatherV2: the index value ${bad} is not in [0, ${dimSize - 1}]`, { cause });

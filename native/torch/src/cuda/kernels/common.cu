@@ -1,7 +1,7 @@
 R"CUDA(
 // No header is included: NVRTC has no include path on a machine with only a driver, and compiles faster without.
 // Every kernel is a template, so that a program holds only the one it was asked for. They keep to shared memory and
-// __syncthreads (no shuffles), so that test/emulation/cuda.cc can run them on a CPU.
+// __syncthreads (no shuffles), so that test/cuda/emulation.cc can run them on a CPU.
 typedef unsigned char u8;
 typedef unsigned int u32;
 typedef long long i64;

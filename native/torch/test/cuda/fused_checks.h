@@ -1,5 +1,5 @@
-// The fused operators of one device against those of the CPU, on random data: shared by test/cuda_test.cc, on a GPU, and
-// test/emulation/cuda.cc, which runs the CUDA kernels on a CPU.
+// The fused operators of one device against those of the CPU, on random data: shared by cuda_test.cc, on a GPU, and emulation.cc,
+// which runs the CUDA kernels on a CPU.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -1,9 +1,9 @@
 // What cannot be checked without a GPU: each CUDA operator against the CPU's, a recorded graph, uploads and reads, and
-// the speed of batch norm beside ATen's. One of the programs that -DDETCO_TESTS=ON builds; one command, from native/torch
+// the speed of batch norm beside ATen's. CMake builds it with -DDETCO_TESTS=ON; in one command, from native/torch
 // with LibTorch's CUDA build in $LIBTORCH and CUDA's headers and libcudart in $CUDA:
 //
 //   I="-Isrc -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include -I$CUDA/include"
-//   S="test/cuda_test.cc src/cuda/*.cc $(ls src/{schemas,norm,optimizer,contrast,images}.cc)"
+//   S="test/cuda/cuda_test.cc src/cuda/*.cc $(ls src/{schemas,norm,optimizer,contrast,images}.cc)"
 //   L="-L$LIBTORCH/lib -Wl,--no-as-needed -ltorch_cuda -ltorch_cpu -lc10_cuda -lc10 $(ls $CUDA/lib/libcudart.so.*)"
 //   R="-Wl,--disable-new-dtags -Wl,-rpath,$LIBTORCH/lib -Wl,-rpath,$CUDA/lib -Wl,--allow-shlib-undefined"
 //   g++ -std=c++17 -O2 -march=native -fopenmp -DDETCO_CUDA $I $S $L $R -ldl -o cuda_test && ./cuda_test

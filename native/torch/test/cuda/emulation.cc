@@ -5,7 +5,7 @@
 //   for f in common norm norm_grad lists contrast images; do sed '1d;$d' src/cuda/kernels/$f.cu; done >kernels.inc
 //   I="-I. -Isrc -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include -L$LIBTORCH/lib"
 //   S="src/cuda/{norm,optimizer,contrast,images}.cc src/{schemas,norm,optimizer,contrast,images}.cc"
-//   eval g++ -std=c++17 -O2 -fopenmp $I test/emulation/cuda.cc $S -ltorch_cpu -lc10 -o emulation && ./emulation
+//   eval g++ -std=c++17 -O2 -fopenmp $I test/cuda/emulation.cc $S -ltorch_cpu -lc10 -o emulation && ./emulation
 #include <ucontext.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 #include <map>
 #include <memory>
 
-#include "../fused_checks.h"
+#include "fused_checks.h"
 #include "cuda/arguments.h"
 #include "cuda/launch.h"
 #include "cuda/operators.h"

@@ -1,7 +1,7 @@
 // Compiles every kernel of src/cuda/kernels for some architectures: needs NVRTC, no GPU. From native/torch, with the
 // headers of LibTorch and CUDA in $LIBTORCH/include and $CUDA/include:
 //
-//   S="test/emulation/nvrtc.cc src/cuda/compiler.cc $LIBTORCH/lib/libc10.so -ldl"
+//   S="test/cuda/nvrtc.cc src/cuda/compiler.cc $LIBTORCH/lib/libc10.so -ldl"
 //   g++ -std=c++17 -Isrc -I$LIBTORCH/include -I$CUDA/include -Wl,-rpath,$LIBTORCH/lib $S -o nvrtc
 //   ./nvrtc $CUDA/lib/libnvrtc.so.13 80 90 100
 #include <dlfcn.h>
