@@ -107,7 +107,7 @@ function copyPackage(path) {
 /** The engine's tests as programs for `node --test`: jest itself would be as large as everything else. TensorFlow.js's own suite beside them. */
 async function bundleTests() {
   const folder = join(ROOT, 'test', 'engine');
-  const names = readdirSync(folder).filter((name) => /^torch.*\.test\.ts$/.test(name));
+  const names = readdirSync(folder).filter((name) => /^torch(-cuda.*)?\.test\.ts$/.test(name));
   const onDevice = join(CACHE, 'contract.test.ts');
   writeFileSync(
     onDevice,
@@ -127,5 +127,5 @@ async function bundleTests() {
     logLevel: 'warning',
   });
   const conformance = join(ROOT, 'scripts', 'conformance.mjs');
-  if (existsSync(conformance)) execFileSync(process.execPath, [conformance, '--pack', join(STAGE, 'test', 'conformance.mjs')]);
+  execFileSync(process.execPath, [conformance, '--pack', join(STAGE, 'test', 'conformance.mjs')]);
 }
