@@ -77,18 +77,18 @@ async function measure(before) {
   const trainStep = createTrainStep(update);
   const all = [];
   let loss;
-  let views = trainStep.stage(input);
+  let staged = trainStep.stage(input);
   for (let step = 0; step < before + steps; step++) {
     if (step === before) times?.reset();
     const start = performance.now();
     // The peer's rate, at which random images do not diverge.
-    const running = trainStep.run(views, { step, learningRate: 5e-4 });
-    // As the trainer does: the next batch goes to the device while that computes.
-    views = trainStep.stage(input);
+    const running = trainStep.run(staged, { step, learningRate: 5e-4 });
+    // As the trainer does: the next batch is uploaded while a device computes.
+    staged = trainStep.stage(input);
     ({ loss } = await running);
     all.push(performance.now() - start);
   }
-  tf.dispose(views);
+  tf.dispose(staged);
   return { loss, stepMs: all.slice(before), warmUpMs: all.slice(0, before) };
 }
 
