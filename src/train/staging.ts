@@ -27,6 +27,11 @@ export class Staging {
     this.#coming.catch(() => undefined);
   }
 
+  /** Resolves when what was prefetched is there. */
+  async ready(): Promise<void> {
+    await this.#coming?.catch(() => undefined);
+  }
+
   /** The next batch, whose views are then the caller's; undefined after the last. */
   next(): Promise<StagedBatch | undefined> {
     this.prefetch();

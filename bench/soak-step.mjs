@@ -1,0 +1,65 @@
+/**
+ * Does training leak? 2,000 updates of the preset `tiny` on an engine, over the shards of fixtures/: the process's resident set by fifths,
+ * and the tensors that TensorFlow.js and the engine hold.
+ *
+ *     npm run bench:soak-step -- [--engine torch] [--steps 2000] [--json]
+ *
+ * Fails when the last fifth holds 5 % more than the second, or the number of tensors changes after the first fifth.
+ */
+import { parseArgs } from 'node:util';
+import * as tf from '@tensorflow/tfjs-core';
+import { selectEngine } from '../dist/engine/index.js';
+import { ContrastiveMethod, methodOptions } from '../dist/model/index.js';
+import { createPipeline, recipes } from '../dist/pipeline/index.js';
+import { presets } from '../dist/train/presets.js';
+import { Staging } from '../dist/train/staging.js';
+import { createTrainStep } from '../dist/train/step.js';
+import { createVelocities } from '../dist/train/tensors.js';
+import { wholeNumber } from './pipeline/shards.mjs';
+
+const { values } = parseArgs({
+  options: { engine: { type: 'string', default: 'torch' }, steps: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } },
+});
+const steps = wholeNumber('steps', values.steps);
+const FIFTH = Math.max(1, Math.floor(steps / 5));
+const { batch, recipe, method: options } = presets.tiny;
+
+const engine = await selectEngine(values.engine);
+const method = ContrastiveMethod.create(engine, methodOptions(options), 0);
+const velocities = [...createVelocities(method).values()];
+const update = createTrainStep({ engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 });
+const pipeline = await createPipeline({
+  shards: 'fixtures/shards/train-{000..003}.tar',
+  recipe: recipes.detco(recipe),
+  batchSize: batch,
+  seed: 0,
+  epochs: Math.ceil(steps / 30),
+});
+
+const fifths = [];
+const staging = new Staging(pipeline, (next) => update.stage(next));
+let peak = 0;
+for (let step = 0; step < steps; step++) {
+  const staged = await staging.next();
+  const running = update.run(staged.views, { step, learningRate: 0.03 });
+  staging.prefetch();
+  await running;
+  peak = Math.max(peak, process.memoryUsage.rss());
+  if ((step + 1) % FIFTH !== 0) continue;
+  // With the next batch there, so that its views are counted each time.
+  await staging.ready();
+  const { numTensors } = tf.memory();
+  fifths.push({ steps: step + 1, peakRssMB: Math.round(peak / 2 ** 20), numTensors });
+  console.error(`${String(step + 1).padStart(6)} steps  ${fifths.at(-1).peakRssMB} MB  ${numTensors} tensors`);
+  peak = 0;
+}
+await staging.close();
+await pipeline[Symbol.asyncDispose]();
+
+const growth = fifths.at(-1).peakRssMB / fifths[Math.min(1, fifths.length - 1)].peakRssMB;
+const tensors = new Set(fifths.map(({ numTensors }) => numTensors));
+const flat = growth <= 1.05 && tensors.size === 1;
+console.error(`${flat ? 'flat' : 'NOT FLAT'}: last fifth over second ${growth.toFixed(3)}, numTensors ${[...tensors].join(', ')}`);
+if (values.json) console.log(JSON.stringify({ engine: engine.description, steps, flat, growth, fifths }));
+await engine.dispose();
+process.exitCode = flat ? 0 : 1;
