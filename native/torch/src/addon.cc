@@ -14,6 +14,7 @@
 #include "allocator.h"
 #include "device.h"
 #include "operators.h"
+#include "program.h"
 #include "table.h"
 
 namespace detco {
@@ -73,6 +74,9 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::configure>("configure"),
                              InstanceMethod<&Addon::memory>("memory"),
                              InstanceMethod<&Addon::synchronize>("synchronize"),
+                             InstanceMethod<&Addon::recordBegin>("recordBegin"),
+                             InstanceMethod<&Addon::recordEnd>("recordEnd"),
+                             InstanceMethod<&Addon::runProgram>("runProgram"),
                              InstanceMethod<&Addon::captureBegin>("captureBegin"),
                              InstanceMethod<&Addon::captureEnd>("captureEnd"),
                              InstanceMethod<&Addon::replay>("replay"),
@@ -91,23 +95,48 @@ class Addon : public Napi::Addon<Addon> {
 
   // (operator, ...arguments) -> how many tensors are in the mail.
   Napi::Value call(const Napi::CallbackInfo& info) {
-    const auto index = info[0].As<Napi::Number>().Uint32Value();
-    const auto stack = operators_.at(index)->call(info, 1, table_);
-    return guarded(info.Env(), [&]() {
+    const Operator& op = *operators_.at(info[0].As<Napi::Number>().Uint32Value());
+    return op.explained(info, 1, table_, [&]() {
+      auto stack = op.arguments(info, 1, table_);
+      const auto arguments = recording_ ? stack : torch::jit::Stack();
+      op.run(stack);
+      std::vector<int64_t> numbers;
       letter_ = 0;
-      uint32_t count = 0;
-      for (const auto& value : stack) {
-        if (value.isTensor()) {
-          post(value.toTensor());
-          ++count;
-        } else if (value.isTensorList()) {
-          for (const at::Tensor& tensor : value.toTensorVector()) {
-            post(tensor);
-            ++count;
-          }
-        }
-      }
-      return Napi::Number::New(info.Env(), count);
+      forEachTensor(stack, [&](const at::Tensor& tensor) { numbers.push_back(post(tensor)); });
+      if (recording_) recording_->record(op, arguments, op.tensors(info, 1), numbers);
+      return Napi::Number::New(info.Env(), static_cast<double>(numbers.size()));
+    });
+  }
+
+  // (numbers of inputs): what is called from here to `recordEnd` is run, and recorded too.
+  void recordBegin(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      TORCH_CHECK(!recording_, "a step is recorded already");
+      recording_ = std::make_unique<Program>(integers(info[0]));
+    });
+  }
+
+  // (numbers of outputs) -> the program's number; without outputs the recording is dropped.
+  Napi::Value recordEnd(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      auto program = std::move(recording_);
+      TORCH_CHECK(program, "no step is recorded");
+      if (!info[0].IsArray()) return info.Env().Undefined();
+      program->finish(integers(info[0]));
+      programs_.push_back(std::move(program));
+      return Napi::Number::New(info.Env(), static_cast<double>(programs_.size() - 1));
+    });
+  }
+
+  // (program, numbers of inputs): outputs are in the mail.
+  Napi::Value runProgram(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() {
+      std::vector<at::Tensor> inputs;
+      for (const int64_t number : integers(info[1])) inputs.push_back(table_.get(number));
+      const auto outputs = programs_.at(info[0].As<Napi::Number>().Uint32Value())->run(inputs);
+      letter_ = 0;
+      for (const auto& output : outputs) post(output);
+      return Napi::Number::New(info.Env(), static_cast<double>(outputs.size()));
     });
   }
 
@@ -181,12 +210,18 @@ class Addon : public Napi::Addon<Addon> {
   }
 
   void free(const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&]() { table_.free(info[0].As<Napi::Number>().Int64Value()); });
+    guarded(info.Env(), [&]() {
+      const int64_t number = info[0].As<Napi::Number>().Int64Value();
+      table_.free(number);
+      if (recording_) recording_->recordFree(number);
+    });
   }
 
   // Frees all tensors and graphs, and the memory that was kept for reuse.
   void clear(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&]() {
+      recording_.reset();
+      programs_.clear();
       graphs_.clear();
       table_.clear();
       if (device_.is_cpu()) releaseCached();
@@ -275,24 +310,29 @@ class Addon : public Napi::Addon<Addon> {
     guarded(info.Env(), [&]() { graphs_.at(info[0].As<Napi::Number>().Uint32Value()).reset(); });
   }
 
-  void post(at::Tensor tensor) {
+  // Puts a tensor into the table and what it is into the mail; gives its number.
+  int64_t post(at::Tensor tensor) {
     const bool defined = tensor.defined();
     TORCH_CHECK(letter_ + 3 + (defined ? tensor.dim() : 0) <= static_cast<int64_t>(kMail), "more results than the mail holds");
     int32_t* at = mail_ + letter_;
     if (!defined) {
       at[0] = at[1] = at[2] = 0;
       letter_ += 3;
-      return;
+      return 0;
     }
     at[1] = static_cast<int32_t>(tensor.scalar_type());
     at[2] = static_cast<int32_t>(tensor.dim());
     for (int64_t d = 0; d < tensor.dim(); ++d) at[3 + d] = static_cast<int32_t>(tensor.size(d));
     letter_ += 3 + tensor.dim();
-    at[0] = static_cast<int32_t>(table_.add(std::move(tensor)));
+    const int64_t number = table_.add(std::move(tensor));
+    at[0] = static_cast<int32_t>(number);
+    return number;
   }
 
   Table table_;
   std::vector<std::unique_ptr<Operator>> operators_;
+  std::unique_ptr<Program> recording_;
+  std::vector<std::unique_ptr<Program>> programs_;
   std::vector<std::unique_ptr<Graph>> graphs_;
   at::Device device_ = at::kCPU;
   int32_t* mail_;

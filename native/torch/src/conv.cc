@@ -9,6 +9,8 @@
 #include <limits>
 #include <tuple>
 
+#include "blas.h"
+
 namespace detco {
 namespace {
 
@@ -113,6 +115,7 @@ Tensor maxPoolGrad(const Tensor& dy, const Tensor& x, const Tensor& indices, Int
 Tensor matmul(const Tensor& a, const Tensor& b, bool transposeA, bool transposeB) {
   const Tensor left = transposeA ? a.transpose(-2, -1) : a;
   const Tensor right = transposeB ? b.transpose(-2, -1) : b;
+  if (left.is_cpu()) limitBlasThreads(2 * left.numel() * right.size(-1));
   return left.dim() == 2 && right.dim() == 2 ? at::mm(left, right) : at::matmul(left, right);
 }
 

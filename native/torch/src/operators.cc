@@ -110,23 +110,34 @@ c10::IValue Operator::convert(const Argument& argument, const Napi::Value& value
   TORCH_CHECK(false, "unreachable");
 }
 
-torch::jit::Stack Operator::call(const Napi::CallbackInfo& info, size_t first, const Table& table) const {
+torch::jit::Stack Operator::arguments(const Napi::CallbackInfo& info, size_t first, const Table& table) const {
+  TORCH_CHECK(info.Length() <= first + arguments_.size(), info.Length() - first, " arguments: expected at most ", arguments_.size());
+  torch::jit::Stack stack;
+  stack.reserve(arguments_.size());
+  for (size_t i = 0; i < arguments_.size(); ++i) stack.push_back(convert(arguments_[i], info[first + i], table));
+  return stack;
+}
+
+std::vector<TensorArgument> Operator::tensors(const Napi::CallbackInfo& info, size_t first) const {
+  std::vector<TensorArgument> found;
+  for (size_t i = 0; i < arguments_.size() && first + i < info.Length(); ++i) {
+    const Napi::Value value = info[first + i];
+    if (arguments_[i].kind == Kind::Tensor && value.IsNumber()) {
+      found.push_back({i, false, {value.As<Napi::Number>().Int64Value()}});
+    } else if (arguments_[i].kind == Kind::TensorList && value.IsArray()) {
+      const auto array = value.As<Napi::Array>();
+      TensorArgument list{i, true, {}};
+      for (uint32_t j = 0; j < array.Length(); ++j) list.numbers.push_back(array.Get(j).As<Napi::Number>().Int64Value());
+      found.push_back(std::move(list));
+    }
+  }
+  return found;
+}
+
+void Operator::run(torch::jit::Stack& stack) const {
   // Nothing here is differentiated by LibTorch: TensorFlow.js has its own tape.
   const at::AutoDispatchBelowADInplaceOrView below;
-  try {
-    TORCH_CHECK(info.Length() <= first + arguments_.size(), info.Length() - first, " arguments: expected at most ", arguments_.size());
-    torch::jit::Stack stack;
-    stack.reserve(arguments_.size());
-    for (size_t i = 0; i < arguments_.size(); ++i) stack.push_back(convert(arguments_[i], info[first + i], table));
-    handle_.callBoxed(&stack);
-    return stack;
-  } catch (const c10::Error& error) {
-    throw Napi::Error::New(info.Env(), name_ + ": " + error.what_without_backtrace() + describe(info, first, table));
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Napi::Error::New(info.Env(), name_ + ": " + error.what() + describe(info, first, table));
-  }
+  handle_.callBoxed(&stack);
 }
 
 // " (on float32 [8, 3], int32 [])": the tensors that the operator was given.

@@ -49,6 +49,13 @@ export interface TorchAddon {
   configure(options: { readonly device: string; readonly threads?: number; readonly tf32: boolean }): void;
   memory(): AddonMemory;
   synchronize(): void;
+  /** CPU: calls up to `recordEnd` are recorded as they run. @param inputs numbers of the tensors that differ from run to run */
+  recordBegin(inputs: readonly number[]): void;
+  /** The number of the program. @param outputs numbers of the tensors that it gives; without them the record is dropped */
+  recordEnd(outputs: readonly number[]): number;
+  recordEnd(): undefined;
+  /** Runs a program on other inputs; gives the number of outputs in the mail. */
+  runProgram(program: number, inputs: readonly number[]): number;
   /** CUDA: calls up to `captureEnd` are recorded, not run. */
   captureBegin(): void;
   /** The number of the graph. */

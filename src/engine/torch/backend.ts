@@ -5,7 +5,7 @@
  * `float32` tensor may be held as bfloat16, which is what convolutions give in that precision; whoever reads it gets float32.
  */
 import { DataStorage, KernelBackend, engine, util } from '@tensorflow/tfjs-core';
-import type { BackendValues, DataId, DataType, TensorInfo, TypedArray, Variable } from '@tensorflow/tfjs-core';
+import type { BackendValues, DataId, DataType, Tensor, TensorInfo, TypedArray, Variable } from '@tensorflow/tfjs-core';
 import type { Precision } from '../engine.js';
 import { ScalarType } from './addon.js';
 import type { Ref, Torch } from './torch.js';
@@ -111,6 +111,12 @@ export class TorchBackend extends KernelBackend {
     const right = ref.type === type || (dtype === 'float32' && ref.type === ScalarType.bfloat16);
     const result = this.torch.adopt(right ? ref : this.cast(ref, type));
     return this.#add(result, dtype, { users: 0 });
+  }
+
+  /** `output` outside a kernel, tracked as any tensor. @throws when there is none */
+  tensorOf(ref: Ref | undefined, dtype: DataType): Tensor {
+    if (ref === undefined) throw new Error('a recorded step gave no tensor where it did before');
+    return engine().makeTensorFromTensorInfo(this.output(ref, dtype));
   }
 
   /** `output` of a result that looks at the memory of `source`. */
@@ -256,8 +262,8 @@ export class TorchBackend extends KernelBackend {
   #upload(values: TypedArray, shape: readonly number[], dtype: DataType): Ref {
     const [first = 0] = values;
     // One number travels with the call: no copy to the device, and a captured step may hold it.
-    if (this.device !== 'cpu' && (values.every((value) => value === first) || values.length === 1))
-      return this.torch.run('aten::full', shape, first, scalarTypeOf(dtype), undefined, this.device);
+    const uniform = (this.device !== 'cpu' || this.capturing) && (values.length === 1 || values.every((value) => value === first));
+    if (uniform) return this.torch.run('aten::full', shape, first, scalarTypeOf(dtype), undefined, this.device);
     if (this.capturing)
       throw new Error(`${values.length} values from the host inside a compiled step: they would stay as they are; make them an input`);
     return this.torch.upload(values, scalarTypeOf(dtype), shape);

@@ -1,45 +1,110 @@
 /**
- * A training step as a CUDA graph: recorded once, then replayed without JavaScript, TensorFlow.js's tape or LibTorch's dispatcher.
+ * A training step that is recorded once and replayed without JavaScript and TensorFlow.js's tape.
  *
- *   calls 1, 2    the step as it is: cuDNN chooses algorithms, kernels are compiled, variables settle where they stay
- *   call 3        recorded with inputs of its own, which later calls are copied into; then replayed
- *   calls 4...    inputs copied, replayed
+ *   calls 1, 2    the step as it is: variables settle where they stay; on a GPU cuDNN chooses algorithms and kernels are compiled
+ *   call 3        recorded
+ *   calls 4...    replayed
+ *
+ * On a CPU the record is a program of operator calls (native/torch/src/program.h), on a GPU a CUDA graph, which LibTorch's dispatcher
+ * does not see either; a graph reads and writes the same memory each time, so inputs are copied in and outputs out.
  */
-import { engine, keep } from '@tensorflow/tfjs-core';
+import { keep } from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '../engine.js';
 import type { TorchBackend } from './backend.js';
 
 const WARM_UP = 2;
 
-interface Captured<I, O> {
-  readonly graph: number;
-  readonly inputs: I;
-  readonly outputs: O;
-}
+/** A recorded step. */
+type Replay<I, O> = (inputs: I) => O;
 
-/** `step` of `Engine.compile` on a GPU. */
+/** `step` of `Engine.compile`. */
 export function capture<I extends NamedTensors, O extends NamedTensors>(backend: TorchBackend, step: (inputs: I) => O): (inputs: I) => O {
   let calls = 0;
-  let captured: Captured<I, O> | undefined;
+  let expected: I | undefined;
+  let replay: Replay<I, O> | undefined;
   return (inputs) => {
-    if (calls++ < WARM_UP) return step(inputs);
-    captured ??= record(backend, step, inputs);
-    replay(backend, captured, inputs);
-    return mapTensors(captured.outputs, (output) => copied(backend, output));
+    if (calls < WARM_UP) {
+      calls++;
+      return step(inputs);
+    }
+    if (replay !== undefined && expected !== undefined) {
+      check(inputs, expected);
+      const outputs = replay(inputs);
+      // Whatever was derived from a variable's values is stale.
+      backend.replays++;
+      return outputs;
+    }
+    const recorded = backend.device === 'cpu' ? recordProgram(backend, step, inputs) : recordGraph(backend, step, inputs);
+    // Shapes and types alone: the tensors are the caller's.
+    expected = { ...inputs };
+    replay = recorded.replay;
+    return recorded.outputs;
   };
 }
 
-function record<I extends NamedTensors, O extends NamedTensors>(backend: TorchBackend, step: (inputs: I) => O, inputs: I): Captured<I, O> {
-  const { addon } = backend.torch;
+interface Recorded<I, O> {
+  /** Of the call that was recorded. */
+  readonly outputs: O;
+  readonly replay: Replay<I, O>;
+}
+
+function recordProgram<I extends NamedTensors, O extends NamedTensors>(
+  backend: TorchBackend,
+  step: (inputs: I) => O,
+  inputs: I,
+): Recorded<I, O> {
+  const { torch } = backend;
+  const { addon } = torch;
+  const numbers = (tensors: NamedTensors): number[] => Object.values(tensors).map((tensor) => backend.held(tensor).id);
+  const names = Object.keys(inputs);
+  addon.recordBegin(numbers(inputs));
+  let program: number | undefined;
+  let outputs: O;
+  backend.capturing = true;
+  try {
+    outputs = step(inputs);
+    program = addon.recordEnd(numbers(outputs));
+  } finally {
+    backend.capturing = false;
+    if (program === undefined) addon.recordEnd();
+  }
+  const made = Object.entries(outputs).map(([name, { dtype }]) => ({ name, dtype }));
+  const recorded = program;
+  return {
+    outputs,
+    replay: (given) =>
+      torch.scope(
+        () => {
+          const refs = torch.runProgram(
+            recorded,
+            names.map((name) => backend.held(given[name] as Tensor)),
+          );
+          const tensors = made.map(({ name, dtype }, i) => [name, backend.tensorOf(refs[i], dtype)] as const);
+          return Object.fromEntries(tensors) as unknown as O;
+        },
+        () => [],
+      ),
+  };
+}
+
+function recordGraph<I extends NamedTensors, O extends NamedTensors>(
+  backend: TorchBackend,
+  step: (inputs: I) => O,
+  inputs: I,
+): Recorded<I, O> {
+  const { torch } = backend;
+  const { addon } = torch;
   const own = mapTensors(inputs, (input) => keep(copied(backend, input)));
   // Work under way must not end inside the recording.
   addon.synchronize();
   addon.captureBegin();
   backend.capturing = true;
+  let outputs: O;
+  let graph: number;
   try {
-    const outputs = mapTensors(step(own), (output) => keep(output));
-    return { graph: addon.captureEnd(), inputs: own, outputs };
+    outputs = mapTensors(step(own), (output) => keep(output));
+    graph = addon.captureEnd();
   } catch (error) {
     // Ends the recording, which is void after an error; what it says of that adds nothing.
     try {
@@ -51,34 +116,36 @@ function record<I extends NamedTensors, O extends NamedTensors>(backend: TorchBa
   } finally {
     backend.capturing = false;
   }
+  const replay = (given: I): O => {
+    for (const [name, target] of Object.entries(own)) {
+      torch.scope(
+        () => torch.run('aten::copy_', backend.held(target), backend.held(given[name] as Tensor)),
+        () => [],
+      );
+    }
+    addon.replay(graph);
+    return mapTensors(outputs, (output) => copied(backend, output));
+  };
+  // Recording ran nothing.
+  return { outputs: replay(inputs), replay };
 }
 
-function replay<I extends NamedTensors>(backend: TorchBackend, { graph, inputs: own }: Captured<I, unknown>, inputs: I): void {
-  const { torch } = backend;
-  for (const [name, target] of Object.entries(own)) {
+function check(inputs: NamedTensors, expected: NamedTensors): void {
+  for (const [name, { shape, dtype }] of Object.entries(expected)) {
     const source = inputs[name];
-    if (source === undefined || source.shape.join() !== target.shape.join() || source.dtype !== target.dtype) {
-      const given = source === undefined ? 'missing' : `${source.dtype} [${source.shape}]`;
-      throw new Error(`input "${name}" of a compiled step is ${given}: expected ${target.dtype} [${target.shape}], as in the first calls`);
-    }
-    torch.scope(
-      () => torch.run('aten::copy_', backend.held(target), backend.held(source)),
-      () => [],
-    );
+    if (source?.shape.join() === shape.join() && source.dtype === dtype) continue;
+    const given = source === undefined ? 'missing' : `${source.dtype} [${source.shape}]`;
+    throw new Error(`input "${name}" of a compiled step is ${given}: expected ${dtype} [${shape}], as in the first calls`);
   }
-  torch.addon.replay(graph);
-  // Whatever was derived from a variable's values is stale.
-  backend.replays++;
 }
 
 /** The same values in memory of their own: a graph writes over its outputs when it is replayed. */
 function copied(backend: TorchBackend, tensor: Tensor): Tensor {
   const { torch } = backend;
-  const info = torch.scope(
-    () => backend.output(torch.run('aten::clone', backend.held(tensor)), tensor.dtype),
+  return torch.scope(
+    () => backend.tensorOf(torch.run('aten::clone', backend.held(tensor)), tensor.dtype),
     () => [],
   );
-  return engine().makeTensorFromTensorInfo(info);
 }
 
 function mapTensors<T extends NamedTensors>(tensors: T, map: (tensor: Tensor) => Tensor): T {

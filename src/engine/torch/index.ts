@@ -114,13 +114,13 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
 
     enqueue(queue, keys, pointer) {
       checkKeys(queue, keys, pointer);
-      // Reading it on a GPU would wait for the device, and a captured step cannot.
-      if (device === 'cpu') checkPointer(queue, keys, pointer.dataSync()[0] ?? NaN);
+      // Reading it on a GPU would wait for the device, and a replayed step reads nothing.
+      if (device === 'cpu' && !backend.capturing) checkPointer(queue, keys, pointer.dataSync()[0] ?? NaN);
       scope(() => torch.runAll('detco::enqueue_', backend.own(queue), backend.tensor(keys), backend.held(pointer)));
     },
 
     compile(step) {
-      return device === 'cpu' ? step : capture(backend, step);
+      return capture(backend, step);
     },
 
     async dispose() {

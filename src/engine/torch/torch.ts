@@ -38,7 +38,20 @@ export class Torch {
       operator = this.addon.operator(name);
       this.#operators.set(name, operator);
     }
-    const count = this.addon.call(operator, ...operands.map(toArgument));
+    return this.#receive(this.addon.call(operator, ...operands.map(toArgument)));
+  }
+
+  /** The outputs of a recorded program. */
+  runProgram(program: number, inputs: readonly Ref[]): (Ref | undefined)[] {
+    return this.#receive(
+      this.addon.runProgram(
+        program,
+        inputs.map(({ id }) => id),
+      ),
+    );
+  }
+
+  #receive(count: number): (Ref | undefined)[] {
     const results: (Ref | undefined)[] = [];
     for (let i = 0, at = 0; i < count; i++) {
       const rank = this.addon.mail[at + 2] ?? 0;
