@@ -37,5 +37,15 @@ export const EXCLUSIONS = {
       on: 'cuda',
       reason: 'the nearest row is taken: to look for a bad index would wait for the GPU, and CUDA does nothing more after it has met one',
     },
+    {
+      pattern: /^exp int32$/,
+      on: 'cuda',
+      reason: "CUDA's exp differs from the host's in the last bit of float32: 22026.466797 for 22026.465795, which the test wants to 1e-3",
+    },
+    {
+      pattern: /^tan numbers exceed float32 precision$/,
+      on: 'cuda',
+      reason: "CUDA's tan differs from the host's in the last bit of float32: 30144.178 for 30144.176, which the test wants to 1e-3",
+    },
   ],
 };

@@ -6,6 +6,7 @@ import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config.js';
 import { CHECKPOINT_FORMAT, lastCheckpoint, saveCheckpoint, type TrainState } from './checkpoint.js';
+import { explainOutOfMemory } from './memory.js';
 import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
@@ -59,7 +60,7 @@ export interface LoopEnd {
 const FREE_UPDATES = 4;
 const FREE_MS = 2000;
 
-/** Runs until all epochs or steps are done, or the signal says stop. Throws when the loss is no longer a number. */
+/** Runs until all epochs or steps are done, or the signal says stop. Throws when the loss is no longer a number or memory does not suffice. */
 export async function trainLoop(context: LoopContext, start: LoopStart): Promise<LoopEnd> {
   const loop = new Loop(context, start);
   return loop.run();
@@ -112,7 +113,7 @@ class Loop {
       if (finished && this.#epoch < config.epochs && !this.#atLimit()) this.#epoch = config.epochs;
       if (finished) await this.#evaluate();
     } catch (error) {
-      if (!signal?.aborted || error !== signal.reason) throw error;
+      if (!signal?.aborted || error !== signal.reason) throw explainOutOfMemory(error, { batch: config.batch, step: this.#step });
       finished = false;
     }
     const checkpoint = await this.#checkpoint();

@@ -138,7 +138,8 @@ function asOptionsError(error: unknown): never {
  * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/`, `last` and `index/` in the run's folder.
  * A resumed run has the loss sequence of one that was never stopped, on the same engine.
  *
- * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, the disk is full or the data is bad
+ * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, memory does not suffice,
+ *   the disk is full or the data is bad
  */
 export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   const began = performance.now();

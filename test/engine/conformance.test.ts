@@ -1,7 +1,7 @@
 /** The engines against the tests that TensorFlow.js ships, through scripts/conformance.mjs: a process of its own for each engine. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from '@jest/globals';
-import { inspectEngines } from '#dist/engine/index.js';
+import { whereAvailable } from './available.js';
 
 interface Result {
   readonly ok: boolean;
@@ -26,15 +26,12 @@ const OURS = {
   torch: ['GroupedBatchNorm', 'GroupedBatchNormGrad', 'InfoNce'],
 } as const;
 
-const reports = await inspectEngines();
+const engines = await Promise.all((['wasm', 'torch'] as const).map(async (name) => ({ name, on: await whereAvailable(name) })));
 
 describe("TensorFlow.js's own tests", () => {
-  for (const name of ['wasm', 'torch'] as const) {
-    const report = reports.find((report) => report.name === name);
-    const available = report?.available === true;
-    const reason = available ? '' : ` (skipped: ${report?.reason}; ${report?.remedy})`;
-    (available ? test : test.skip)(
-      `pass on engine ${name}${reason}`,
+  for (const { name, on } of engines) {
+    on.test(
+      `pass on engine ${name}${on.note}`,
       () => {
         const { status, stdout, stderr } = conformance('--engine', name, '--json');
         // A crash leaves no result.

@@ -1,16 +1,16 @@
 /** Geometry of pooling and convolution that TensorFlow.js allows and LibTorch does not take as it is. */
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { inspectEngines, selectEngine } from '#dist/engine/index.js';
+import { selectEngine } from '#dist/engine/index.js';
 import type { Engine } from '#dist/engine/index.js';
 import { Random } from '#dist/pipeline/plan/random.js';
+import { whereAvailable } from './available.js';
 import { convolution, maxPool, zeros } from './reference.js';
 import { expectClose, normal, toTensor } from './tensors.js';
 
-const report = (await inspectEngines()).find(({ name }) => name === 'torch');
-const reason = report?.available ? '' : ` (skipped: ${report?.reason}; ${report?.remedy})`;
+const torch = await whereAvailable('torch');
 
-(reason === '' ? describe : describe.skip)(`geometry that LibTorch does not take, on the engine torch${reason}`, () => {
+torch.describe(`geometry that LibTorch does not take, on the engine torch${torch.note}`, () => {
   let engine: Engine;
   beforeAll(async () => {
     engine = await selectEngine('torch');

@@ -1,3 +1,252 @@
+/** The torch engine: what every engine must do, and what only this one has: bfloat16, views, LibTorch's errors. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { selectEngine } from '#dist/engine/index.js';
+import type { Engine } from '#dist/engine/index.js';
+import type { TorchBackend } from '#dist/engine/torch/backend.js';
+import { Random } from '#dist/pipeline/plan/random.js';
+import { whereAvailable } from './available.js';
 import { testEngine } from './contract.js';
+import { convolution, product, transpose, zeros } from './reference.js';
+import type { Array64 } from './reference.js';
+import { expectClose, normal, toTensor, variable } from './tensors.js';
 
-testEngine('torch');
+const torch = await whereAvailable('torch');
+const values = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
+
+torch.describe(`torch${torch.note}`, () => {
+  testEngine('torch');
+
+  describe('precision bf16', () => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await selectEngine('torch', { precision: 'bf16' });
+    });
+    afterAll(() => engine.dispose());
+
+    /** Seven bits of mantissa and no better: a result that float32 would give is not one of bfloat16. */
+    function expectRounded(actual: tf.Tensor, expected: Array64): void {
+      expectClose(actual, expected, 2e-2);
+      expect(() => expectClose(actual, expected, 1e-5)).toThrow();
+    }
+
+    const convolve = (x: tf.Tensor, filter: tf.Tensor): tf.Tensor => tf.conv2d(x as tf.Tensor4D, filter as tf.Tensor4D, 1, 1);
+
+    test('convolutions and their gradients', () => {
+      const random = new Random(31);
+      const [x, filter, dy] = [normal(random, [2, 7, 6, 8]), normal(random, [3, 3, 8, 12]), normal(random, [2, 7, 6, 12])];
+      const expected = convolution(x, filter, dy, { stride: 1, padTop: 1, padLeft: 1 });
+      tf.tidy(() => {
+        const y = convolve(toTensor(x), toTensor(filter));
+        expect(y.dtype).toBe('float32');
+        expect(y.dataSync()).toBeInstanceOf(Float32Array);
+        expectRounded(y, expected.y);
+        const [dx, dFilter] = tf.grads(convolve)([toTensor(x), toTensor(filter)], toTensor(dy)) as [tf.Tensor, tf.Tensor];
+        expectRounded(dx, expected.dx);
+        expectRounded(dFilter, expected.dFilter);
+      });
+    });
+
+    // oneDNN's kernel for it reads memory that nobody wrote, so that the gradient depends on what was computed before.
+    test('the gradient of a filter over images narrower than its stride', () => {
+      const random = new Random(36);
+      const [x, filter, dy] = [normal(random, [72, 1, 1, 32]), normal(random, [3, 3, 32, 64]), normal(random, [72, 1, 1, 64])];
+      const expected = convolution(x, filter, dy, { stride: 2, padTop: 1, padLeft: 1 });
+      for (let repetition = 1; repetition <= 20; repetition++) {
+        tf.tidy(() => {
+          // What this leaves in memory differs each time.
+          for (const size of [100, 977, 4000]) tf.mul(tf.ones([size * repetition]), repetition % 2 === 0 ? NaN : 1e6);
+          const images = tf.add(toTensor(x), 0) as tf.Tensor4D;
+          const run = (weights: tf.Tensor): tf.Tensor => tf.conv2d(images, weights as tf.Tensor4D, 2, 1);
+          expectClose(tf.grad(run)(toTensor(filter), tf.add(toTensor(dy), 0)), expected.dFilter, 2e-2);
+        });
+      }
+    });
+
+    test('matrix products and their gradients', () => {
+      const random = new Random(32);
+      const [a, b, dy] = [normal(random, [9, 64]), normal(random, [64, 20]), normal(random, [9, 20])];
+      tf.tidy(() => {
+        const run = (p: tf.Tensor, q: tf.Tensor): tf.Tensor => tf.matMul(p, q);
+        expectRounded(run(toTensor(a), toTensor(b)), product(a, b));
+        const [da, db] = tf.grads(run)([toTensor(a), toTensor(b)], toTensor(dy)) as [tf.Tensor, tf.Tensor];
+        expectRounded(da, product(dy, transpose(b)));
+        expectRounded(db, product(transpose(a), dy));
+      });
+    });
+
+    // Operands are kept as bfloat16 between uses: what changes a variable has to drop that copy.
+    test('convolutions see a variable that lerp, sgd or assign has changed', () => {
+      const random = new Random(33);
+      const [x, start, goal] = [normal(random, [1, 5, 5, 4]), normal(random, [3, 3, 4, 6]), normal(random, [3, 3, 4, 6])];
+      const filter = variable(start);
+      const velocity = variable(zeros(start.shape));
+      tf.tidy(() => {
+        const input = toTensor(x);
+        const expectSeen = (): void =>
+          expect(values(convolve(input, filter))).toEqual(values(convolve(input, tf.tensor(filter.dataSync(), filter.shape))));
+        const before = values(convolve(input, filter));
+        engine.lerp([filter], [toTensor(goal)], 1);
+        expect(values(filter)).toEqual(values(toTensor(goal)));
+        expectSeen();
+        engine.sgd([filter], [toTensor(start)], [velocity], { learningRate: tf.scalar(0.5), momentum: 0.9, weightDecay: 0 });
+        expectSeen();
+        filter.assign(toTensor(start));
+        expect(values(convolve(input, filter))).toEqual(before);
+      });
+      tf.dispose([filter, velocity]);
+    });
+
+    test('products see a queue that keys were put into', () => {
+      const random = new Random(34);
+      const queue = variable(normal(random, [8, 16])) as tf.Variable<tf.Rank.R2>;
+      tf.tidy(() => {
+        const logits = (keys: tf.Tensor): number[] => values(tf.matMul(toTensor(normal(new Random(35), [3, 16])), keys, false, true));
+        const before = logits(queue);
+        engine.enqueue(queue, toTensor(normal(random, [4, 16])), tf.scalar(4, 'int32'));
+        expect(logits(queue)).not.toEqual(before);
+        expect(logits(queue)).toEqual(logits(tf.tensor(queue.dataSync(), queue.shape)));
+      });
+      queue.dispose();
+    });
+  });
+
+  describe('LibTorch behind TensorFlow.js', () => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await selectEngine('torch');
+    });
+    afterAll(() => engine.dispose());
+
+    const held = (): number => (tf.backend() as TorchBackend).torch.addon.memory().tensors;
+
+    test('a GPU that is not there: the error says what is', async () => {
+      const have = engine.device === 'cpu' ? /: no GPU can be used, .+; expected cpu$/ : /: expected cpu, cuda:0 \(.+\)/;
+      for (const device of engine.device === 'cpu' ? ['cuda', 'cuda:99'] : ['cuda:99']) {
+        await expect(selectEngine('torch', { device })).rejects.toThrow(`device "${device}"`);
+        await expect(selectEngine('torch', { device })).rejects.toThrow(have);
+      }
+    });
+
+    test('shapes that do not fit: the error has the operator and the shapes', () => {
+      const attributes = { strides: [1, 1], pad: 'same', dataFormat: 'NHWC', dilations: [1, 1] };
+      tf.tidy(() => {
+        const run = (kernel: string, inputs: Record<string, tf.Tensor>, attrs = {}) => tf.engine().runKernel(kernel, inputs, attrs);
+        const [a, b] = [tf.ones([2, 3]), tf.ones([4, 5])];
+        expect(() => run('Add', { a, b })).toThrow(/^aten::add\.Tensor: .*\(on Float \[2, 3\], Float \[4, 5\]\)$/);
+        expect(() => run('BatchMatMul', { a, b }, { transposeA: false, transposeB: false })).toThrow(
+          /^detco::matmul: .*\(on Float \[2, 3\], Float \[4, 5\]\)$/,
+        );
+        const [x, filter] = [tf.ones([1, 8, 8, 3]), tf.ones([3, 3, 4, 4])];
+        expect(() => run('Conv2D', { x, filter }, attributes)).toThrow(
+          /^detco::conv2d: .*\(on Float \[1, 8, 8, 3\], Float \[3, 3, 4, 4\]\)$/,
+        );
+        expect(() => tf.conv2d(tf.ones<tf.Rank.R4>([1, 2, 2, 3]), tf.ones<tf.Rank.R4>([5, 5, 3, 4]), 1, 'valid')).toThrow(
+          /^detco::conv2d: .*\(on Float \[1, 2, 2, 3\], Float \[5, 5, 3, 4\]\)$/,
+        );
+      });
+    });
+
+    test('strings are held, reshaped and read, not computed with', async () => {
+      const strings = tf.tensor1d(['a', 'b']);
+      const reshaped = tf.reshape(strings, [2, 1]);
+      expect(await reshaped.data()).toEqual(['a', 'b']);
+      expect(() => tf.engine().runKernel('Add', { a: strings, b: strings })).toThrow(
+        'string tensors can be held and read by the torch engine, not computed with',
+      );
+      tf.dispose([strings, reshaped]);
+    });
+
+    test('a tensor that was disposed of cannot be used', () => {
+      const tensor = tf.ones([3]);
+      const { dataId, shape, dtype } = tensor;
+      tensor.dispose();
+      expect(() => tensor.dataSync()).toThrow('Tensor is disposed');
+      expect(() => tf.add(tensor, 1)).toThrow('disposed of');
+      expect(() => (tf.backend() as TorchBackend).held({ dataId, shape, dtype })).toThrow('a tensor is used after it was disposed of');
+    });
+
+    test('tf.time and tf.profile measure kernels', async () => {
+      const work = () => tf.tidy(() => tf.sum(tf.add(tf.ones([64, 64]), 1)).dispose());
+      const { kernelMs, wallMs } = await tf.time(work);
+      expect(kernelMs).toBeGreaterThan(0);
+      expect(wallMs).toBeGreaterThanOrEqual(kernelMs as number);
+      const { kernels, newTensors } = await tf.profile(() => work() as unknown as tf.TensorContainer);
+      expect(newTensors).toBe(0);
+      expect(kernels.map(({ name }) => name)).toEqual(expect.arrayContaining(['Add', 'Sum']));
+      for (const { kernelTimeMs } of kernels) expect(await kernelTimeMs).toBeGreaterThan(0);
+    });
+
+    test('views copy nothing', () => {
+      const [many, few] = [2 ** 20, 2 ** 10];
+      tf.tidy(() => {
+        // 4 TiB, if they were there.
+        const vast = tf.tile(tf.tensor2d([[3]]), [many, many]);
+        const [, right] = tf.split(vast, 2, 1) as [tf.Tensor, tf.Tensor];
+        const [, , row] = tf.unstack(tf.slice(vast, [0, 0], [4, -1])) as [tf.Tensor, tf.Tensor, tf.Tensor];
+        for (const view of [tf.clone(vast), tf.transpose(vast), right]) expect(values(tf.slice(view, [5, 7], [1, 2]))).toEqual([3, 3]);
+        expect(values(tf.slice(tf.reshape(vast, [few, few, many]), [5, 7, 1], [1, 1, 2]))).toEqual([3, 3]);
+        expect(values(tf.slice(row as tf.Tensor1D, 9, 2))).toEqual([3, 3]);
+      });
+    });
+
+    test('in-place updates do not leak through views', () => {
+      const start = [1, 2, 3, 4, 5, 6];
+      const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {
+        clone: (x) => tf.clone(x),
+        reshape: (x) => tf.reshape(x, [6]),
+        slice: (x) => tf.slice(x, [1, 0], [1, 3]),
+        transpose: (x) => tf.transpose(x),
+        split: (x) => tf.split(x, 3, 1)[2] as tf.Tensor,
+        unstack: (x) => tf.unstack(x)[1] as tf.Tensor,
+      };
+      for (const [name, view] of Object.entries(views)) {
+        const updates: Record<string, (weights: tf.Variable, velocity: tf.Variable) => void> = {
+          lerp: (weights) => engine.lerp([weights], [tf.zeros([2, 3])], 1),
+          sgd: (weights, velocity) =>
+            engine.sgd([weights], [weights], [velocity], { learningRate: tf.scalar(1), momentum: 0.9, weightDecay: 0 }),
+        };
+        for (const [how, update] of Object.entries(updates)) {
+          tf.tidy(() => {
+            const source = tf.tensor(start, [2, 3]);
+            const [weights, velocity] = [tf.variable(source), tf.variable(tf.zeros([2, 3]))];
+            const seen = view(weights);
+            const before = values(seen);
+            update(weights, velocity);
+            expect({ name, how, seen: values(seen), source: values(source) }).toEqual({ name, how, seen: before, source: start });
+            expect(values(weights)).toEqual([0, 0, 0, 0, 0, 0]);
+            tf.dispose([weights, velocity]);
+          });
+        }
+      }
+    });
+
+    test('frees what work has made, also where it fails', () => {
+      const random = new Random(41);
+      const filter = variable(normal(random, [3, 3, 4, 8]));
+      const velocity = variable(zeros(filter.shape));
+      const average = variable(zeros(filter.shape));
+      const queue = variable(normal(random, [16, 8])) as tf.Variable<tf.Rank.R2>;
+      const work = () =>
+        tf.tidy(() => {
+          const [x, keys] = [toTensor(normal(random, [4, 6, 6, 4])), toTensor<tf.Rank.R2>(normal(random, [4, 8]))];
+          const [scale, offset] = [tf.ones([8]), tf.zeros([8])];
+          const loss = (weights: tf.Tensor): tf.Scalar => {
+            const y = tf.maxPool(tf.conv2d(x as tf.Tensor4D, weights as tf.Tensor4D, 1, 'same'), 3, 2, 1);
+            const normalised = engine.groupedBatchNorm(y, scale, offset, { groups: 2, epsilon: 1e-5, relu: true }).y;
+            return engine.infoNce(tf.mean(normalised, [1, 2]) as tf.Tensor2D, keys, queue, 0.2);
+          };
+          const gradient = tf.grad(loss)(filter);
+          engine.sgd([filter], [gradient], [velocity], { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 1e-4 });
+          engine.lerp([average], [filter], 0.1);
+          engine.enqueue(queue, keys, tf.scalar(4, 'int32'));
+          expect(() => tf.engine().runKernel('Add', { a: tf.ones([2]), b: tf.ones([3]) })).toThrow('aten::add');
+        });
+      work();
+      const [before, tensors] = [held(), tf.memory().numTensors];
+      work();
+      expect({ held: held(), tensors: tf.memory().numTensors }).toEqual({ held: before, tensors });
+      tf.dispose([filter, velocity, average, queue]);
+    });
+  });
+});

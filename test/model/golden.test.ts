@@ -7,7 +7,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { parseGolden, TOLERANCES } from '#dist/model/golden.js';
+import { parseGolden, TOLERANCES, TOLERANCES_BF16 } from '#dist/model/golden.js';
+import { whereAvailable } from '../engine/available.js';
 
 const RESNET18 = 'fixtures/golden/resnet18.json';
 const folder = mkdtempSync(join(tmpdir(), 'golden-'));
@@ -20,8 +21,11 @@ function golden(...args: string[]) {
 interface Result {
   readonly ok: boolean;
   readonly engine: string;
+  readonly precision: string;
   readonly groups: Readonly<Record<string, number>>;
 }
+
+const torch = await whereAvailable('torch');
 
 describe('npm run golden', () => {
   test.each([
@@ -39,6 +43,25 @@ describe('npm run golden', () => {
     },
     300_000,
   );
+
+  for (const [precision, tolerances] of [
+    ['fp32', TOLERANCES],
+    ['bf16', TOLERANCES_BF16],
+  ] as const) {
+    torch.test(
+      `basic units on the engine torch in ${precision}: agrees with PyTorch${torch.note}`,
+      () => {
+        const { status, stdout, stderr } = golden(RESNET18, '--engine', 'torch', '--precision', precision, '--device', 'cpu', '--json');
+        expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
+        const result = JSON.parse(stdout) as Result;
+        expect(result).toMatchObject({ ok: true, engine: 'torch', precision });
+        expect(Object.keys(result.groups).toSorted()).toEqual(Object.keys(TOLERANCES).toSorted());
+        for (const [group, tolerance] of Object.entries(tolerances)) expect(result.groups[group]).toBeLessThanOrEqual(tolerance);
+        expect(result.groups['terms']).toBeLessThanOrEqual(2e-2);
+      },
+      300_000,
+    );
+  }
 
   test('numbers out of tolerance: exit 1, and which', () => {
     const file = join(folder, 'wrong.json');

@@ -1,0 +1,18 @@
+/** Tests of an engine that a machine may lack: they are skipped there, and their titles say why. */
+import { describe, test } from '@jest/globals';
+import { inspectEngines } from '#dist/engine/index.js';
+import type { EngineName } from '#dist/engine/index.js';
+
+interface Where {
+  readonly describe: typeof describe.skip;
+  readonly test: typeof test.skip;
+  /** Why they skip; empty where they do not. */
+  readonly note: string;
+}
+
+/** `describe` and `test` where the engine is available, else what skips; `note` belongs at the end of their titles. */
+export async function whereAvailable(name: EngineName): Promise<Where> {
+  const report = (await inspectEngines()).find((candidate) => candidate.name === name);
+  if (report?.available) return { describe, test, note: '' };
+  return { describe: describe.skip, test: test.skip, note: ` (skipped: ${report?.reason}; ${report?.remedy})` };
+}

@@ -1,0 +1,108 @@
+/** Training that does not fit into memory: allocations that no machine can grant. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { type Engine, selectEngine } from '#dist/engine/index.js';
+import { ContrastiveMethod } from '#dist/model/index.js';
+import type { Batch } from '#dist/pipeline/index.js';
+import { resolveConfig } from '#dist/train/config.js';
+import { trainLoop } from '#dist/train/loop.js';
+import { explainOutOfMemory } from '#dist/train/memory.js';
+import { RunDirectory } from '#dist/train/run-directory.js';
+import { createVelocities } from '#dist/train/tensors.js';
+import { whereAvailable } from '../engine/available.js';
+
+const torch = await whereAvailable('torch');
+const BATCH = 4;
+/** What LibTorch says, of 2^50 bytes: in GiB where a GPU is asked. */
+const REFUSAL = /out of memory.*(1125899906842624 bytes|1048576\.00 GiB)/is;
+
+function allocateTooMuch(): void {
+  tf.add(tf.broadcastTo(tf.scalar(1), [2 ** 20, 2 ** 28]), 1);
+}
+
+function caught(body: () => void): unknown {
+  try {
+    body();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+torch.describe(`out of memory, on the engine torch${torch.note}`, () => {
+  let engine: Engine;
+  let folder: string;
+  beforeAll(async () => {
+    engine = await selectEngine('torch');
+    folder = await mkdtemp(join(tmpdir(), 'detco-memory-'));
+  });
+  afterAll(async () => {
+    await engine.dispose();
+    await rm(folder, { recursive: true });
+  });
+
+  test('the error has what was asked for and the batch to try', () => {
+    const error = caught(allocateTooMuch);
+    const explained = explainOutOfMemory(error, { batch: 256, step: 7 });
+    expect(explained).toMatchObject({ message: expect.stringMatching(REFUSAL), cause: error });
+    expect(explained).toMatchObject({ message: expect.stringContaining('A batch of 256 does not fit into memory after step 7: ') });
+    expect(explained).toMatchObject({ message: expect.stringMatching(/; start another run with --batch 128$/) });
+    expect(explainOutOfMemory(error, { batch: 1, step: 0 })).toMatchObject({
+      message: expect.stringMatching(/smaller images or a smaller/),
+    });
+  });
+
+  test('another error stays as it is', () => {
+    const error = caught(() => tf.engine().runKernel('Add', { a: tf.ones([2]), b: tf.ones([3]) }));
+    expect(explainOutOfMemory(error, { batch: 256, step: 7 })).toBe(error);
+  });
+
+  async function* batches(): AsyncGenerator<Batch> {
+    const view = (...shape: number[]) => ({ data: new Uint8Array(shape.reduce((product, length) => product * length, 1)), shape });
+    const views = {
+      globalQ: view(BATCH, 16, 16, 3),
+      globalK: view(BATCH, 16, 16, 3),
+      patchesQ: view(BATCH, 9, 8, 8, 3),
+      patchesK: view(BATCH, 9, 8, 8, 3),
+    };
+    const state = { epoch: 0, step: 1, epochStart: 0, lanes: [] };
+    yield { epoch: 0, step: 0, size: BATCH, samples: [], views, state, retain: () => {}, release: () => {} };
+  }
+
+  test.each<[string, Partial<Engine>, boolean]>([
+    ['an upload', { upload: () => (allocateTooMuch(), tf.scalar(0)) }, false],
+    ['an update', { sgd: allocateTooMuch }, false],
+    ['an evaluation', {}, true],
+  ])('stops a run in %s', async (what, broken, inEvaluation) => {
+    const config = resolveConfig({
+      preset: 'tiny',
+      shards: ['none.tar'],
+      batch: BATCH,
+      method: { width: 4, dim: 8, queueSize: 16, bnGroups: 1 },
+    });
+    const method = ContrastiveMethod.create(engine, config.method, 0);
+    const run = await RunDirectory.create(join(folder, what.replaceAll(' ', '-')), config);
+    const velocities = createVelocities(method);
+    const context = {
+      config,
+      configDigest: '',
+      engine: { ...engine, ...broken },
+      method,
+      velocities,
+      batches: batches(),
+      run,
+      versions: {},
+      hooks: {},
+      ...(inEvaluation && { evaluate: async () => (allocateTooMuch(), {}) }),
+    };
+    const failure = trainLoop(context, { step: 0, epoch: 0 });
+    await expect(failure).rejects.toThrow(REFUSAL);
+    await expect(failure).rejects.toThrow(/^A batch of 4 does not fit into memory after step 0: .*; start another run with --batch 2$/s);
+    run.close();
+    method.dispose();
+    tf.dispose([...velocities.values()]);
+  });
+});
