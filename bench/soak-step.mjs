@@ -18,7 +18,11 @@ import { createVelocities } from '../dist/train/tensors.js';
 import { wholeNumber } from './pipeline/shards.mjs';
 
 const { values } = parseArgs({
-  options: { engine: { type: 'string', default: 'torch' }, steps: { type: 'string', default: '2000' }, json: { type: 'boolean', default: false } },
+  options: {
+    engine: { type: 'string', default: 'torch' },
+    steps: { type: 'string', default: '2000' },
+    json: { type: 'boolean', default: false },
+  },
 });
 const steps = wholeNumber('steps', values.steps);
 const FIFTH = Math.max(1, Math.floor(steps / 5));

@@ -90,8 +90,8 @@ function readArguments() {
     patchSize: wholeNumber('patch-size', values['patch-size']),
     queueSize: wholeNumber('queue-size', values['queue-size']),
     steps: wholeNumber('steps', values.steps),
-    // A GPU's first steps search for convolutions, and record the graph.
-    warmUp: cuda ? 5 : 2,
+    // The third step is recorded; on a GPU the first ones search for convolutions.
+    warmUp: cuda ? 5 : 3,
     threads: wholeNumber('threads', values.threads),
     graph,
     eager,

@@ -63,9 +63,9 @@ export interface EngineReport {
 /** The state of every engine, in the order in which `auto` prefers them. Starts none. */
 export async function inspectEngines(): Promise<EngineReport[]> {
   return Promise.all(
-    ENGINES.map(async ({ name, description, load }) => {
-      const missing = load === undefined ? NOT_BUILT : await (await load()).unavailable();
-      return { name, description, available: missing === undefined, ...missing };
+    ENGINES.map(async (entry) => {
+      const missing = await missingFor(entry);
+      return { name: entry.name, description: entry.description, available: missing === undefined, ...missing };
     }),
   );
 }
@@ -79,15 +79,32 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
     throw new Error(`unknown engine "${String(name)}": expected auto, ${ENGINE_NAMES.join(', ')}`);
   }
   const resolved = resolveOptions(options);
-  const reports = await inspectEngines();
-  const chosen = reports.find((report) => (name === 'auto' ? report.available : report.name === name));
-  const load = ENGINES.find((entry) => entry.name === chosen?.name)?.load;
-  if (chosen === undefined || !chosen.available || load === undefined) {
-    const { reason, remedy } = chosen ?? {
-      reason: 'no engine runs on this machine',
-      remedy: 'run "detco doctor"',
-    };
-    throw new Error(`engine "${name}" is not available: ${reason}; ${remedy}`);
+  for (const entry of ENGINES.filter((candidate) => name === 'auto' || candidate.name === name)) {
+    try {
+      const missing = await missingFor(entry);
+      if (missing === undefined) return await started(entry, resolved);
+      if (name !== 'auto') throw new Error(`engine "${name}" is not available: ${missing.reason}; ${missing.remedy}`);
+    } catch (error) {
+      // What is there and does not load is passed by, not in silence.
+      if (!isUnavailable(error)) throw error;
+      const problem = `engine "${entry.name}" is not available: ${error.reason}; ${error.remedy}`;
+      if (name !== 'auto') throw new Error(problem, { cause: error });
+      process.emitWarning(`${problem}; the next one is tried`);
+    }
   }
-  return (await load()).createEngine(resolved);
+  throw new Error(`engine "${name}" is not available: no engine runs on this machine; run "detco doctor"`);
+}
+
+async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefined> {
+  return load === undefined ? NOT_BUILT : (await load()).unavailable();
+}
+
+async function started({ load }: EngineEntry, options: EngineOptions): Promise<Engine> {
+  if (load === undefined) throw new Error(NOT_BUILT.reason);
+  return (await load()).createEngine(options);
+}
+
+/** An error of an engine that is built and cannot be loaded. */
+function isUnavailable(error: unknown): error is Error & Unavailable {
+  return error instanceof Error && 'reason' in error && 'remedy' in error;
 }

@@ -151,6 +151,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const engine = await selectEngine(beginning.config.engine, engineOptions).catch((error: unknown) => {
     throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
   });
+  // After everything below, whatever ends this.
+  await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
   if (config.augment === 'device' && engine.name === 'wasm')

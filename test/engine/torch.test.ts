@@ -97,6 +97,28 @@ torch.describe(`torch${torch.note}`, () => {
       tf.dispose([filter, velocity]);
     });
 
+    test('a recorded step sees its variables change, whatever has used them between calls', () => {
+      const random = new Random(38);
+      const filter = variable(normal(random, [3, 3, 8, 8]));
+      const x = toTensor(normal(random, [2, 5, 5, 8]));
+      const target = toTensor(normal(random, [3, 3, 8, 8]));
+      const step = engine.compile(({ images }: { images: tf.Tensor }) =>
+        tf.tidy(() => {
+          const y = convolve(images, filter);
+          engine.lerp([filter], [target], 0.25);
+          return { y };
+        }),
+      );
+      for (let call = 1; call <= 6; call++) {
+        tf.tidy(() => {
+          const expected = convolve(x, filter);
+          const { y } = step({ images: x });
+          expectClose(y, { shape: y.shape, data: Float64Array.from(expected.dataSync()) }, 0);
+        });
+      }
+      tf.dispose([filter, x, target]);
+    });
+
     test('products see a queue that keys were put into', () => {
       const random = new Random(34);
       const queue = variable(normal(random, [8, 16])) as tf.Variable<tf.Rank.R2>;
@@ -219,6 +241,43 @@ torch.describe(`torch${torch.note}`, () => {
           });
         }
       }
+    });
+
+    test('a recorded step that cannot be replayed rightly: the error says why, and work goes on', () => {
+      const held = variable({ shape: [2], data: Float64Array.of(1, 2) });
+      const weight = tf.zeros([2]);
+      const sharing: tf.Tensor[] = [];
+      const shared = engine.compile(({ x }: { x: tf.Tensor }) => {
+        engine.lerp([held], [weight], 0.5);
+        if (sharing.length < 2) sharing.push(tf.clone(held));
+        return { y: tf.add(x, held) };
+      });
+      const reads = engine.compile(({ x }: { x: tf.Tensor }) => ({ y: tf.mul(x, x.dataSync()[0] ?? 0) }));
+      const foreign = engine.compile((_: { x: tf.Tensor }) => ({ y: weight }));
+      const x = tf.ones([2]);
+      for (const [step, message] of [
+        [shared, 'shares its data with a clone or a view'],
+        [reads, 'a compiled step reads a tensor'],
+        [foreign, 'which it did not make'],
+      ] as const) {
+        for (let call = 1; call <= 2; call++) step({ x });
+        expect(() => step({ x })).toThrow(message);
+      }
+      expect(values(tf.add(x, x))).toEqual([2, 2]);
+    });
+
+    test('what is left of an engine that was disposed of frees nothing of the next', async () => {
+      const left = variable({ shape: [3], data: Float64Array.of(1, 2, 3) });
+      const step = engine.compile(({ x }: { x: tf.Tensor }) => ({ y: tf.add(x, x) }));
+      await engine.dispose();
+      engine = await selectEngine('torch');
+      const fresh = [1, 2, 3, 4].map((value) => toTensor({ shape: [1], data: Float64Array.of(value) }));
+      left.dispose();
+      expect(fresh.map((tensor) => values(tensor)[0])).toEqual([1, 2, 3, 4]);
+      for (let call = 1; call <= 2; call++) expect(values(step({ x: fresh[0] as tf.Tensor }).y)).toEqual([2]);
+      expect(() => step({ x: fresh[0] as tf.Tensor })).toThrow('after its engine was disposed of');
+      await expect(selectEngine('torch')).rejects.toThrow('dispose of it first');
+      tf.dispose(fresh);
     });
 
     test('frees what work has made, also where it fails', () => {

@@ -77,6 +77,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::recordBegin>("recordBegin"),
                              InstanceMethod<&Addon::recordEnd>("recordEnd"),
                              InstanceMethod<&Addon::runProgram>("runProgram"),
+                             InstanceMethod<&Addon::releaseProgram>("releaseProgram"),
                              InstanceMethod<&Addon::captureBegin>("captureBegin"),
                              InstanceMethod<&Addon::captureEnd>("captureEnd"),
                              InstanceMethod<&Addon::replay>("replay"),
@@ -120,12 +121,18 @@ class Addon : public Napi::Addon<Addon> {
   Napi::Value recordEnd(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
       auto program = std::move(recording_);
-      TORCH_CHECK(program, "no step is recorded");
+      // After an error, which may have ended the recording already.
       if (!info[0].IsArray()) return info.Env().Undefined();
+      TORCH_CHECK(program, "no step is recorded");
       program->finish(integers(info[0]));
       programs_.push_back(std::move(program));
       return Napi::Number::New(info.Env(), static_cast<double>(programs_.size() - 1));
     });
+  }
+
+  // (program): what it holds is let go.
+  void releaseProgram(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { programs_.at(info[0].As<Napi::Number>().Uint32Value()).reset(); });
   }
 
   // (program, numbers of inputs): outputs are in the mail.

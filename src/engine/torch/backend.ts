@@ -26,6 +26,8 @@ interface Entry {
   lowReplays?: number;
   /** Whether the memory is in the order that convolutions read filters in. */
   filterOrder?: boolean;
+  /** Whether several elements lie in the same place of memory. */
+  stretched?: boolean;
   /** Of a pooled tensor: where each maximum was. */
   indices?: Ref;
 }
@@ -34,6 +36,9 @@ interface Strings {
   readonly strings: BackendValues;
   refCount: number;
 }
+
+/** c10::MemoryFormat's number. */
+const CONTIGUOUS = 0;
 
 const TYPES = { float32: ScalarType.float32, int32: ScalarType.int32, bool: ScalarType.bool } as const;
 
@@ -47,6 +52,8 @@ export class TorchBackend extends KernelBackend {
   readonly #data: DataStorage<Entry | Strings>;
   /** Captured steps that were replayed, so far. */
   replays = 0;
+  /** Its tensors are gone then, and their numbers another's. */
+  disposed = false;
   /** While a step is captured, host memory cannot be read: a replay would read it again. */
   capturing = false;
 
@@ -91,7 +98,8 @@ export class TorchBackend extends KernelBackend {
   /** As `operand`, a filter [h, w, in, out], whose memory is put into the order that convolutions read. */
   filter(info: TensorInfo): Ref {
     const entry = this.#entry(info.dataId);
-    if (!entry.filterOrder && util.arraysEqual([...entry.ref.shape], info.shape)) {
+    // Not in a recording: each replay would order the values of that moment anew.
+    if (!entry.filterOrder && !this.capturing && util.arraysEqual([...entry.ref.shape], info.shape)) {
       const ordered = this.torch.adopt(this.torch.run('detco::filter_layout', entry.ref));
       this.torch.free(entry.ref);
       entry.ref = ordered;
@@ -127,6 +135,13 @@ export class TorchBackend extends KernelBackend {
     return { dataId: source.dataId, shape: [...ref.shape], dtype: source.dtype };
   }
 
+  /** `view` whose elements share memory: an expanded axis. */
+  stretched(ref: Ref, source: TensorInfo): TensorInfo {
+    const info = this.view(ref, source);
+    this.#entry(info.dataId).stretched = true;
+    return info;
+  }
+
   /** Keeps where the maxima of a pooled tensor were for the gradient. */
   keepIndices(pooled: TensorInfo, indices: Ref): void {
     this.#entry(pooled.dataId).indices = this.torch.adopt(indices);
@@ -142,9 +157,15 @@ export class TorchBackend extends KernelBackend {
    */
   own(variable: Variable): Ref {
     const shared = this.#entry(variable.dataId);
-    if (shared.refCount > 1 || shared.storage.users > 1) {
+    if (shared.refCount > 1 || shared.storage.users > 1 || shared.stretched) {
+      if (this.capturing) {
+        throw new Error(
+          `variable "${variable.name}" of shape [${variable.shape}] shares its data with a clone or a view, or was assigned after the first ` +
+            'calls of a compiled step, which must not write to that: dispose of the clone, or assign before',
+        );
+      }
       const copy = this.torch.scope(
-        () => this.output(this.torch.run('aten::clone', shared.ref), variable.dtype),
+        () => this.output(this.torch.run('aten::clone', shared.ref, shared.stretched ? CONTIGUOUS : undefined), variable.dtype),
         () => [],
       );
       const tensor = engine().makeTensorFromTensorInfo(copy);
@@ -175,6 +196,8 @@ export class TorchBackend extends KernelBackend {
   }
 
   override readSync(dataId: DataId): BackendValues {
+    if (this.capturing)
+      throw new Error('a compiled step reads a tensor: replays would go on with the value of this call; read its outputs');
     const entry = this.#data.get(dataId);
     if ('strings' in entry) return entry.strings;
     return this.#inFull(entry, (ref, values) => {
@@ -196,7 +219,7 @@ export class TorchBackend extends KernelBackend {
     entry.refCount--;
     if (!force && entry.refCount > 0) return false;
     this.#data.delete(dataId);
-    if ('strings' in entry) return true;
+    if ('strings' in entry || this.disposed) return true;
     entry.storage.users--;
     this.torch.free(entry.ref);
     this.#dropLow(entry);
@@ -242,10 +265,12 @@ export class TorchBackend extends KernelBackend {
   }
 
   override dispose(): void {
+    this.disposed = true;
     this.torch.addon.clear();
   }
 
   #entry(dataId: DataId): Entry {
+    if (this.disposed) throw new Error('a tensor is used after its engine was disposed of');
     if (!this.#data.has(dataId)) throw new Error('a tensor is used after it was disposed of');
     const entry = this.#data.get(dataId);
     if ('strings' in entry) throw new Error('string tensors can be held and read by the torch engine, not computed with');

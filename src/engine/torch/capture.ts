@@ -8,12 +8,19 @@
  * On a CPU the record is a program of operator calls (native/torch/src/program.h), on a GPU a CUDA graph, which LibTorch's dispatcher
  * does not see either; a graph reads and writes the same memory each time, so inputs are copied in and outputs out.
  */
-import { keep } from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
+import { dispose, keep } from '@tensorflow/tfjs-core';
+import type { Tensor, TensorContainer } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '../engine.js';
 import type { TorchBackend } from './backend.js';
 
 const WARM_UP = 2;
+
+/** Lets go of a record when nobody can call its step any more. */
+const abandoned = new FinalizationRegistry<Holder>(({ release }) => release?.());
+
+interface Holder {
+  release?: () => void;
+}
 
 /** A recorded step. */
 type Replay<I, O> = (inputs: I) => O;
@@ -23,11 +30,13 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
   let calls = 0;
   let expected: I | undefined;
   let replay: Replay<I, O> | undefined;
-  return (inputs) => {
+  const holder: Holder = {};
+  const compiled = (inputs: I): O => {
     if (calls < WARM_UP) {
       calls++;
       return step(inputs);
     }
+    if (backend.disposed) throw new Error('a compiled step is called after its engine was disposed of');
     if (replay !== undefined && expected !== undefined) {
       check(inputs, expected);
       const outputs = replay(inputs);
@@ -35,18 +44,26 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
       backend.replays++;
       return outputs;
     }
+    // Copies in bfloat16 that were made outside the step would be constants in it.
+    backend.replays++;
     const recorded = backend.device === 'cpu' ? recordProgram(backend, step, inputs) : recordGraph(backend, step, inputs);
     // Shapes and types alone: the tensors are the caller's.
     expected = { ...inputs };
     replay = recorded.replay;
+    holder.release = () => {
+      if (!backend.disposed) recorded.release();
+    };
     return recorded.outputs;
   };
+  abandoned.register(compiled, holder);
+  return compiled;
 }
 
 interface Recorded<I, O> {
   /** Of the call that was recorded. */
   readonly outputs: O;
   readonly replay: Replay<I, O>;
+  readonly release: () => void;
 }
 
 function recordProgram<I extends NamedTensors, O extends NamedTensors>(
@@ -73,6 +90,7 @@ function recordProgram<I extends NamedTensors, O extends NamedTensors>(
   const recorded = program;
   return {
     outputs,
+    release: () => addon.releaseProgram(recorded),
     replay: (given) =>
       torch.scope(
         () => {
@@ -127,7 +145,11 @@ function recordGraph<I extends NamedTensors, O extends NamedTensors>(
     return mapTensors(outputs, (output) => copied(backend, output));
   };
   // Recording ran nothing.
-  return { outputs: replay(inputs), replay };
+  const release = (): void => {
+    addon.releaseGraph(graph);
+    dispose([own, outputs] as unknown as TensorContainer);
+  };
+  return { outputs: replay(inputs), replay, release };
 }
 
 function check(inputs: NamedTensors, expected: NamedTensors): void {

@@ -1,6 +1,6 @@
 /** Engine `torch`: TensorFlow.js over LibTorch, through the addon of native/torch. */
 import { availableParallelism } from 'node:os';
-import { engine, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
+import { engine, findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
@@ -33,6 +33,8 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   const addon = loadNative();
   const info = addon.info();
   const chosen = chooseDevice(device, info);
+  // Two would share the addon's device, and TensorFlow.js keeps one backend of a name.
+  if (findBackend(BACKEND) !== null) throw new Error('an engine torch runs in this process already: dispose of it first (Engine.dispose)');
   // The union package registers the gradients.
   await import('@tensorflow/tfjs');
   addon.configure({ device: chosen, tf32: precision !== 'fp32', threads });
@@ -81,6 +83,8 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
 
     upload(bytes, shape) {
       checkUpload(bytes, shape);
+      if (backend.capturing)
+        throw new Error(`upload of [${shape}] inside a compiled step: replays would see these bytes; make it an input`);
       return scope(() => {
         const raw = torch.upload(bytes, ScalarType.uint8, shape);
         const type = precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32;

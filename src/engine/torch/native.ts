@@ -62,13 +62,18 @@ function rebuild(reason: string): Unavailable {
 const ELF = Buffer.from('\u007fELF');
 
 function inspectFile(file: string, record?: BuildRecord): Unavailable | undefined {
-  const { size } = statSync(file);
   const head = Buffer.alloc(ELF.length);
-  const descriptor = openSync(file, 'r');
+  let size: number;
   try {
-    readSync(descriptor, head);
-  } finally {
-    closeSync(descriptor);
+    ({ size } = statSync(file));
+    const descriptor = openSync(file, 'r');
+    try {
+      readSync(descriptor, head);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    return rebuild(`${file} cannot be read (${error instanceof Error ? error.message : String(error)})`);
   }
   if (!head.equals(ELF)) return rebuild(`${file} is not a shared library`);
   if (record !== undefined && record.bytes !== size) return rebuild(`${file} has ${size} bytes, its build.json says ${record.bytes}`);

@@ -25,6 +25,9 @@ const KEPT_LINES = 1000;
 export async function runTool(command: string, args: readonly string[], { env, log, signal, onLine }: ToolOptions): Promise<ToolOutcome> {
   signal?.throwIfAborted();
   const file = createWriteStream(log, { flags: 'a' });
+  const written = finished(file);
+  // Awaited at the end; a disk that is full must not be an unhandled error until then.
+  written.catch(() => undefined);
   file.write(`$ ${command} ${args.join(' ')}\n`);
   // A group of its own: make's compilers are ended with it.
   const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -37,7 +40,11 @@ export async function runTool(command: string, args: readonly string[], { env, l
   };
   for (const input of [child.stdout, child.stderr]) createInterface({ input }).on('line', hear);
   const stop = (): void => {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+    } catch {
+      // It has ended by itself.
+    }
   };
   signal?.addEventListener('abort', stop, { once: true });
   try {
@@ -47,6 +54,6 @@ export async function runTool(command: string, args: readonly string[], { env, l
   } finally {
     signal?.removeEventListener('abort', stop);
     file.end();
-    await finished(file);
+    await written;
   }
 }

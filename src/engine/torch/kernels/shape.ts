@@ -62,7 +62,7 @@ export function registerShapes(): void {
     const stretches = reps.every((times, axis) => times === 1 || x.shape[axis] === 1);
     if (!stretches) return backend.output(torch.run('aten::repeat', value, reps), x.dtype);
     const shape = x.shape.map((length, axis) => length * (reps[axis] ?? 1));
-    return backend.view(torch.run('aten::expand', value, shape), x);
+    return backend.stretched(torch.run('aten::expand', value, shape), x);
   });
   register<X, tf.PadV2Attrs>(tf.PadV2, ({ inputs: { x }, attrs: { paddings, constantValue }, backend, torch }) =>
     backend.output(torch.run('aten::constant_pad_nd', backend.held(x), paddings.toReversed().flat(), constantValue), x.dtype),
