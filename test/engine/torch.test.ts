@@ -253,7 +253,7 @@ torch.describe(`torch${torch.note}`, () => {
         return { y: tf.add(x, held) };
       });
       const reads = engine.compile(({ x }: { x: tf.Tensor }) => ({ y: tf.mul(x, x.dataSync()[0] ?? 0) }));
-      const foreign = engine.compile((_: { x: tf.Tensor }) => ({ y: weight }));
+      const foreign = engine.compile<{ x: tf.Tensor }, { y: tf.Tensor }>(() => ({ y: weight }));
       const x = tf.ones([2]);
       for (const [step, message] of [
         [shared, 'shares its data with a clone or a view'],
