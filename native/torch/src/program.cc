@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
+#include <napi.h>
 
 namespace detco {
 
