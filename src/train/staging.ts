@@ -1,6 +1,5 @@
 /** Batches whose views are on the device: the next is fetched and uploaded while the device computes on the last. */
 import { dispose } from '@tensorflow/tfjs-core';
-import type { TensorContainer } from '@tensorflow/tfjs-core';
 import type { Batch } from '../pipeline/batch/batch.js';
 import type { StagedViews } from './step.js';
 
@@ -44,7 +43,7 @@ export class Staging {
   async close(): Promise<void> {
     const left = await this.#coming?.catch(() => undefined);
     this.#coming = undefined;
-    if (left) dispose(left.views as unknown as TensorContainer);
+    if (left) dispose(Object.values(left.views));
     await this.#batches.return?.();
   }
 

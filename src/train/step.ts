@@ -1,6 +1,6 @@
 /** One update of a contrastive method: a batch in, a loss out. The only place where bytes become tensors. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D, TensorContainer, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D, Variable } from '@tensorflow/tfjs-core';
 import { augmentOnDevice } from './device-augment.js';
 import type { Engine } from '../engine/engine.js';
 import { permutation, type ContrastiveMethod } from '../model/index.js';
@@ -121,7 +121,7 @@ export function createTrainStep({ engine, method, velocities, seed, momentum, we
     async run(views, settings) {
       const size = views.globalQ.shape[0];
       const { report } = tf.tidy(() => compute(inputsOf(views, settings)));
-      tf.dispose(views as unknown as TensorContainer);
+      tf.dispose(Object.values(views));
       method.advance(size);
       const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
       report.dispose();

@@ -9,7 +9,7 @@
  * does not see either; a graph reads and writes the same memory each time, so inputs are copied in and outputs out.
  */
 import { dispose, keep } from '@tensorflow/tfjs-core';
-import type { Tensor, TensorContainer } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '../engine.js';
 import type { TorchBackend } from './backend.js';
 
@@ -147,7 +147,7 @@ function recordGraph<I extends NamedTensors, O extends NamedTensors>(
   // Recording ran nothing.
   const release = (): void => {
     addon.releaseGraph(graph);
-    dispose([own, outputs] as unknown as TensorContainer);
+    dispose([...Object.values(own), ...Object.values(outputs)]);
   };
   return { outputs: replay(inputs), replay, release };
 }
