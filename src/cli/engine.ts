@@ -1,9 +1,9 @@
 /** `detco engine build`: compiles what an engine needs beyond npm. */
 import { Command } from 'commander';
 import { z } from 'zod';
+import { NamedPlaceError, type Place } from '../engine/native/place.js';
 import { blasWarning } from '../engine/torch/blas.js';
 import { buildTorch } from '../engine/torch/build.js';
-import { NamedLibTorchError, type Place } from '../engine/torch/locate.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './whole.js';
@@ -45,7 +45,7 @@ async function build(raw: Readonly<Record<string, unknown>>): Promise<void> {
     const found = places.map(({ place, folder, found }) => ({ place, folder, found }));
     console.log(json ? JSON.stringify({ file, ...record, info, seconds, places: found }) : summary);
   } catch (error) {
-    throw error instanceof NamedLibTorchError ? new UsageError(error.message) : error;
+    throw error instanceof NamedPlaceError ? new UsageError(error.message) : error;
   }
 }
 
