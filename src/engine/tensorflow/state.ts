@@ -1,0 +1,49 @@
+/** All that `detco doctor` tells of the engine tensorflow: what it runs on, and otherwise the commands that make it run. */
+import { COMPILER_PACKAGE, findCompiler } from '../native/toolchain.js';
+import { aptLine, type Unavailable } from '../native/unavailable.js';
+import { chooseCandidate } from './candidate.js';
+import { BUILD_COMMAND, CURRENT_COMMAND } from './commands.js';
+import { cudaRemedy } from './explain.js';
+import { locateTensorFlow } from './locate.js';
+import { probeAddon, type TensorFlowInfo } from './probe.js';
+
+export interface TensorFlowState {
+  /** Undefined when the addon does not load. */
+  readonly info?: TensorFlowInfo;
+  readonly unavailable?: Unavailable;
+  /** The npm package whose binding it is. */
+  readonly packageName?: string;
+  readonly source?: 'built' | 'installed';
+  readonly libraryFolder?: string;
+  /** What keeps it from a GPU that it was made for. */
+  readonly warnings: readonly string[];
+}
+
+/** Loads the addon in a process of its own. @param project the user's folder */
+export async function inspectTensorFlowState(
+  env: NodeJS.ProcessEnv = process.env,
+  project: string = process.cwd(),
+): Promise<TensorFlowState> {
+  const candidate = chooseCandidate(env, project);
+  if ('reason' in candidate) {
+    return { unavailable: { ...candidate, remedy: await remedyHere(candidate.remedy, env) }, warnings: [] };
+  }
+  const info = await probeAddon(candidate, env);
+  if ('reason' in info) return { unavailable: info, warnings: [] };
+  const { packageName, source, libraryFolder, record } = candidate;
+  const forGpu = source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
+  const warnings =
+    info.gpu || !forGpu
+      ? []
+      : info.missingLibraries.map((library) => `no GPU, for ${library} is not found: ${cudaRemedy(library, candidate) ?? 'install it'}`);
+  const reason = forGpu ? 'TensorFlow has found none' : 'this TensorFlow is built for CPUs alone';
+  return { info: info.gpu ? info : { gpuReason: reason, ...info }, packageName, source, libraryFolder, warnings };
+}
+
+/** The general advice, its command that builds cut down to what this machine lacks. */
+async function remedyHere(remedy: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const [tensorflow, compiler] = await Promise.all([locateTensorFlow({ env }), findCompiler(env)]);
+  const pip = tensorflow === undefined ? CURRENT_COMMAND : BUILD_COMMAND;
+  const current = compiler === undefined ? `${aptLine([COMPILER_PACKAGE])} && ${pip}` : pip;
+  return remedy.replace(CURRENT_COMMAND, current);
+}
