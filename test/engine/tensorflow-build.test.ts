@@ -6,6 +6,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { explain } from '#dist/engine/tensorflow/explain.js';
@@ -46,6 +47,11 @@ async function evaluate(expression: string, { project, env }: Place): Promise<un
     process.stdout.write(JSON.stringify(value ?? null));`;
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: project, env });
   return JSON.parse(stdout);
+}
+
+/** An expression that gives what a CommonJS file of the TensorFlow.js that this package uses exports. */
+function importOf(file: string): string {
+  return `(await import('${pathToFileURL(join(TFJS_FOLDER, '..', file)).href}')).default`;
 }
 
 /** A user's folder with tfjs-node installed, a Python with TensorFlow in PATH, and an empty folder for the product. */
@@ -90,15 +96,14 @@ describe('buildTensorFlow', () => {
     expect(await contents(where.project)).toEqual(before);
     // What the package needs to run is in the product: it may be uninstalled.
     await rm(join(where.project, 'node_modules'), { recursive: true });
-    const ours = `(await import('${new URL(`file://${TFJS_FOLDER}/dist/tf.node.js`).href}')).default`;
-    const use = `(() => { const { createBackend, source, libraryFolder, packageName, binding } = loadTensorFlow();
-      return { backend: createBackend(), source, libraryFolder, packageName, version: binding.TF_Version, once: loadTensorFlow() === loadTensorFlow() }; })()`;
-    expect(
-      await evaluate(
-        `(async () => { const { backend, ...rest } = ${use}; return { ...rest, shared: backend.core === ${ours}, isSet: backend.isSet }; })()`,
-        where,
-      ),
-    ).toEqual({
+    const use = `(async () => {
+      const { createBackend, source, libraryFolder, packageName, binding } = loadTensorFlow();
+      const { core, union, isSet } = createBackend();
+      const [ours, ourCore] = [${importOf('tfjs/dist/tf.node.js')}, ${importOf('tfjs-core/dist/tf-core.node.js')}];
+      const shared = union === ours && core === ourCore;
+      return { source, libraryFolder, packageName, version: binding.TF_Version, once: loadTensorFlow() === loadTensorFlow(), shared, isSet };
+    })()`;
+    expect(await evaluate(use, where)).toEqual({
       source: 'built',
       libraryFolder: join(site, 'tensorflow'),
       packageName: '@tensorflow/tfjs-node',
@@ -354,7 +359,7 @@ describe('the real TensorFlow', () => {
       expect(await evaluate('buildTensorFlow()', where)).toMatchObject({ info: { version: here?.version, gpu: expect.any(Boolean) } });
       const multiply = `(async () => {
         const { createBackend } = loadTensorFlow();
-        const tf = (await import('${new URL(`file://${TFJS_FOLDER}/dist/tf.node.js`).href}')).default;
+        const tf = ${importOf('tfjs/dist/tf.node.js')};
         tf.registerBackend('tensorflow', createBackend);
         await tf.setBackend('tensorflow');
         return [...tf.matMul([[1, 2], [3, 4]], [[1], [1]]).dataSync()];

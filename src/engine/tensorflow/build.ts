@@ -4,7 +4,6 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writableFolder } from '../native/product.js';
@@ -98,12 +97,12 @@ function whatIsMissing(hasTensorFlow: boolean, hasCompiler: boolean): string {
   return `Cannot build: ${what} not found. ${apt}${pip}`.trim();
 }
 
-/** The kernels must see the very TensorFlow.js that this package uses; where the product lies elsewhere, by a link. */
+/** The kernels must see the very TensorFlow.js that this package uses; where the product lies elsewhere, by links. */
 async function shareTensorFlowJs(build: string): Promise<void> {
-  const name = '@tensorflow/tfjs';
-  const ours = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
-  if (resolvePackage(name, join(build, 'package.json')) !== resolvePackage(name, import.meta.url))
-    await symlink(ours, packageIn(build, name));
+  for (const name of ['@tensorflow/tfjs', '@tensorflow/tfjs-core']) {
+    const ours = resolvePackage(name, import.meta.url);
+    if (ours !== undefined && resolvePackage(name, join(build, 'package.json')) !== ours) await symlink(ours, packageIn(build, name));
+  }
 }
 
 async function compile(
@@ -117,10 +116,18 @@ async function compile(
   // A product that holds the libraries may be moved with them.
   const rpath = [fromWheel ? '$ORIGIN/tensorflow' : root, ...(cuda === undefined ? [] : nvidiaFolders(root))];
   const args = [
-    ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${NODE_API}`],
+    '-std=c++17',
+    '-O2',
+    '-fPIC',
+    '-shared',
+    '-w',
+    `-DNAPI_VERSION=${NODE_API}`,
     ...[source.folder, includeFolder, nodeHeaders()].map((folder) => `-I${folder}`),
     ...SOURCES.map((name) => join(source.folder, 'binding', name)),
-    ...['-o', join(build, ADDON), `-L${root}`, ...LIBRARIES.map((library) => `-l:${library}`)],
+    '-o',
+    join(build, ADDON),
+    `-L${root}`,
+    ...LIBRARIES.map((library) => `-l:${library}`),
     ...rpath.map((folder) => `-Wl,-rpath,${folder}`),
   ];
   const { code, lines } = await runTool(compiler, args, tool);

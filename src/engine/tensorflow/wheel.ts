@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isAbsent, lastLine, NamedPlaceError, PYTHONS } from '../native/place.js';
-import { LIBRARIES, readTensorFlow, type LibTensorFlow } from './libtensorflow.js';
+import { LIBRARIES, OLDEST_TENSORFLOW, readTensorFlow, type LibTensorFlow } from './libtensorflow.js';
 
 /** As wheels name this machine; the glibc that they need is told by the loader. */
 const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
@@ -57,7 +57,8 @@ export async function unpackWheel(wheel: string, into: string, env: NodeJS.Proce
   if (!fits) refuse(`it is for ${platforms.join(', ')}, this machine is linux_${machine}`);
   const missing = LIBRARIES.find((library) => !names.includes(`tensorflow/${library}`));
   const distribution = names.find((name) => name.endsWith('.dist-info/WHEEL'))?.split('.dist-info')[0];
-  if (missing !== undefined) refuse(`${distribution} has no tensorflow/${missing}`);
+  if (missing !== undefined)
+    refuse(`${distribution} has no tensorflow/${missing}, which wheels of TensorFlow ${OLDEST_TENSORFLOW} and newer have`);
   await contents(wheel, into, env, refuse, signal);
   const read = readTensorFlow(join(into, 'tensorflow'));
   return 'problem' in read ? refuse(read.problem) : read;
