@@ -154,6 +154,20 @@ describe('buildTensorFlow', () => {
     expect(left.toSorted()).toEqual([record.build, 'build.json', 'build.log'].toSorted());
   });
 
+  withTools('leaves the last product as it was when it is stopped while it compiles (needs python3 and c++)', async () => {
+    const where = await place('stopped', undefined, site);
+    const { record } = (await evaluate('buildTensorFlow()', where)) as { record: BuildRecord };
+    const stopped = `(() => {
+      const stop = new AbortController();
+      const onLine = (line) => line.startsWith('compiling') && setImmediate(() => stop.abort(new Error('stopped')));
+      return buildTensorFlow({ signal: stop.signal, onLine });
+    })()`;
+    expect(await evaluate(stopped, where)).toEqual({ error: 'stopped' });
+    expect(await evaluate('chooseCandidate()', where)).toMatchObject({ source: 'built', record });
+    const left = await readdir(String(where.env['DETCO_TENSORFLOW_BUILD']));
+    expect(left.toSorted()).toEqual([record.build, 'build.json', 'build.log'].toSorted());
+  });
+
   test('says what is missing and the commands that bring it', async () => {
     const empty = await tree('nothing in PATH', {});
     const where = await place('nothing', undefined, await tree('old', { ...TENSORFLOW_PARTS, ...distribution('2.9.1') }));
@@ -288,6 +302,12 @@ describe('an installed package', () => {
     const ask =
       '(() => { const { source, packageName, binding } = loadTensorFlow(); return { source, packageName, version: binding.TF_Version }; })()';
     expect(await evaluate(ask, where)).toEqual({ source: 'installed', packageName: '@tensorflow/tfjs-node', version: '2.99.0' });
+
+    expect(await evaluate('inspectTensorFlowState()', where)).toMatchObject({
+      source: 'installed',
+      info: { gpuReason: 'this TensorFlow is built for CPUs alone' },
+      warnings: [`what was built is not used: it was built for mips, this Node is ${process.arch}; ${REBUILD}`],
+    });
 
     await rm(where.env['DETCO_TENSORFLOW_BUILD'] ?? '', { recursive: true });
     await rm(join(where.project, 'node_modules/@tensorflow/tfjs'));
