@@ -49,7 +49,7 @@ const input = {
 };
 
 const measured = await measure(warmUp);
-const memory = engine.device === 'cpu' ? undefined : tf.backend().torch.addon.memory();
+const memory = engine.device === 'cpu' ? undefined : tf.backend().torch?.addon.memory();
 let withoutGraph;
 if (eager && engine.device !== 'cpu') {
   engine.compile = asItIs;

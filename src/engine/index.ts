@@ -26,7 +26,7 @@ interface EngineEntry {
   readonly name: EngineName;
   readonly description: string;
   /** Loaded only when asked for, so that no tensor library is paid for unused. */
-  readonly load?: () => Promise<EngineModule>;
+  readonly load: () => Promise<EngineModule>;
 }
 
 /** Best first: the order in which `auto` tries them. */
@@ -36,18 +36,17 @@ const ENGINES: readonly EngineEntry[] = [
     description: 'LibTorch through a Node-API addon: oneDNN on CPUs, cuDNN on NVIDIA GPUs',
     load: () => import('./torch/index.js'),
   },
-  { name: 'tensorflow', description: 'TensorFlow through tfjs-node: CPUs and NVIDIA GPUs' },
+  {
+    name: 'tensorflow',
+    description: 'TensorFlow through tfjs-node: CPUs and NVIDIA GPUs',
+    load: () => import('./tensorflow/index.js'),
+  },
   {
     name: 'wasm',
     description: 'TensorFlow.js WebAssembly with SIMD: one CPU core, any machine',
     load: () => import('./wasm/index.js'),
   },
 ];
-
-const NOT_BUILT: Unavailable = {
-  reason: 'not built into this version',
-  remedy: 'use --engine wasm',
-};
 
 /** The state of one engine on this machine. */
 export interface EngineReport {
@@ -96,11 +95,10 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
 }
 
 async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefined> {
-  return load === undefined ? NOT_BUILT : (await load()).unavailable();
+  return (await load()).unavailable();
 }
 
 async function started({ load }: EngineEntry, options: EngineOptions): Promise<Engine> {
-  if (load === undefined) throw new Error(NOT_BUILT.reason);
   return (await load()).createEngine(options);
 }
 

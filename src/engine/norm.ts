@@ -1,9 +1,10 @@
 /**
  * Train-mode batch norm as the tape sees it: kernel names, inputs, outputs and the gradient.
  *
- * GroupedBatchNorm(x, scale, offset, residual?) -> y, mean, variance, groupMean, groupInverse
- * GroupedBatchNormGrad(x, y?, dy, scale, groupMean, groupInverse) -> dx, dScale, dOffset, dResidual?
- * with groupMean and groupInverse (1 / sqrt(variance + epsilon)) [groups, C] kept for the backward pass.
+ * GroupedBatchNorm(x, scale, offset, residual?) -> y, mean, variance, groupMean, groupInverse, reserve?
+ * GroupedBatchNormGrad(x, y?, dy, scale, groupMean, groupInverse, reserve?) -> dx, dScale, dOffset, dResidual?
+ * with groupMean and groupInverse (1 / sqrt(variance + epsilon)) [groups, C] kept for the backward pass. They are a matter between an
+ * engine's two kernels, and so is a third tensor that it may keep, the reserve.
  */
 import { registerGradient } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
@@ -35,10 +36,13 @@ export interface GroupedBatchNormGradInputs {
   readonly scale: TensorInfo;
   readonly groupMean: TensorInfo;
   readonly groupInverse: TensorInfo;
+  /** Of an engine whose forward kernel gives one. */
+  readonly reserve?: TensorInfo;
 }
 
 export interface GroupedBatchNormGradAttrs {
   readonly groups: number;
+  readonly epsilon: number;
   /** Also give dResidual, dy masked by y > 0. */
   readonly residual: boolean;
 }
@@ -48,16 +52,16 @@ export function registerGroupedBatchNormGradient(): void {
   registerGradient({
     kernelName: GroupedBatchNorm,
     inputsToSave: ['x', 'scale'],
-    outputsToSave: [true, false, false, true, true],
+    outputsToSave: [true, false, false, true, true, true],
     gradFunc: (dys, saved, attrs) => {
       const dy = at(dys as Tensor[], 0);
-      const [x, scale, y, groupMean, groupInverse] = saved;
-      const { groups, relu, residual } = attrs as unknown as GroupedBatchNormAttrs;
+      const [x, scale, y, groupMean, groupInverse, reserve] = saved;
+      const { groups, epsilon, relu, residual } = attrs as unknown as GroupedBatchNormAttrs;
       // All at once, here: TensorFlow.js asks for one input's gradient at a time.
       const gradients = runKernel(
         GroupedBatchNormGrad,
-        { x, y: relu ? y : undefined, dy, scale, groupMean, groupInverse },
-        { groups, residual: relu && residual },
+        { x, y: relu ? y : undefined, dy, scale, groupMean, groupInverse, reserve },
+        { groups, epsilon, residual: relu && residual },
       );
       return {
         x: () => at(gradients, 0),

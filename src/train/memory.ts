@@ -1,11 +1,12 @@
-/** What an update that does not fit into memory says: LibTorch names the bytes, whoever trains chooses the batch. */
+/** What an update that does not fit into memory says: the engine names what was asked for, whoever trains chooses the batch. */
 import { types } from 'node:util';
 
 /**
  * LibTorch's CUDA allocator ("CUDA out of memory. Tried to allocate 20.00 GiB ..."), the CUDA driver ("CUDA error: out of memory"), the CPU
- * allocator of native/torch ("out of memory: asked for 64 bytes ...") and LibTorch's own ("DefaultCPUAllocator: can't allocate memory").
+ * allocator of native/torch ("out of memory: asked for 64 bytes ...") and LibTorch's own ("DefaultCPUAllocator: can't allocate memory");
+ * TensorFlow's on either device ("OOM when allocating tensor with shape[1048576,268435456] ...").
  */
-const OUT_OF_MEMORY = /out of memory|DefaultCPUAllocator: (can't allocate|not enough) memory/i;
+const OUT_OF_MEMORY = /out of memory|DefaultCPUAllocator: (can't allocate|not enough) memory|OOM when allocating tensor/i;
 
 /** @returns what to throw instead of `error`: for an allocation that failed one with the batch to try, else `error` itself */
 export function explainOutOfMemory(error: unknown, { batch, step }: { readonly batch: number; readonly step: number }): unknown {

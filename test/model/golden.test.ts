@@ -25,7 +25,7 @@ interface Result {
   readonly groups: Readonly<Record<string, number>>;
 }
 
-const torch = await whereAvailable('torch');
+const where = { torch: await whereAvailable('torch'), tensorflow: await whereAvailable('tensorflow') } as const;
 
 describe('npm run golden', () => {
   test.each([
@@ -44,17 +44,18 @@ describe('npm run golden', () => {
     300_000,
   );
 
-  for (const [precision, tolerances] of [
-    ['fp32', TOLERANCES],
-    ['bf16', TOLERANCES_BF16],
+  for (const [name, precision, tolerances] of [
+    ['torch', 'fp32', TOLERANCES],
+    ['torch', 'bf16', TOLERANCES_BF16],
+    ['tensorflow', 'fp32', TOLERANCES],
   ] as const) {
-    torch.test(
-      `basic units on the engine torch in ${precision}: agrees with PyTorch${torch.note}`,
+    where[name].test(
+      `basic units on the engine ${name} in ${precision}: agrees with PyTorch${where[name].note}`,
       () => {
-        const { status, stdout, stderr } = golden(RESNET18, '--engine', 'torch', '--precision', precision, '--device', 'cpu', '--json');
+        const { status, stdout, stderr } = golden(RESNET18, '--engine', name, '--precision', precision, '--device', 'cpu', '--json');
         expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
         const result = JSON.parse(stdout) as Result;
-        expect(result).toMatchObject({ ok: true, engine: 'torch', precision });
+        expect(result).toMatchObject({ ok: true, engine: name, precision });
         expect(Object.keys(result.groups).toSorted()).toEqual(Object.keys(TOLERANCES).toSorted());
         for (const [group, tolerance] of Object.entries(tolerances)) expect(result.groups[group]).toBeLessThanOrEqual(tolerance);
         expect(result.groups['terms']).toBeLessThanOrEqual(2e-2);

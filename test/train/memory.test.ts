@@ -14,10 +14,12 @@ import { RunDirectory } from '#dist/train/run-directory.js';
 import { createVelocities } from '#dist/train/tensors.js';
 import { whereAvailable } from '../engine/available.js';
 
-const torch = await whereAvailable('torch');
 const BATCH = 4;
-/** What LibTorch says, of 2^50 bytes: in GiB where a GPU is asked. */
-const REFUSAL = /out of memory.*(1125899906842624 bytes|1048576\.00 GiB)/is;
+/** What an engine says of 2^50 bytes: LibTorch in GiB where a GPU is asked, TensorFlow the shape. */
+const REFUSALS = {
+  torch: /out of memory.*(1125899906842624 bytes|1048576\.00 GiB)/is,
+  tensorflow: /OOM when allocating tensor with shape\[1048576,268435456\]/,
+} as const;
 
 function allocateTooMuch(): void {
   tf.add(tf.broadcastTo(tf.scalar(1), [2 ** 20, 2 ** 28]), 1);
@@ -32,11 +34,16 @@ function caught(body: () => void): unknown {
   throw new Error('nothing was thrown');
 }
 
-torch.describe(`out of memory, on the engine torch${torch.note}`, () => {
+for (const [name, refusal] of Object.entries(REFUSALS) as [keyof typeof REFUSALS, RegExp][]) {
+  const where = await whereAvailable(name);
+  where.describe(`out of memory, on the engine ${name}${where.note}`, () => testOutOfMemory(name, refusal));
+}
+
+function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
   let engine: Engine;
   let folder: string;
   beforeAll(async () => {
-    engine = await selectEngine('torch');
+    engine = await selectEngine(name);
     folder = await mkdtemp(join(tmpdir(), 'detco-memory-'));
   });
   afterAll(async () => {
@@ -47,7 +54,7 @@ torch.describe(`out of memory, on the engine torch${torch.note}`, () => {
   test('the error has what was asked for and the batch to try', () => {
     const error = caught(allocateTooMuch);
     const explained = explainOutOfMemory(error, { batch: 256, step: 7 });
-    expect(explained).toMatchObject({ message: expect.stringMatching(REFUSAL), cause: error });
+    expect(explained).toMatchObject({ message: expect.stringMatching(refusal), cause: error });
     expect(explained).toMatchObject({ message: expect.stringContaining('A batch of 256 does not fit into memory after step 7: ') });
     expect(explained).toMatchObject({ message: expect.stringMatching(/; start another run with --batch 128$/) });
     expect(explainOutOfMemory(error, { batch: 1, step: 0 })).toMatchObject({
@@ -99,10 +106,10 @@ torch.describe(`out of memory, on the engine torch${torch.note}`, () => {
       ...(inEvaluation && { evaluate: async () => (allocateTooMuch(), {}) }),
     };
     const failure = trainLoop(context, { step: 0, epoch: 0 });
-    await expect(failure).rejects.toThrow(REFUSAL);
+    await expect(failure).rejects.toThrow(refusal);
     await expect(failure).rejects.toThrow(/^A batch of 4 does not fit into memory after step 0: .*; start another run with --batch 2$/s);
     run.close();
     method.dispose();
     tf.dispose([...velocities.values()]);
   });
-});
+}

@@ -1,0 +1,93 @@
+/**
+ * TensorFlow's one context of a process: made when the addon is loaded, with what environment variables say at that moment. Threads,
+ * device and precision can therefore be chosen once.
+ */
+import { availableParallelism } from 'node:os';
+import type { Precision } from '../engine.js';
+import type { ResolvedEngineOptions } from '../check.js';
+import { loadTensorFlow } from './load.js';
+import type { TensorFlow } from './load.js';
+
+export interface Context {
+  readonly tensorflow: TensorFlow;
+  readonly threads: number;
+  readonly precision: Precision;
+  /** `cpu`, `cuda:0` */
+  readonly device: string;
+}
+
+interface Started extends Context {
+  /** The device that was asked for. */
+  readonly asked: string;
+}
+
+let started: Started | undefined;
+
+/**
+ * The context with these options.
+ * @throws when the process has one with others, or there is no such device
+ */
+export function openContext(options: ResolvedEngineOptions): Context {
+  started ??= start(options);
+  const { threads = started.threads, device, precision } = options;
+  if (threads !== started.threads) refuse('threads', threads, started.threads);
+  if (precision !== started.precision) refuse('precision', precision, started.precision);
+  const wanted = device === 'cuda' ? 'cuda:0' : device;
+  if (wanted === 'auto' || wanted === started.device) return started;
+  const seen = started.asked.startsWith('cuda') || started.asked === 'auto';
+  if (started.device === 'cpu' && seen) {
+    const { binding, packageName, source } = started.tensorflow;
+    throw new Error(
+      `device "${device}": TensorFlow ${binding.TF_Version} of ${packageName} (${source}) finds no GPU that it can use; expected cpu or auto. ` +
+        'It needs a TensorFlow built for CUDA, the NVIDIA driver, and the CUDA and cuDNN libraries of its version: see "detco doctor"',
+    );
+  }
+  return refuse('device', device, started.device);
+}
+
+function refuse(option: string, asked: number | string, have: number | string): never {
+  throw new Error(
+    `${option} ${asked}: TensorFlow was started with ${option} ${have} in this process and takes them once; ` +
+      `expected ${have}, or a process of its own for the other`,
+  );
+}
+
+function start({ threads = availableParallelism(), device, precision }: ResolvedEngineOptions): Started {
+  const tensorflow = withEnvironment(
+    {
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      // Below warnings TensorFlow tells of each library that it loads.
+      TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '2',
+      ...visibleDevices(device),
+    },
+    () => loadTensorFlow(),
+  );
+  const gpu = tensorflow.binding.isUsingGpuDevice();
+  // cuBLAS and cuDNN read it when the first of their operations runs: it stays.
+  if (gpu && precision === 'fp32') process.env['NVIDIA_TF32_OVERRIDE'] = '0';
+  const index = /^cuda:(\d+)$/.exec(device)?.[1] ?? 0;
+  return { tensorflow, threads, precision, asked: device, device: gpu ? `cuda:${index}` : 'cpu' };
+}
+
+/** TensorFlow takes memory on every GPU it sees, and the addon computes on the last. */
+function visibleDevices(device: string): Record<string, string> {
+  if (device === 'cpu') return { CUDA_VISIBLE_DEVICES: '-1' };
+  const visible = process.env['CUDA_VISIBLE_DEVICES']?.split(',');
+  const index = Number(/^cuda:(\d+)$/.exec(device)?.[1] ?? 0);
+  // An index past the list hides all GPUs.
+  return { CUDA_VISIBLE_DEVICES: visible === undefined ? String(index) : (visible[index] ?? '-1') };
+}
+
+/** Runs `body` with these environment variables. */
+function withEnvironment<T>(variables: Readonly<Record<string, string>>, body: () => T): T {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, variables);
+  try {
+    return body();
+  } finally {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
+import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
+import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
+import type { Engine, EngineOptions } from '../engine.js';
+import { registerMeanGradient } from '../gradients.js';
+import { compositeInfoNce } from '../info-nce.js';
+import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
+import { openContext } from './context.js';
+import type { Context } from './context.js';
+import type { NodeBackend } from './binding.js';
+import { TrackedBinding } from './tracked.js';
+import { inspectTensorFlow } from './load.js';
+import { registerNorm } from './norm.js';
+import { BACKEND } from './register.js';
+import { enqueue, lerp, sgd } from './update.js';
+import { upload } from './upload.js';
+import { registerWindows } from './windows.js';
+
+/** Why the engine cannot run here, or undefined. */
+export async function unavailable(): Promise<{ reason: string; remedy: string } | undefined> {
+  return inspectTensorFlow();
+}
+
+export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
+  const resolved = resolveOptions(options);
+  // tfjs-node's kernels find their backend by its name.
+  if (findBackend(BACKEND) !== null) {
+    throw new Error('an engine tensorflow runs in this process already: dispose of it first (Engine.dispose)');
+  }
+  // The union package registers the gradients.
+  await import('@tensorflow/tfjs');
+  const context = openContext(resolved);
+  const backend = context.tensorflow.createBackend();
+  const tracked = new TrackedBinding(context.tensorflow.binding);
+  backend.binding = tracked.binding;
+  registerBackend(BACKEND, () => backend);
+  registerWindows();
+  registerNorm();
+  registerGroupedBatchNormGradient();
+  registerMeanGradient();
+  if (!(await setBackend(BACKEND))) throw new Error('the tensorflow backend does not start: see "detco doctor"');
+  await ready();
+  return tensorflowEngine(context, backend, tracked);
+}
+
+function tensorflowEngine(context: Context, backend: NodeBackend, tracked: TrackedBinding): Engine {
+  const { tensorflow, device, precision, threads } = context;
+  const place = device === 'cpu' ? `CPU, ${threads} threads` : device;
+  return {
+    name: 'tensorflow',
+    description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}, ${precision}`,
+    precision,
+    device,
+    groupedBatchNorm,
+    infoNce: compositeInfoNce,
+
+    upload(bytes, shape) {
+      checkUpload(bytes, shape);
+      return upload(backend, bytes, shape);
+    },
+
+    sgd(parameters, gradients, velocities, sgdOptions) {
+      checkPairs('gradients', parameters, gradients);
+      checkPairs('velocities', parameters, velocities);
+      checkScalar('learning rate', sgdOptions.learningRate, 'float32');
+      sgd(backend, parameters, gradients, velocities, sgdOptions);
+    },
+
+    lerp(targets, sources, weight) {
+      checkPairs('sources', targets, sources);
+      lerp(backend, targets, sources, weight);
+    },
+
+    enqueue(queue, keys, pointer) {
+      checkKeys(queue, keys, pointer);
+      // Integers lie on the host: nothing is waited for.
+      const [first = Number.NaN] = pointer.dataSync();
+      checkPointer(queue, keys, first);
+      enqueue(backend, queue, keys, first);
+    },
+
+    // TensorFlow's eager mode has nothing to record.
+    compile: (step) => step,
+
+    async dispose() {
+      removeBackend(BACKEND);
+      tracked.clear();
+    },
+  };
+}

@@ -1,0 +1,120 @@
+/** GroupedBatchNorm and its gradient over TensorFlow's FusedBatchNormV3 and FusedBatchNormGradV3, once a group. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { GroupedBatchNorm, GroupedBatchNormGrad } from '../norm.js';
+import type { GroupedBatchNormAttrs, GroupedBatchNormGradAttrs, GroupedBatchNormGradInputs, GroupedBatchNormInputs } from '../norm.js';
+import type { Attributes, Eager, Ref } from './eager.js';
+import { register } from './register.js';
+
+/** y, mean, unbiased variance, and three reserves whose contents are a matter of the device: y's gradient takes them as they are. */
+const FORWARD_OUTPUTS = 6;
+/** dx, dScale, dOffset, and two that are empty. */
+const GRADIENT_OUTPUTS = 5;
+
+function attributes({ T }: Eager, epsilon: number): Attributes {
+  return { type: { ...T, U: T.T }, float: { epsilon }, string: { data_format: 'NHWC' }, bool: { is_training: true } };
+}
+
+/** The fused kernels know images alone: [N, C] as [N, 1, 1, C]. */
+function images(eager: Eager, x: Ref): Ref {
+  const [rows = 0, channels = 0] = x.shape;
+  return x.shape.length === 4 ? x : eager.reshape(x, [rows, 1, 1, channels]);
+}
+
+function shaped(eager: Eager, x: Ref, shape: readonly number[]): Ref {
+  return x.shape.join() === shape.join() ? x : eager.reshape(x, shape);
+}
+
+/** Equal parts along the first axis: views where TensorFlow's alignment allows. */
+function split(eager: Eager, x: Ref, parts: number): Ref[] {
+  return parts === 1 ? [x] : eager.runAll('Split', [eager.integers(0), x], parts, { type: eager.T, int: { num_split: parts } });
+}
+
+function join(eager: Eager, parts: readonly Ref[]): Ref {
+  const [first] = parts;
+  if (first !== undefined && parts.length === 1) return first;
+  const type = { ...eager.T, Tidx: eager.binding.TF_INT32 };
+  return eager.run('ConcatV2', [...parts, eager.integers(0)], { type, int: { N: parts.length } });
+}
+
+/** [groups, ...] of one tensor a group; that tensor itself for a single group. */
+function pack(eager: Eager, each: readonly Ref[]): Ref {
+  const [first] = each;
+  if (first !== undefined && each.length === 1) return first;
+  return eager.run('Pack', each, { type: eager.T, int: { N: each.length, axis: 0 } });
+}
+
+function unpack(eager: Eager, packed: Ref, groups: number): Ref[] {
+  return groups === 1 ? [packed] : eager.runAll('Unpack', [packed], groups, { type: eager.T, int: { num: groups, axis: 0 } });
+}
+
+function sum(eager: Eager, each: readonly Ref[]): Ref {
+  const [first] = each;
+  return first !== undefined && each.length === 1 ? first : eager.run('AddN', each, { type: eager.T, int: { N: each.length } });
+}
+
+function mean(eager: Eager, each: readonly Ref[]): Ref {
+  return each.length === 1 ? sum(eager, each) : eager.run('Mul', [sum(eager, each), eager.floats(1 / each.length)]);
+}
+
+function column(rows: readonly (readonly Ref[])[], i: number): Ref[] {
+  return rows.flatMap((row) => row[i] ?? []);
+}
+
+export function registerNorm(): void {
+  register<GroupedBatchNormInputs, GroupedBatchNormAttrs>(GroupedBatchNorm, ({ inputs, attrs: { groups, epsilon, relu }, eager }) => {
+    const x = images(eager, eager.of(inputs.x));
+    const channels = [x.shape[3] ?? 0];
+    const [scale, offset] = [inputs.scale, inputs.offset].map((tensor) => shaped(eager, eager.of(tensor), channels)) as [Ref, Ref];
+    const residuals = inputs.residual === undefined ? [] : split(eager, images(eager, eager.of(inputs.residual)), groups);
+    const none = eager.floats([]);
+    const results = split(eager, x, groups).map((part, group) => {
+      // With its activation while a group's values are in the cache.
+      const outputs = eager.runAll('FusedBatchNormV3', [part, scale, offset, none, none], FORWARD_OUTPUTS, attributes(eager, epsilon));
+      let [y] = outputs as [Ref];
+      const residual = residuals[group];
+      if (residual !== undefined) y = replace(eager, y, eager.run('AddV2', [y, residual]));
+      if (relu) y = replace(eager, y, eager.run('Relu', [y]));
+      outputs[0] = y;
+      return outputs;
+    });
+    const y = shaped(eager, join(eager, column(results, 0)), inputs.x.shape);
+    const outputs = [
+      y,
+      mean(eager, column(results, 1)),
+      mean(eager, column(results, 2)),
+      pack(eager, column(results, 3)),
+      pack(eager, column(results, 4)),
+      pack(eager, column(results, 5)),
+    ];
+    return outputs.map((output) => eager.give(output));
+  });
+
+  register<GroupedBatchNormGradInputs, GroupedBatchNormGradAttrs>(
+    GroupedBatchNormGrad,
+    ({ inputs, attrs: { groups, epsilon, residual }, eager }) => {
+      const { x, y, scale, groupMean, groupInverse, reserve } = inputs;
+      if (reserve === undefined) throw new Error('batch norm gradient without the reserve of its forward pass');
+      const dy = y === undefined ? eager.of(inputs.dy) : eager.run('ReluGrad', [eager.of(inputs.dy), eager.of(y)]);
+      const scales = shaped(eager, eager.of(scale), [x.shape[x.shape.length - 1] ?? 0]);
+      const [gradients, parts] = [dy, eager.of(x)].map((tensor) => split(eager, images(eager, tensor), groups)) as [Ref[], Ref[]];
+      const reserves = [groupMean, groupInverse, reserve].map((tensor) => unpack(eager, eager.of(tensor), groups));
+      const results = parts.map((part, group) =>
+        eager.runAll(
+          'FusedBatchNormGradV3',
+          [gradients[group] as Ref, part, scales, ...column(reserves, group)],
+          GRADIENT_OUTPUTS,
+          attributes(eager, epsilon),
+        ),
+      );
+      const dx = shaped(eager, join(eager, column(results, 0)), x.shape);
+      const [dScale, dOffset] = [1, 2].map((i) => shaped(eager, sum(eager, column(results, i)), scale.shape)) as [Ref, Ref];
+      const outputs: Tensor[] = [dx, dScale, dOffset].map((output) => eager.give(output));
+      return residual ? [...outputs, eager.give(dy)] : outputs;
+    },
+  );
+}
+
+function replace(eager: Eager, old: Ref, by: Ref): Ref {
+  eager.free(old);
+  return by;
+}

@@ -1,0 +1,179 @@
+/** The tensorflow engine: what every engine must do, and what only this one has: TensorFlow's memory, its one context, its errors. */
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { IMAGE_MEAN, IMAGE_STD, selectEngine } from '#dist/engine/index.js';
+import type { Engine } from '#dist/engine/index.js';
+import type { NodeBackend } from '#dist/engine/tensorflow/binding.js';
+import { Random } from '#dist/pipeline/plan/random.js';
+import { whereAvailable } from './available.js';
+import { testEngine } from './contract.js';
+import { zeros } from './reference.js';
+import { expectClose, normal, toTensor, variable } from './tensors.js';
+
+const tensorflow = await whereAvailable('tensorflow');
+const values = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
+
+tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
+  testEngine('tensorflow');
+
+  describe('TensorFlow behind TensorFlow.js', () => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await selectEngine('tensorflow');
+    });
+    afterAll(() => engine.dispose());
+
+    const held = (): number => (tf.backend() as NodeBackend).binding.getNumOfTensors();
+
+    test('an upload has read the bytes: what is written to them later does not show', () => {
+      const shape = [2, 64, 64, 3];
+      const bytes = new Uint8Array(new SharedArrayBuffer(2 * 64 * 64 * 3)).fill(51);
+      const uploaded = engine.upload(bytes, shape);
+      bytes.fill(255);
+      const expected = zeros(shape);
+      for (const i of expected.data.keys()) expected.data[i] = (0.2 - (IMAGE_MEAN[i % 3] ?? 0)) / (IMAGE_STD[i % 3] ?? 0);
+      expectClose(uploaded, expected, 1e-6);
+      uploaded.dispose();
+    });
+
+    test('an upload whose memory TensorFlow would not take as it is: at an odd address', () => {
+      const bytes = new Uint8Array(new SharedArrayBuffer(13), 1, 12).fill(51);
+      const uploaded = engine.upload(bytes, [2, 2, 3]);
+      bytes.fill(255);
+      expect(values(uploaded)[0]).toBeCloseTo((0.2 - IMAGE_MEAN[0]) / IMAGE_STD[0], 5);
+      uploaded.dispose();
+    });
+
+    test('in-place updates do not leak through views', () => {
+      const start = [1, 2, 3, 4, 5, 6];
+      const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {
+        clone: (x) => tf.clone(x),
+        reshape: (x) => tf.reshape(x, [6]),
+        slice: (x) => tf.slice(x, [1, 0], [1, 3]),
+        split: (x) => tf.split(x, 2, 0)[1] as tf.Tensor,
+        unstack: (x) => tf.unstack(x)[1] as tf.Tensor,
+      };
+      const updates: Record<string, (weights: tf.Variable<tf.Rank.R2>, velocity: tf.Variable) => void> = {
+        lerp: (weights) => engine.lerp([weights], [tf.zeros([2, 3])], 1),
+        sgd: (weights, velocity) =>
+          engine.sgd([weights], [weights], [velocity], { learningRate: tf.scalar(1), momentum: 0.9, weightDecay: 0 }),
+        enqueue: (weights) => engine.enqueue(weights, tf.zeros([2, 3]), tf.scalar(0, 'int32')),
+      };
+      for (const [name, view] of Object.entries(views)) {
+        for (const [how, update] of Object.entries(updates)) {
+          tf.tidy(() => {
+            const source = tf.tensor2d(start, [2, 3]);
+            const [weights, velocity] = [tf.variable(source), tf.variable(tf.zeros([2, 3]))];
+            const seen = view(weights);
+            const before = values(seen);
+            update(weights, velocity);
+            expect({ name, how, seen: values(seen), source: values(source) }).toEqual({ name, how, seen: before, source: start });
+            expect(values(weights)).toEqual([0, 0, 0, 0, 0, 0]);
+            tf.dispose([weights, velocity]);
+          });
+        }
+      }
+    });
+
+    test('shapes that do not fit: the error has the shapes', () => {
+      tf.tidy(() => {
+        const run = (kernel: string, inputs: Record<string, tf.Tensor>) => tf.engine().runKernel(kernel, inputs);
+        expect(() => run('Add', { a: tf.ones([2]), b: tf.ones([3]) })).toThrow(/\[2\] vs\. \[3\]/);
+        expect(() => tf.conv2d(tf.ones<tf.Rank.R4>([1, 2, 2, 3]), tf.ones<tf.Rank.R4>([5, 5, 3, 4]), 1, 'valid')).toThrow();
+      });
+    });
+
+    test('a tensor that was disposed of cannot be used', () => {
+      tf.tidy(() => {
+        const [gone, kept] = [tf.ones([3]), variable(zeros([3]))];
+        gone.dispose();
+        expect(() => gone.dataSync()).toThrow('Tensor is disposed');
+        expect(() => engine.lerp([kept], [gone], 0.5)).toThrow('a tensor is used after it was disposed of');
+        kept.dispose();
+      });
+    });
+
+    test('frees what work has made, also where it fails', () => {
+      const random = new Random(41);
+      const filter = variable(normal(random, [3, 3, 4, 8]));
+      const velocity = variable(zeros(filter.shape));
+      const average = variable(zeros(filter.shape));
+      const queue = variable(normal(random, [16, 8])) as tf.Variable<tf.Rank.R2>;
+      const bytes = new Uint8Array(4 * 6 * 6 * 3).fill(7);
+      const work = () =>
+        tf.tidy(() => {
+          const [x, keys] = [toTensor(normal(random, [4, 6, 6, 4])), toTensor<tf.Rank.R2>(normal(random, [4, 8]))];
+          const [scale, offset] = [tf.ones([8]), tf.zeros([8])];
+          engine.upload(bytes, [4, 6, 6, 3]);
+          const loss = (weights: tf.Tensor): tf.Scalar => {
+            const y = tf.maxPool(tf.conv2d(x as tf.Tensor4D, weights as tf.Tensor4D, 2, 1), 3, 2, 1);
+            const normalised = engine.groupedBatchNorm(y, scale, offset, { groups: 2, epsilon: 1e-5, relu: true, residual: y }).y;
+            return engine.infoNce(tf.mean(normalised, [1, 2]) as tf.Tensor2D, keys, queue, 0.2);
+          };
+          const gradient = tf.grad(loss)(filter);
+          engine.sgd([filter], [gradient], [velocity], { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 1e-4 });
+          engine.lerp([average], [filter], 0.1);
+          engine.enqueue(queue, keys, tf.scalar(4, 'int32'));
+          expect(() => tf.conv2d(x as tf.Tensor4D, tf.ones<tf.Rank.R4>([9, 9, 4, 8]), 1, 'valid')).toThrow();
+        });
+      work();
+      const [before, tensors] = [held(), tf.memory().numTensors];
+      work();
+      expect({ held: held(), tensors: tf.memory().numTensors }).toEqual({ held: before, tensors });
+      tf.dispose([filter, velocity, average, queue]);
+    });
+
+    test('what is left of an engine that was disposed of frees nothing of the next', async () => {
+      const left = variable({ shape: [3], data: Float64Array.of(1, 2, 3) });
+      engine.lerp([left], [left], 1);
+      await expect(selectEngine('tensorflow')).rejects.toThrow('dispose of it first');
+      await engine.dispose();
+      engine = await selectEngine('tensorflow');
+      expect(held()).toBe(0);
+      const fresh = [1, 2, 3, 4].map((value) => toTensor({ shape: [1], data: Float64Array.of(value) }));
+      left.dispose();
+      expect(fresh.map((tensor) => values(tensor)[0])).toEqual([1, 2, 3, 4]);
+      tf.dispose(fresh);
+    });
+  });
+
+  // TensorFlow takes them once a process, so each has one of its own.
+  describe('options', () => {
+    function inProcess(body: string): Record<string, unknown> {
+      const script = `
+        import { readdirSync, readFileSync } from 'node:fs';
+        import * as tf from '@tensorflow/tfjs-core';
+        import { selectEngine } from '#dist/engine/index.js';
+        const refusal = (options) => selectEngine('tensorflow', options).then(() => 'started', ({ message }) => message);
+        ${body}`;
+      const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' });
+      expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
+      return JSON.parse(stdout) as Record<string, unknown>;
+    }
+
+    test('another number of threads, another precision, another device: refused with what there is', () => {
+      const answers = inProcess(`
+        const before = { ...process.env };
+        const engine = await selectEngine('tensorflow', { threads: 1, device: 'cpu' });
+        const { description, device } = engine;
+        await engine.dispose();
+        const again = await selectEngine('tensorflow', { threads: 1, device: 'auto' });
+        await again.dispose();
+        const refusals = [];
+        for (const options of [{ threads: 2 }, { precision: 'tf32' }, { device: 'cuda:1' }]) refusals.push(await refusal(options));
+        const unchanged = JSON.stringify(before) === JSON.stringify({ ...process.env });
+        console.log(JSON.stringify({ description, device, refusals, unchanged }));`);
+      expect(answers).toEqual({
+        description: expect.stringMatching(/^tensorflow: TensorFlow\.js 4\.\d+\.\d+ over TensorFlow \d+\.\d+\.\d+, CPU, 1 threads, fp32$/),
+        device: 'cpu',
+        refusals: [
+          'threads 2: TensorFlow was started with threads 1 in this process and takes them once; expected 1, or a process of its own for the other',
+          expect.stringContaining('precision tf32: TensorFlow was started with precision fp32'),
+          expect.stringContaining('device cuda:1: TensorFlow was started with device cpu'),
+        ],
+        unchanged: true,
+      });
+    });
+  });
+});
