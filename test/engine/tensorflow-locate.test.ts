@@ -140,7 +140,7 @@ describe('unpackWheel', () => {
   const foreign = { ...TENSORFLOW_PARTS, ...distribution('2.21.0', 'tensorflow_cpu', 'cp311-cp311-win_amd64') };
   const other = { 'numpy/__init__.py': '', ...distribution('2.1.0', 'numpy', tag) };
   const old = { ...TENSORFLOW_PARTS, ...distribution('2.11.1', 'tensorflow_cpu', tag) };
-  test.each<[string, Record<string, string> | string | undefined, string]>([
+  withPython.each<[string, Record<string, string> | string | undefined, string]>([
     ['a file that is not there', undefined, 'no such file'],
     ['a file that is no zip', 'no zip', 'it cannot be read as a wheel (File is not a zip file)'],
     ['a zip that is no wheel', { 'a/b.txt': '' }, 'it is no wheel, for it has no .dist-info/WHEEL'],
@@ -151,8 +151,7 @@ describe('unpackWheel', () => {
       'numpy-2.1.0 has no tensorflow/libtensorflow_cc.so.2, which wheels of TensorFlow 2.12 and newer have',
     ],
     ['one that is too old', old, 'TensorFlow 2.11.1 is too old: expected 2.12 or newer'],
-  ])('refuses %s and quotes its name', async (what, content, problem) => {
-    if (!hasPython() && content !== undefined) return;
+  ])('refuses %s and quotes its name (needs python3)', async (what, content, problem) => {
     const file = typeof content === 'object' ? await wheel(what, content) : join(folder, `${what}.whl`);
     if (typeof content === 'string') await writeFile(file, content);
     const refused = unpackWheel(file, join(folder, `of ${what}`), process.env);
