@@ -101,7 +101,7 @@ export function engineCommand(): Command {
     .option('--json', 'print the report as one JSON object')
     .action(torch);
   const onTensorFlow = new Command('tensorflow')
-    .description('compile the binding of @tensorflow/tfjs-node against a TensorFlow from PyPI, 2.13 or newer')
+    .description('compile the binding of @tensorflow/tfjs-node against a TensorFlow from PyPI, 2.12 or newer')
     .option('--python <file>', "the Python whose TensorFlow is used (default: python3's, then /usr/bin/python3's)")
     .option('--wheel <file>', 'a wheel of tensorflow or tensorflow-cpu instead; its libraries are kept beside the addon')
     .option('--json', 'print the report as one JSON object')

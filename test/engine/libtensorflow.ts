@@ -48,7 +48,7 @@ const BACKEND = `
 const util = require('util');
 exports.NodeJSKernelBackend = class {
   constructor(binding, packageName) {
-    Object.assign(this, { binding, packageName, core: require('@tensorflow/tfjs'), isSet: !util.isNullOrUndefined(0) && util.isArray([]) });
+    Object.assign(this, { binding, packageName, core: require('@tensorflow/tfjs-core'), union: require('@tensorflow/tfjs'), isSet: !util.isNullOrUndefined(0) && util.isArray([]) });
   }
 };
 `;

@@ -6,6 +6,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { explain } from '#dist/engine/tensorflow/explain.js';
@@ -46,6 +47,11 @@ async function evaluate(expression: string, { project, env }: Place): Promise<un
     process.stdout.write(JSON.stringify(value ?? null));`;
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: project, env });
   return JSON.parse(stdout);
+}
+
+/** An expression that gives what a CommonJS file of the TensorFlow.js that this package uses exports. */
+function importOf(file: string): string {
+  return `(await import('${pathToFileURL(join(TFJS_FOLDER, '..', file)).href}')).default`;
 }
 
 /** A user's folder with tfjs-node installed, a Python with TensorFlow in PATH, and an empty folder for the product. */
@@ -90,15 +96,14 @@ describe('buildTensorFlow', () => {
     expect(await contents(where.project)).toEqual(before);
     // What the package needs to run is in the product: it may be uninstalled.
     await rm(join(where.project, 'node_modules'), { recursive: true });
-    const ours = `(await import('${new URL(`file://${TFJS_FOLDER}/dist/tf.node.js`).href}')).default`;
-    const use = `(() => { const { createBackend, source, libraryFolder, packageName, binding } = loadTensorFlow();
-      return { backend: createBackend(), source, libraryFolder, packageName, version: binding.TF_Version, once: loadTensorFlow() === loadTensorFlow() }; })()`;
-    expect(
-      await evaluate(
-        `(async () => { const { backend, ...rest } = ${use}; return { ...rest, shared: backend.core === ${ours}, isSet: backend.isSet }; })()`,
-        where,
-      ),
-    ).toEqual({
+    const use = `(async () => {
+      const { createBackend, source, libraryFolder, packageName, binding } = loadTensorFlow();
+      const { core, union, isSet } = createBackend();
+      const [ours, ourCore] = [${importOf('tfjs/dist/tf.node.js')}, ${importOf('tfjs-core/dist/tf-core.node.js')}];
+      const shared = union === ours && core === ourCore;
+      return { source, libraryFolder, packageName, version: binding.TF_Version, once: loadTensorFlow() === loadTensorFlow(), shared, isSet };
+    })()`;
+    expect(await evaluate(use, where)).toEqual({
       source: 'built',
       libraryFolder: join(site, 'tensorflow'),
       packageName: '@tensorflow/tfjs-node',
@@ -130,7 +135,7 @@ describe('buildTensorFlow', () => {
     expect(loaded).toMatchObject({ source: 'built', binding: { TF_Version: '2.98.0' } });
   });
 
-  test.each<[string, string, string]>([
+  withTools.each<[string, string, string]>([
     ['the compiler fails', '#error no such binding\n', 'the compiler failed:'],
     ['its product does not load', 'extern int absent(); int present = absent();\n', 'The addon was compiled, but it needs _Z6absentv'],
     [
@@ -138,12 +143,25 @@ describe('buildTensorFlow', () => {
       '#include <csignal>\nint present = std::raise(SIGILL);\n',
       'a process that loaded it ended with SIGILL',
     ],
-  ])('leaves the last product as it was when %s', async (what, binding, message) => {
-    if (!hasTools()) return;
+  ])('leaves the last product as it was when %s (needs python3 and c++)', async (what, binding, message) => {
     const where = await place(`last product, ${what}`, undefined, site);
     const { record } = (await evaluate('buildTensorFlow()', where)) as { record: BuildRecord };
     await writeTree(where.project, nodePackage(VERSION, binding));
     expect(await evaluate('buildTensorFlow()', where)).toEqual({ error: expect.stringContaining(message) });
+    expect(await evaluate('chooseCandidate()', where)).toMatchObject({ source: 'built', record });
+    const left = await readdir(String(where.env['DETCO_TENSORFLOW_BUILD']));
+    expect(left.toSorted()).toEqual([record.build, 'build.json', 'build.log'].toSorted());
+  });
+
+  withTools('leaves the last product as it was when it is stopped while it compiles (needs python3 and c++)', async () => {
+    const where = await place('stopped', undefined, site);
+    const { record } = (await evaluate('buildTensorFlow()', where)) as { record: BuildRecord };
+    const stopped = `(() => {
+      const stop = new AbortController();
+      const onLine = (line) => line.startsWith('compiling') && setImmediate(() => stop.abort(new Error('stopped')));
+      return buildTensorFlow({ signal: stop.signal, onLine });
+    })()`;
+    expect(await evaluate(stopped, where)).toEqual({ error: 'stopped' });
     expect(await evaluate('chooseCandidate()', where)).toMatchObject({ source: 'built', record });
     const left = await readdir(String(where.env['DETCO_TENSORFLOW_BUILD']));
     expect(left.toSorted()).toEqual([record.build, 'build.json', 'build.log'].toSorted());
@@ -284,6 +302,12 @@ describe('an installed package', () => {
       '(() => { const { source, packageName, binding } = loadTensorFlow(); return { source, packageName, version: binding.TF_Version }; })()';
     expect(await evaluate(ask, where)).toEqual({ source: 'installed', packageName: '@tensorflow/tfjs-node', version: '2.99.0' });
 
+    expect(await evaluate('inspectTensorFlowState()', where)).toMatchObject({
+      source: 'installed',
+      info: { gpuReason: 'this TensorFlow is built for CPUs alone' },
+      warnings: [`what was built is not used: it was built for mips, this Node is ${process.arch}; ${REBUILD}`],
+    });
+
     await rm(where.env['DETCO_TENSORFLOW_BUILD'] ?? '', { recursive: true });
     await rm(join(where.project, 'node_modules/@tensorflow/tfjs'));
     const copy = { '@tensorflow/tfjs/package.json': '{"version":"4.0.0"}', '@tensorflow/tfjs-core/package.json': '{"version":"4.0.0"}' };
@@ -354,7 +378,7 @@ describe('the real TensorFlow', () => {
       expect(await evaluate('buildTensorFlow()', where)).toMatchObject({ info: { version: here?.version, gpu: expect.any(Boolean) } });
       const multiply = `(async () => {
         const { createBackend } = loadTensorFlow();
-        const tf = (await import('${new URL(`file://${TFJS_FOLDER}/dist/tf.node.js`).href}')).default;
+        const tf = ${importOf('tfjs/dist/tf.node.js')};
         tf.registerBackend('tensorflow', createBackend);
         await tf.setBackend('tensorflow');
         return [...tf.matMul([[1, 2], [3, 4]], [[1], [1]]).dataSync()];

@@ -52,7 +52,7 @@ describe('readTensorFlow', () => {
 
   test.each<[string, Record<string, string>, string]>([
     ['nothing', {}, 'no such folder'],
-    ['an older version', { ...TENSORFLOW_PARTS, ...distribution('2.9.1') }, 'TensorFlow 2.9.1 is too old: expected 2.13 or newer'],
+    ['an older version', { ...TENSORFLOW_PARTS, ...distribution('2.9.1') }, 'TensorFlow 2.9.1 is too old: expected 2.12 or newer'],
     ['no library', { ...without('_cc'), ...distribution('2.21.0') }, 'TensorFlow 2.21.0 without libtensorflow_cc.so.2'],
     ['no headers', { ...without('include'), ...distribution('2.21.0') }, 'TensorFlow 2.21.0 without its headers (no include/'],
     ['no version', TENSORFLOW_PARTS, 'tells their version'],
@@ -89,7 +89,7 @@ describe('locateTensorFlow', () => {
     const places: TensorFlowPlace[] = [];
     // Every Python here sees it.
     expect(await locateTensorFlow({ env: { ...process.env, PYTHONPATH: site }, onPlace: (place) => places.push(place) })).toBeUndefined();
-    expect(places[0]).toMatchObject({ place: 'python3', found: 'TensorFlow 2.9.1 is too old: expected 2.13 or newer' });
+    expect(places[0]).toMatchObject({ place: 'python3', found: 'TensorFlow 2.9.1 is too old: expected 2.12 or newer' });
   });
 
   test.each<[string, string, string]>([
@@ -101,7 +101,9 @@ describe('locateTensorFlow', () => {
     if (script !== '') await writeFile(python, script);
     if (script !== '') await chmod(python, 0o755);
     await expect(locateTensorFlow({ python })).rejects.toThrow(`--python ${JSON.stringify(python)}: ${problem}`);
-    await expect(locateTensorFlow({ python })).rejects.toThrow('-m pip install tensorflow-cpu, or tensorflow[and-cuda] for NVIDIA GPUs');
+    await expect(locateTensorFlow({ python })).rejects.toThrow(
+      '-m pip install --upgrade tensorflow-cpu, or tensorflow[and-cuda] for NVIDIA GPUs',
+    );
   });
 });
 
@@ -137,16 +139,19 @@ describe('unpackWheel', () => {
 
   const foreign = { ...TENSORFLOW_PARTS, ...distribution('2.21.0', 'tensorflow_cpu', 'cp311-cp311-win_amd64') };
   const other = { 'numpy/__init__.py': '', ...distribution('2.1.0', 'numpy', tag) };
-  const old = { ...TENSORFLOW_PARTS, ...distribution('2.12.0', 'tensorflow_cpu', tag) };
-  test.each<[string, Record<string, string> | string | undefined, string]>([
+  const old = { ...TENSORFLOW_PARTS, ...distribution('2.11.1', 'tensorflow_cpu', tag) };
+  withPython.each<[string, Record<string, string> | string | undefined, string]>([
     ['a file that is not there', undefined, 'no such file'],
     ['a file that is no zip', 'no zip', 'it cannot be read as a wheel (File is not a zip file)'],
     ['a zip that is no wheel', { 'a/b.txt': '' }, 'it is no wheel, for it has no .dist-info/WHEEL'],
     ['one for another platform', foreign, `it is for win_amd64, this machine is linux_${machine}`],
-    ['one of another package', other, 'numpy-2.1.0 has no tensorflow/libtensorflow_cc.so.2'],
-    ['one that is too old', old, 'TensorFlow 2.12.0 is too old: expected 2.13 or newer'],
-  ])('refuses %s and quotes its name', async (what, content, problem) => {
-    if (!hasPython() && content !== undefined) return;
+    [
+      'one of another package',
+      other,
+      'numpy-2.1.0 has no tensorflow/libtensorflow_cc.so.2, which wheels of TensorFlow 2.12 and newer have',
+    ],
+    ['one that is too old', old, 'TensorFlow 2.11.1 is too old: expected 2.12 or newer'],
+  ])('refuses %s and quotes its name (needs python3)', async (what, content, problem) => {
     const file = typeof content === 'object' ? await wheel(what, content) : join(folder, `${what}.whl`);
     if (typeof content === 'string') await writeFile(file, content);
     const refused = unpackWheel(file, join(folder, `of ${what}`), process.env);

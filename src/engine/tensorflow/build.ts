@@ -2,11 +2,9 @@
  * `detco engine build tensorflow`: compiles the binding of the npm package tfjs-node against a TensorFlow from PyPI, in a temporary folder, tries
  * the product in a process of its own and moves it into place. A build that fails or is stopped leaves the last product as it was.
  */
-import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { COMPILER_PACKAGE, findCompiler, nodeHeaders } from '../native/toolchain.js';
@@ -18,7 +16,7 @@ import { locateTensorFlow, type TensorFlowPlace } from './locate.js';
 import { gatherPackage, resolvePackage, type NodePackage } from './npm-package.js';
 import { probeAddon, type TensorFlowInfo } from './probe.js';
 import { ADDON, buildFolder, NODE_API, packageIn, RECORD, type BuildRecord } from './product.js';
-import { unpackWheel } from './wheel.js';
+import { checkWheel, unpackWheel } from './wheel.js';
 
 export interface BuildOptions {
   /** The Python whose TensorFlow is used, and no other. */
@@ -58,6 +56,7 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
       `The engine tensorflow is built on Linux only, this is ${process.platform}: install the stock package or use --engine wasm`,
     );
   }
+  if (wheel !== undefined) await checkWheel(wheel, env, signal);
   const installed = wheel === undefined ? await locateTensorFlow({ python, env, ...(onPlace && { onPlace }) }) : undefined;
   const compiler = await findCompiler(env);
   if (compiler === undefined || (wheel === undefined && installed === undefined)) {
@@ -98,40 +97,40 @@ function whatIsMissing(hasTensorFlow: boolean, hasCompiler: boolean): string {
   return `Cannot build: ${what} not found. ${apt}${pip}`.trim();
 }
 
-/** The kernels must see the very TensorFlow.js that this package uses; where the product lies elsewhere, by a link. */
+/** The kernels must see the very TensorFlow.js that this package uses; where the product lies elsewhere, by links. */
 async function shareTensorFlowJs(build: string): Promise<void> {
-  const name = '@tensorflow/tfjs';
-  const ours = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
-  if (resolvePackage(name, join(build, 'package.json')) !== resolvePackage(name, import.meta.url))
-    await symlink(ours, packageIn(build, name));
+  for (const name of ['@tensorflow/tfjs', '@tensorflow/tfjs-core']) {
+    const ours = resolvePackage(name, import.meta.url);
+    if (ours !== undefined && resolvePackage(name, join(build, 'package.json')) !== ours) await symlink(ours, packageIn(build, name));
+  }
 }
 
 async function compile(
   compiler: string,
   source: NodePackage,
-  { root, includeFolder, cuda }: LibTensorFlow,
+  { root, includeFolder }: LibTensorFlow,
   build: string,
   fromWheel: boolean,
   tool: ToolOptions,
 ): Promise<void> {
-  // A product that holds the libraries may be moved with them.
-  const rpath = [fromWheel ? '$ORIGIN/tensorflow' : root, ...(cuda === undefined ? [] : nvidiaFolders(root))];
   const args = [
-    ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', `-DNAPI_VERSION=${NODE_API}`],
+    '-std=c++17',
+    '-O2',
+    '-fPIC',
+    '-shared',
+    '-w',
+    `-DNAPI_VERSION=${NODE_API}`,
     ...[source.folder, includeFolder, nodeHeaders()].map((folder) => `-I${folder}`),
     ...SOURCES.map((name) => join(source.folder, 'binding', name)),
-    ...['-o', join(build, ADDON), `-L${root}`, ...LIBRARIES.map((library) => `-l:${library}`)],
-    ...rpath.map((folder) => `-Wl,-rpath,${folder}`),
+    '-o',
+    join(build, ADDON),
+    `-L${root}`,
+    ...LIBRARIES.map((library) => `-l:${library}`),
+    // A product that holds the libraries may be moved with them. They look themselves for CUDA's, where pip puts those: in nvidia/ beside them.
+    `-Wl,-rpath,${fromWheel ? '$ORIGIN/tensorflow' : root}`,
   ];
   const { code, lines } = await runTool(compiler, args, tool);
   if (code !== 0) throw new Error(`the compiler failed:\n${quoteErrors(lines)}\nThe whole log is ${tool.log}`);
-}
-
-/** pip puts CUDA's parts beside tensorflow: nvidia/cudnn/lib, nvidia/cublas/lib, ... */
-function nvidiaFolders(root: string): string[] {
-  const beside = join(dirname(root), 'nvidia');
-  const names = existsSync(beside) ? readdirSync(beside) : [];
-  return names.map((name) => join(beside, name, 'lib')).filter((folder) => existsSync(folder));
 }
 
 async function tryOut(

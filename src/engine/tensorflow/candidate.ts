@@ -21,6 +21,8 @@ export interface Candidate {
   readonly libraryFolder: string;
   /** Of a product. */
   readonly record?: BuildRecord;
+  /** Why the product that is there is not used. */
+  readonly passedBy?: Unavailable;
 }
 
 /** The first that can be loaded as far as files tell, or why there is none. @param project the user's folder */
@@ -28,8 +30,11 @@ export function chooseCandidate(env: NodeJS.ProcessEnv = process.env, project: s
   const built = inspectBuilt(buildFolder(env));
   if (built !== undefined && !('reason' in built)) return built;
   const installed = installedPackages(project).map(inspectInstalled);
+  for (const candidate of installed) {
+    if (!('reason' in candidate)) return built === undefined ? candidate : { ...candidate, passedBy: built };
+  }
   // What is wrong with the product is told first: someone has built it.
-  return installed.find((candidate) => !('reason' in candidate)) ?? built ?? installed[0] ?? nothing(env);
+  return built ?? installed[0] ?? nothing(env);
 }
 
 function nothing({ DETCO_TENSORFLOW_BUILD: named }: NodeJS.ProcessEnv): Unavailable {

@@ -5,8 +5,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The oldest whose package holds TensorFlow's C API as a library to link with. */
-export const OLDEST_TENSORFLOW = '2.13';
+/** The oldest whose package has TensorFlow's C API in a library of its own; before, it was a part of Python's module. */
+export const OLDEST_TENSORFLOW = '2.12';
 
 /** What the addon is linked with. The wheels hold them under these names alone, without links. */
 export const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'] as const;

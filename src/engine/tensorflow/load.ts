@@ -58,7 +58,8 @@ export function loadTensorFlow(env: NodeJS.ProcessEnv = process.env, project: st
 
 /**
  * TensorFlow tells on stderr, in several lines, which instructions it uses and which CUDA libraries it has found, and warns of every large
- * allocation. `detco doctor` tells what matters of that; errors are still shown, and a level that the user has set is left.
+ * allocation. `detco doctor` tells what matters of that; errors are still shown, and a level that the user has set is left. Two lines about
+ * oneDNN stay with TensorFlow 2.21, which writes them before it reads the level.
  */
 function quieten(): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';

@@ -30,7 +30,7 @@ export async function locateTensorFlow(options: LocateOptions = {}): Promise<Lib
     if (looked.tensorflow !== undefined) return looked.tensorflow;
     if (python !== undefined) {
       throw new NamedPlaceError(
-        `--python ${JSON.stringify(python)}: ${looked.found}; expected a Python with TensorFlow: ${shown(python)} -m pip install tensorflow-cpu, ` +
+        `--python ${JSON.stringify(python)}: ${looked.found}; expected a Python with TensorFlow: ${shown(python)} -m pip install --upgrade tensorflow-cpu, ` +
           'or tensorflow[and-cuda] for NVIDIA GPUs',
       );
     }

@@ -1,11 +1,10 @@
 /** The npm package tfjs-node: where it is installed, and from the registry where it is not. Nothing is written into an installed one. */
-import { createReadStream, existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { buffer } from 'node:stream/consumers';
 import { dirname, join, normalize } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip } from 'node:zlib';
+import { gunzipSync } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { runTool, type ToolOptions } from '../native/run-tool.js';
 import { NODE_PACKAGES } from './commands.js';
@@ -118,16 +117,15 @@ async function fetchTarball(spec: string, work: string, tool: ToolOptions): Prom
 /** @param tarball of npm: everything in it lies in one folder, `package` */
 async function unpack(tarball: string, into: string): Promise<void> {
   const entries = extract();
-  entries.on('entry', ({ name, type }, stream, next) => {
+  entries.end(gunzipSync(await readFile(tarball)));
+  for await (const entry of entries) {
+    const { name, type } = entry.header;
     const path = normalize(name.slice(name.indexOf('/') + 1));
-    const wanted = type === 'file' && !path.startsWith('..');
-    const kept = wanted ? write(join(into, path), buffer(stream)) : Promise.resolve(void stream.resume());
-    kept.then(() => next(), next);
-  });
-  await pipeline(createReadStream(tarball), createGunzip(), entries);
-}
-
-async function write(file: string, bytes: Promise<Buffer>): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, await bytes);
+    if (type !== 'file' || path.startsWith('..')) {
+      entry.resume();
+      continue;
+    }
+    await mkdir(dirname(join(into, path)), { recursive: true });
+    await writeFile(join(into, path), await buffer(entry));
+  }
 }

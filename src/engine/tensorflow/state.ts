@@ -1,7 +1,7 @@
 /** All that `detco doctor` tells of the engine tensorflow: what it runs on, and otherwise the commands that make it run. */
 import { COMPILER_PACKAGE, findCompiler } from '../native/toolchain.js';
 import { aptLine, type Unavailable } from '../native/unavailable.js';
-import { chooseCandidate } from './candidate.js';
+import { chooseCandidate, type Candidate } from './candidate.js';
 import { BUILD_COMMAND, CURRENT_COMMAND } from './commands.js';
 import { cudaRemedy } from './explain.js';
 import { locateTensorFlow } from './locate.js';
@@ -30,14 +30,23 @@ export async function inspectTensorFlowState(
   }
   const info = await probeAddon(candidate, env);
   if ('reason' in info) return { unavailable: info, warnings: [] };
-  const { packageName, source, libraryFolder, record } = candidate;
-  const forGpu = source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
-  const warnings =
-    info.gpu || !forGpu
-      ? []
-      : info.missingLibraries.map((library) => `no GPU, for ${library} is not found: ${cudaRemedy(library, candidate) ?? 'install it'}`);
-  const reason = forGpu ? 'TensorFlow has found none' : 'this TensorFlow is built for CPUs alone';
-  return { info: info.gpu ? info : { gpuReason: reason, ...info }, packageName, source, libraryFolder, warnings };
+  const { packageName, source, libraryFolder, passedBy } = candidate;
+  const aside = passedBy === undefined ? [] : [`what was built is not used: ${passedBy.reason}; ${passedBy.remedy}`];
+  const found = { packageName, source, libraryFolder };
+  if (info.gpu) return { info, ...found, warnings: aside };
+  if (!forGpu(candidate)) return { info: { ...info, gpuReason: 'this TensorFlow is built for CPUs alone' }, ...found, warnings: aside };
+  return { info, ...found, warnings: [...aside, ...missingCuda(info, candidate)] };
+}
+
+function forGpu({ source, record, packageName }: Candidate): boolean {
+  return source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
+}
+
+function missingCuda({ missingLibraries, gpuReason = '' }: TensorFlowInfo, candidate: Candidate): string[] {
+  // Newer TensorFlows do not name them.
+  const missing =
+    missingLibraries.length === 0 && gpuReason.includes('dlopen') ? ['libcudart.so, libcudnn.so or another'] : missingLibraries;
+  return missing.map((library) => `no GPU, for ${library} is not found: ${cudaRemedy(library, candidate) ?? 'install it'}`);
 }
 
 /** The general advice, its command that builds cut down to what this machine lacks. */

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isAbsent, lastLine, NamedPlaceError, PYTHONS } from '../native/place.js';
-import { LIBRARIES, readTensorFlow, type LibTensorFlow } from './libtensorflow.js';
+import { LIBRARIES, OLDEST_TENSORFLOW, readTensorFlow, type LibTensorFlow } from './libtensorflow.js';
 
 /** As wheels name this machine; the glibc that they need is told by the loader. */
 const MACHINES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
@@ -38,43 +38,45 @@ interface Contents {
 }
 
 /**
- * Unpacks the parts of a wheel that the build needs.
- * @param into a folder; the package is `into/tensorflow`
+ * Looks into a wheel and leaves nothing on the disk.
  * @throws NamedPlaceError when the file is no wheel, or one without a TensorFlow for this machine
  */
-export async function unpackWheel(wheel: string, into: string, env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<LibTensorFlow> {
-  const refuse = (problem: string): never => {
-    throw new NamedPlaceError(`--wheel ${JSON.stringify(wheel)}: ${problem}; ${EXPECTED}`);
-  };
-  if (!existsSync(wheel)) refuse('no such file');
-  // Looked into first, so that a wrong one leaves nothing on the disk.
-  const { tags, names } = await contents(wheel, '', env, refuse, signal);
+export async function checkWheel(wheel: string, env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<void> {
+  if (!existsSync(wheel)) refuse(wheel, 'no such file');
+  const { tags, names } = await contents(wheel, '', env, signal);
+  if (tags.length === 0) refuse(wheel, 'it is no wheel, for it has no .dist-info/WHEEL');
   const platforms = [...new Set(tags.map((tag) => tag.split('-').at(-1) ?? ''))];
   const machine = MACHINES[process.arch] ?? process.arch;
-  if (tags.length === 0) refuse('it is no wheel, for it has no .dist-info/WHEEL');
-  const fits =
-    platforms.includes('any') || platforms.some((platform) => /^(many)?linux/.test(platform) && platform.endsWith(`_${machine}`));
-  if (!fits) refuse(`it is for ${platforms.join(', ')}, this machine is linux_${machine}`);
+  const fits = platforms.some((platform) => platform === 'any' || (/^(many)?linux/.test(platform) && platform.endsWith(`_${machine}`)));
+  if (!fits) refuse(wheel, `it is for ${platforms.join(', ')}, this machine is linux_${machine}`);
   const missing = LIBRARIES.find((library) => !names.includes(`tensorflow/${library}`));
   const distribution = names.find((name) => name.endsWith('.dist-info/WHEEL'))?.split('.dist-info')[0];
-  if (missing !== undefined) refuse(`${distribution} has no tensorflow/${missing}`);
-  await contents(wheel, into, env, refuse, signal);
-  const read = readTensorFlow(join(into, 'tensorflow'));
-  return 'problem' in read ? refuse(read.problem) : read;
+  if (missing === undefined) return;
+  refuse(wheel, `${distribution} has no tensorflow/${missing}, which wheels of TensorFlow ${OLDEST_TENSORFLOW} and newer have`);
 }
 
-async function contents(
-  wheel: string,
-  into: string,
-  env: NodeJS.ProcessEnv,
-  refuse: (problem: string) => never,
-  signal: AbortSignal | undefined,
-): Promise<Contents> {
+/**
+ * Unpacks the parts of a wheel that the build needs.
+ * @param into a folder; the package is `into/tensorflow`
+ * @throws NamedPlaceError as `checkWheel`
+ */
+export async function unpackWheel(wheel: string, into: string, env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<LibTensorFlow> {
+  await checkWheel(wheel, env, signal);
+  await contents(wheel, into, env, signal);
+  const read = readTensorFlow(join(into, 'tensorflow'));
+  return 'problem' in read ? refuse(wheel, read.problem) : read;
+}
+
+function refuse(wheel: string, problem: string): never {
+  throw new NamedPlaceError(`--wheel ${JSON.stringify(wheel)}: ${problem}; ${EXPECTED}`);
+}
+
+async function contents(wheel: string, into: string, env: NodeJS.ProcessEnv, signal: AbortSignal | undefined): Promise<Contents> {
   for (const python of PYTHONS) {
     try {
       const { stdout } = await run(python, ['-c', UNPACK, wheel, into, ...TAKEN], { env, signal, maxBuffer: 2 ** 24 });
       const told = JSON.parse(stdout) as Contents | { problem: string };
-      return 'problem' in told ? refuse(`it cannot be read as a wheel (${told.problem})`) : told;
+      return 'problem' in told ? refuse(wheel, `it cannot be read as a wheel (${told.problem})`) : told;
     } catch (error) {
       if (error instanceof NamedPlaceError) throw error;
       signal?.throwIfAborted();
