@@ -76,6 +76,19 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       }
     });
 
+    test('sgd without momentum', () => {
+      const [weights, velocity] = [variable({ shape: [2], data: Float64Array.of(1, 2) }), variable(zeros([2]))];
+      tf.tidy(() => {
+        const options = { learningRate: tf.scalar(0.5), momentum: 0, weightDecay: 0.25 };
+        engine.sgd([weights], [tf.tensor1d([1, -1])], [velocity], options);
+        expect([values(velocity), values(weights)]).toEqual([
+          [1.25, -0.5],
+          [0.375, 2.25],
+        ]);
+      });
+      tf.dispose([weights, velocity]);
+    });
+
     test('shapes that do not fit: the error has the shapes', () => {
       tf.tidy(() => {
         const run = (kernel: string, inputs: Record<string, tf.Tensor>) => tf.engine().runKernel(kernel, inputs);
@@ -161,7 +174,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
         const again = await selectEngine('tensorflow', { threads: 1, device: 'auto' });
         await again.dispose();
         const refusals = [];
-        for (const options of [{ threads: 2 }, { precision: 'tf32' }, { device: 'cuda:1' }]) refusals.push(await refusal(options));
+        for (const options of [{ threads: 2 }, { precision: 'tf32' }, { device: 'cuda:1' }, { precision: 'bf16' }]) refusals.push(await refusal(options));
         const unchanged = JSON.stringify(before) === JSON.stringify({ ...process.env });
         console.log(JSON.stringify({ description, device, refusals, unchanged }));`);
       expect(answers).toEqual({
@@ -171,6 +184,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
           'threads 2: TensorFlow was started with threads 1 in this process and takes them once; expected 1, or a process of its own for the other',
           expect.stringContaining('precision tf32: TensorFlow was started with precision fp32'),
           expect.stringContaining('device cuda:1: TensorFlow was started with device cpu'),
+          expect.stringContaining('precision "bf16": engine tensorflow computes in fp32'),
         ],
         unchanged: true,
       });

@@ -28,6 +28,12 @@ let started: Started | undefined;
  * @throws when the process has one with others, or there is no such device
  */
 export function openContext(options: ResolvedEngineOptions): Context {
+  if (options.precision === 'bf16') {
+    // oneDNN's math mode (ONEDNN_DEFAULT_FPMATH_MODE=BF16) changes no bit of TensorFlow's float32 convolutions and products.
+    throw new Error(
+      'precision "bf16": engine tensorflow computes in fp32, and on GPUs in tf32: TensorFlow.js has no bfloat16; use engine torch, fp32 or tf32',
+    );
+  }
   started ??= start(options);
   const { threads = started.threads, device, precision } = options;
   if (threads !== started.threads) refuse('threads', threads, started.threads);
