@@ -151,11 +151,11 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
     });
   });
 
-  // TensorFlow takes them once a process, so each has one of its own.
+  // TensorFlow takes them once a process, so each test has one of its own.
   describe('options', () => {
     function inProcess(body: string): Record<string, unknown> {
       const script = `
-        import { readdirSync, readFileSync } from 'node:fs';
+        import { readdirSync } from 'node:fs';
         import * as tf from '@tensorflow/tfjs-core';
         import { selectEngine } from '#dist/engine/index.js';
         const refusal = (options) => selectEngine('tensorflow', options).then(() => 'started', ({ message }) => message);
@@ -188,6 +188,29 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
         ],
         unchanged: true,
       });
+    });
+
+    test('threads are as many as TensorFlow computes on', () => {
+      const count = (threads: number): number => {
+        const { pool } = inProcess(`
+          const before = new Set(readdirSync('/proc/self/task'));
+          const engine = await selectEngine('tensorflow', { threads: ${threads}, device: 'cpu' });
+          tf.dispose(tf.conv2d(tf.ones([8, 32, 32, 32]), tf.ones([3, 3, 32, 32]), 1, 1));
+          console.log(JSON.stringify({ pool: readdirSync('/proc/self/task').filter((id) => !before.has(id)).length }));
+          await engine.dispose();`);
+        return pool as number;
+      };
+      expect(count(7) - count(2)).toBe(5);
+    });
+
+    test('a GPU where there is none: the error says what TensorFlow lacks, and the CPU can be used afterwards', () => {
+      const { refusal, device } = inProcess(`
+        const answer = await refusal({ device: 'cuda' });
+        const engine = await selectEngine('tensorflow', answer === 'started' ? {} : { device: 'cpu' });
+        console.log(JSON.stringify({ refusal: answer, device: engine.device }));
+        await engine.dispose();`);
+      if (device === 'cpu')
+        expect(refusal).toMatch(/^device "cuda": TensorFlow \d+\.\d+\.\d+ of @tensorflow\S+ \(.+\) finds no GPU that it can use; /);
     });
   });
 });
