@@ -3,6 +3,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import { inspectEngines } from '../engine/index.js';
 import type { EngineReport } from '../engine/index.js';
+import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
 
@@ -18,6 +19,7 @@ interface Report {
   readonly uvThreads: { readonly threads: number; readonly set: boolean };
   readonly engines: readonly EngineReport[];
   readonly torch: TorchState;
+  readonly tensorflow: TensorFlowState;
 }
 
 async function inspectSharp(): Promise<Report['sharp']> {
@@ -29,15 +31,16 @@ async function inspectSharp(): Promise<Report['sharp']> {
   }
 }
 
-/** What loading the addon has shown goes before what its files promise. */
-function withTorch(engines: readonly EngineReport[], { unavailable }: TorchState): EngineReport[] {
-  return engines.map((engine) =>
-    engine.name === 'torch' && unavailable !== undefined ? { ...engine, available: false, ...unavailable } : engine,
-  );
+/** What loading an addon has shown goes before what its files promise. */
+function withStates(engines: readonly EngineReport[], states: Pick<Report, 'torch' | 'tensorflow'>): EngineReport[] {
+  return engines.map((engine) => {
+    const unavailable = engine.name === 'wasm' ? undefined : states[engine.name].unavailable;
+    return unavailable === undefined ? engine : { ...engine, available: false, ...unavailable };
+  });
 }
 
 async function inspect(): Promise<Report> {
-  const [engines, torch] = await Promise.all([inspectEngines(), inspectTorch()]);
+  const [engines, torch, tensorflow] = await Promise.all([inspectEngines(), inspectTorch(), inspectTensorFlowState()]);
   return {
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
@@ -45,8 +48,9 @@ async function inspect(): Promise<Report> {
     memory: { totalBytes: totalmem(), freeBytes: freemem() },
     sharp: await inspectSharp(),
     uvThreads: { threads: uvThreads(), set: process.env['UV_THREADPOOL_SIZE'] !== undefined },
-    engines: withTorch(engines, torch),
+    engines: withStates(engines, { torch, tensorflow }),
     torch,
+    tensorflow,
   };
 }
 
@@ -69,7 +73,22 @@ function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
   ];
 }
 
-function lines({ node, platform, cpu, memory, sharp, uvThreads, engines, torch }: Report): string[] {
+/** TensorFlow, whose package it is, its devices, and what keeps it from them. */
+function tensorflowLines({ info, packageName, source, libraryFolder, warnings }: TensorFlowState): string[] {
+  if (info === undefined) return [];
+  const origin = source === 'built' ? `${packageName} built for it` : `the stock ${packageName}`;
+  const cuda = info.cudaDevices.map(
+    ({ name, capability, usableBytes }, index) => `cuda:${index}  ${name}, compute capability ${capability}, ${gib(usableBytes)} usable`,
+  );
+  return [
+    `TensorFlow ${info.version} in ${libraryFolder}, ${origin}`,
+    `cpu     ${availableParallelism()} threads`,
+    ...(info.gpu ? (cuda.length > 0 ? cuda : ['a CUDA GPU']) : [`no CUDA device: ${info.gpuReason ?? 'none is visible'}`]),
+    ...warnings.map((warning) => `warning: ${warning}`),
+  ];
+}
+
+function lines({ node, platform, cpu, memory, sharp, uvThreads, engines, torch, tensorflow }: Report): string[] {
   const decoder = 'error' in sharp ? `does not load: ${sharp.error}` : `${sharp.sharp}, libvips ${sharp.vips}`;
   const rows: [string, string][] = [
     ['Node', node],
@@ -87,7 +106,7 @@ function lines({ node, platform, cpu, memory, sharp, uvThreads, engines, torch }
     ...engines.flatMap(({ name, available, description, reason, remedy }) => [
       `  ${available ? 'yes' : 'no '} ${name.padEnd(14)}${description}`,
       ...(available ? [] : [`${reason}: ${remedy}`]).map(indent),
-      ...(name === 'torch' ? torchLines(torch) : []).map(indent),
+      ...(name === 'torch' ? torchLines(torch) : name === 'tensorflow' ? tensorflowLines(tensorflow) : []).map(indent),
     ]),
   ];
 }

@@ -1,14 +1,15 @@
 /** `detco engine build`: compiles what an engine needs beyond npm. */
 import { Command } from 'commander';
 import { z } from 'zod';
+import { NamedPlaceError, type Place } from '../engine/native/place.js';
 import { blasWarning } from '../engine/torch/blas.js';
 import { buildTorch } from '../engine/torch/build.js';
-import { NamedLibTorchError, type Place } from '../engine/torch/locate.js';
+import { buildTensorFlow } from '../engine/tensorflow/build.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './whole.js';
 
-const schema = z
+const torchSchema = z
   .object({
     libtorch: z.string().min(1, 'expected a folder; give for example --libtorch ~/libtorch').optional(),
     jobs: whole(1, 1024, '--jobs 2').optional(),
@@ -21,36 +22,74 @@ const schema = z
     error: 'the test programs are left in the folder of --work: give one, for example --work /tmp/detco-torch',
   });
 
+const tensorflowSchema = z
+  .object({
+    python: z.string().min(1, 'expected a Python; give for example --python /usr/bin/python3').optional(),
+    wheel: z
+      .string()
+      .min(1, 'expected a file; give for example --wheel tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl')
+      .optional(),
+    json: z.boolean().default(false),
+  })
+  .refine(({ python, wheel }) => python === undefined || wheel === undefined, {
+    path: ['wheel'],
+    error: 'it is built against one TensorFlow: give --wheel or --python, not both',
+  });
+
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Compiles the addon of the engine torch. @throws UsageError for a folder without a LibTorch that can be used */
-async function build(raw: Readonly<Record<string, unknown>>): Promise<void> {
-  const { json, ...options } = parseOptions(schema, raw);
+interface Hearing {
+  readonly signal: AbortSignal;
+  readonly onPlace: (looked: Place) => void;
+  readonly onLine: (line: string) => void;
+  /** The places that were looked at so far. */
+  readonly places: readonly Place[];
+}
+
+/**
+ * Runs a build: where it looks and what it does goes to stderr, Ctrl-C stops it.
+ * @throws UsageError for a place that was named and cannot be used
+ */
+async function building<Report>(build: (hearing: Hearing) => Promise<Report>): Promise<Report> {
   const places: Place[] = [];
-  const onPlace = (looked: Place): void => {
-    places.push(looked);
-    say(`${looked.place}${looked.folder === undefined ? '' : ` (${looked.folder})`}: ${looked.found}`);
+  const onPlace = ({ place, folder, found }: Place): void => {
+    places.push(folder === undefined ? { place, found } : { place, folder, found });
+    say(`${place}${folder === undefined ? '' : ` (${folder})`}: ${found}`);
   };
   const interrupted = 'interrupted; the last build, if there is one, is as it was';
   try {
-    const { file, record, info, seconds } = await watch({ format: '', interrupted }, ({ signal }) =>
-      buildTorch({ ...options, signal, onPlace, onLine: say }),
-    );
+    return await watch({ format: '', interrupted }, ({ signal }) => build({ signal, onPlace, onLine: say, places }));
+  } catch (error) {
+    throw error instanceof NamedPlaceError ? new UsageError(error.message) : error;
+  }
+}
+
+async function torch(raw: Readonly<Record<string, unknown>>): Promise<void> {
+  const { json, ...options } = parseOptions(torchSchema, raw);
+  await building(async ({ places, ...hearing }) => {
+    const { file, record, info, seconds } = await buildTorch({ ...options, ...hearing });
     const slow = blasWarning(record.libraryFolder);
     if (slow !== undefined) say(`warning: ${slow}`);
     const device = record.cuda ? 'CPU and CUDA' : 'CPU';
     const summary = `${file}: for LibTorch ${record.torchVersion}, ${device}, in ${seconds.toFixed(0)} s`;
-    const found = places.map(({ place, folder, found }) => ({ place, folder, found }));
-    console.log(json ? JSON.stringify({ file, ...record, info, seconds, places: found }) : summary);
-  } catch (error) {
-    throw error instanceof NamedLibTorchError ? new UsageError(error.message) : error;
-  }
+    console.log(json ? JSON.stringify({ file, ...record, info, seconds, places }) : summary);
+  });
+}
+
+async function tensorflow(raw: Readonly<Record<string, unknown>>): Promise<void> {
+  const { json, ...options } = parseOptions(tensorflowSchema, raw);
+  await building(async ({ places, ...hearing }) => {
+    const { file, record, info, seconds } = await buildTensorFlow({ ...options, ...hearing });
+    const device = info.gpu ? 'CPU and CUDA' : 'CPU';
+    const summary = `${file}: ${record.packageName} ${record.packageVersion} for TensorFlow ${record.tensorflowVersion}, ${device}, in ${seconds.toFixed(0)} s`;
+    console.log(json ? JSON.stringify({ file, ...record, info, seconds, places }) : summary);
+  });
 }
 
 export function engineCommand(): Command {
-  const torch = new Command('torch')
+  const onTorch = new Command('torch')
     .description('compile the addon under the engine torch with CMake, against LibTorch 1.13 or newer')
     .option(
       '--libtorch <dir>',
@@ -60,7 +99,13 @@ export function engineCommand(): Command {
     .option('--work <dir>', 'keep the objects here; the next build compiles only what has changed')
     .option('--tests', 'also compile the C++ test programs, into --work')
     .option('--json', 'print the report as one JSON object')
-    .action(build);
-  const building = new Command('build').description('compile what an engine needs beyond npm').addCommand(torch);
-  return new Command('engine').description('engines that need more than npm').addCommand(building);
+    .action(torch);
+  const onTensorFlow = new Command('tensorflow')
+    .description('compile the binding of @tensorflow/tfjs-node against a TensorFlow from PyPI, 2.12 or newer')
+    .option('--python <file>', "the Python whose TensorFlow is used (default: python3's, then /usr/bin/python3's)")
+    .option('--wheel <file>', 'a wheel of tensorflow or tensorflow-cpu instead; its libraries are kept beside the addon')
+    .option('--json', 'print the report as one JSON object')
+    .action(tensorflow);
+  const build = new Command('build').description('compile what an engine needs beyond npm').addCommand(onTorch).addCommand(onTensorFlow);
+  return new Command('engine').description('engines that need more than npm').addCommand(build);
 }

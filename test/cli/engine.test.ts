@@ -1,4 +1,4 @@
-/** `detco engine build torch`: its refusals, and a build that fails in the compiler. */
+/** `detco engine build`: its refusals, and a build that fails in the compiler. */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -44,6 +44,21 @@ describe('detco engine build', () => {
       'a folder that is not there',
       ['torch', '--libtorch', '/none'],
       'detco: --libtorch "/none": no such folder; expected an unpacked LibTorch',
+    ],
+    [
+      'two TensorFlows',
+      ['tensorflow', '--python', 'python3', '--wheel', 'a.whl'],
+      'detco: --wheel "a.whl": it is built against one TensorFlow: give --wheel or --python, not both',
+    ],
+    [
+      'a Python that is not there',
+      ['tensorflow', '--python', '/none/python'],
+      'detco: --python "/none/python": no /none/python; expected a Python with TensorFlow: /none/python -m pip install --upgrade tensorflow-cpu',
+    ],
+    [
+      'a wheel that is not there',
+      ['tensorflow', '--wheel', '/none.whl'],
+      'detco: --wheel "/none.whl": no such file; expected a wheel of tensorflow or tensorflow-cpu for this machine',
     ],
   ])('ends with 2 for %s', async (_what, args, message) => {
     const { code, stdout, stderr } = await detco(['engine', 'build', ...args]);

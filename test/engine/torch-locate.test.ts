@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { findCuda } from '#dist/engine/torch/cuda.js';
 import { readLibTorch, type LibTorch } from '#dist/engine/torch/libtorch.js';
-import { locateLibTorch, type Place } from '#dist/engine/torch/locate.js';
+import { locateLibTorch, type TorchPlace } from '#dist/engine/torch/locate.js';
 import { writeTree } from '../support/tree.js';
 import { LIBTORCH_PARTS, NEW_ABI, OLD_ABI } from './libtorch.js';
 
@@ -128,8 +128,8 @@ describe('locateLibTorch', () => {
   test('looks at the option first, then at $LIBTORCH, and reports what it looked at', async () => {
     const option = await tree('by option', { ...LIBTORCH_PARTS, 'build-version': '2.1.0' });
     const variable = await tree('by variable', { ...LIBTORCH_PARTS, 'build-version': '2.2.0' });
-    const places: Place[] = [];
-    const onPlace = (place: Place): void => void places.push(place);
+    const places: TorchPlace[] = [];
+    const onPlace = (place: TorchPlace): void => void places.push(place);
     const env = { LIBTORCH: variable };
     expect(await locateLibTorch({ libtorch: option, env, onPlace })).toMatchObject({ root: option });
     expect(await locateLibTorch({ env, onPlace })).toMatchObject({ root: variable });
@@ -145,7 +145,7 @@ describe('locateLibTorch', () => {
       'version.py': "__version__ = '2.3.0+cpu'\n",
       '__init__.py': 'raise SystemExit(9)',
     });
-    const places: Place[] = [];
+    const places: TorchPlace[] = [];
     const env = { PATH: process.env['PATH'], PYTHONPATH: dirname(root) };
     const found = await locateLibTorch({ env, onPlace: (place) => places.push(place) });
     const asked = places.find(({ place }) => place.endsWith('python3') && existsSync('/usr/bin/python3'));

@@ -1,49 +1,85 @@
-/** Loads tfjs-node's kernels and its addon. */
-import { existsSync } from 'node:fs';
+/**
+ * Loads tfjs-node's addon and its kernels, or says why they cannot be loaded and what to do. The package's own entry is not used: it insists on
+ * its own addon and makes itself the current backend.
+ */
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import util from 'node:util';
+import { UnavailableError, type Unavailable } from '../native/unavailable.js';
 import type { Binding, NodeBackend } from './binding.js';
+import { chooseCandidate } from './candidate.js';
+import { explain } from './explain.js';
 
 export interface TensorFlow {
   readonly binding: Binding;
-  /** A new backend over the addon. */
+  /** A new TensorFlow.js backend over the addon. Its kernels are registered, under the name `tensorflow`. */
   createBackend(): NodeBackend;
+  /** `@tensorflow/tfjs-node-gpu` or `@tensorflow/tfjs-node` */
   readonly packageName: string;
-  /** Where it is from, for people. */
-  readonly source: string;
+  /** Whether `detco engine build tensorflow` has made it, or it is the npm package as it was installed. */
+  readonly source: 'built' | 'installed';
+  /** Where TensorFlow's libraries lie. */
+  readonly libraryFolder: string;
 }
 
-const FOLDER = fileURLToPath(new URL('../../../native/tensorflow/build', import.meta.url));
+const loaded = new Map<string, TensorFlow>();
 
-export function inspectTensorFlow(): { reason: string; remedy: string } | undefined {
-  const file = join(FOLDER, 'tfjs_binding.node');
-  return existsSync(file) ? undefined : { reason: `its addon is not built (no ${file})`, remedy: 'npx detco engine build tensorflow' };
+/** Why the engine cannot be loaded as far as files tell, or undefined. Loads nothing: a few milliseconds. */
+export function inspectTensorFlow(env: NodeJS.ProcessEnv = process.env, project: string = process.cwd()): Unavailable | undefined {
+  const candidate = chooseCandidate(env, project);
+  return 'reason' in candidate ? candidate : undefined;
 }
 
-/** tfjs-node 4.22 uses functions of `util` that Node 23 has removed. */
-function restoreUtil(): void {
-  const mutable = util as unknown as Record<string, unknown>;
-  mutable['isNullOrUndefined'] ??= (value: unknown): boolean => value === null || value === undefined;
-  mutable['isArray'] ??= Array.isArray;
-}
-
-let loaded: TensorFlow | undefined;
-
-export function loadTensorFlow(): TensorFlow {
-  if (loaded !== undefined) return loaded;
-  restoreUtil();
-  const require = createRequire(join(FOLDER, 'package/package.json'));
+/**
+ * TensorFlow through tfjs-node, loaded once a process.
+ * @throws UnavailableError with the reason and the remedy
+ */
+export function loadTensorFlow(env: NodeJS.ProcessEnv = process.env, project: string = process.cwd()): TensorFlow {
+  const candidate = chooseCandidate(env, project);
+  if ('reason' in candidate) throw new UnavailableError(candidate);
+  const known = loaded.get(candidate.addon);
+  if (known !== undefined) return known;
+  const { addon, packageName, packageFolder, source, libraryFolder } = candidate;
+  quieten();
   const module: { exports: unknown } = { exports: {} };
-  process.dlopen(module, join(FOLDER, 'tfjs_binding.node'), constants.dlopen.RTLD_NOW);
+  try {
+    // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.
+    process.dlopen(module, addon, constants.dlopen.RTLD_NOW);
+  } catch (error) {
+    throw new UnavailableError(explain(error instanceof Error ? error.message : String(error), candidate), { cause: error });
+  }
   const binding = module.exports as Binding;
-  const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as {
-    NodeJSKernelBackend: new (binding: Binding, packageName: string) => NodeBackend;
-  };
+  const NodeBackend = loadKernels(packageFolder);
+  const tensorflow = { binding, createBackend: () => new NodeBackend(binding, packageName), packageName, source, libraryFolder };
+  loaded.set(addon, tensorflow);
+  return tensorflow;
+}
+
+/**
+ * TensorFlow tells on stderr, in several lines, which instructions it uses and which CUDA libraries it has found, and warns of every large
+ * allocation. `detco doctor` tells what matters of that; errors are still shown, and a level that the user has set is left. Two lines about
+ * oneDNN stay with TensorFlow 2.21, which writes them before it reads the level.
+ */
+function quieten(): void {
+  process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2';
+}
+
+type NodeBackendClass = new (binding: Binding, packageName: string) => NodeBackend;
+
+/** Registers the package's kernels and gives its backend. */
+function loadKernels(packageFolder: string): NodeBackendClass {
+  restoreUtil();
+  const require = createRequire(join(packageFolder, 'package.json'));
+  const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as { NodeJSKernelBackend: NodeBackendClass };
   require('./dist/register_all_kernels.js');
-  const packageName = '@tensorflow/tfjs-node';
-  loaded = { binding, createBackend: () => new NodeJSKernelBackend(binding, packageName), packageName, source: FOLDER };
-  return loaded;
+  return NodeJSKernelBackend;
+}
+
+/** tfjs-node 4.22 calls functions of `util` that Node 22 warns of and Node 23 lacks. */
+function restoreUtil(): void {
+  Object.assign(util, {
+    isNullOrUndefined: (value: unknown) => value === null || value === undefined,
+    isArray: (value: unknown) => Array.isArray(value),
+  });
 }

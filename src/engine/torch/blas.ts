@@ -1,7 +1,7 @@
 /** The BLAS under Debian's LibTorch is the system's `libblas.so.3`: the reference one, unless another was installed. */
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { aptLine } from './unavailable.js';
+import { aptLine } from '../native/unavailable.js';
 
 /**
  * A warning when matrix products will be slow: measured on two cores, 1024x1024: 8 GFLOP/s with the reference BLAS, 242 with OpenBLAS.

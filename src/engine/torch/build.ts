@@ -2,14 +2,18 @@
  * `detco engine build torch`: finds LibTorch, compiles native/torch in a temporary folder, tries the product in a process of its own and
  * moves it into place. A build that fails or is stopped leaves the last product as it was.
  */
-import { constants } from 'node:fs';
-import { access, copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { writableFolder } from '../native/product.js';
+import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
+import { nodeHeaders } from '../native/toolchain.js';
+import { aptLine } from '../native/unavailable.js';
 import type { TorchInfo } from './addon.js';
+import { BUILD_COMMAND, LIBTORCH_PACKAGES } from './commands.js';
 import type { LibTorch } from './libtorch.js';
-import { locateLibTorch, type Place } from './locate.js';
+import { locateLibTorch, type TorchPlace } from './locate.js';
 import { probeFile } from './native.js';
 import {
   buildFolder,
@@ -22,9 +26,7 @@ import {
   sourceFiles,
   type BuildRecord,
 } from './product.js';
-import { runTool, type ToolOptions } from './run-tool.js';
-import { missingTools } from './toolchain.js';
-import { aptLine, BUILD_COMMAND, LIBTORCH_PACKAGES } from './unavailable.js';
+import { CMAKE_PACKAGE, missingTools } from './toolchain.js';
 
 export interface BuildOptions {
   /** A folder with LibTorch, before every other place. */
@@ -37,7 +39,7 @@ export interface BuildOptions {
   readonly work?: string | undefined;
   readonly env?: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal;
-  readonly onPlace?: (place: Place) => void;
+  readonly onPlace?: (place: TorchPlace) => void;
   /** A line for people about what is being done. */
   readonly onLine?: (line: string) => void;
 }
@@ -53,12 +55,10 @@ export interface BuildReport {
 const PLATFORM = 'linux';
 /** g++ takes up to this for a file that includes LibTorch's headers. */
 const BYTES_A_JOB = 2 * 2 ** 30;
-/** Lines of the compiler that a message quotes. */
-const QUOTED_LINES = 30;
 
 /**
  * Builds the addon.
- * @throws NamedLibTorchError when `libtorch` or `$LIBTORCH` names a folder that cannot be used
+ * @throws NamedPlaceError when `libtorch` or `$LIBTORCH` names a folder that cannot be used
  * @throws Error that says what is missing and how to install it, or quotes the compiler
  */
 export async function buildTorch(options: BuildOptions = {}): Promise<BuildReport> {
@@ -101,7 +101,10 @@ export async function buildTorch(options: BuildOptions = {}): Promise<BuildRepor
 
 function whatIsMissing(found: LibTorch | undefined, tools: readonly string[]): string {
   const packages = [...(found === undefined ? LIBTORCH_PACKAGES : []), ...tools];
-  const what = [...(found === undefined ? ['LibTorch'] : []), ...tools.map((tool) => (tool === 'cmake' ? 'cmake' : 'a C++ compiler'))];
+  const what = [
+    ...(found === undefined ? ['LibTorch'] : []),
+    ...tools.map((tool) => (tool === CMAKE_PACKAGE ? 'cmake' : 'a C++ compiler')),
+  ];
   const pip = found === undefined ? ' LibTorch may also be that of pip install torch, or an unpacked one given by --libtorch DIR.' : '';
   return `Cannot build: ${what.join(' and ')} not found. On Debian and Ubuntu: ${aptLine(packages)}, then ${BUILD_COMMAND}.${pip}`;
 }
@@ -113,24 +116,8 @@ function withoutCuda(missing: readonly string[]): string {
   );
 }
 
-async function writableFolder(folder: string): Promise<string> {
-  try {
-    await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK);
-    await rm(await mkdtemp(join(folder, '.try-')), { recursive: true });
-    return folder;
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot write to ${folder}, where the addon belongs (${why}): build as the user who owns the package`, {
-      cause: error,
-    });
-  }
-}
-
 function definitions(libtorch: LibTorch, tests: boolean): string[] {
-  const require = createRequire(import.meta.url);
-  const headers = (require('node-api-headers') as { include_dir: string }).include_dir;
-  const addonApi = dirname(require.resolve('node-addon-api/package.json'));
+  const addonApi = dirname(createRequire(import.meta.url).resolve('node-addon-api/package.json'));
   const cuda = usableCuda(libtorch);
   const values: Readonly<Record<string, string>> = {
     LIBTORCH_INCLUDE_DIRS: libtorch.includeFolders.join(';'),
@@ -143,7 +130,7 @@ function definitions(libtorch: LibTorch, tests: boolean): string[] {
       CUDA_LIBRARIES: cuda.runtime ?? '',
       CUDA_LIBRARY_DIRS: cuda.libraryFolders.join(';'),
     }),
-    NODE_INCLUDE_DIRS: [headers, addonApi].join(';'),
+    NODE_INCLUDE_DIRS: [nodeHeaders(), addonApi].join(';'),
     DETCO_TESTS: tests ? 'ON' : 'OFF',
   };
   return Object.entries(values).map(([name, value]) => `-D${name}=${value}`);
@@ -156,10 +143,7 @@ function usableCuda({ cuda }: LibTorch): LibTorch['cuda'] {
 async function cmake(args: readonly string[], failure: string, options: ToolOptions): Promise<void> {
   const { code, lines } = await runTool('cmake', args, options);
   if (code === 0) return;
-  // From the first error on: what follows it is often its echo.
-  const first = lines.findIndex((line) => /\berror\b/i.test(line));
-  const quoted = first === -1 ? lines.slice(-QUOTED_LINES) : lines.slice(first, first + QUOTED_LINES);
-  throw new Error(`${failure}:\n${quoted.join('\n')}\nThe whole log is ${options.log}`);
+  throw new Error(`${failure}:\n${quoteErrors(lines)}\nThe whole log is ${options.log}`);
 }
 
 async function recordOf(libtorch: LibTorch, built: string, digest: string): Promise<BuildRecord> {

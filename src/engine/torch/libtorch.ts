@@ -5,8 +5,9 @@
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { aptLine } from '../native/unavailable.js';
+import { LIBTORCH_PACKAGES } from './commands.js';
 import { findCuda, type CudaToolkit } from './cuda.js';
-import { aptLine, LIBTORCH_PACKAGES } from './unavailable.js';
 
 /** Debian 12's, the oldest that the addon compiles with. */
 export const OLDEST_LIBTORCH = '1.13';

@@ -3,36 +3,35 @@
  * (an instruction that the CPU lacks, a constructor that aborts), so all that can be told from files is looked at before, and `probeNative`
  * tries it in a process of its own.
  */
-import { execFile } from 'node:child_process';
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants } from 'node:os';
+import { runProbe } from '../native/probe.js';
+import { inspectLibrary, inspectNode } from '../native/product.js';
+import { UnavailableError, type Unavailable } from '../native/unavailable.js';
 import type { TorchAddon, TorchInfo } from './addon.js';
+import { BUILD_COMMAND, INSTALL_COMMAND } from './commands.js';
 import { readVersion } from './libtorch.js';
 import { cpuFlags, productFile, readRecord, sourceDigest, type BuildRecord } from './product.js';
-import { BUILD_COMMAND, INSTALL_COMMAND, TorchUnavailableError, type Unavailable } from './unavailable.js';
-
-export { TorchUnavailableError } from './unavailable.js';
-export type { Unavailable } from './unavailable.js';
 
 const loaded = new Map<string, TorchAddon>();
 
 /**
  * The addon, loaded once a process.
- * @throws TorchUnavailableError with the reason and the remedy
+ * @throws UnavailableError with the reason and the remedy
  */
 export function loadNative(env: NodeJS.ProcessEnv = process.env): TorchAddon {
   const file = productFile(env);
   const known = loaded.get(file);
   if (known !== undefined) return known;
   const problem = inspectNative(env);
-  if (problem !== undefined) throw new TorchUnavailableError(problem);
+  if (problem !== undefined) throw new UnavailableError(problem);
   const module: { exports: unknown } = { exports: {} };
   try {
     // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.
     process.dlopen(module, file, constants.dlopen.RTLD_NOW);
   } catch (error) {
-    throw new TorchUnavailableError(explain(error instanceof Error ? error.message : String(error), readRecord(file)), { cause: error });
+    throw new UnavailableError(explain(error instanceof Error ? error.message : String(error), readRecord(file)), { cause: error });
   }
   const addon = module.exports as TorchAddon;
   loaded.set(file, addon);
@@ -59,38 +58,16 @@ function rebuild(reason: string): Unavailable {
   return { reason, remedy: `build it again: ${BUILD_COMMAND}` };
 }
 
-const ELF = Buffer.from('\u007fELF');
-
 function inspectFile(file: string, record?: BuildRecord): Unavailable | undefined {
-  const head = Buffer.alloc(ELF.length);
-  let size: number;
-  try {
-    ({ size } = statSync(file));
-    const descriptor = openSync(file, 'r');
-    try {
-      readSync(descriptor, head);
-    } finally {
-      closeSync(descriptor);
-    }
-  } catch (error) {
-    return rebuild(`${file} cannot be read (${error instanceof Error ? error.message : String(error)})`);
-  }
-  if (!head.equals(ELF)) return rebuild(`${file} is not a shared library`);
-  if (record !== undefined && record.bytes !== size) return rebuild(`${file} has ${size} bytes, its build.json says ${record.bytes}`);
-  return undefined;
+  const problem = inspectLibrary(file, record?.bytes);
+  return problem === undefined ? undefined : rebuild(problem);
 }
 
-function inspectRecord({ arch, nodeApi, cpuFlags: needed }: BuildRecord): Unavailable | undefined {
-  if (arch !== process.arch) return rebuild(`it was built for ${arch}, this Node is ${process.arch}`);
-  const has = Number(process.versions.napi);
-  if (nodeApi > has) {
-    return {
-      reason: `it needs Node-API ${nodeApi}, Node ${process.versions.node} has ${has}`,
-      remedy: 'use a newer Node',
-    };
-  }
+function inspectRecord(record: BuildRecord): Unavailable | undefined {
+  const unfit = inspectNode(record, rebuild);
+  if (unfit !== undefined) return unfit;
   const flags = new Set(cpuFlags());
-  const lacking = flags.size === 0 ? [] : needed.filter((flag) => !flags.has(flag));
+  const lacking = flags.size === 0 ? [] : record.cpuFlags.filter((flag) => !flags.has(flag));
   return lacking.length === 0 ? undefined : rebuild(`it was built on a CPU with ${lacking.join(', ')}, which this one lacks`);
 }
 
@@ -138,7 +115,6 @@ try {
   process.stdout.write(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
 }
 `;
-const PROBE_MS = 120_000;
 
 /** What the addon says of itself, from a process of its own: whatever happens there, this one goes on. */
 export async function probeNative(env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
@@ -147,22 +123,11 @@ export async function probeNative(env: NodeJS.ProcessEnv = process.env): Promise
 
 /** As `probeNative`, for a file that is taken as it is. */
 export async function probeFile(file: string, env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
-  const { how, stdout, stderr } = await runProbe(file, env);
-  try {
-    const answer = JSON.parse(stdout) as { info: TorchInfo } | { error: string };
-    return 'info' in answer ? answer.info : explain(answer.error, readRecord(file));
-  } catch {
+  const { answer, how, stderr } = await runProbe(PROBE, [file], env);
+  if (answer === undefined) {
     const said = stderr.trim().split('\n').at(-1);
     return rebuild(`a process that loaded it ended ${how}${said ? `: ${said}` : ''}`);
   }
-}
-
-function runProbe(file: string, env: NodeJS.ProcessEnv): Promise<{ how: string; stdout: string; stderr: string }> {
-  const args = ['--input-type=commonjs', '--eval', PROBE, file];
-  return new Promise((resolve) => {
-    execFile(process.execPath, args, { env, timeout: PROBE_MS }, (error, stdout, stderr) => {
-      const how = error?.signal ? `with ${error.signal}` : `with exit code ${String(error?.code ?? 0)}`;
-      resolve({ how, stdout, stderr });
-    });
-  });
+  const told = answer as { info: TorchInfo } | { error: string };
+  return 'info' in told ? told.info : explain(told.error, readRecord(file));
 }

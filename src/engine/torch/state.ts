@@ -1,12 +1,14 @@
 /** All that `detco doctor` tells of the engine torch: whether its addon loads, on what, and otherwise the commands that make it load. */
+import { NamedPlaceError } from '../native/place.js';
+import { aptLine, type Unavailable } from '../native/unavailable.js';
 import type { TorchInfo } from './addon.js';
 import { blasWarning } from './blas.js';
+import { BUILD_COMMAND, LIBTORCH_PACKAGES } from './commands.js';
 import { readLibTorch } from './libtorch.js';
-import { locateLibTorch, NamedLibTorchError } from './locate.js';
+import { locateLibTorch } from './locate.js';
 import { inspectNative, probeFile } from './native.js';
 import { productFile, readRecord } from './product.js';
 import { missingTools } from './toolchain.js';
-import { aptLine, BUILD_COMMAND, LIBTORCH_PACKAGES, type Unavailable } from './unavailable.js';
 
 export interface TorchState {
   /** Undefined when the addon does not load. */
@@ -44,7 +46,7 @@ async function remedyHere(remedy: string, env: NodeJS.ProcessEnv): Promise<strin
     const packages = [...(libtorch === undefined ? LIBTORCH_PACKAGES : []), ...tools];
     return packages.length === 0 ? BUILD_COMMAND : `${aptLine(packages)} && ${BUILD_COMMAND}`;
   } catch (error) {
-    if (error instanceof NamedLibTorchError) return `${error.message}; correct or unset it, then ${BUILD_COMMAND}`;
+    if (error instanceof NamedPlaceError) return `${error.message}; correct or unset it, then ${BUILD_COMMAND}`;
     throw error;
   }
 }

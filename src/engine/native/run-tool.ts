@@ -57,3 +57,12 @@ export async function runTool(command: string, args: readonly string[], { env, l
     await written;
   }
 }
+
+/** Lines of a compiler that a message quotes. */
+const QUOTED_LINES = 30;
+
+/** What a message quotes of a tool that failed: from the first error on, for what follows it is often its echo; else the end. */
+export function quoteErrors(lines: readonly string[]): string {
+  const first = lines.findIndex((line) => /\berror\b/i.test(line));
+  return (first === -1 ? lines.slice(-QUOTED_LINES) : lines.slice(first, first + QUOTED_LINES)).join('\n');
+}

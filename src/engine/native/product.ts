@@ -1,0 +1,61 @@
+/** The addon that a build leaves: whether its file and its record fit this process, as far as files tell. */
+import { constants, closeSync, openSync, readSync, statSync } from 'node:fs';
+import { access, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Unavailable } from './unavailable.js';
+
+const ELF = Buffer.from('\u007fELF');
+
+/** Why a file is not the shared library of `bytes` bytes that it should be, or undefined. */
+export function inspectLibrary(file: string, bytes?: number): string | undefined {
+  const head = Buffer.alloc(ELF.length);
+  let size: number;
+  try {
+    ({ size } = statSync(file));
+    const descriptor = openSync(file, 'r');
+    try {
+      readSync(descriptor, head);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    return `${file} cannot be read (${error instanceof Error ? error.message : String(error)})`;
+  }
+  if (!head.equals(ELF)) return `${file} is not a shared library`;
+  if (bytes !== undefined && bytes !== size) return `${file} has ${size} bytes, its build.json says ${bytes}`;
+  return undefined;
+}
+
+/** Why an addon for `arch` that needs version `nodeApi` of Node-API cannot be loaded by this Node, or undefined. */
+export function inspectNode(
+  { arch, nodeApi }: { readonly arch: string; readonly nodeApi: number },
+  rebuild: (reason: string) => Unavailable,
+): Unavailable | undefined {
+  if (arch !== process.arch) return rebuild(`it was built for ${arch}, this Node is ${process.arch}`);
+  const has = Number(process.versions.napi);
+  if (nodeApi > has) {
+    return {
+      reason: `it needs Node-API ${nodeApi}, Node ${process.versions.node} has ${has}`,
+      remedy: 'use a newer Node',
+    };
+  }
+  return undefined;
+}
+
+/**
+ * The folder that a product goes into, made where it is missing.
+ * @throws Error that says who could write to it
+ */
+export async function writableFolder(folder: string): Promise<string> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    await rm(await mkdtemp(join(folder, '.try-')), { recursive: true });
+    return folder;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`Cannot write to ${folder}, where the addon belongs (${why}): build as the user who owns the package`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * `detco engine build tensorflow`: compiles the binding of the npm package tfjs-node against a TensorFlow from PyPI, in a temporary folder, tries
+ * the product in a process of its own and moves it into place. A build that fails or is stopped leaves the last product as it was.
+ */
+import { mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { writableFolder } from '../native/product.js';
+import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
+import { COMPILER_PACKAGE, findCompiler, nodeHeaders } from '../native/toolchain.js';
+import { aptLine } from '../native/unavailable.js';
+import type { Candidate } from './candidate.js';
+import { BUILD_COMMAND, PIP_COMMAND } from './commands.js';
+import { LIBRARIES, type LibTensorFlow } from './libtensorflow.js';
+import { locateTensorFlow, type TensorFlowPlace } from './locate.js';
+import { gatherPackage, resolvePackage, type NodePackage } from './npm-package.js';
+import { probeAddon, type TensorFlowInfo } from './probe.js';
+import { ADDON, buildFolder, NODE_API, packageIn, RECORD, type BuildRecord } from './product.js';
+import { checkWheel, unpackWheel } from './wheel.js';
+
+export interface BuildOptions {
+  /** The Python whose TensorFlow is used, and no other. */
+  readonly python?: string | undefined;
+  /** A wheel of TensorFlow, instead of an installed one; its libraries go into the product. */
+  readonly wheel?: string | undefined;
+  readonly env?: NodeJS.ProcessEnv;
+  /** The user's folder, where an installed tfjs-node is looked for. */
+  readonly project?: string;
+  readonly signal?: AbortSignal;
+  readonly onPlace?: (place: TensorFlowPlace) => void;
+  /** A line for people about what is being done. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface BuildReport {
+  readonly file: string;
+  readonly record: BuildRecord;
+  readonly info: TensorFlowInfo;
+  readonly seconds: number;
+}
+
+/** Only Linux's wheels hold the libraries, and only its loader is known to what finds them. */
+const PLATFORM = 'linux';
+const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
+
+/**
+ * Builds the addon.
+ * @throws NamedPlaceError when `python` or `wheel` names what cannot be used
+ * @throws Error that says what is missing and how to install it, or quotes the compiler
+ */
+export async function buildTensorFlow(options: BuildOptions = {}): Promise<BuildReport> {
+  const { python, wheel, env = process.env, project = process.cwd(), signal, onPlace, onLine = () => {} } = options;
+  const started = performance.now();
+  if (process.platform !== PLATFORM) {
+    throw new Error(
+      `The engine tensorflow is built on Linux only, this is ${process.platform}: install the stock package or use --engine wasm`,
+    );
+  }
+  if (wheel !== undefined) await checkWheel(wheel, env, signal);
+  const installed = wheel === undefined ? await locateTensorFlow({ python, env, ...(onPlace && { onPlace }) }) : undefined;
+  const compiler = await findCompiler(env);
+  if (compiler === undefined || (wheel === undefined && installed === undefined)) {
+    throw new Error(whatIsMissing(wheel !== undefined || installed !== undefined, compiler !== undefined));
+  }
+  const target = await writableFolder(buildFolder(env));
+  const work = await mkdtemp(join(tmpdir(), 'detco-tensorflow-'));
+  // Beside its place, so that it gets there by a rename.
+  const staging = await mkdtemp(join(target, '.new-'));
+  try {
+    const log = join(target, 'build.log');
+    await rm(log, { force: true });
+    const tool: ToolOptions = { env, log, signal };
+    if (wheel !== undefined) onLine(`unpacking ${wheel}`);
+    const tensorflow = installed ?? (await unpackWheel(wheel ?? '', staging, env, signal));
+    const source = await gatherPackage(staging, work, project, onLine, tool);
+    await shareTensorFlowJs(staging);
+    onLine(`compiling ${SOURCES.join(' and ')} for TensorFlow ${tensorflow.version}: some seconds`);
+    await compile(compiler, source, tensorflow, staging, wheel !== undefined, tool);
+    await rm(join(staging, 'tensorflow/include'), { recursive: true, force: true });
+    const info = await tryOut(staging, source, tensorflow, env, log);
+    signal?.throwIfAborted();
+    const record = await recordOf(compiler, source, tensorflow, staging, wheel !== undefined);
+    await install(staging, record, target);
+    return { file: join(target, record.build, ADDON), record, info, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    for (const folder of [work, staging]) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function whatIsMissing(hasTensorFlow: boolean, hasCompiler: boolean): string {
+  const what = [...(hasTensorFlow ? [] : ['TensorFlow']), ...(hasCompiler ? [] : ['a C++ compiler'])].join(' and ');
+  const apt = hasCompiler ? '' : `On Debian and Ubuntu: ${aptLine([COMPILER_PACKAGE])}, then ${BUILD_COMMAND}. `;
+  const pip = hasTensorFlow
+    ? ''
+    : `TensorFlow comes by ${PIP_COMMAND} (for NVIDIA GPUs: python3 -m pip install 'tensorflow[and-cuda]'), then ${BUILD_COMMAND}; ` +
+      'or give another Python by --python FILE, or a wheel by --wheel FILE.';
+  return `Cannot build: ${what} not found. ${apt}${pip}`.trim();
+}
+
+/** The kernels must see the very TensorFlow.js that this package uses; where the product lies elsewhere, by links. */
+async function shareTensorFlowJs(build: string): Promise<void> {
+  for (const name of ['@tensorflow/tfjs', '@tensorflow/tfjs-core']) {
+    const ours = resolvePackage(name, import.meta.url);
+    if (ours !== undefined && resolvePackage(name, join(build, 'package.json')) !== ours) await symlink(ours, packageIn(build, name));
+  }
+}
+
+async function compile(
+  compiler: string,
+  source: NodePackage,
+  { root, includeFolder }: LibTensorFlow,
+  build: string,
+  fromWheel: boolean,
+  tool: ToolOptions,
+): Promise<void> {
+  const args = [
+    '-std=c++17',
+    '-O2',
+    '-fPIC',
+    '-shared',
+    '-w',
+    `-DNAPI_VERSION=${NODE_API}`,
+    ...[source.folder, includeFolder, nodeHeaders()].map((folder) => `-I${folder}`),
+    ...SOURCES.map((name) => join(source.folder, 'binding', name)),
+    '-o',
+    join(build, ADDON),
+    `-L${root}`,
+    ...LIBRARIES.map((library) => `-l:${library}`),
+    // A product that holds the libraries may be moved with them. They look themselves for CUDA's, where pip puts those: in nvidia/ beside them.
+    `-Wl,-rpath,${fromWheel ? '$ORIGIN/tensorflow' : root}`,
+  ];
+  const { code, lines } = await runTool(compiler, args, tool);
+  if (code !== 0) throw new Error(`the compiler failed:\n${quoteErrors(lines)}\nThe whole log is ${tool.log}`);
+}
+
+async function tryOut(
+  build: string,
+  { name, folder }: NodePackage,
+  { root }: LibTensorFlow,
+  env: NodeJS.ProcessEnv,
+  log: string,
+): Promise<TensorFlowInfo> {
+  const candidate: Candidate = {
+    source: 'built',
+    addon: join(build, ADDON),
+    packageName: name,
+    packageFolder: folder,
+    libraryFolder: root,
+  };
+  const info = await probeAddon(candidate, env);
+  if ('reason' in info) throw new Error(`The addon was compiled, but ${info.reason}. The log of the build is ${log}`);
+  return info;
+}
+
+async function recordOf(
+  compiler: string,
+  source: NodePackage,
+  { version, root, libraryBytes, cuda }: LibTensorFlow,
+  build: string,
+  fromWheel: boolean,
+): Promise<BuildRecord> {
+  const builtAt = new Date().toISOString();
+  return {
+    build: `${version}-${builtAt.replaceAll(/\D/g, '')}`,
+    tensorflowVersion: version,
+    libraryFolder: fromWheel ? 'tensorflow' : root,
+    libraryBytes,
+    ...(cuda !== undefined && { cuda }),
+    packageName: source.name,
+    packageVersion: source.version,
+    compiler,
+    arch: process.arch,
+    nodeApi: NODE_API,
+    builtAt,
+    bytes: (await stat(join(build, ADDON))).size,
+  };
+}
+
+/** A process that has the last product loaded keeps its files, which are removed from their folder only. */
+async function install(staging: string, record: BuildRecord, target: string): Promise<void> {
+  await writeFile(join(staging, RECORD), `${JSON.stringify(record, undefined, 2)}\n`);
+  const build = join(target, record.build);
+  await rename(staging, build);
+  await rename(join(build, RECORD), join(target, RECORD));
+  const kept = new Set([record.build, RECORD, 'build.log']);
+  for (const name of await readdir(target)) if (!kept.has(name)) await rm(join(target, name), { recursive: true, force: true });
+}

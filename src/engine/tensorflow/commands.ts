@@ -1,0 +1,19 @@
+/** The commands that make the engine tensorflow run. */
+
+export const BUILD_COMMAND = 'npx detco engine build tensorflow';
+
+/** The npm packages whose binding and kernels the engine uses, the preferred one first. */
+export const NODE_PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
+
+/** Installs libtensorflow 2.9.1 with it; of `-gpu` one for CUDA 11.2 and cuDNN 8.1. */
+export const STOCK_COMMAND = 'npm install @tensorflow/tfjs-node';
+
+export const PIP_COMMAND = 'python3 -m pip install tensorflow-cpu';
+
+/** From nothing to a built engine. */
+export const CURRENT_COMMAND = `${PIP_COMMAND} && ${BUILD_COMMAND}`;
+
+/** Both ways to have it where nothing of it is. */
+export const INSTALL_REMEDY =
+  `${STOCK_COMMAND} (with CUDA 11.2 and cuDNN 8: ${STOCK_COMMAND}-gpu) installs the stock package, TensorFlow 2.9.1; ` +
+  `${CURRENT_COMMAND} builds it on a current TensorFlow`;

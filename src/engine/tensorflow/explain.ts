@@ -1,0 +1,78 @@
+/** What the loader and TensorFlow itself say when something is missing -> what is wrong and what to do. */
+import type { Unavailable } from '../native/unavailable.js';
+import { rebuild, type Candidate } from './candidate.js';
+import { BUILD_COMMAND, CURRENT_COMMAND } from './commands.js';
+
+/** NVIDIA's libraries by the names of their packages on PyPI, `nvidia-cuda-runtime-cu12`. */
+const CUDA_PACKAGES: Readonly<Record<string, string>> = {
+  libcudart: 'cuda-runtime',
+  libcublas: 'cublas',
+  libcublasLt: 'cublas',
+  libcufft: 'cufft',
+  libcurand: 'curand',
+  libcusolver: 'cusolver',
+  libcusparse: 'cusparse',
+  libcudnn: 'cudnn',
+  libcupti: 'cuda-cupti',
+  libnvrtc: 'cuda-nvrtc',
+  libnvJitLink: 'nvjitlink',
+  libnccl: 'nccl',
+};
+
+/** The stock package's libtensorflow 2.9.1 is built with it. */
+const STOCK_CUDA = '11';
+/** TensorFlow's since 2.14, for one that does not tell. */
+const CURRENT_CUDA = '12';
+
+/** The package that has a library of CUDA's, in words; undefined for other libraries. */
+export function cudaPackage(library: string, cuda: string): string | undefined {
+  if (library.startsWith('libcuda.so')) return "NVIDIA's driver has it";
+  const name = CUDA_PACKAGES[library.split(/[.]|_/)[0] ?? ''];
+  return name === undefined ? undefined : `python3 -m pip install nvidia-${name}-cu${cuda.split('.')[0]}`;
+}
+
+function cudaOf({ source, record }: Candidate): string {
+  return source === 'installed' ? STOCK_CUDA : (record?.cuda?.match(/^\d+/)?.[0] ?? CURRENT_CUDA);
+}
+
+/** How a library of CUDA's comes to where the addon looks. */
+export function cudaRemedy(library: string, candidate: Candidate): string | undefined {
+  const found = cudaPackage(library, cudaOf(candidate));
+  if (found === undefined || library.startsWith('libcuda.so')) return found;
+  return candidate.source === 'installed'
+    ? `${found}, and put its folder lib into LD_LIBRARY_PATH; or build on a current TensorFlow: ${CURRENT_COMMAND}`
+    : `${found}, or all of them: python3 -m pip install 'tensorflow[and-cuda]', then ${BUILD_COMMAND}`;
+}
+
+/** @param message of the loader */
+export function explain(message: string, candidate: Candidate): Unavailable {
+  const { source, packageName, libraryFolder, record } = candidate;
+  const again = (reason: string): Unavailable =>
+    source === 'built'
+      ? rebuild(reason)
+      : { reason, remedy: `npm rebuild ${packageName}, or build on a current TensorFlow: ${CURRENT_COMMAND}` };
+  const builtFor =
+    record === undefined
+      ? ` (${packageName}'s own, libraries in ${libraryFolder})`
+      : ` (it was built for TensorFlow ${record.tensorflowVersion} in ${libraryFolder})`;
+  const missing = /(\S+): cannot open shared object file/.exec(message)?.[1];
+  if (missing !== undefined) {
+    const reason = `it needs ${missing}, which is not found${builtFor}`;
+    if (missing.startsWith('libtensorflow')) return again(reason);
+    return {
+      reason,
+      remedy: cudaRemedy(missing, candidate) ?? `install what brings that library, or ${BUILD_COMMAND} with another TensorFlow`,
+    };
+  }
+  const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
+  if (symbol !== undefined)
+    return again(`it needs ${symbol}, which the TensorFlow found at run time lacks: that is another build of it${builtFor}`);
+  const needed = /version `(\S+)' not found/.exec(message)?.[1];
+  if (needed !== undefined) {
+    return {
+      reason: `the system's libraries are older than TensorFlow's needs (${needed} is missing)${builtFor}`,
+      remedy: `install an older TensorFlow, then ${BUILD_COMMAND}`,
+    };
+  }
+  return again(`it does not load: ${message}`);
+}

@@ -1,0 +1,78 @@
+/**
+ * What `detco engine build tensorflow` leaves in `native/tensorflow/build`: a folder of the build, which holds the addon, the npm package's
+ * JavaScript and, where a wheel was given, TensorFlow's libraries; and `build.json`, which names that folder and what it was built from. A
+ * build is the current one from the moment that its build.json is renamed into place.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** build.json */
+export interface BuildRecord {
+  /** Name of the build's folder beside it. */
+  readonly build: string;
+  readonly tensorflowVersion: string;
+  /** Where the libraries lie; relative to the build's folder when they came from a wheel. */
+  readonly libraryFolder: string;
+  /** Of `LIBRARIES`. */
+  readonly libraryBytes: readonly number[];
+  /** The CUDA that TensorFlow was built with. */
+  readonly cuda?: string;
+  /** The npm package whose binding was compiled. */
+  readonly packageName: string;
+  readonly packageVersion: string;
+  readonly compiler: string;
+  /** `process.arch` */
+  readonly arch: string;
+  /** The Node-API version that it needs. */
+  readonly nodeApi: number;
+  /** ISO 8601 */
+  readonly builtAt: string;
+  /** Of the addon: a copy that was cut short is told by it. */
+  readonly bytes: number;
+}
+
+/** The newest that tfjs-node's binding is published for. */
+export const NODE_API = 8;
+export const ADDON = 'tfjs_binding.node';
+export const RECORD = 'build.json';
+
+/** `$DETCO_TENSORFLOW_BUILD`, or `native/tensorflow/build` of this package. */
+export function buildFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return env['DETCO_TENSORFLOW_BUILD'] || join(packageRoot(dirname(fileURLToPath(import.meta.url))), 'native/tensorflow/build');
+}
+
+/** Also seen from a bundle that lies elsewhere in the package. */
+function packageRoot(from: string): string {
+  for (let folder = from; folder !== dirname(folder); folder = dirname(folder)) {
+    if (existsSync(join(folder, 'package.json'))) return folder;
+  }
+  return from;
+}
+
+/** The record in a build folder; undefined when there is none that can be read. */
+export function readRecord(folder: string): BuildRecord | undefined {
+  try {
+    const record: unknown = JSON.parse(readFileSync(join(folder, RECORD), 'utf8'));
+    return isRecord(record) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const STRINGS = ['build', 'tensorflowVersion', 'libraryFolder', 'packageName', 'packageVersion', 'arch'];
+
+function isRecord(value: unknown): value is BuildRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields = new Map<string, unknown>(Object.entries(value));
+  return (
+    STRINGS.every((name) => typeof fields.get(name) === 'string') &&
+    ['nodeApi', 'bytes'].every((name) => typeof fields.get(name) === 'number') &&
+    Array.isArray(fields.get('libraryBytes'))
+  );
+}
+
+/** The npm package inside a folder of a build. */
+export function packageIn(build: string, name: string): string {
+  return join(build, 'node_modules', name);
+}
