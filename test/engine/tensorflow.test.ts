@@ -76,6 +76,25 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       }
     });
 
+    // TensorFlow takes an array at an address of its liking as it is: one of these sixteen is.
+    test('in-place updates do not write to the array that a variable was made from', () => {
+      const array = new Float32Array(2048 + 16).fill(3);
+      for (let offset = 0; offset < 16; offset++) {
+        tf.tidy(() => {
+          const weights = tf.variable(tf.tensor1d(array.subarray(offset, offset + 2048)));
+          engine.lerp([weights], [tf.zeros([2048])], 0.25);
+          engine.sgd([weights], [tf.ones([2048])], [tf.variable(tf.zeros([2048]))], {
+            learningRate: tf.scalar(1),
+            momentum: 0.9,
+            weightDecay: 0,
+          });
+          expect(values(weights)).toEqual(Array.from({ length: 2048 }, () => 1.25));
+        });
+      }
+      expect(array.every((value) => value === 3)).toBe(true);
+      tf.disposeVariables();
+    });
+
     test('sgd without momentum', () => {
       const [weights, velocity] = [variable({ shape: [2], data: Float64Array.of(1, 2) }), variable(zeros([2]))];
       tf.tidy(() => {
