@@ -76,6 +76,38 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       }
     });
 
+    // TensorFlow takes an array at an address of its liking as it is: one of these sixteen is.
+    test('in-place updates do not write to the array that a variable was made from', () => {
+      const array = new Float32Array(2048 + 16).fill(3);
+      for (let offset = 0; offset < 16; offset++) {
+        tf.tidy(() => {
+          const weights = tf.variable(tf.tensor1d(array.subarray(offset, offset + 2048)));
+          engine.lerp([weights], [tf.zeros([2048])], 0.25);
+          engine.sgd([weights], [tf.ones([2048])], [tf.variable(tf.zeros([2048]))], {
+            learningRate: tf.scalar(1),
+            momentum: 0.9,
+            weightDecay: 0,
+          });
+          expect(values(weights)).toEqual(Array.from({ length: 2048 }, () => 1.25));
+        });
+      }
+      expect(array.every((value) => value === 3)).toBe(true);
+      tf.disposeVariables();
+    });
+
+    test('sgd without momentum', () => {
+      const [weights, velocity] = [variable({ shape: [2], data: Float64Array.of(1, 2) }), variable(zeros([2]))];
+      tf.tidy(() => {
+        const options = { learningRate: tf.scalar(0.5), momentum: 0, weightDecay: 0.25 };
+        engine.sgd([weights], [tf.tensor1d([1, -1])], [velocity], options);
+        expect([values(velocity), values(weights)]).toEqual([
+          [1.25, -0.5],
+          [0.375, 2.25],
+        ]);
+      });
+      tf.dispose([weights, velocity]);
+    });
+
     test('shapes that do not fit: the error has the shapes', () => {
       tf.tidy(() => {
         const run = (kernel: string, inputs: Record<string, tf.Tensor>) => tf.engine().runKernel(kernel, inputs);
@@ -138,11 +170,11 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
     });
   });
 
-  // TensorFlow takes them once a process, so each has one of its own.
+  // TensorFlow takes them once a process, so each test has one of its own.
   describe('options', () => {
     function inProcess(body: string): Record<string, unknown> {
       const script = `
-        import { readdirSync, readFileSync } from 'node:fs';
+        import { readdirSync } from 'node:fs';
         import * as tf from '@tensorflow/tfjs-core';
         import { selectEngine } from '#dist/engine/index.js';
         const refusal = (options) => selectEngine('tensorflow', options).then(() => 'started', ({ message }) => message);
@@ -161,8 +193,8 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
         const again = await selectEngine('tensorflow', { threads: 1, device: 'auto' });
         await again.dispose();
         const refusals = [];
-        for (const options of [{ threads: 2 }, { precision: 'tf32' }, { device: 'cuda:1' }]) refusals.push(await refusal(options));
-        const unchanged = JSON.stringify(before) === JSON.stringify({ ...process.env });
+        for (const options of [{ threads: 2 }, { precision: 'tf32' }, { device: 'cuda:1' }, { precision: 'bf16' }]) refusals.push(await refusal(options));
+        const unchanged = JSON.stringify(before) === JSON.stringify({ ...process.env, TF_CPP_MIN_LOG_LEVEL: undefined });
         console.log(JSON.stringify({ description, device, refusals, unchanged }));`);
       expect(answers).toEqual({
         description: expect.stringMatching(/^tensorflow: TensorFlow\.js 4\.\d+\.\d+ over TensorFlow \d+\.\d+\.\d+, CPU, 1 threads, fp32$/),
@@ -171,9 +203,33 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
           'threads 2: TensorFlow was started with threads 1 in this process and takes them once; expected 1, or a process of its own for the other',
           expect.stringContaining('precision tf32: TensorFlow was started with precision fp32'),
           expect.stringContaining('device cuda:1: TensorFlow was started with device cpu'),
+          expect.stringContaining('precision "bf16": engine tensorflow computes in fp32'),
         ],
         unchanged: true,
       });
+    });
+
+    test('threads are as many as TensorFlow computes on', () => {
+      const count = (threads: number): number => {
+        const { pool } = inProcess(`
+          const before = new Set(readdirSync('/proc/self/task'));
+          const engine = await selectEngine('tensorflow', { threads: ${threads}, device: 'cpu' });
+          tf.dispose(tf.conv2d(tf.ones([8, 32, 32, 32]), tf.ones([3, 3, 32, 32]), 1, 1));
+          console.log(JSON.stringify({ pool: readdirSync('/proc/self/task').filter((id) => !before.has(id)).length }));
+          await engine.dispose();`);
+        return pool as number;
+      };
+      expect(count(7) - count(2)).toBe(5);
+    });
+
+    test('a GPU where there is none: the error says what TensorFlow lacks, and the CPU can be used afterwards', () => {
+      const { refusal, device } = inProcess(`
+        const answer = await refusal({ device: 'cuda' });
+        const engine = await selectEngine('tensorflow', answer === 'started' ? {} : { device: 'cpu' });
+        console.log(JSON.stringify({ refusal: answer, device: engine.device }));
+        await engine.dispose();`);
+      if (device === 'cpu')
+        expect(refusal).toMatch(/^device "cuda": TensorFlow \d+\.\d+\.\d+ of @tensorflow\S+ \(.+\) finds no GPU that it can use; /);
     });
   });
 });

@@ -36,6 +36,7 @@ export interface Binding {
   readonly TF_ATTR_FLOAT: number;
   readonly TF_ATTR_BOOL: number;
   readonly TF_ATTR_TYPE: number;
+  readonly TF_ATTR_SHAPE: number;
   /** `2.21.0` */
   readonly TF_Version: string;
 }
@@ -48,5 +49,8 @@ export interface NodeBackend extends KernelBackend {
   getInputTensorIds(tensors: readonly TensorInfo[]): number[];
   /** A tensor of TensorFlow.js that owns the addon's. */
   createOutputTensor(tensor: BindingTensor): Tensor;
+  /** Tensors of TensorFlow.js that share the data. */
   refCount(dataId: DataId): number;
+  /** The addon's tensor behind data that TensorFlow has been given. */
+  readonly tensorMap: { get(dataId: DataId): { id: number } };
 }

@@ -28,6 +28,12 @@ let started: Started | undefined;
  * @throws when the process has one with others, or there is no such device
  */
 export function openContext(options: ResolvedEngineOptions): Context {
+  if (options.precision === 'bf16') {
+    // oneDNN's math mode (ONEDNN_DEFAULT_FPMATH_MODE=BF16) changes no bit of TensorFlow's float32 convolutions and products.
+    throw new Error(
+      'precision "bf16": engine tensorflow computes in fp32, and on GPUs in tf32: TensorFlow.js has no bfloat16; use engine torch, fp32 or tf32',
+    );
+  }
   started ??= start(options);
   const { threads = started.threads, device, precision } = options;
   if (threads !== started.threads) refuse('threads', threads, started.threads);
@@ -36,9 +42,9 @@ export function openContext(options: ResolvedEngineOptions): Context {
   if (wanted === 'auto' || wanted === started.device) return started;
   const seen = started.asked.startsWith('cuda') || started.asked === 'auto';
   if (started.device === 'cpu' && seen) {
-    const { binding, packageName, source } = started.tensorflow;
+    const { binding, packageName, libraryFolder } = started.tensorflow;
     throw new Error(
-      `device "${device}": TensorFlow ${binding.TF_Version} of ${packageName} (${source}) finds no GPU that it can use; expected cpu or auto. ` +
+      `device "${device}": TensorFlow ${binding.TF_Version} of ${packageName} (${libraryFolder}) finds no GPU that it can use; expected cpu or auto. ` +
         'It needs a TensorFlow built for CUDA, the NVIDIA driver, and the CUDA and cuDNN libraries of its version: see "detco doctor"',
     );
   }
@@ -56,8 +62,6 @@ function start({ threads = availableParallelism(), device, precision }: Resolved
   const tensorflow = withEnvironment(
     {
       TF_NUM_INTRAOP_THREADS: String(threads),
-      // Below warnings TensorFlow tells of each library that it loads.
-      TF_CPP_MIN_LOG_LEVEL: process.env['TF_CPP_MIN_LOG_LEVEL'] ?? '2',
       ...visibleDevices(device),
     },
     () => loadTensorFlow(),

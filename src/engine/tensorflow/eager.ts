@@ -13,6 +13,7 @@ export interface Attributes {
   readonly float?: Readonly<Record<string, number>>;
   readonly bool?: Readonly<Record<string, boolean>>;
   readonly string?: Readonly<Record<string, string>>;
+  readonly shape?: Readonly<Record<string, readonly number[]>>;
 }
 
 export class Eager {
@@ -85,8 +86,14 @@ export class Eager {
 
   /** Gives a tensor that was made here to TensorFlow.js. */
   give(tensor: Ref): Tensor {
-    if (!this.#made.delete(tensor.id)) throw new Error(`tensor ${tensor.id} of shape [${tensor.shape}] is not this kernel's to give`);
+    this.release(tensor);
     return this.#backend.createOutputTensor(tensor);
+  }
+
+  /** The number of a tensor that was made here and that its taker frees. */
+  release({ id, shape }: Ref): number {
+    if (!this.#made.delete(id)) throw new Error(`tensor ${id} of shape [${shape}] is not this kernel's to give`);
+    return id;
   }
 
   #create(shape: number[], dtype: number, values: ArrayBufferView): Ref {
@@ -95,14 +102,15 @@ export class Eager {
     return { id, shape, dtype };
   }
 
-  #attributes({ type = {}, int = {}, float = {}, bool = {}, string = {} }: Attributes): OpAttribute[] {
-    const { TF_ATTR_TYPE, TF_ATTR_INT, TF_ATTR_FLOAT, TF_ATTR_BOOL, TF_ATTR_STRING } = this.binding;
+  #attributes({ type = {}, int = {}, float = {}, bool = {}, string = {}, shape = {} }: Attributes): OpAttribute[] {
+    const { TF_ATTR_TYPE, TF_ATTR_INT, TF_ATTR_FLOAT, TF_ATTR_BOOL, TF_ATTR_STRING, TF_ATTR_SHAPE } = this.binding;
     const list: OpAttribute[] = [];
     for (const [name, value] of Object.entries(type)) list.push({ name, type: TF_ATTR_TYPE, value });
     for (const [name, value] of Object.entries(int)) list.push({ name, type: TF_ATTR_INT, value });
     for (const [name, value] of Object.entries(float)) list.push({ name, type: TF_ATTR_FLOAT, value });
     for (const [name, value] of Object.entries(bool)) list.push({ name, type: TF_ATTR_BOOL, value });
     for (const [name, value] of Object.entries(string)) list.push({ name, type: TF_ATTR_STRING, value });
+    for (const [name, value] of Object.entries(shape)) list.push({ name, type: TF_ATTR_SHAPE, value });
     return list;
   }
 }

@@ -60,24 +60,28 @@ function column(rows: readonly (readonly Ref[])[], i: number): Ref[] {
   return rows.flatMap((row) => row[i] ?? []);
 }
 
+/** `by`, when nothing else needs `old` any more: activations are large. */
+function instead(eager: Eager, old: Ref, by: Ref): Ref {
+  eager.free(old);
+  return by;
+}
+
 export function registerNorm(): void {
   register<GroupedBatchNormInputs, GroupedBatchNormAttrs>(GroupedBatchNorm, ({ inputs, attrs: { groups, epsilon, relu }, eager }) => {
     const x = images(eager, eager.of(inputs.x));
     const channels = [x.shape[3] ?? 0];
     const [scale, offset] = [inputs.scale, inputs.offset].map((tensor) => shaped(eager, eager.of(tensor), channels)) as [Ref, Ref];
-    const residuals = inputs.residual === undefined ? [] : split(eager, images(eager, eager.of(inputs.residual)), groups);
     const none = eager.floats([]);
-    const results = split(eager, x, groups).map((part, group) => {
-      // With its activation while a group's values are in the cache.
-      const outputs = eager.runAll('FusedBatchNormV3', [part, scale, offset, none, none], FORWARD_OUTPUTS, attributes(eager, epsilon));
-      let [y] = outputs as [Ref];
-      const residual = residuals[group];
-      if (residual !== undefined) y = replace(eager, y, eager.run('AddV2', [y, residual]));
-      if (relu) y = replace(eager, y, eager.run('Relu', [y]));
-      outputs[0] = y;
-      return outputs;
-    });
-    const y = shaped(eager, join(eager, column(results, 0)), inputs.x.shape);
+    const results = split(eager, x, groups).map((part) =>
+      eager.runAll('FusedBatchNormV3', [part, scale, offset, none, none], FORWARD_OUTPUTS, attributes(eager, epsilon)),
+    );
+    const each = column(results, 0);
+    // The activation once, not a group at a time: TensorFlow's elementwise operations are the faster the larger they are.
+    let y = join(eager, each);
+    if (groups > 1) eager.free(...each);
+    y = shaped(eager, y, inputs.x.shape);
+    if (inputs.residual !== undefined) y = instead(eager, y, eager.run('AddV2', [y, eager.of(inputs.residual)]));
+    if (relu) y = instead(eager, y, eager.run('Relu', [y]));
     const outputs = [
       y,
       mean(eager, column(results, 1)),
@@ -112,9 +116,4 @@ export function registerNorm(): void {
       return residual ? [...outputs, eager.give(dy)] : outputs;
     },
   );
-}
-
-function replace(eager: Eager, old: Ref, by: Ref): Ref {
-  eager.free(old);
-  return by;
 }

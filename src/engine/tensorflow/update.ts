@@ -1,9 +1,37 @@
-/** In-place updates of variables. TensorFlow's eager tensors do not change: a variable gets the tensor that holds its next value. */
+/**
+ * In-place updates of variables.
+ *
+ * TensorFlow's eager tensors do not change, its resource variables do. For the time of an update a variable of TensorFlow.js lends its
+ * memory to one of those: nothing is copied, and nothing large is allocated. TensorFlow counts who else uses that memory (a clone, a view,
+ * the tensor that the variable was made from) and updates a copy when somebody does.
+ */
 import type { Rank, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { SgdOptions } from '../engine.js';
 import type { NodeBackend } from './binding.js';
 import { Eager } from './eager.js';
 import type { Ref } from './eager.js';
+
+/** TensorFlow's name for resources that nobody can look up: they go with the last handle. */
+const ANONYMOUS = 'cd2c89b7-88b7-44c8-ad83-06c2a9158347';
+
+/** Runs `update` on a resource that holds the variable's values; they are the variable's again afterwards, also where it throws. */
+function inPlace(backend: NodeBackend, eager: Eager, variable: Variable, update: (resource: Ref) => void): void {
+  const dtype = { dtype: eager.T.T };
+  const held = eager.of(variable);
+  const string = { container: '', shared_name: ANONYMOUS };
+  const resource = eager.run('VarHandleOp', [], { type: dtype, shape: { shape: variable.shape }, string });
+  eager.runAll('AssignVariableOp', [resource, held], 0, { type: dtype });
+  const alone = backend.refCount(variable.dataId) === 1;
+  if (alone) eager.binding.deleteTensor(held.id);
+  try {
+    update(resource);
+  } finally {
+    const value = eager.run('ReadVariableOp', [resource], { type: dtype });
+    if (alone) backend.tensorMap.get(variable.dataId).id = eager.release(value);
+    else assign(eager, variable, value);
+    eager.free(resource);
+  }
+}
 
 function assign(eager: Eager, variable: Variable, value: Ref): void {
   const tensor = eager.give(value);
@@ -11,6 +39,7 @@ function assign(eager: Eager, variable: Variable, value: Ref): void {
   tensor.dispose();
 }
 
+/** v <- m v + (g + d p) as v + (d / m) p, then TensorFlow's own m v + g, which takes p - lr v along. */
 export function sgd(
   backend: NodeBackend,
   parameters: readonly Variable[],
@@ -19,20 +48,16 @@ export function sgd(
   { learningRate, momentum, weightDecay }: SgdOptions,
 ): void {
   Eager.scope(backend, (eager) => {
-    const [rate, kept, decay] = [eager.of(learningRate), eager.floats(momentum), eager.floats(weightDecay)];
+    const [rate, kept] = [eager.of(learningRate), eager.floats(momentum)];
+    // What is subtracted of the parameter: from the velocity, or without momentum from the gradient.
+    const decay = eager.floats(momentum === 0 ? -weightDecay : -weightDecay / momentum);
     for (const [i, parameter] of parameters.entries()) {
-      const velocity = velocities[i] as Variable;
-      const p = eager.of(parameter);
-      const decayed = eager.run('Mul', [p, decay]);
-      const slope = eager.run('AddV2', [eager.of(gradients[i] as Tensor), decayed]);
-      eager.free(decayed);
-      const before = eager.run('Mul', [eager.of(velocity), kept]);
-      const v = eager.run('AddV2', [before, slope]);
-      eager.free(before, slope);
-      const change = eager.run('Mul', [v, rate]);
-      assign(eager, parameter, eager.run('Sub', [p, change]));
-      eager.free(change);
-      assign(eager, velocity, v);
+      let gradient = eager.of(gradients[i] as Tensor);
+      if (momentum === 0) gradient = eager.run('Sub', [gradient, eager.run('Mul', [eager.of(parameter), decay])]);
+      inPlace(backend, eager, velocities[i] as Variable, (v) => {
+        if (momentum !== 0) eager.runAll('ResourceApplyGradientDescent', [v, decay, eager.of(parameter)], 0);
+        inPlace(backend, eager, parameter, (p) => eager.runAll('ResourceApplyMomentum', [p, v, rate, gradient, kept], 0));
+      });
     }
   });
 }
@@ -43,12 +68,11 @@ export function lerp(backend: NodeBackend, targets: readonly Variable[], sources
     const near = weight < 0.5;
     const factor = eager.floats(near ? weight : weight - 1);
     for (const [i, target] of targets.entries()) {
-      const [from, to] = [eager.of(target), eager.of(sources[i] as Tensor)];
-      const way = eager.run('Sub', [to, from]);
-      const part = eager.run('Mul', [way, factor]);
+      const source = eager.of(sources[i] as Tensor);
+      const way = eager.run('Sub', near ? [eager.of(target), source] : [source, eager.of(target)]);
+      if (near) inPlace(backend, eager, target, (resource) => eager.runAll('ResourceApplyGradientDescent', [resource, factor, way], 0));
+      else assign(eager, target, eager.run('AddV2', [source, eager.run('Mul', [way, factor])]));
       eager.free(way);
-      assign(eager, target, eager.run('AddV2', [near ? from : to, part]));
-      eager.free(part);
     }
   });
 }
