@@ -2,7 +2,7 @@
  * Does training leak? 2,000 updates of the preset `tiny` on an engine, over the shards of fixtures/: the process's resident set by fifths,
  * and the tensors that TensorFlow.js and the engine hold.
  *
- *     npm run bench:soak-step -- [--engine torch] [--steps 2000] [--json]
+ *     npm run bench:soak-step -- [--engine torch|tensorflow|wasm] [--steps 2000] [--json]
  *
  * Fails when the last fifth holds 5 % more than the second, or the number of tensors changes after the first fifth.
  */
@@ -28,7 +28,10 @@ const steps = wholeNumber('steps', values.steps);
 const FIFTH = Math.max(1, Math.floor(steps / 5));
 const { batch, recipe, method: options } = presets.tiny;
 
-const engine = await selectEngine(values.engine);
+const engine = await selectEngine(values.engine).catch((error) => {
+  console.error(`bench:soak-step: ${error.message}`);
+  process.exit(2);
+});
 const method = ContrastiveMethod.create(engine, methodOptions(options), 0);
 const velocities = [...createVelocities(method).values()];
 const update = createTrainStep({ engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 });

@@ -2,7 +2,7 @@
  * A training step beside PyTorch's: the trainer's own update on an engine, and `peers/detco_torch.py`, which states the same step as a
  * PyTorch user writes it (channels_last; on a GPU cuDNN's search). Needs a build; the peer needs a Python with torch and torchvision.
  *
- *     npm run bench:step -- [--engine torch] [--device cpu|cuda] [--precision fp32,bf16] [--arch resnet50] [--batch 8]
+ *     npm run bench:step -- [--engine torch|tensorflow|wasm] [--device cpu|cuda] [--precision fp32,bf16] [--arch resnet50] [--batch 8]
  *         [--global-size 224] [--patch-size 64] [--queue-size 65536] [--steps 5] [--rounds 3] [--threads CORES]
  *         [--no-graph] [--eager] [--no-peer] [--python FILE] [--kernels] [--json] [--out FILE]
  *
@@ -15,6 +15,7 @@ import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
+import { inspectEngines } from '../dist/engine/index.js';
 import { wholeNumber } from './pipeline/shards.mjs';
 import { findPeer, PEER_INSTALL, peerArguments } from './step/peer.mjs';
 
@@ -24,6 +25,7 @@ const KERNEL_ROWS = 25;
 
 const log = (text) => process.stderr.write(`${text}\n`);
 const { engine, device, precisions, rounds, json, out, kernels, ...settings } = readArguments();
+await checkEngine();
 const peer = await choosePeer();
 const load = loadavg();
 const runs = [];
@@ -72,7 +74,7 @@ function readArguments() {
     return refuse(error.message);
   }
   const cuda = values.device.startsWith('cuda');
-  const asked = (values.precision ?? (cuda ? 'tf32,bf16' : 'fp32,bf16')).split(',');
+  const asked = (values.precision ?? defaultPrecisions(values.engine, cuda)).split(',');
   const unknown = asked.find((name) => !PRECISIONS.includes(name));
   if (unknown !== undefined) refuse(`--precision "${unknown}": expected ${PRECISIONS.join(', ')}, or several with commas between`);
   const { engine: name, arch, graph, eager, peer: withPeer, python, json: asJson, out: file, kernels: table } = values;
@@ -98,6 +100,19 @@ function readArguments() {
     withPeer,
     python,
   };
+}
+
+/** LibTorch alone has bfloat16. */
+function defaultPrecisions(name, cuda) {
+  return [name !== 'wasm' && cuda ? 'tf32' : 'fp32', ...(name === 'torch' ? ['bf16'] : [])].join(',');
+}
+
+/** Says why an engine cannot run before time is spent on the peer. */
+async function checkEngine() {
+  const reports = await inspectEngines();
+  const report = reports.find(({ name }) => name === engine);
+  if (report === undefined) refuse(`unknown engine "${engine}": expected ${reports.map(({ name }) => name).join(', ')}`);
+  if (!report.available) refuse(`engine "${engine}" is not available: ${report.reason}; ${report.remedy}`);
 }
 
 function refuse(message) {

@@ -9,7 +9,11 @@ const OPERATIONS = ['upload', 'sgd', 'lerp', 'enqueue'];
 
 /** Starts timing; must be called before anything keeps a function of the engine. */
 export function timeKernels(engine) {
-  const synchronise = () => engine.device !== 'cpu' && tf.backend().torch.addon.synchronize();
+  const device = engine.device === 'cpu' ? undefined : tf.backend().torch?.addon;
+  if (engine.device !== 'cpu' && device === undefined) {
+    throw new Error(`--kernels on ${engine.device}: only engine torch can wait for it after each kernel; leave --kernels away`);
+  }
+  const synchronise = () => device?.synchronize();
   const totals = new Map();
   /** Milliseconds that kernels called by the one at hand took, outermost first. */
   const nested = [0];

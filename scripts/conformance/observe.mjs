@@ -7,9 +7,9 @@ export function registered(backendName) {
 }
 
 export class Kernels {
-  /** Names of the kernels that the engine registers itself. */
+  /** Names of the kernels that the engine registers, or a package that it loads. */
   claimed;
-  /** Whether the backend is the engine's own, so that everything that happens on it is. */
+  /** Whether nobody else registers kernels of this backend, so that the engine answers for everything that happens on it. */
   ownsBackend;
   /** Names of the claimed kernels that ran since it was last cleared, in the order of their first run. */
   used = new Set();

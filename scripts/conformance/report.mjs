@@ -18,7 +18,7 @@ export class Outcomes {
 
   /**
    * @param kernels a `Kernels`
-   * @param exclusions `{ pattern, reason }` of the engine
+   * @param exclusions `{ pattern, varies }` of the engine
    * @param complete whether all tests run, so that an exclusion that meets none is stale
    * @param trace print each name before its test runs
    * @param say prints a line
@@ -65,7 +65,7 @@ export class Outcomes {
       if (exclusion !== undefined) this.#stale.push(`${exclusion.pattern} excludes "${name}", which needs kernels that are not registered`);
     } else if (exclusion !== undefined) {
       this.#excluded += 1;
-      if (!failed) this.#stale.push(`${exclusion.pattern} excludes "${name}", which passes`);
+      if (!failed && !exclusion.varies) this.#stale.push(`${exclusion.pattern} excludes "${name}", which passes`);
     } else if (failed) {
       this.#fail(name, messages);
     } else {

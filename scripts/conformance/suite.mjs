@@ -1,8 +1,10 @@
 /** The program that bundle.mjs makes one script of: starts the engine, runs the suite on it, reports. */
+import Module from 'node:module';
 import { parseArgs } from 'node:util';
+import * as tfjs from '@tensorflow/tfjs';
+import * as core from '@tensorflow/tfjs-core';
 import { engine as tfEngine, getBackend } from '@tensorflow/tfjs-core';
 import { registerTestEnv } from '@tensorflow/tfjs-core/dist/jasmine_util';
-import '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { installGlobals, jasmine } from 'jasmine-core';
 import { selectEngine } from '../../dist/engine/index.js';
@@ -29,6 +31,7 @@ jasmine.DEFAULT_TIMEOUT_INTERVAL = 20_000;
 // Tests provoke warnings and print profiles on purpose; those that care spy on the console.
 console.warn = console.log = () => undefined;
 
+shareTensorFlowJs();
 const stock = registered(values.engine);
 const engine = await selectEngine(values.engine, { device: values.device, precision: values.precision }).catch((cause) => {
   error(`conformance: ${cause.message}`);
@@ -67,6 +70,20 @@ print(summary, say);
 if (values.json) log(JSON.stringify(summary));
 // Waits for no thread that the engine may hold; output to a pipe is flushed by then on every platform but Windows.
 process.exit(summary.ok ? 0 : 1);
+
+/**
+ * tfjs-node's files are loaded from where they lie, and what they require of TensorFlow.js has to be what this script holds. They are
+ * ES5, whose classes call the one that they extend.
+ */
+function shareTensorFlowJs() {
+  const KernelBackend = new Proxy(core.KernelBackend, { apply: () => undefined });
+  const held = new Map([
+    ['@tensorflow/tfjs', { ...tfjs, KernelBackend }],
+    ['@tensorflow/tfjs-core', { ...core, KernelBackend }],
+  ]);
+  const load = Module._load;
+  Module._load = (request, ...more) => held.get(request) ?? load(request, ...more);
+}
 
 /** The suite has names twice, which jasmine forbids by default; it deprecates the setting, and says so on the console. */
 function allowRepeatedNames() {

@@ -19,14 +19,17 @@ function conformance(...args: string[]) {
 }
 
 /** Passed tests at least, so that a harness that finds no tests, or an engine that lost its kernels, does not pass for conforming. */
-const PASSED = { wasm: 700, torch: 3050 } as const;
+const PASSED = { wasm: 700, torch: 3050, tensorflow: 3590 } as const;
 /** Kernels that only this project knows are no subject of TensorFlow.js's tests. */
 const OURS = {
   wasm: ['GroupedBatchNorm', 'GroupedBatchNormGrad'],
   torch: ['GroupedBatchNorm', 'GroupedBatchNormGrad', 'InfoNce'],
+  tensorflow: ['GroupedBatchNorm', 'GroupedBatchNormGrad'],
 } as const;
 
-const engines = await Promise.all((['wasm', 'torch'] as const).map(async (name) => ({ name, on: await whereAvailable(name) })));
+const engines = await Promise.all(
+  (['wasm', 'torch', 'tensorflow'] as const).map(async (name) => ({ name, on: await whereAvailable(name) })),
+);
 
 describe("TensorFlow.js's own tests", () => {
   for (const { name, on } of engines) {
