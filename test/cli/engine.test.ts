@@ -1,9 +1,9 @@
 /** `detco engine build`: its refusals, and a build that fails in the compiler. */
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { hasTools } from '../engine/available.js';
 import { LIBTORCH_PARTS } from '../engine/libtorch.js';
 import { writeTree } from '../support/tree.js';
 import { detco } from './detco.js';
@@ -20,14 +20,7 @@ function hollow(): Promise<string> {
   return writeTree(join(folder, 'hollow'), { ...LIBTORCH_PARTS, ...files });
 }
 
-function hasTools(): boolean {
-  try {
-    for (const tool of ['cmake', 'c++']) execFileSync(tool, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
+const withTools = hasTools('cmake', 'c++') ? test : test.skip;
 
 describe('detco engine build', () => {
   test.each<[string, string[], string]>([
@@ -85,7 +78,7 @@ describe('detco engine build', () => {
     expect(stderr).toContain('Cannot build: cmake and a C++ compiler not found. On Debian and Ubuntu: apt-get install');
   });
 
-  (hasTools() ? test : test.skip)('quotes the compiler when it fails, leaves no objects, and names the log (cmake and c++)', async () => {
+  withTools('quotes the compiler when it fails, leaves no objects, and names the log (cmake and c++)', async () => {
     const temporary = await writeTree(join(folder, 'temporary'), {});
     const env = { LIBTORCH: await hollow(), TMPDIR: temporary };
     const { code, stdout, stderr } = await detco(['engine', 'build', 'torch', '--jobs', '1', '--json'], { env });

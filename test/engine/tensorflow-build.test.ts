@@ -16,6 +16,7 @@ import { hear } from '#dist/engine/tensorflow/probe.js';
 import type { Candidate } from '#dist/engine/tensorflow/candidate.js';
 import type { BuildRecord } from '#dist/engine/tensorflow/product.js';
 import { writeTree } from '../support/tree.js';
+import { hasTools } from './available.js';
 import { compiledTensorFlow, distribution, nodePackage, TENSORFLOW_PARTS, TFJS_FOLDER } from './libtensorflow.js';
 
 const run = promisify(execFile);
@@ -63,21 +64,14 @@ async function place(name: string, files: Readonly<Record<string, string>> = nod
   return { project, env };
 }
 
-function hasTools(): boolean {
-  try {
-    for (const tool of ['python3', 'c++']) execFileSync(tool, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-const withTools = hasTools() ? test : test.skip;
+const canBuild = hasTools('python3', 'c++');
+const withTools = canBuild ? test : test.skip;
 
 describe('buildTensorFlow', () => {
   let site: string;
   beforeAll(async () => {
     site = join(folder, 'site');
-    if (hasTools()) await compiledTensorFlow(site, '2.99.0');
+    if (canBuild) await compiledTensorFlow(site, '2.99.0');
   });
 
   withTools('compiles the binding, and what it leaves is loaded with TensorFlow.js shared (needs python3 and c++)', async () => {
@@ -369,7 +363,7 @@ I0000 00:00:1.1 1 cuda_executor.cc:1] Could not find cuda drivers on your machin
 });
 
 const here = await locateTensorFlow().catch(() => undefined);
-const lacking = here === undefined ? 'no Python here has TensorFlow' : hasTools() ? '' : 'no python3 and c++';
+const lacking = here === undefined ? 'no Python here has TensorFlow' : canBuild ? '' : 'no python3 and c++';
 describe('the real TensorFlow', () => {
   (lacking === '' ? test : test.skip)(
     `gives an addon that multiplies matrices (${lacking || `TensorFlow ${here?.version}`})`,

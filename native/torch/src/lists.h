@@ -28,9 +28,9 @@ inline at::Tensor copyWithLayout(const at::Tensor& tensor, const at::Tensor& mod
 // Calls f(tensor index, begin, end) over pieces of tensors, in parallel, each element once. Element-wise work only: the
 // cuts depend on the number of threads, the values do not.
 template <typename F>
-void forEachElement(const std::vector<int64_t>& counts, F f) {
+void forEachElement(at::TensorList tensors, F f) {
   std::vector<int64_t> starts(1, 0);
-  for (const int64_t count : counts) starts.push_back(starts.back() + count);
+  for (const at::Tensor& tensor : tensors) starts.push_back(starts.back() + tensor.numel());
   at::parallel_for(0, starts.back(), 1 << 14, [&](int64_t begin, int64_t end) {
     auto next = std::upper_bound(starts.begin(), starts.end(), begin);
     for (auto i = static_cast<size_t>(next - starts.begin()) - 1; begin < end; ++i) {

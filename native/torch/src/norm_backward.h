@@ -99,14 +99,9 @@ struct NormBackward {
         [&](int64_t group, int64_t chunk) {
           const float* mean = folded.data() + group * 4 * width;
           double* into = partial.data() + (group * shape.chunks + chunk) * 2 * width;
-          const int64_t end = shape.endLine(chunk);
-          for (int64_t line = shape.firstLine(chunk); line < end; line += shape.blockLines) {
-            const int64_t start = shape.groupStart(group) + line * width;
-            sum<X, G>(start, std::min(shape.blockLines, end - line), width, width, mean, into);
-          }
-          if (shape.last(chunk) && shape.tail > 0) {
-            sum<X, G>(shape.tailStart(group), 1, shape.tail * channels, width, mean, into);
-          }
+          shape.forLines(group, chunk, shape.blockLines, [&](int64_t start, int64_t lines, int64_t length) {
+            sum<X, G>(start, lines, length, width, mean, into);
+          });
         },
         [&](int64_t group) {
           double* totals = sums + group * 2 * channels;
@@ -132,12 +127,9 @@ struct NormBackward {
         },
         [&](int64_t group, int64_t chunk) {
           const float* vectors = folded.data() + group * 4 * width;
-          const int64_t first = shape.firstLine(chunk);
-          const int64_t start = shape.groupStart(group) + first * width;
-          differentiate<X, G>(start, shape.endLine(chunk) - first, width, width, vectors);
-          if (shape.last(chunk) && shape.tail > 0) {
-            differentiate<X, G>(shape.tailStart(group), 1, shape.tail * channels, width, vectors);
-          }
+          shape.forLines(group, chunk, shape.chunkLines, [&](int64_t start, int64_t lines, int64_t length) {
+            differentiate<X, G>(start, lines, length, width, vectors);
+          });
         });
   }
 

@@ -221,12 +221,9 @@ struct NormForward {
         },
         [&](int64_t group, int64_t chunk) {
           const float* vectors = folded.data() + group * 3 * width;
-          const int64_t first = shape.firstLine(chunk);
-          const int64_t start = shape.groupStart(group) + first * width;
-          normalise<X, R>(start, shape.endLine(chunk) - first, width, width, vectors);
-          if (shape.last(chunk) && shape.tail > 0) {
-            normalise<X, R>(shape.tailStart(group), 1, shape.tail * channels, width, vectors);
-          }
+          shape.forLines(group, chunk, shape.chunkLines, [&](int64_t start, int64_t lines, int64_t length) {
+            normalise<X, R>(start, lines, length, width, vectors);
+          });
         });
   }
 

@@ -51,6 +51,17 @@ struct NormRows {
   int64_t groupStart(int64_t group) const { return group * rows * channels; }
   int64_t tailStart(int64_t group) const { return groupStart(group) + lines * width; }
 
+  // Calls f(start, lines, length) for `lines` lines of `length` elements from element `start` on: pieces of a chunk of at
+  // most `most` lines, and the tail as a line of its own.
+  template <typename F>
+  void forLines(int64_t group, int64_t chunk, int64_t most, F f) const {
+    const int64_t end = endLine(chunk);
+    for (int64_t line = firstLine(chunk); line < end; line += most) {
+      f(groupStart(group) + line * width, std::min(most, end - line), width);
+    }
+    if (last(chunk) && tail > 0) f(tailStart(group), 1, tail * channels);
+  }
+
   // Runs reduce(group, chunk) for all chunks of a group, then finish(group), then apply(group, chunk), in reverse so
   // that what was read last is found in the cache. Whole groups go to threads where that balances: a group that fits
   // in the thread's cache is then read from memory once.

@@ -25,6 +25,22 @@ void checkFloat(const char* name, const char* what, at::TensorList tensors) {
   }
 }
 
+// An update of a tensor in place by another one.
+struct Update {
+  at::Tensor target;  // dense; the tensor itself, or a copy to be written back
+  at::Tensor source;  // with the same layout
+};
+
+at::Tensor dense(const at::Tensor& tensor) {
+  return tensor.is_non_overlapping_and_dense() ? tensor : tensor.contiguous();
+}
+
+void writeBack(at::TensorList tensors, const std::vector<Update>& updates) {
+  for (size_t i = 0; i < updates.size(); ++i) {
+    if (!updates[i].target.is_same(tensors[i])) tensors[i].copy_(updates[i].target);
+  }
+}
+
 template <typename G>
 void sgdRange(
     float* __restrict p, const G* __restrict g, float* __restrict v, int64_t begin, int64_t end, float rate,
@@ -50,40 +66,28 @@ void sgd(
       learningRate.sizes(), " and type ", learningRate.scalar_type(), ": expected a float32 scalar");
   const float rate = *dataOf<float>(learningRate);
 
-  struct Job {
-    at::Tensor parameter;  // dense; the parameter itself, or a copy to be written back
-    at::Tensor gradient;
-    at::Tensor velocity;
-    bool writeBack;
-  };
-  std::vector<Job> jobs;
-  std::vector<int64_t> counts;
+  std::vector<Update> updates;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const at::Tensor& p = parameters[i];
     const at::Tensor& g = gradients[i];
     const at::Tensor& v = velocities[i];
     TORCH_CHECK(
         isFloating(g), name, ": gradients ", i, " of shape ", g.sizes(), " and type ", g.scalar_type(),
         ": expected float32 or bfloat16");
-    const bool dense = p.is_non_overlapping_and_dense();
-    const at::Tensor parameter = dense ? p : p.contiguous();
+    const at::Tensor parameter = dense(parameters[i]);
     // Once, not each step: the velocity lies as its parameter does from here on.
     if (!sameLayout(v, parameter)) v.set_(copyWithLayout(v, parameter));
-    jobs.push_back({parameter, sameLayout(g, parameter) ? g : copyWithLayout(g, parameter), v, !dense});
-    counts.push_back(p.numel());
+    updates.push_back({parameter, sameLayout(g, parameter) ? g : copyWithLayout(g, parameter)});
   }
-  forEachElement(counts, [&](size_t i, int64_t begin, int64_t end) {
-    const Job& job = jobs[i];
-    withElement(job.gradient, [&](auto* element) {
+  forEachElement(parameters, [&](size_t i, int64_t begin, int64_t end) {
+    const Update& update = updates[i];
+    withElement(update.source, [&](auto* element) {
       using G = std::remove_pointer_t<decltype(element)>;
       sgdRange(
-          dataOf<float>(job.parameter), dataOf<G>(job.gradient), dataOf<float>(job.velocity), begin, end, rate,
+          dataOf<float>(update.target), dataOf<G>(update.source), dataOf<float>(velocities[i]), begin, end, rate,
           static_cast<float>(momentum), static_cast<float>(decay));
     });
   });
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i].writeBack) parameters[i].copy_(jobs[i].parameter);
-  }
+  writeBack(parameters, updates);
 }
 
 // As torch.lerp: exact at both ends.
@@ -103,36 +107,26 @@ void lerp(at::TensorList targets, at::TensorList sources, double weight) {
   checkList(name, "sources", sources, targets);
   checkFloat(name, "targets", targets);
   checkFloat(name, "sources", sources);
-  struct Job {
-    at::Tensor target;  // dense; the target itself, or a copy to be written back
-    at::Tensor source;
-    bool writeBack;
-  };
-  std::vector<Job> jobs;
-  std::vector<int64_t> counts;
+  std::vector<Update> updates;
   for (size_t i = 0; i < targets.size(); ++i) {
     const at::Tensor& target = targets[i];
     const at::Tensor& source = sources[i];
-    counts.push_back(target.numel());
-    const bool dense = target.is_non_overlapping_and_dense();
-    if (sameLayout(target, source) && dense) {
-      jobs.push_back({target, source, false});
+    if (sameLayout(target, source) && target.is_non_overlapping_and_dense()) {
+      updates.push_back({target, source});
     } else if (source.is_non_overlapping_and_dense()) {
       // The key encoder follows the query encoder every step: it takes over the layout, once.
       target.set_(copyWithLayout(target, source));
-      jobs.push_back({target, source, false});
+      updates.push_back({target, source});
     } else {
-      const at::Tensor into = dense ? target : target.contiguous();
-      jobs.push_back({into, copyWithLayout(source, into), !dense});
+      const at::Tensor into = dense(target);
+      updates.push_back({into, copyWithLayout(source, into)});
     }
   }
-  forEachElement(counts, [&](size_t i, int64_t begin, int64_t end) {
+  forEachElement(targets, [&](size_t i, int64_t begin, int64_t end) {
     lerpRange(
-        dataOf<float>(jobs[i].target), dataOf<float>(jobs[i].source), begin, end, static_cast<float>(weight));
+        dataOf<float>(updates[i].target), dataOf<float>(updates[i].source), begin, end, static_cast<float>(weight));
   });
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    if (jobs[i].writeBack) targets[i].copy_(jobs[i].target);
-  }
+  writeBack(targets, updates);
 }
 
 void enqueue(const at::Tensor& queue, const at::Tensor& keys, const at::Tensor& pointer) {

@@ -1,8 +1,38 @@
 /** The addon that a build leaves: whether its file and its record fit this process, as far as files tell. */
-import { constants, closeSync, openSync, readSync, statSync } from 'node:fs';
+import { constants, closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { access, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Unavailable } from './unavailable.js';
+
+/** What the build.json of every engine says. */
+export interface AddonRecord {
+  /** `process.arch` */
+  readonly arch: string;
+  /** The Node-API version that it needs. */
+  readonly nodeApi: number;
+  /** ISO 8601 */
+  readonly builtAt: string;
+  /** Of the addon: a copy that was cut short is told by it. */
+  readonly bytes: number;
+}
+
+/** A build.json whose `strings` and `list`, the engine's own fields, are there; undefined when there is none that can be read. */
+export function readAddonRecord<R extends AddonRecord>(
+  file: string,
+  strings: readonly (keyof R & string)[],
+  list: keyof R & string,
+): R | undefined {
+  try {
+    const record = JSON.parse(readFileSync(file, 'utf8')) as R;
+    const whole =
+      (['arch', ...strings] as const).every((name) => typeof record[name] === 'string') &&
+      (['nodeApi', 'bytes'] as const).every((name) => typeof record[name] === 'number') &&
+      Array.isArray(record[list]);
+    return whole ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 const ELF = Buffer.from('\u007fELF');
 
@@ -28,7 +58,7 @@ export function inspectLibrary(file: string, bytes?: number): string | undefined
 
 /** Why an addon for `arch` that needs version `nodeApi` of Node-API cannot be loaded by this Node, or undefined. */
 export function inspectNode(
-  { arch, nodeApi }: { readonly arch: string; readonly nodeApi: number },
+  { arch, nodeApi }: Pick<AddonRecord, 'arch' | 'nodeApi'>,
   rebuild: (reason: string) => Unavailable,
 ): Unavailable | undefined {
   if (arch !== process.arch) return rebuild(`it was built for ${arch}, this Node is ${process.arch}`);

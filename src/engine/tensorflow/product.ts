@@ -3,12 +3,13 @@
  * JavaScript and, where a wheel was given, TensorFlow's libraries; and `build.json`, which names that folder and what it was built from. A
  * build is the current one from the moment that its build.json is renamed into place.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type AddonRecord, readAddonRecord } from '../native/product.js';
 
 /** build.json */
-export interface BuildRecord {
+export interface BuildRecord extends AddonRecord {
   /** Name of the build's folder beside it. */
   readonly build: string;
   readonly tensorflowVersion: string;
@@ -22,14 +23,6 @@ export interface BuildRecord {
   readonly packageName: string;
   readonly packageVersion: string;
   readonly compiler: string;
-  /** `process.arch` */
-  readonly arch: string;
-  /** The Node-API version that it needs. */
-  readonly nodeApi: number;
-  /** ISO 8601 */
-  readonly builtAt: string;
-  /** Of the addon: a copy that was cut short is told by it. */
-  readonly bytes: number;
 }
 
 /** The newest that tfjs-node's binding is published for. */
@@ -52,24 +45,8 @@ function packageRoot(from: string): string {
 
 /** The record in a build folder; undefined when there is none that can be read. */
 export function readRecord(folder: string): BuildRecord | undefined {
-  try {
-    const record: unknown = JSON.parse(readFileSync(join(folder, RECORD), 'utf8'));
-    return isRecord(record) ? record : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const STRINGS = ['build', 'tensorflowVersion', 'libraryFolder', 'packageName', 'packageVersion', 'arch'];
-
-function isRecord(value: unknown): value is BuildRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const fields = new Map<string, unknown>(Object.entries(value));
-  return (
-    STRINGS.every((name) => typeof fields.get(name) === 'string') &&
-    ['nodeApi', 'bytes'].every((name) => typeof fields.get(name) === 'number') &&
-    Array.isArray(fields.get('libraryBytes'))
-  );
+  const strings = ['build', 'tensorflowVersion', 'libraryFolder', 'packageName', 'packageVersion'] as const;
+  return readAddonRecord<BuildRecord>(join(folder, RECORD), strings, 'libraryBytes');
 }
 
 /** The npm package inside a folder of a build. */

@@ -22,14 +22,14 @@ interface Holder {
   release?: () => void;
 }
 
-/** A recorded step. */
-type Replay<I, O> = (inputs: I) => O;
+/** A step as it was given, compiled, or recorded. */
+type Step<I, O> = (inputs: I) => O;
 
 /** `step` of `Engine.compile`. */
-export function capture<I extends NamedTensors, O extends NamedTensors>(backend: TorchBackend, step: (inputs: I) => O): (inputs: I) => O {
+export function capture<I extends NamedTensors, O extends NamedTensors>(backend: TorchBackend, step: Step<I, O>): Step<I, O> {
   let calls = 0;
   let expected: I | undefined;
-  let replay: Replay<I, O> | undefined;
+  let replay: Step<I, O> | undefined;
   const holder: Holder = {};
   const compiled = (inputs: I): O => {
     if (calls < WARM_UP) {
@@ -62,15 +62,11 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
 interface Recorded<I, O> {
   /** Of the call that was recorded. */
   readonly outputs: O;
-  readonly replay: Replay<I, O>;
+  readonly replay: Step<I, O>;
   readonly release: () => void;
 }
 
-function recordProgram<I extends NamedTensors, O extends NamedTensors>(
-  backend: TorchBackend,
-  step: (inputs: I) => O,
-  inputs: I,
-): Recorded<I, O> {
+function recordProgram<I extends NamedTensors, O extends NamedTensors>(backend: TorchBackend, step: Step<I, O>, inputs: I): Recorded<I, O> {
   const { torch } = backend;
   const { addon } = torch;
   const numbers = (tensors: NamedTensors): number[] => Object.values(tensors).map((tensor) => backend.held(tensor).id);
@@ -106,11 +102,7 @@ function recordProgram<I extends NamedTensors, O extends NamedTensors>(
   };
 }
 
-function recordGraph<I extends NamedTensors, O extends NamedTensors>(
-  backend: TorchBackend,
-  step: (inputs: I) => O,
-  inputs: I,
-): Recorded<I, O> {
+function recordGraph<I extends NamedTensors, O extends NamedTensors>(backend: TorchBackend, step: Step<I, O>, inputs: I): Recorded<I, O> {
   const { torch } = backend;
   const { addon } = torch;
   const own = mapTensors(inputs, (input) => keep(copied(backend, input)));

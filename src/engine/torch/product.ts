@@ -6,25 +6,19 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type AddonRecord, readAddonRecord } from '../native/product.js';
 
 /** build.json */
-export interface BuildRecord {
+export interface BuildRecord extends AddonRecord {
   /** As LibTorch called itself when the addon was built. */
   readonly torchVersion: string;
   readonly libtorchRoot: string;
   readonly libraryFolder: string;
   readonly cuda: boolean;
   readonly cxx11Abi: boolean;
-  /** `process.arch` and the instruction sets of the machine that built it: `-march=native` may use any of them. */
-  readonly arch: string;
+  /** The instruction sets of the machine that built it: `-march=native` may use any of them. */
   readonly cpuFlags: readonly string[];
-  /** The Node-API version that it needs. */
-  readonly nodeApi: number;
-  /** ISO 8601 */
-  readonly builtAt: string;
   readonly sourceDigest: string;
-  /** Of detco-torch.node: a copy that was cut short is told by it. */
-  readonly bytes: number;
 }
 
 export const NODE_API = 8;
@@ -50,26 +44,11 @@ export function productFile(env: NodeJS.ProcessEnv = process.env): string {
 
 /** The record beside a product; undefined when there is none that can be read. */
 export function readRecord(product: string): BuildRecord | undefined {
-  try {
-    const record: unknown = JSON.parse(readFileSync(recordFile(product), 'utf8'));
-    return isRecord(record) ? record : undefined;
-  } catch {
-    return undefined;
-  }
+  return readAddonRecord<BuildRecord>(recordFile(product), ['torchVersion', 'libtorchRoot', 'libraryFolder', 'sourceDigest'], 'cpuFlags');
 }
 
 export function recordFile(product: string): string {
   return join(dirname(product), 'build.json');
-}
-
-function isRecord(value: unknown): value is BuildRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const fields = value as Readonly<Record<string, unknown>>;
-  return (
-    ['torchVersion', 'libtorchRoot', 'libraryFolder', 'arch', 'sourceDigest'].every((name) => typeof fields[name] === 'string') &&
-    ['nodeApi', 'bytes'].every((name) => typeof fields[name] === 'number') &&
-    Array.isArray(fields['cpuFlags'])
-  );
 }
 
 /** Of all that is compiled, names and bytes; undefined where the sources are not there, as in a package of the product alone. */

@@ -9,6 +9,7 @@
 #include "cuda/arguments.h"
 #include "cuda/launch.h"
 #include "cuda/operators.h"
+#include "lists.h"
 
 namespace detco::cuda {
 
@@ -17,20 +18,6 @@ namespace {
 constexpr int kListThreads = 256;      // as in kernels/lists.cu
 constexpr int64_t kListValues = 4096;  // the same
 constexpr int kMostEntries = sizeof(ListArgs::entries) / sizeof(ListEntry);
-
-/** Same order of elements in memory: equal strides but for dimensions of size 1, whose stride means nothing. */
-bool sameLayout(const at::Tensor& a, const at::Tensor& b) {
-  for (int64_t i = 0; i < a.dim(); ++i) {
-    if (a.size(i) != 1 && a.stride(i) != b.stride(i)) return false;
-  }
-  return true;
-}
-
-at::Tensor copyWithLayout(const at::Tensor& tensor, const at::Tensor& model) {
-  at::Tensor copy = at::empty_strided(model.sizes(), model.strides(), tensor.options());
-  copy.copy_(tensor);
-  return copy;
-}
 
 void checkLists(const char* name, const char* what, at::TensorList targets, at::TensorList others, bool half) {
   TORCH_CHECK(

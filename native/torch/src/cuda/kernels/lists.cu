@@ -37,57 +37,52 @@ __device__ inline void store4(float* to, const float (&values)[4], i64 i, bool v
   }
 }
 
+/**
+ * Calls update(entry, i, vector, left) for every four values of this block that fall to this thread: from value i of the
+ * entry's tensor on, of which it has `left`, to be loaded together where `vector`.
+ */
+template <typename Update>
+__device__ inline void eachFour(const ListArgs& a, Update update) {
+  const ListEntry entry = a.entries[entryOf(a, blockIdx.x)];
+  const i64 begin = static_cast<i64>(blockIdx.x - entry.firstBlock) * kListValues;
+  for (int k = 0; k < kListValues; k += kListThreads * 4) {
+    const i64 i = begin + k + threadIdx.x * 4;
+    if (i >= entry.size) return;
+    const int left = entry.size - i < 4 ? static_cast<int>(entry.size - i) : 4;
+    update(entry, i, (entry.flags & 2) && left == 4, left);
+  }
+}
+
 /** v <- momentum v + (g + decay p); p <- p - rate v. */
 template <typename = float>
 __global__ void __launch_bounds__(kListThreads) sgd(ListArgs a) {
-  const int e = entryOf(a, blockIdx.x);
-  float* p = a.entries[e].target;
-  float* v = a.entries[e].velocity;
-  const void* g = a.entries[e].source;
-  const i64 size = a.entries[e].size;
-  const bool half = a.entries[e].flags & 1, aligned = a.entries[e].flags & 2;
   const float rate = *a.rate;
-  const i64 begin = static_cast<i64>(blockIdx.x - a.entries[e].firstBlock) * kListValues;
-  for (int k = 0; k < kListValues; k += kListThreads * 4) {
-    const i64 i = begin + k + threadIdx.x * 4;
-    if (i >= size) return;
-    const int left = size - i < 4 ? static_cast<int>(size - i) : 4;
-    const bool vector = aligned && left == 4;
+  eachFour(a, [&](const ListEntry& entry, i64 i, bool vector, int left) {
     float ps[4], gs[4], vs[4];
-    source4(ps, p, false, i, vector, left);
-    source4(gs, g, half, i, vector, left);
-    source4(vs, v, false, i, vector, left);
+    source4(ps, entry.target, false, i, vector, left);
+    source4(gs, entry.source, entry.flags & 1, i, vector, left);
+    source4(vs, entry.velocity, false, i, vector, left);
     for (int j = 0; j < 4; j++) {
       vs[j] = a.momentum * vs[j] + (gs[j] + a.decay * ps[j]);
       ps[j] -= rate * vs[j];
     }
-    store4(v, vs, i, vector, left);
-    store4(p, ps, i, vector, left);
-  }
+    store4(entry.velocity, vs, i, vector, left);
+    store4(entry.target, ps, i, vector, left);
+  });
 }
 
 /** target + weight (source - target), from the nearer end as torch.lerp: exact at 0 and 1. */
 template <typename = float>
 __global__ void __launch_bounds__(kListThreads) lerp(ListArgs a) {
-  const int e = entryOf(a, blockIdx.x);
-  float* target = a.entries[e].target;
-  const void* source = a.entries[e].source;
-  const i64 size = a.entries[e].size;
-  const bool half = a.entries[e].flags & 1, aligned = a.entries[e].flags & 2;
-  const i64 begin = static_cast<i64>(blockIdx.x - a.entries[e].firstBlock) * kListValues;
-  for (int k = 0; k < kListValues; k += kListThreads * 4) {
-    const i64 i = begin + k + threadIdx.x * 4;
-    if (i >= size) return;
-    const int left = size - i < 4 ? static_cast<int>(size - i) : 4;
-    const bool vector = aligned && left == 4;
+  eachFour(a, [&](const ListEntry& entry, i64 i, bool vector, int left) {
     float ts[4], ss[4];
-    source4(ts, target, false, i, vector, left);
-    source4(ss, source, half, i, vector, left);
+    source4(ts, entry.target, false, i, vector, left);
+    source4(ss, entry.source, entry.flags & 1, i, vector, left);
     for (int j = 0; j < 4; j++) {
       const float difference = ss[j] - ts[j];
       ts[j] = a.weight < 0.5f ? ts[j] + a.weight * difference : ss[j] - (1.f - a.weight) * difference;
     }
-    store4(target, ts, i, vector, left);
-  }
+    store4(entry.target, ts, i, vector, left);
+  });
 }
 )CUDA"
