@@ -2,9 +2,9 @@
  * `detco engine build tensorflow`: compiles the binding of the npm package tfjs-node against a TensorFlow from PyPI, in a temporary folder, tries
  * the product in a process of its own and moves it into place. A build that fails or is stopped leaves the last product as it was.
  */
-import { mkdtemp, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { COMPILER_PACKAGE, findCompiler, nodeHeaders } from '../native/toolchain.js';
@@ -15,7 +15,7 @@ import { LIBRARIES, type LibTensorFlow } from './libtensorflow.js';
 import { locateTensorFlow, type TensorFlowPlace } from './locate.js';
 import { gatherPackage, resolvePackage, type NodePackage } from './npm-package.js';
 import { probeAddon, type TensorFlowInfo } from './probe.js';
-import { ADDON, buildFolder, NODE_API, packageIn, RECORD, type BuildRecord } from './product.js';
+import { ADDON, buildFolder, NODE_API, packageIn, readRecord, RECORD, type BuildRecord } from './product.js';
 import { checkWheel, unpackWheel } from './wheel.js';
 
 export interface BuildOptions {
@@ -176,12 +176,16 @@ async function recordOf(
   };
 }
 
-/** A process that has the last product loaded keeps its files, which are removed from their folder only. */
+/**
+ * A process that has the last product loaded keeps its files, which are removed from their folder only. Nothing else in the target is: it may
+ * be a folder of the user's, and another build may be at work in it.
+ */
 async function install(staging: string, record: BuildRecord, target: string): Promise<void> {
   await writeFile(join(staging, RECORD), `${JSON.stringify(record, undefined, 2)}\n`);
   const build = join(target, record.build);
+  const last = readRecord(target);
   await rename(staging, build);
   await rename(join(build, RECORD), join(target, RECORD));
-  const kept = new Set([record.build, RECORD, 'build.log']);
-  for (const name of await readdir(target)) if (!kept.has(name)) await rm(join(target, name), { recursive: true, force: true });
+  const outdated = last === undefined ? undefined : join(target, last.build);
+  if (outdated !== undefined && dirname(outdated) === target) await rm(outdated, { recursive: true, force: true });
 }

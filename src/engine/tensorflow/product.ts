@@ -4,7 +4,7 @@
  * build is the current one from the moment that its build.json is renamed into place.
  */
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type AddonRecord, readAddonRecord } from '../native/product.js';
 
@@ -32,7 +32,8 @@ export const RECORD = 'build.json';
 
 /** `$DETCO_TENSORFLOW_BUILD`, or `native/tensorflow/build` of this package. */
 export function buildFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return env['DETCO_TENSORFLOW_BUILD'] || join(packageRoot(dirname(fileURLToPath(import.meta.url))), 'native/tensorflow/build');
+  const named = env['DETCO_TENSORFLOW_BUILD'];
+  return named ? resolve(named) : join(packageRoot(dirname(fileURLToPath(import.meta.url))), 'native/tensorflow/build');
 }
 
 /** Also seen from a bundle that lies elsewhere in the package. */
