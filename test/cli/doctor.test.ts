@@ -10,10 +10,10 @@ const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
 
 /** The command in a process of its own, as `detco doctor` runs it. @param root of the package */
-async function doctor(args: readonly string[] = [], root: string = ROOT): Promise<string> {
+async function doctor(args: readonly string[] = [], root: string = ROOT, env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const url = `file://${root}/dist/cli/doctor.js`;
   const script = `const { doctorCommand } = await import('${url}'); await doctorCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' });`;
-  const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: root });
+  const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: root, env });
   expect(stderr).toBe('');
   return stdout;
 }
@@ -35,8 +35,11 @@ describe('detco doctor', () => {
     });
     afterAll(() => rm(root, { recursive: true }));
 
+    // Products that the caller names.
+    const { DETCO_TENSORFLOW_BUILD: _tensorflow, DETCO_TORCH_ADDON: _torch, ...unnamed } = process.env;
+
     test('prints the commands that add TensorFlow, stock and current, and LibTorch', async () => {
-      const { engines } = JSON.parse(await doctor(['--json'], root)) as { engines: Record<string, unknown>[] };
+      const { engines } = JSON.parse(await doctor(['--json'], root, unnamed)) as { engines: Record<string, unknown>[] };
       const tensorflow = {
         name: 'tensorflow',
         available: false,

@@ -3,7 +3,7 @@
  * package of a few lines; the real ones are built where a Python with TensorFlow is found.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -20,8 +20,12 @@ import { hasTools } from './available.js';
 import { compiledTensorFlow, distribution, nodePackage, TENSORFLOW_PARTS, TFJS_FOLDER } from './libtensorflow.js';
 
 const run = promisify(execFile);
+const ROOT = join(import.meta.dirname, '../..');
 const VERSION = tfjsVersion();
 const REBUILD = 'build it again: npx detco engine build tensorflow';
+
+/** Without a compiler of the caller's: tests put their own into PATH. */
+const { CXX: _, ...OUR_ENV } = process.env;
 
 let folder: string;
 beforeAll(async () => {
@@ -35,12 +39,14 @@ interface Place {
   /** The user's folder, with what npm has installed there. */
   readonly project: string;
   readonly env: NodeJS.ProcessEnv;
+  /** `dist` of a package, ours by default. */
+  readonly dist?: string;
 }
 
 /** Evaluates an expression over the modules of the engine in a Node of its own, started in the user's folder. */
-async function evaluate(expression: string, { project, env }: Place): Promise<unknown> {
+async function evaluate(expression: string, { project, env, dist = join(ROOT, 'dist') }: Place): Promise<unknown> {
   const imports = ['build', 'candidate', 'load', 'npm-package', 'state'].map(
-    (name) => `...(await import('${new URL(`../../dist/engine/tensorflow/${name}.js`, import.meta.url).href}'))`,
+    (name) => `...(await import('${pathToFileURL(join(dist, `engine/tensorflow/${name}.js`)).href}'))`,
   );
   const script = `
     const { buildTensorFlow, chooseCandidate, inspectTensorFlow, loadTensorFlow, inspectTensorFlowState } = { ${imports.join(', ')} };
@@ -60,7 +66,7 @@ async function place(name: string, files: Readonly<Record<string, string>> = nod
   const project = await tree(`${name}/project`, files);
   await mkdir(join(project, 'node_modules/@tensorflow'), { recursive: true });
   await symlink(TFJS_FOLDER, join(project, 'node_modules/@tensorflow/tfjs'));
-  const env = { ...process.env, DETCO_TENSORFLOW_BUILD: join(folder, name, 'build'), ...(site !== undefined && { PYTHONPATH: site }) };
+  const env = { ...OUR_ENV, DETCO_TENSORFLOW_BUILD: join(folder, name, 'build'), ...(site !== undefined && { PYTHONPATH: site }) };
   return { project, env };
 }
 
@@ -108,6 +114,18 @@ describe('buildTensorFlow', () => {
     });
     expect(await evaluate('inspectTensorFlow()', where)).toBeNull();
     expect(await evaluate('inspectTensorFlowState()', where)).toMatchObject({ info: { version: '2.99.0' }, source: 'built', warnings: [] });
+  });
+
+  withTools('takes the place of the last product, and of nothing else in its folder (needs python3 and c++)', async () => {
+    const where = await place('again', undefined, site);
+    await writeTree(where.project, { 'tf/notes.txt': 'of the user', 'tf/.new-b/part': 'of another build' });
+    // As seen from the user's folder.
+    const relative = { ...where, env: { ...where.env, DETCO_TENSORFLOW_BUILD: 'tf' } };
+    await evaluate('buildTensorFlow()', relative);
+    const { record } = (await evaluate('buildTensorFlow()', relative)) as { record: BuildRecord };
+    const left = await readdir(join(where.project, 'tf'));
+    expect(left.toSorted()).toEqual([record.build, 'build.json', 'build.log', 'notes.txt', '.new-b'].toSorted());
+    expect(await evaluate('loadTensorFlow()', relative)).toMatchObject({ source: 'built', binding: { TF_Version: '2.99.0' } });
   });
 
   withTools('keeps the libraries of a wheel beside the addon, so that the product can be moved (needs python3 and c++)', async () => {
@@ -276,8 +294,16 @@ describe('a product', () => {
 describe('an installed package', () => {
   const stock = 'node_modules/@tensorflow/tfjs-node';
 
+  /** The same where no folder of a product is named and this package, a copy of it, has none. */
+  async function withoutProduct({ project, env }: Place): Promise<Place> {
+    const bare = join(project, 'detco');
+    for (const name of ['dist', 'package.json']) await cp(join(ROOT, name), join(bare, name), { recursive: true });
+    await symlink(join(ROOT, 'node_modules'), join(bare, 'node_modules'));
+    return { project, env: { ...env, DETCO_TENSORFLOW_BUILD: '' }, dist: join(bare, 'dist') };
+  }
+
   test('without its addon is told, and both ways to have one', async () => {
-    const where = await place('no addon');
+    const where = await withoutProduct(await place('no addon'));
     expect(await evaluate('inspectTensorFlow()', where)).toEqual({
       reason: expect.stringContaining(`@tensorflow/tfjs-node ${VERSION} in ${join(where.project, stock)} has no addon`),
       remedy: expect.stringMatching(/npm rebuild @tensorflow\/tfjs-node[^]*npx detco engine build tensorflow/),
@@ -303,10 +329,19 @@ describe('an installed package', () => {
     });
 
     await rm(where.env['DETCO_TENSORFLOW_BUILD'] ?? '', { recursive: true });
+    expect(await evaluate('inspectTensorFlowState()', where)).toMatchObject({
+      source: 'installed',
+      warnings: [
+        expect.stringMatching(
+          /^what was built is not used: DETCO_TENSORFLOW_BUILD is ".*", which holds no build\.json; correct or unset it/,
+        ),
+      ],
+    });
+
     await rm(join(where.project, 'node_modules/@tensorflow/tfjs'));
     const copy = { '@tensorflow/tfjs/package.json': '{"version":"4.0.0"}', '@tensorflow/tfjs-core/package.json': '{"version":"4.0.0"}' };
     await writeTree(join(where.project, 'node_modules'), copy);
-    expect(await evaluate('inspectTensorFlow()', where)).toEqual({
+    expect(await evaluate('inspectTensorFlow()', await withoutProduct(where))).toEqual({
       reason: expect.stringContaining(`uses another copy of TensorFlow.js (${join(where.project, 'node_modules/@tensorflow/tfjs-core')})`),
       remedy: `install version ${VERSION} of it (npm install @tensorflow/tfjs-node@${VERSION}), then npm dedupe`,
     });

@@ -27,18 +27,19 @@ export interface Candidate {
 
 /** The first that can be loaded as far as files tell, or why there is none. @param project the user's folder */
 export function chooseCandidate(env: NodeJS.ProcessEnv = process.env, project: string = process.cwd()): Candidate | Unavailable {
-  const built = inspectBuilt(buildFolder(env));
+  const built = inspectBuilt(buildFolder(env)) ?? inspectNamed(env);
   if (built !== undefined && !('reason' in built)) return built;
   const installed = installedPackages(project).map(inspectInstalled);
   for (const candidate of installed) {
     if (!('reason' in candidate)) return built === undefined ? candidate : { ...candidate, passedBy: built };
   }
   // What is wrong with the product is told first: someone has built it.
-  return built ?? installed[0] ?? nothing(env);
+  return built ?? installed[0] ?? { reason: 'no tfjs-node is built or installed', remedy: INSTALL_REMEDY };
 }
 
-function nothing({ DETCO_TENSORFLOW_BUILD: named }: NodeJS.ProcessEnv): Unavailable {
-  if (!named) return { reason: 'no tfjs-node is built or installed', remedy: INSTALL_REMEDY };
+/** A folder without a record: who has named it expects a product there. */
+function inspectNamed({ DETCO_TENSORFLOW_BUILD: named }: NodeJS.ProcessEnv): Unavailable | undefined {
+  if (!named) return undefined;
   const reason = `DETCO_TENSORFLOW_BUILD is ${JSON.stringify(named)}, which holds no ${RECORD}`;
   return { reason, remedy: `correct or unset it, or build into it: ${BUILD_COMMAND}` };
 }
