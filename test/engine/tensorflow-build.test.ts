@@ -179,6 +179,19 @@ describe('buildTensorFlow', () => {
     expect(left.toSorted()).toEqual([record.build, 'build.json', 'build.log'].toSorted());
   });
 
+  withTools('is stopped while it tries the product (needs python3 and c++)', async () => {
+    // Ctrl-C, of which the addon's process does not end by itself.
+    const interrupt = '#include <csignal>\n#include <unistd.h>\nint present = (kill(getppid(), SIGINT), pause());\n';
+    const where = await place('stopped at the end', nodePackage(VERSION, interrupt), site);
+    const stopped = `(() => {
+      const stop = new AbortController();
+      process.once('SIGINT', () => stop.abort(new Error('stopped')));
+      return buildTensorFlow({ signal: stop.signal });
+    })()`;
+    expect(await evaluate(stopped, where)).toEqual({ error: 'stopped' });
+    expect(await readdir(String(where.env['DETCO_TENSORFLOW_BUILD']))).toEqual(['build.log']);
+  });
+
   test('says what is missing and the commands that bring it', async () => {
     const empty = await tree('nothing in PATH', {});
     const where = await place('nothing', undefined, await tree('old', { ...TENSORFLOW_PARTS, ...distribution('2.9.1') }));

@@ -77,8 +77,7 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
     onLine(`compiling ${SOURCES.join(' and ')} for TensorFlow ${tensorflow.version}: some seconds`);
     await compile(compiler, source, tensorflow, staging, wheel !== undefined, tool);
     await rm(join(staging, 'tensorflow/include'), { recursive: true, force: true });
-    const info = await tryOut(staging, source, tensorflow, env, log);
-    signal?.throwIfAborted();
+    const info = await tryOut(staging, source, tensorflow, env, log, signal);
     const record = await recordOf(compiler, source, tensorflow, staging, wheel !== undefined);
     await install(staging, record, target);
     return { file: join(target, record.build, ADDON), record, info, seconds: (performance.now() - started) / 1000 };
@@ -139,6 +138,7 @@ async function tryOut(
   { root }: LibTensorFlow,
   env: NodeJS.ProcessEnv,
   log: string,
+  signal: AbortSignal | undefined,
 ): Promise<TensorFlowInfo> {
   const candidate: Candidate = {
     source: 'built',
@@ -147,7 +147,7 @@ async function tryOut(
     packageFolder: folder,
     libraryFolder: root,
   };
-  const info = await probeAddon(candidate, env);
+  const info = await probeAddon(candidate, env, signal);
   if ('reason' in info) throw new Error(`The addon was compiled, but ${info.reason}. The log of the build is ${log}`);
   return info;
 }

@@ -1,4 +1,5 @@
 /** What the loader and TensorFlow itself say when something is missing -> what is wrong and what to do. */
+import { readRefusal } from '../native/explain.js';
 import type { Unavailable } from '../native/unavailable.js';
 import { rebuild, type Candidate } from './candidate.js';
 import { BUILD_COMMAND, CURRENT_COMMAND } from './commands.js';
@@ -55,8 +56,9 @@ export function explain(message: string, candidate: Candidate): Unavailable {
     record === undefined
       ? ` (${packageName}'s own, libraries in ${libraryFolder})`
       : ` (it was built for TensorFlow ${record.tensorflowVersion} in ${libraryFolder})`;
-  const missing = /(\S+): cannot open shared object file/.exec(message)?.[1];
-  if (missing !== undefined) {
+  const refusal = readRefusal(message);
+  if ('missing' in refusal) {
+    const { missing } = refusal;
     const reason = `it needs ${missing}, which is not found${builtFor}`;
     if (missing.startsWith('libtensorflow')) return again(reason);
     return {
@@ -64,15 +66,14 @@ export function explain(message: string, candidate: Candidate): Unavailable {
       remedy: cudaRemedy(missing, candidate) ?? `install what brings that library, or ${BUILD_COMMAND} with another TensorFlow`,
     };
   }
-  const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
-  if (symbol !== undefined)
-    return again(`it needs ${symbol}, which the TensorFlow found at run time lacks: that is another build of it${builtFor}`);
-  const needed = /version `(\S+)' not found/.exec(message)?.[1];
-  if (needed !== undefined) {
+  if ('symbol' in refusal) {
+    return again(`it needs ${refusal.symbol}, which the TensorFlow found at run time lacks: that is another build of it${builtFor}`);
+  }
+  if ('needed' in refusal) {
     return {
-      reason: `the system's libraries are older than TensorFlow's needs (${needed} is missing)${builtFor}`,
+      reason: `the system's libraries are older than TensorFlow's needs (${refusal.needed} is missing)${builtFor}`,
       remedy: `install an older TensorFlow, then ${BUILD_COMMAND}`,
     };
   }
-  return again(`it does not load: ${message}`);
+  return again(`it does not load: ${refusal.words}`);
 }

@@ -1,5 +1,5 @@
 /** Tries the addon in a process of its own and hears what TensorFlow says about itself and its devices. */
-import { runProbe } from '../native/probe.js';
+import { probeAddonFile } from '../native/probe.js';
 import type { Unavailable } from '../native/unavailable.js';
 import { rebuild, type Candidate } from './candidate.js';
 import { explain } from './explain.js';
@@ -16,28 +16,18 @@ export interface TensorFlowInfo {
   readonly gpuReason?: string;
 }
 
-const PROBE = `
-const module = { exports: {} };
-try {
-  process.dlopen(module, process.argv[1], require('node:os').constants.dlopen.RTLD_NOW);
-  const { TF_Version, isUsingGpuDevice } = module.exports;
-  process.stdout.write(JSON.stringify({ version: TF_Version, gpu: isUsingGpuDevice() }));
-} catch (error) {
-  process.stdout.write(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
-}
-`;
-
 /** What the addon of a candidate says of itself, or why it does not load. */
-export async function probeAddon(candidate: Candidate, env: NodeJS.ProcessEnv = process.env): Promise<TensorFlowInfo | Unavailable> {
+export async function probeAddon(
+  candidate: Candidate,
+  env: NodeJS.ProcessEnv = process.env,
+  signal?: AbortSignal,
+): Promise<TensorFlowInfo | Unavailable> {
   // All that it says, for that is how it tells its devices; and no more of a GPU's memory than it needs for that.
   const talkative = { ...env, TF_CPP_MIN_LOG_LEVEL: '0', TF_FORCE_GPU_ALLOW_GROWTH: 'true' };
-  const { answer, how, stderr } = await runProbe(PROBE, [candidate.addon], talkative);
-  if (answer === undefined) {
-    const said = stderr.trim().split('\n').at(-1);
-    return rebuild(`a process that loaded it ended ${how}${said ? `: ${said}` : ''}`);
-  }
-  const told = answer as { version: string; gpu: boolean } | { error: string };
-  return 'error' in told ? explain(told.error, candidate) : { ...told, ...hear(stderr) };
+  const ask = '{ version: addon.TF_Version, gpu: addon.isUsingGpuDevice() }';
+  const outcome = await probeAddonFile<Pick<TensorFlowInfo, 'version' | 'gpu'>>(candidate.addon, ask, talkative, signal);
+  if ('told' in outcome) return { ...outcome.told, ...hear(outcome.stderr) };
+  return 'ended' in outcome ? rebuild(outcome.ended) : explain(outcome.error, candidate);
 }
 
 /** Of a device that TensorFlow has taken: memory in MB, name, compute capability. */

@@ -6,7 +6,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants } from 'node:os';
-import { runProbe } from '../native/probe.js';
+import { readRefusal } from '../native/explain.js';
+import { probeAddonFile } from '../native/probe.js';
 import { inspectLibrary, inspectNode } from '../native/product.js';
 import { UnavailableError, type Unavailable } from '../native/unavailable.js';
 import type { TorchAddon, TorchInfo } from './addon.js';
@@ -93,28 +94,17 @@ function inspectLibTorch({ torchVersion, libtorchRoot, libraryFolder, cuda }: Bu
 /** The loader's own words -> what is wrong and what to do. */
 function explain(message: string, record: BuildRecord | undefined): Unavailable {
   const builtFor = record === undefined ? '' : ` (it was built for LibTorch ${record.torchVersion} in ${record.libraryFolder})`;
-  const missing = /(\S+): cannot open shared object file/.exec(message)?.[1];
-  if (missing !== undefined) {
+  const refusal = readRefusal(message);
+  if ('missing' in refusal) {
     const remedy = `install what brings that library, or ${BUILD_COMMAND} with another LibTorch`;
-    return { reason: `it needs ${missing}, which is not found${builtFor}`, remedy };
+    return { reason: `it needs ${refusal.missing}, which is not found${builtFor}`, remedy };
   }
-  const symbol = /undefined symbol: (\S+)/.exec(message)?.[1];
-  if (symbol !== undefined)
-    return rebuild(`it needs ${symbol}, which the LibTorch found at run time lacks: that is another build of it.${builtFor}`);
-  const needed = /version `(\S+)' not found/.exec(message)?.[1];
-  if (needed !== undefined) return rebuild(`the system's libraries are older than those it was linked with (${needed} is missing)`);
-  return rebuild(`it does not load: ${message}`);
+  if ('symbol' in refusal) {
+    return rebuild(`it needs ${refusal.symbol}, which the LibTorch found at run time lacks: that is another build of it.${builtFor}`);
+  }
+  if ('needed' in refusal) return rebuild(`the system's libraries are older than those it was linked with (${refusal.needed} is missing)`);
+  return rebuild(`it does not load: ${refusal.words}`);
 }
-
-const PROBE = `
-const module = { exports: {} };
-try {
-  process.dlopen(module, process.argv[1], require('node:os').constants.dlopen.RTLD_NOW);
-  process.stdout.write(JSON.stringify({ info: module.exports.info() }));
-} catch (error) {
-  process.stdout.write(JSON.stringify({ error: error instanceof Error ? error.message : String(error) }));
-}
-`;
 
 /** What the addon says of itself, from a process of its own: whatever happens there, this one goes on. */
 export async function probeNative(env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
@@ -122,12 +112,12 @@ export async function probeNative(env: NodeJS.ProcessEnv = process.env): Promise
 }
 
 /** As `probeNative`, for a file that is taken as it is. */
-export async function probeFile(file: string, env: NodeJS.ProcessEnv = process.env): Promise<TorchInfo | Unavailable> {
-  const { answer, how, stderr } = await runProbe(PROBE, [file], env);
-  if (answer === undefined) {
-    const said = stderr.trim().split('\n').at(-1);
-    return rebuild(`a process that loaded it ended ${how}${said ? `: ${said}` : ''}`);
-  }
-  const told = answer as { info: TorchInfo } | { error: string };
-  return 'info' in told ? told.info : explain(told.error, readRecord(file));
+export async function probeFile(
+  file: string,
+  env: NodeJS.ProcessEnv = process.env,
+  signal?: AbortSignal,
+): Promise<TorchInfo | Unavailable> {
+  const outcome = await probeAddonFile<TorchInfo>(file, 'addon.info()', env, signal);
+  if ('told' in outcome) return outcome.told;
+  return 'ended' in outcome ? rebuild(outcome.ended) : explain(outcome.error, readRecord(file));
 }
