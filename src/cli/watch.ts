@@ -1,9 +1,9 @@
-/** Long work on the command line: Ctrl-C stops it, a bar on a terminal or plain lines elsewhere show how far it is. */
+/** Long work on the command line: Ctrl-C and SIGTERM stop it, a bar on a terminal or plain lines elsewhere show how far it is. */
 import { SingleBar } from 'cli-progress';
 import { closeSources } from '../pipeline/source/index.js';
 
 export interface Watched {
-  /** Aborted by Ctrl-C. */
+  /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
   /** Shows that `done` of `total` are done; `shown` are the words of the format. */
   readonly update: (done: number, total: number, shown?: Readonly<Record<string, string | number>>) => void;
@@ -12,7 +12,7 @@ export interface Watched {
 /**
  * Runs `work` and closes the sockets that it opened.
  * @param format of `cli-progress`: {value}, {total}, {percentage} and the words that updates give
- * @param interrupted message of the error when Ctrl-C has stopped it
+ * @param interrupted message of the error when a signal has stopped it
  */
 export async function watch<Result>(
   { format, interrupted }: { readonly format: string; readonly interrupted: string },
@@ -20,7 +20,7 @@ export async function watch<Result>(
 ): Promise<Result> {
   const stop = new AbortController();
   const interrupt = (): void => stop.abort(new Error(interrupted));
-  process.once('SIGINT', interrupt);
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const bar = new SingleBar({ format, stream: process.stderr, noTTYOutput: true });
   let started = false;
   try {
@@ -34,7 +34,7 @@ export async function watch<Result>(
     });
   } finally {
     bar.stop();
-    process.off('SIGINT', interrupt);
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await closeSources();
   }
 }
