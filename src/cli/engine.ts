@@ -82,7 +82,7 @@ async function tensorflow(raw: Readonly<Record<string, unknown>>): Promise<void>
   const { json, ...options } = parseOptions(tensorflowSchema, raw);
   await building(async ({ places, ...hearing }) => {
     const { file, record, info, seconds } = await buildTensorFlow({ ...options, ...hearing });
-    const device = info.gpu ? 'CPU and CUDA' : 'CPU';
+    const device = record.cuda === undefined ? 'CPU' : 'CPU and CUDA';
     const summary = `${file}: ${record.packageName} ${record.packageVersion} for TensorFlow ${record.tensorflowVersion}, ${device}, in ${seconds.toFixed(0)} s`;
     console.log(json ? JSON.stringify({ file, ...record, info, seconds, places }) : summary);
   });
