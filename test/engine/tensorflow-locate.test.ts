@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readTensorFlow } from '#dist/engine/tensorflow/libtensorflow.js';
 import { locateTensorFlow, type TensorFlowPlace } from '#dist/engine/tensorflow/locate.js';
-import { unpackWheel } from '#dist/engine/tensorflow/wheel.js';
+import { checkWheel, unpackWheel } from '#dist/engine/tensorflow/wheel.js';
 import { writeTree } from '../support/tree.js';
 import { distribution, TENSORFLOW_PARTS } from './libtensorflow.js';
 
@@ -154,7 +154,8 @@ describe('unpackWheel', () => {
   ])('refuses %s and quotes its name (needs python3)', async (what, content, problem) => {
     const file = typeof content === 'object' ? await wheel(what, content) : join(folder, `${what}.whl`);
     if (typeof content === 'string') await writeFile(file, content);
-    const refused = unpackWheel(file, join(folder, `of ${what}`), process.env);
+    const into = join(folder, `of ${what}`);
+    const refused = checkWheel(file, process.env).then(() => unpackWheel(file, into, process.env));
     await expect(refused).rejects.toThrow(`--wheel ${JSON.stringify(file)}: ${problem}; expected a wheel of tensorflow or tensorflow-cpu`);
   });
 

@@ -58,10 +58,10 @@ export async function checkWheel(wheel: string, env: NodeJS.ProcessEnv, signal?:
 /**
  * Unpacks the parts of a wheel that the build needs.
  * @param into a folder; the package is `into/tensorflow`
- * @throws NamedPlaceError as `checkWheel`
+ * @param wheel one that `checkWheel` has passed
+ * @throws NamedPlaceError when its TensorFlow cannot be used
  */
 export async function unpackWheel(wheel: string, into: string, env: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<LibTensorFlow> {
-  await checkWheel(wheel, env, signal);
   await contents(wheel, into, env, signal);
   const read = readTensorFlow(join(into, 'tensorflow'));
   return 'problem' in read ? refuse(wheel, read.problem) : read;
