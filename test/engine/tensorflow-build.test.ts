@@ -192,6 +192,12 @@ describe('buildTensorFlow', () => {
     expect(await readdir(String(where.env['DETCO_TENSORFLOW_BUILD']))).toEqual(['build.log']);
   });
 
+  test('refuses a Linux without glibc', async () => {
+    const musl = `(process.report.getReport = () => ({ header: {} }), buildTensorFlow())`;
+    const error = 'Cannot build: TensorFlow has no build for musl (Alpine): use --engine wasm';
+    expect(await evaluate(musl, await place('musl'))).toEqual({ error });
+  });
+
   test('says what is missing and the commands that bring it', async () => {
     const empty = await tree('nothing in PATH', {});
     const where = await place('nothing', undefined, await tree('old', { ...TENSORFLOW_PARTS, ...distribution('2.9.1') }));
@@ -228,6 +234,21 @@ describe('buildTensorFlow', () => {
   });
 });
 
+/** As a build of TensorFlow 2.21.0 on this machine leaves it. */
+const RECORD: BuildRecord = {
+  build: 'b',
+  tensorflowVersion: '2.21.0',
+  libraryFolder: '/site/tensorflow',
+  libraryBytes: [2, 9],
+  packageName: '@tensorflow/tfjs-node',
+  packageVersion: VERSION,
+  compiler: 'c++',
+  arch: process.arch,
+  nodeApi: 8,
+  builtAt: new Date(0).toISOString(),
+  bytes: 24,
+};
+
 /** Every file below a folder with its text. */
 async function contents(root: string): Promise<Record<string, string>> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
@@ -242,20 +263,7 @@ describe('a product', () => {
   async function product(name: string, changed: Partial<BuildRecord> = {}, bytes = ELF): Promise<Place> {
     const site = await tree(`${name}/site`, { ...TENSORFLOW_PARTS, ...distribution('2.21.0') });
     const where = await place(name, {});
-    const record: BuildRecord = {
-      build: 'b',
-      tensorflowVersion: '2.21.0',
-      libraryFolder: join(site, 'tensorflow'),
-      libraryBytes: [2, 9],
-      packageName: '@tensorflow/tfjs-node',
-      packageVersion: VERSION,
-      compiler: 'c++',
-      arch: process.arch,
-      nodeApi: 8,
-      builtAt: new Date(0).toISOString(),
-      bytes: bytes.length,
-      ...changed,
-    };
+    const record: BuildRecord = { ...RECORD, libraryFolder: join(site, 'tensorflow'), bytes: bytes.length, ...changed };
     const files = {
       'build.json': JSON.stringify(record),
       'b/tfjs_binding.node': bytes,
@@ -279,6 +287,13 @@ describe('a product', () => {
       ELF,
       'the TensorFlow 2.21.0 that it was built for is gone from /none',
       'python3 -m pip install tensorflow-cpu && npx detco engine build tensorflow',
+    ],
+    [
+      'a TensorFlow with CUDA that is gone',
+      { libraryFolder: '/none', cuda: '12.5.1' },
+      ELF,
+      'is gone from /none',
+      "python3 -m pip install 'tensorflow[and-cuda]' && npx detco engine build tensorflow",
     ],
   ])('is refused for %s before anything is loaded', async (name, changed, bytes, reason, remedy) => {
     const where = await product(`product for ${name}`, changed, bytes);
@@ -370,15 +385,17 @@ describe('explain', () => {
     libraryFolder: '/p/deps/lib',
   };
   const built: Candidate = { ...stock, source: 'built', packageName: '@tensorflow/tfjs-node', libraryFolder: '/site/tensorflow' };
+  const fromWheel: Candidate = { ...built, record: { ...RECORD, libraryFolder: 'tensorflow', cuda: '12.5.1' } };
   const absent = (library: string): string => `${library}: cannot open shared object file: No such file or directory`;
 
   test.each<[string, Candidate, string, string]>([
     ['libcudart.so.11.0', stock, 'python3 -m pip install nvidia-cuda-runtime-cu11, and put its folder lib into LD_LIBRARY_PATH', ''],
-    ['libcudnn.so.8', stock, 'nvidia-cudnn-cu11', ''],
+    ['libcudnn.so.8', stock, "'nvidia-cudnn-cu11<9'", "'tensorflow[and-cuda]' && npx detco engine build"],
     ['libcublasLt.so.12', built, 'nvidia-cublas-cu12', "'tensorflow[and-cuda]'"],
     ['libcudnn_cnn.so.9', built, 'nvidia-cudnn-cu12', ''],
+    ['libcufft.so.11', fromWheel, 'nvidia-cufft-cu12', 'in LD_LIBRARY_PATH, or build from a Python environment'],
     ['libcuda.so.1', built, "NVIDIA's driver has it", ''],
-    ['libtensorflow.so.2', stock, 'npm rebuild @tensorflow/tfjs-node-gpu', 'npx detco engine build tensorflow'],
+    ['libtensorflow.so.2', stock, 'npm rebuild @tensorflow/tfjs-node-gpu', "'tensorflow[and-cuda]' && npx detco engine build"],
     ['libtensorflow_cc.so.2', built, REBUILD, ''],
     ['libfoo.so.1', built, 'install what brings that library', ''],
   ])('names what has %s', (library, candidate, remedy, also) => {

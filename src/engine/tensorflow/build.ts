@@ -9,8 +9,9 @@ import { writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { COMPILER_PACKAGE, findCompiler, nodeHeaders } from '../native/toolchain.js';
 import { aptLine } from '../native/unavailable.js';
-import type { Candidate } from './candidate.js';
+import { withoutGlibc, type Candidate } from './candidate.js';
 import { BUILD_COMMAND, PIP_COMMAND } from './commands.js';
+import { WHEEL_CUDA } from './explain.js';
 import { LIBRARIES, type LibTensorFlow } from './libtensorflow.js';
 import { locateTensorFlow, type TensorFlowPlace } from './locate.js';
 import { gatherPackage, resolvePackage, type NodePackage } from './npm-package.js';
@@ -56,6 +57,8 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
       `The engine tensorflow is built on Linux only, this is ${process.platform}: install the stock package or use --engine wasm`,
     );
   }
+  const unfit = withoutGlibc();
+  if (unfit !== undefined) throw new Error(`Cannot build: ${unfit.reason}: ${unfit.remedy}`);
   if (wheel !== undefined) await checkWheel(wheel, env, signal);
   const installed = wheel === undefined ? await locateTensorFlow({ python, env, ...(onPlace && { onPlace }) }) : undefined;
   const compiler = await findCompiler(env);
@@ -80,6 +83,7 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
     const info = await tryOut(staging, source, tensorflow, env, log, signal);
     const record = await recordOf(compiler, source, tensorflow, staging, wheel !== undefined);
     await install(staging, record, target);
+    if (wheel !== undefined && record.cuda !== undefined) onLine(`this TensorFlow is built for CUDA: ${WHEEL_CUDA}`);
     return { file: join(target, record.build, ADDON), record, info, seconds: (performance.now() - started) / 1000 };
   } finally {
     for (const folder of [work, staging]) await rm(folder, { recursive: true, force: true });

@@ -6,7 +6,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { inspectLibrary, inspectNode } from '../native/product.js';
 import type { Unavailable } from '../native/unavailable.js';
-import { BUILD_COMMAND, CURRENT_COMMAND, INSTALL_REMEDY } from './commands.js';
+import { BUILD_COMMAND, currentCommand, INSTALL_REMEDY } from './commands.js';
 import { libraryBytes, LIBRARIES, readVersion } from './libtensorflow.js';
 import { installedPackages, resolvePackage, stockAddon, tfjsVersion, type NodePackage } from './npm-package.js';
 import { ADDON, buildFolder, packageIn, readRecord, RECORD, type BuildRecord } from './product.js';
@@ -34,8 +34,22 @@ export function chooseCandidate(env: NodeJS.ProcessEnv = process.env, project: s
     if (!('reason' in candidate)) return built === undefined ? candidate : { ...candidate, passedBy: built };
   }
   // What is wrong with the product is told first: someone has built it.
-  return built ?? installed[0] ?? { reason: 'no tfjs-node is built or installed', remedy: INSTALL_REMEDY };
+  return built ?? installed[0] ?? withoutGlibc() ?? { reason: 'no tfjs-node is built or installed', remedy: INSTALL_REMEDY };
 }
+
+/** Why no TensorFlow runs on a Linux with another C library than glibc, undefined elsewhere. */
+export function withoutGlibc(): Unavailable | undefined {
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  if (process.platform !== 'linux' || header?.glibcVersionRuntime !== undefined) return undefined;
+  return { reason: 'TensorFlow has no build for musl (Alpine)', remedy: 'use --engine wasm' };
+}
+
+/** Whether a candidate is made for NVIDIA GPUs. */
+export function forGpu({ source, record, packageName }: Pick<Candidate, 'source' | 'record' | 'packageName'>): boolean {
+  return source === 'built' ? record?.cuda !== undefined : isForGpu(packageName);
+}
+
+const isForGpu = (packageName: string): boolean => packageName.endsWith('-gpu');
 
 /** A folder without a record: who has named it expects a product there. */
 function inspectNamed({ DETCO_TENSORFLOW_BUILD: named }: NodeJS.ProcessEnv): Unavailable | undefined {
@@ -74,7 +88,7 @@ function inspectLibraries(folder: string, record: BuildRecord): Unavailable | un
   if (gone !== undefined) {
     return {
       reason: `the TensorFlow ${record.tensorflowVersion} that it was built for is gone from ${folder} (no ${gone})`,
-      remedy: CURRENT_COMMAND,
+      remedy: currentCommand(record.cuda !== undefined),
     };
   }
   const version = readVersion(folder);
@@ -94,7 +108,7 @@ function inspectInstalled({ name, version, folder }: NodePackage): Candidate | U
   if (addon === undefined) {
     return {
       reason: `${name} ${version} in ${folder} has no addon (lib/napi-v*/${ADDON}): its install script did not run, or could not download it`,
-      remedy: `npm rebuild ${name} (npm approve-scripts ${name} where npm asks for it), or build it on a current TensorFlow: ${CURRENT_COMMAND}`,
+      remedy: `npm rebuild ${name} (npm approve-scripts ${name} where npm asks for it), or build it on a current TensorFlow: ${currentCommand(isForGpu(name))}`,
     };
   }
   // Elsewhere than on Linux the file has another format.

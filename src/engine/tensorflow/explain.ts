@@ -1,8 +1,9 @@
 /** What the loader and TensorFlow itself say when something is missing -> what is wrong and what to do. */
+import { isAbsolute } from 'node:path';
 import { readRefusal } from '../native/explain.js';
 import type { Unavailable } from '../native/unavailable.js';
-import { rebuild, type Candidate } from './candidate.js';
-import { BUILD_COMMAND, CURRENT_COMMAND } from './commands.js';
+import { forGpu, rebuild, type Candidate } from './candidate.js';
+import { BUILD_COMMAND, currentCommand, GPU_COMMAND } from './commands.js';
 
 /** NVIDIA's libraries by the names of their packages on PyPI, `nvidia-cuda-runtime-cu12`. */
 const CUDA_PACKAGES: Readonly<Record<string, string>> = {
@@ -29,7 +30,19 @@ const CURRENT_CUDA = '12';
 export function cudaPackage(library: string, cuda: string): string | undefined {
   if (library.startsWith('libcuda.so')) return "NVIDIA's driver has it";
   const name = CUDA_PACKAGES[library.split(/[.]|_/)[0] ?? ''];
-  return name === undefined ? undefined : `python3 -m pip install nvidia-${name}-cu${cuda.split('.')[0]}`;
+  if (name === undefined) return undefined;
+  const distribution = `nvidia-${name}-cu${cuda.split('.')[0]}`;
+  // Its newest has libcudnn.so.9.
+  return `python3 -m pip install ${/^libcudnn.*\.so\.8/.test(library) ? `'${distribution}<9'` : distribution}`;
+}
+
+/** What to do about CUDA's libraries where TensorFlow came in a wheel: it looks for them beside its package, where a product has none. */
+export const WHEEL_CUDA =
+  "name the folders of CUDA's and cuDNN's libraries in LD_LIBRARY_PATH, or build from a Python environment instead: " + GPU_COMMAND;
+
+/** How all of CUDA's libraries come to where the addon looks. */
+export function allOfCuda({ record }: Candidate): string {
+  return record !== undefined && !isAbsolute(record.libraryFolder) ? WHEEL_CUDA : GPU_COMMAND;
 }
 
 function cudaOf({ source, record }: Candidate): string {
@@ -41,8 +54,8 @@ export function cudaRemedy(library: string, candidate: Candidate): string | unde
   const found = cudaPackage(library, cudaOf(candidate));
   if (found === undefined || library.startsWith('libcuda.so')) return found;
   return candidate.source === 'installed'
-    ? `${found}, and put its folder lib into LD_LIBRARY_PATH; or build on a current TensorFlow: ${CURRENT_COMMAND}`
-    : `${found}, or all of them: python3 -m pip install 'tensorflow[and-cuda]', then ${BUILD_COMMAND}`;
+    ? `${found}, and put its folder lib into LD_LIBRARY_PATH; or build on a current TensorFlow: ${GPU_COMMAND}`
+    : `${found}, or all of them: ${allOfCuda(candidate)}`;
 }
 
 /** @param message of the loader */
@@ -51,7 +64,7 @@ export function explain(message: string, candidate: Candidate): Unavailable {
   const again = (reason: string): Unavailable =>
     source === 'built'
       ? rebuild(reason)
-      : { reason, remedy: `npm rebuild ${packageName}, or build on a current TensorFlow: ${CURRENT_COMMAND}` };
+      : { reason, remedy: `npm rebuild ${packageName}, or build on a current TensorFlow: ${currentCommand(forGpu(candidate))}` };
   const builtFor =
     record === undefined
       ? ` (${packageName}'s own, libraries in ${libraryFolder})`

@@ -1,9 +1,9 @@
 /** All that `detco doctor` tells of the engine tensorflow: what it runs on, and otherwise the commands that make it run. */
 import { COMPILER_PACKAGE, findCompiler } from '../native/toolchain.js';
 import { aptLine, type Unavailable } from '../native/unavailable.js';
-import { chooseCandidate, type Candidate } from './candidate.js';
-import { BUILD_COMMAND, CURRENT_COMMAND } from './commands.js';
-import { cudaRemedy } from './explain.js';
+import { chooseCandidate, forGpu, type Candidate } from './candidate.js';
+import { BUILD_COMMAND, CURRENT_COMMAND, GPU_COMMAND } from './commands.js';
+import { allOfCuda, cudaRemedy } from './explain.js';
 import { locateTensorFlow } from './locate.js';
 import { probeAddon, type TensorFlowInfo } from './probe.js';
 
@@ -38,21 +38,19 @@ export async function inspectTensorFlowState(
   return { info, ...found, warnings: [...aside, ...missingCuda(info, candidate)] };
 }
 
-function forGpu({ source, record, packageName }: Candidate): boolean {
-  return source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
-}
-
 function missingCuda({ missingLibraries, gpuReason = '' }: TensorFlowInfo, candidate: Candidate): string[] {
   // Newer TensorFlows do not name them.
-  const missing =
-    missingLibraries.length === 0 && gpuReason.includes('dlopen') ? ['libcudart.so, libcudnn.so or another'] : missingLibraries;
-  return missing.map((library) => `no GPU, for ${library} is not found: ${cudaRemedy(library, candidate) ?? 'install it'}`);
+  if (missingLibraries.length === 0 && gpuReason.includes('dlopen')) {
+    return [`no GPU, for a library of CUDA's or cuDNN's is not found: ${allOfCuda(candidate)}`];
+  }
+  return missingLibraries.map((library) => `no GPU, for ${library} is not found: ${cudaRemedy(library, candidate) ?? 'install it'}`);
 }
 
 /** The general advice, its command that builds cut down to what this machine lacks. */
 async function remedyHere(remedy: string, env: NodeJS.ProcessEnv): Promise<string> {
   const [tensorflow, compiler] = await Promise.all([locateTensorFlow({ env }), findCompiler(env)]);
-  const pip = tensorflow === undefined ? CURRENT_COMMAND : BUILD_COMMAND;
-  const current = compiler === undefined ? `${aptLine([COMPILER_PACKAGE])} && ${pip}` : pip;
-  return remedy.replace(CURRENT_COMMAND, current);
+  const apt = compiler === undefined ? `${aptLine([COMPILER_PACKAGE])} && ` : '';
+  return remedy
+    .replace(CURRENT_COMMAND, `${apt}${tensorflow === undefined ? CURRENT_COMMAND : BUILD_COMMAND}`)
+    .replace(GPU_COMMAND, `${apt}${tensorflow?.cuda === undefined ? GPU_COMMAND : BUILD_COMMAND}`);
 }
