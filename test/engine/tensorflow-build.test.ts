@@ -83,7 +83,7 @@ describe('buildTensorFlow', () => {
   withTools('compiles the binding, and what it leaves is loaded with TensorFlow.js shared (needs python3 and c++)', async () => {
     const where = await place('whole', undefined, site);
     const before = await contents(where.project);
-    const report = await evaluate('buildTensorFlow()', where);
+    const report = (await evaluate('buildTensorFlow()', where)) as { file: string };
     expect(report).toMatchObject({
       info: { version: '2.99.0', gpu: false, cudaDevices: [] },
       record: {
@@ -101,19 +101,22 @@ describe('buildTensorFlow', () => {
       const { core, union, isSet } = createBackend();
       const [ours, ourCore] = [${importOf('tfjs/dist/tf.node.js')}, ${importOf('tfjs-core/dist/tf-core.node.js')}];
       const shared = union === ours && core === ourCore;
-      return { source, libraryFolder, packageName, version: binding.TF_Version, once: loadTensorFlow() === loadTensorFlow(), shared, isSet };
+      return { source, libraryFolder, packageName, version: binding.TF_Version, shared, isSet };
     })()`;
     expect(await evaluate(use, where)).toEqual({
       source: 'built',
       libraryFolder: join(site, 'tensorflow'),
       packageName: '@tensorflow/tfjs-node',
       version: '2.99.0',
-      once: true,
       shared: true,
       isSet: true,
     });
     expect(await evaluate('inspectTensorFlow()', where)).toBeNull();
     expect(await evaluate('inspectTensorFlowState()', where)).toMatchObject({ info: { version: '2.99.0' }, source: 'built', warnings: [] });
+    // Kernels that do not load leave no context of TensorFlow behind.
+    await rm(join(report.file, '../node_modules/@tensorflow/tfjs-node/dist/register_all_kernels.js'));
+    const shared = "process.report.getReport().sharedObjects.some((file) => file.endsWith('tfjs_binding.node'))";
+    expect(await evaluate(`(() => { try { loadTensorFlow(); } catch { return ${shared}; } })()`, where)).toBe(false);
   });
 
   withTools('takes the place of the last product, and of nothing else in its folder (needs python3 and c++)', async () => {
@@ -267,7 +270,8 @@ describe('a product', () => {
     const files = {
       'build.json': JSON.stringify(record),
       'b/tfjs_binding.node': bytes,
-      'b/node_modules/@tensorflow/tfjs-node/dist/index.js': '',
+      'b/node_modules/@tensorflow/tfjs-node/dist/nodejs_kernel_backend.js': '',
+      'b/node_modules/@tensorflow/tfjs-node/dist/register_all_kernels.js': '',
     };
     await tree(`${name}/build`, files);
     return where;

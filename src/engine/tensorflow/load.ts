@@ -23,8 +23,6 @@ export interface TensorFlow {
   readonly libraryFolder: string;
 }
 
-const loaded = new Map<string, TensorFlow>();
-
 /** Why the engine cannot be loaded as far as files tell, or undefined. Loads nothing: a few milliseconds. */
 export function inspectTensorFlow(env: NodeJS.ProcessEnv = process.env, project: string = process.cwd()): Unavailable | undefined {
   const candidate = chooseCandidate(env, project);
@@ -32,16 +30,16 @@ export function inspectTensorFlow(env: NodeJS.ProcessEnv = process.env, project:
 }
 
 /**
- * TensorFlow through tfjs-node, loaded once a process.
+ * TensorFlow through tfjs-node. Loading the addon makes TensorFlow's context: once a process, which is up to who calls this.
  * @throws UnavailableError with the reason and the remedy
  */
 export function loadTensorFlow(env: NodeJS.ProcessEnv = process.env, project: string = process.cwd()): TensorFlow {
   const candidate = chooseCandidate(env, project);
   if ('reason' in candidate) throw new UnavailableError(candidate);
-  const known = loaded.get(candidate.addon);
-  if (known !== undefined) return known;
   const { addon, packageName, packageFolder, source, libraryFolder } = candidate;
   quieten();
+  // First, so that a package that is broken leaves no context behind.
+  const NodeBackend = loadKernels(packageFolder);
   const module: { exports: unknown } = { exports: {} };
   try {
     // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.
@@ -50,10 +48,7 @@ export function loadTensorFlow(env: NodeJS.ProcessEnv = process.env, project: st
     throw new UnavailableError(explain(error instanceof Error ? error.message : String(error), candidate), { cause: error });
   }
   const binding = module.exports as Binding;
-  const NodeBackend = loadKernels(packageFolder);
-  const tensorflow = { binding, createBackend: () => new NodeBackend(binding, packageName), packageName, source, libraryFolder };
-  loaded.set(addon, tensorflow);
-  return tensorflow;
+  return { binding, createBackend: () => new NodeBackend(binding, packageName), packageName, source, libraryFolder };
 }
 
 /**
