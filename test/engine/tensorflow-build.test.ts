@@ -135,13 +135,22 @@ describe('buildTensorFlow', () => {
     const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
     const unpacked = await tree('wheel', distribution('2.98.0', 'tensorflow_cpu', `cp311-cp311-manylinux_2_27_${machine}`));
     await compiledTensorFlow(unpacked, '2.98.0');
-    await writeTree(unpacked, distribution('2.98.0', 'tensorflow_cpu', `cp311-cp311-manylinux_2_27_${machine}`));
+    await writeTree(unpacked, {
+      ...distribution('2.98.0', 'tensorflow_cpu', `cp311-cp311-manylinux_2_27_${machine}`),
+      'tensorflow/python/platform/build_info.py': "('is_cuda_build', True), ('cuda_version', '12.5.1')",
+    });
     const wheel = join(folder, 'tensorflow.whl');
     execFileSync('python3', ['-m', 'zipfile', '-c', wheel, ...(await readdir(unpacked)).map((name) => join(unpacked, name))]);
     const where = await place('from a wheel');
-    expect(await evaluate(`buildTensorFlow({ wheel: ${JSON.stringify(wheel)} })`, where)).toMatchObject({
+    const build = `(async () => {
+      const lines = [];
+      const report = await buildTensorFlow({ wheel: ${JSON.stringify(wheel)}, onLine: (line) => lines.push(line) });
+      return { ...report, last: lines.at(-1) };
+    })()`;
+    expect(await evaluate(build, where)).toMatchObject({
       info: { version: '2.98.0' },
-      record: { libraryFolder: 'tensorflow' },
+      record: { libraryFolder: 'tensorflow', cuda: '12.5.1' },
+      last: expect.stringMatching(/built for CUDA: name the folders .* in LD_LIBRARY_PATH, or build from a Python environment/),
     });
     await rm(unpacked, { recursive: true });
     const moved = join(folder, 'moved');

@@ -1,7 +1,7 @@
 /** The addon that a build leaves: whether its file and its record fit this process, as far as files tell. */
 import { constants, closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { access, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Unavailable } from './unavailable.js';
 
 /** What the build.json of every engine says. */
@@ -70,6 +70,12 @@ export function inspectNode(
     };
   }
   return undefined;
+}
+
+/** The nearest folder that `holds`, from `from` up: a bundle may lie elsewhere in the package than its modules. */
+export function findUp(from: string, holds: (folder: string) => boolean): string | undefined {
+  if (holds(from)) return from;
+  return from === dirname(from) ? undefined : findUp(dirname(from), holds);
 }
 
 /**

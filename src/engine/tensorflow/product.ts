@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AddonRecord, readAddonRecord } from '../native/product.js';
+import { type AddonRecord, findUp, readAddonRecord } from '../native/product.js';
 
 /** build.json */
 export interface BuildRecord extends AddonRecord {
@@ -33,15 +33,9 @@ export const RECORD = 'build.json';
 /** `$DETCO_TENSORFLOW_BUILD`, or `native/tensorflow/build` of this package. */
 export function buildFolder(env: NodeJS.ProcessEnv = process.env): string {
   const named = env['DETCO_TENSORFLOW_BUILD'];
-  return named ? resolve(named) : join(packageRoot(dirname(fileURLToPath(import.meta.url))), 'native/tensorflow/build');
-}
-
-/** Also seen from a bundle that lies elsewhere in the package. */
-function packageRoot(from: string): string {
-  for (let folder = from; folder !== dirname(folder); folder = dirname(folder)) {
-    if (existsSync(join(folder, 'package.json'))) return folder;
-  }
-  return from;
+  if (named) return resolve(named);
+  const here = dirname(fileURLToPath(import.meta.url));
+  return join(findUp(here, (folder) => existsSync(join(folder, 'package.json'))) ?? here, 'native/tensorflow/build');
 }
 
 /** The record in a build folder; undefined when there is none that can be read. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type AddonRecord, readAddonRecord } from '../native/product.js';
+import { type AddonRecord, findUp, readAddonRecord } from '../native/product.js';
 
 /** build.json */
 export interface BuildRecord extends AddonRecord {
@@ -26,11 +26,9 @@ export const PRODUCT = 'detco-torch.node';
 
 /** `native/torch` of this package, seen from `dist/engine/torch` and from a bundle that lies elsewhere in the package. */
 export function nativeFolder(from: string = dirname(fileURLToPath(import.meta.url))): string {
-  for (let folder = from; folder !== dirname(folder); folder = dirname(folder)) {
-    const native = join(folder, 'native/torch');
-    if (existsSync(join(native, 'CMakeLists.txt')) || existsSync(join(native, 'build', PRODUCT))) return native;
-  }
-  return join(from, '../../../native/torch');
+  const holds = (folder: string): boolean =>
+    ['CMakeLists.txt', join('build', PRODUCT)].some((name) => existsSync(join(folder, 'native/torch', name)));
+  return join(findUp(from, holds) ?? join(from, '../../..'), 'native/torch');
 }
 
 export function buildFolder(native: string = nativeFolder()): string {
