@@ -108,6 +108,27 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       tf.dispose([weights, velocity]);
     });
 
+    test('sgd with the parameter or the velocity as its own gradient', () => {
+      const [weights, velocity] = [
+        variable({ shape: [2], data: Float64Array.of(1, -2) }),
+        variable({ shape: [2], data: Float64Array.of(4, 8) }),
+      ];
+      tf.tidy(() => {
+        const options = { learningRate: tf.scalar(0.5), momentum: 0.5, weightDecay: 0.25 };
+        engine.sgd([weights], [weights], [velocity], options);
+        expect([values(velocity), values(weights)]).toEqual([
+          [3.25, 1.5],
+          [-0.625, -2.75],
+        ]);
+        engine.sgd([weights], [velocity], [velocity], { ...options, weightDecay: 0 });
+        expect([values(velocity), values(weights)]).toEqual([
+          [4.875, 2.25],
+          [-3.0625, -3.875],
+        ]);
+      });
+      tf.dispose([weights, velocity]);
+    });
+
     test('shapes that do not fit: the error has the shapes', () => {
       tf.tidy(() => {
         const run = (kernel: string, inputs: Record<string, tf.Tensor>) => tf.engine().runKernel(kernel, inputs);
