@@ -45,6 +45,19 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       uploaded.dispose();
     });
 
+    test('what is under way already comes before the wait of a read', async () => {
+      const order: string[] = [];
+      const next = (async () => {
+        for (let turn = 0; turn < 100; turn++) await undefined;
+        order.push('the next batch');
+      })();
+      const tensor = tf.add(tf.ones([2]), 1);
+      const read = tensor.data().then((data) => order.push(`read ${data}`));
+      await Promise.all([next, read]);
+      expect(order).toEqual(['the next batch', 'read 2,2']);
+      tensor.dispose();
+    });
+
     test('in-place updates do not leak through views', () => {
       const start = [1, 2, 3, 4, 5, 6];
       const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {

@@ -1,4 +1,5 @@
 /** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
+import { setImmediate } from 'node:timers/promises';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
@@ -33,6 +34,11 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   const backend = context.tensorflow.createBackend();
   const tracked = new TrackedBinding(context.tensorflow.binding);
   backend.binding = tracked.binding;
+  // The addon reads in the calling thread, which waits for the device: what the caller has begun, the next batch, gets its turn before.
+  backend.read = async (dataId) => {
+    await setImmediate();
+    return backend.readSync(dataId);
+  };
   registerBackend(BACKEND, () => backend);
   registerWindows();
   registerNorm();
