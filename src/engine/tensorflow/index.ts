@@ -51,10 +51,10 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
 
 function tensorflowEngine(context: Context, backend: NodeBackend, tracked: TrackedBinding): Engine {
   const { tensorflow, device, precision, threads } = context;
-  const place = device === 'cpu' ? `CPU, ${threads} threads` : device;
+  const place = device === 'cpu' ? `CPU, ${threads} threads, fp32` : `${device}, ${precision}`;
   return {
     name: 'tensorflow',
-    description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}, ${precision}`,
+    description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}`,
     precision,
     device,
     groupedBatchNorm,
