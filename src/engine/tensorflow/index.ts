@@ -5,6 +5,7 @@ import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveO
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
 import { compositeInfoNce } from '../info-nce.js';
+import type { Unavailable } from '../native/unavailable.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
 import { openContext } from './context.js';
 import type { Context } from './context.js';
@@ -18,7 +19,7 @@ import { upload } from './upload.js';
 import { registerWindows } from './windows.js';
 
 /** Why the engine cannot run here, or undefined. */
-export async function unavailable(): Promise<{ reason: string; remedy: string } | undefined> {
+export async function unavailable(): Promise<Unavailable | undefined> {
   return inspectTensorFlow();
 }
 
@@ -26,7 +27,10 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   const resolved = resolveOptions(options);
   // tfjs-node's kernels find their backend by its name.
   if (findBackend(BACKEND) !== null) {
-    throw new Error('an engine tensorflow runs in this process already: dispose of it first (Engine.dispose)');
+    throw new Error(
+      "a backend named tensorflow is registered already: by detco's engine (dispose of it first: Engine.dispose), " +
+        'or by an import of @tensorflow/tfjs-node (leave that out)',
+    );
   }
   // The union package registers the gradients.
   await import('@tensorflow/tfjs');
@@ -44,7 +48,10 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   registerNorm();
   registerGroupedBatchNormGradient();
   registerMeanGradient();
-  if (!(await setBackend(BACKEND))) throw new Error('the tensorflow backend does not start: see "detco doctor"');
+  if (!(await setBackend(BACKEND))) {
+    removeBackend(BACKEND);
+    throw new Error('the tensorflow backend does not start: see "detco doctor"');
+  }
   await ready();
   return tensorflowEngine(context, backend, tracked);
 }
