@@ -7,8 +7,9 @@ import { isMainThread } from 'node:worker_threads';
 import type { Precision } from '../engine.js';
 import type { ResolvedEngineOptions } from '../check.js';
 import { UnavailableError } from '../native/unavailable.js';
-import { loadTensorFlow } from './load.js';
-import type { TensorFlow } from './load.js';
+import { chooseCandidate, type Candidate } from './candidate.js';
+import { loadTensorFlow, type TensorFlow } from './load.js';
+import { probeAddon } from './probe.js';
 
 export interface Context {
   readonly tensorflow: TensorFlow;
@@ -30,7 +31,7 @@ let started: Started | undefined;
  * The context with these options.
  * @throws when the process has one with others, there is no such device, or this is a worker thread
  */
-export function openContext(options: ResolvedEngineOptions): Context {
+export async function openContext(options: ResolvedEngineOptions): Promise<Context> {
   if (!isMainThread) {
     // Node unloads the addon with its worker, under TensorFlow's own threads; and what is set in a worker's `process.env` reaches no addon.
     throw new UnavailableError({
@@ -44,6 +45,7 @@ export function openContext(options: ResolvedEngineOptions): Context {
       'precision "bf16": engine tensorflow computes in fp32, and on GPUs in tf32: TensorFlow.js has no bfloat16; use engine torch, fp32 or tf32',
     );
   }
+  if (started === undefined) await tryGpu(options.device);
   started ??= start(options);
   const { threads = started.threads, device, precision } = options;
   if (threads !== started.threads) refuse('threads', threads, started.threads);
@@ -77,6 +79,27 @@ function start({ threads = availableParallelism(), device, precision }: Resolved
   if (gpu) setEnvironment(tf32);
   const index = /^cuda:(\d+)$/.exec(device)?.[1] ?? 0;
   return { tensorflow, threads, precision, asked: device, device: gpu ? `cuda:${index}` : 'cpu' };
+}
+
+/**
+ * tfjs-node goes on where TensorFlow could not make its context, as on a GPU whose memory others have taken, and the process ends with SIGSEGV.
+ * So where a GPU may be used, a process of its own tries it first.
+ */
+async function tryGpu(device: string): Promise<void> {
+  const candidate = chooseCandidate();
+  if (device === 'cpu' || 'reason' in candidate || !isForGpu(candidate)) return;
+  const env = { ...process.env, ...visibleDevices(device) };
+  const onGpu = await probeAddon(candidate, env);
+  if (!('reason' in onGpu)) return;
+  const onCpu = await probeAddon(candidate, { ...env, CUDA_VISIBLE_DEVICES: '-1' });
+  if ('reason' in onCpu) throw new UnavailableError(onCpu);
+  throw new Error(
+    `device "${device}": the GPU cannot be used: ${onGpu.reason}. Is its memory taken? See nvidia-smi, free it, or use --device cpu`,
+  );
+}
+
+function isForGpu({ source, record, packageName }: Candidate): boolean {
+  return source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
 }
 
 /** TensorFlow takes memory on every GPU it sees, and the addon computes on the last. */

@@ -34,7 +34,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   }
   // The union package registers the gradients.
   await import('@tensorflow/tfjs');
-  const context = openContext(resolved);
+  const context = await openContext(resolved);
   const backend = context.tensorflow.createBackend();
   const tracked = new TrackedBinding(context.tensorflow.binding);
   backend.binding = tracked.binding;
