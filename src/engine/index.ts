@@ -5,16 +5,11 @@
 import { ENGINE_NAMES } from './engine.js';
 import { resolveOptions } from './check.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
+import type { Unavailable } from './native/unavailable.js';
 
 export { ENGINE_NAMES, PRECISIONS } from './engine.js';
 export type { Engine, EngineName, EngineOptions, GroupedBatchNormResult, NamedTensors, Precision, SgdOptions } from './engine.js';
 export { IMAGE_MEAN, IMAGE_STD } from './images.js';
-
-/** Why an engine cannot run here and what to do about it. */
-interface Unavailable {
-  readonly reason: string;
-  readonly remedy: string;
-}
 
 interface EngineModule {
   unavailable(): Promise<Unavailable | undefined>;

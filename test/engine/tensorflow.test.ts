@@ -45,6 +45,19 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       uploaded.dispose();
     });
 
+    test('what is under way already comes before the wait of a read', async () => {
+      const order: string[] = [];
+      const next = (async () => {
+        for (let turn = 0; turn < 100; turn++) await undefined;
+        order.push('the next batch');
+      })();
+      const tensor = tf.add(tf.ones([2]), 1);
+      const read = tensor.data().then((data) => order.push(`read ${data}`));
+      await Promise.all([next, read]);
+      expect(order).toEqual(['the next batch', 'read 2,2']);
+      tensor.dispose();
+    });
+
     test('in-place updates do not leak through views', () => {
       const start = [1, 2, 3, 4, 5, 6];
       const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {
@@ -103,6 +116,27 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
         expect([values(velocity), values(weights)]).toEqual([
           [1.25, -0.5],
           [0.375, 2.25],
+        ]);
+      });
+      tf.dispose([weights, velocity]);
+    });
+
+    test('sgd with the parameter or the velocity as its own gradient', () => {
+      const [weights, velocity] = [
+        variable({ shape: [2], data: Float64Array.of(1, -2) }),
+        variable({ shape: [2], data: Float64Array.of(4, 8) }),
+      ];
+      tf.tidy(() => {
+        const options = { learningRate: tf.scalar(0.5), momentum: 0.5, weightDecay: 0.25 };
+        engine.sgd([weights], [weights], [velocity], options);
+        expect([values(velocity), values(weights)]).toEqual([
+          [3.25, 1.5],
+          [-0.625, -2.75],
+        ]);
+        engine.sgd([weights], [velocity], [velocity], { ...options, weightDecay: 0 });
+        expect([values(velocity), values(weights)]).toEqual([
+          [4.875, 2.25],
+          [-3.0625, -3.875],
         ]);
       });
       tf.dispose([weights, velocity]);
@@ -175,37 +209,57 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
     function inProcess(body: string): Record<string, unknown> {
       const script = `
         import { readdirSync } from 'node:fs';
+        import { once } from 'node:events';
+        import { isDeepStrictEqual } from 'node:util';
+        import { Worker } from 'node:worker_threads';
         import * as tf from '@tensorflow/tfjs-core';
         import { selectEngine } from '#dist/engine/index.js';
-        const refusal = (options) => selectEngine('tensorflow', options).then(() => 'started', ({ message }) => message);
+        const refusal = (options) => selectEngine('tensorflow', options).then((engine) => engine.dispose().then(() => 'started'), ({ message }) => message);
         ${body}`;
       const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], { encoding: 'utf8' });
       expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
       return JSON.parse(stdout) as Record<string, unknown>;
     }
 
-    test('another number of threads, another precision, another device: refused with what there is', () => {
+    test('another number of threads, another device, bf16: refused with what there is', () => {
       const answers = inProcess(`
         const before = { ...process.env };
         const engine = await selectEngine('tensorflow', { threads: 1, device: 'cpu' });
         const { description, device } = engine;
         await engine.dispose();
-        const again = await selectEngine('tensorflow', { threads: 1, device: 'auto' });
+        const again = await selectEngine('tensorflow', { threads: 1, device: 'auto', precision: 'tf32' });
+        const tf32 = again.description.replace(description, 'the same');
         await again.dispose();
         const refusals = [];
-        for (const options of [{ threads: 2 }, { precision: 'tf32' }, { device: 'cuda:1' }, { precision: 'bf16' }]) refusals.push(await refusal(options));
-        const unchanged = JSON.stringify(before) === JSON.stringify({ ...process.env, TF_CPP_MIN_LOG_LEVEL: undefined });
-        console.log(JSON.stringify({ description, device, refusals, unchanged }));`);
+        for (const options of [{ threads: 2 }, { device: 'cuda:1' }, { precision: 'bf16' }]) refusals.push(await refusal(options));
+        const unchanged = isDeepStrictEqual({ TF_CPP_MIN_LOG_LEVEL: '2', ...before }, { ...process.env });
+        console.log(JSON.stringify({ description, device, tf32, refusals, unchanged }));`);
       expect(answers).toEqual({
         description: expect.stringMatching(/^tensorflow: TensorFlow\.js 4\.\d+\.\d+ over TensorFlow \d+\.\d+\.\d+, CPU, 1 threads, fp32$/),
         device: 'cpu',
+        tf32: 'the same',
         refusals: [
           'threads 2: TensorFlow was started with threads 1 in this process and takes them once; expected 1, or a process of its own for the other',
-          expect.stringContaining('precision tf32: TensorFlow was started with precision fp32'),
           expect.stringContaining('device cuda:1: TensorFlow was started with device cpu'),
           expect.stringContaining('precision "bf16": engine tensorflow computes in fp32'),
         ],
         unchanged: true,
+      });
+    });
+
+    test('a worker thread: refused', () => {
+      const answers = inProcess(`
+        const inWorker = \`
+          import { parentPort } from 'node:worker_threads';
+          import { selectEngine } from '#dist/engine/index.js';
+          parentPort.postMessage(await selectEngine('tensorflow').catch(({ message }) => message));\`;
+        const worker = new Worker(inWorker, { eval: true });
+        const [said] = await once(worker, 'message');
+        await once(worker, 'exit');
+        console.log(JSON.stringify({ refusal: said }));`);
+      expect(answers).toEqual({
+        refusal:
+          'engine "tensorflow" is not available: TensorFlow in a worker thread ends the process when the thread ends; start it in the main thread',
       });
     });
 
@@ -225,7 +279,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
     test('a GPU where there is none: the error says what TensorFlow lacks, and the CPU can be used afterwards', () => {
       const { refusal, device } = inProcess(`
         const answer = await refusal({ device: 'cuda' });
-        const engine = await selectEngine('tensorflow', answer === 'started' ? {} : { device: 'cpu' });
+        const engine = await selectEngine('tensorflow', { device: answer === 'started' ? 'cuda' : 'cpu' });
         console.log(JSON.stringify({ refusal: answer, device: engine.device }));
         await engine.dispose();`);
       if (device === 'cpu')

@@ -3,14 +3,18 @@
  * device and precision can therefore be chosen once.
  */
 import { availableParallelism } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import type { Precision } from '../engine.js';
 import type { ResolvedEngineOptions } from '../check.js';
-import { loadTensorFlow } from './load.js';
-import type { TensorFlow } from './load.js';
+import { UnavailableError } from '../native/unavailable.js';
+import { chooseCandidate, type Candidate } from './candidate.js';
+import { loadTensorFlow, type TensorFlow } from './load.js';
+import { probeAddon } from './probe.js';
 
 export interface Context {
   readonly tensorflow: TensorFlow;
   readonly threads: number;
+  /** As it was asked for: on CPUs tf32 is fp32. */
   readonly precision: Precision;
   /** `cpu`, `cuda:0` */
   readonly device: string;
@@ -25,21 +29,29 @@ let started: Started | undefined;
 
 /**
  * The context with these options.
- * @throws when the process has one with others, or there is no such device
+ * @throws when the process has one with others, there is no such device, or this is a worker thread
  */
-export function openContext(options: ResolvedEngineOptions): Context {
+export async function openContext(options: ResolvedEngineOptions): Promise<Context> {
+  if (!isMainThread) {
+    // Node unloads the addon with its worker, under TensorFlow's own threads; and what is set in a worker's `process.env` reaches no addon.
+    throw new UnavailableError({
+      reason: 'TensorFlow in a worker thread ends the process when the thread ends',
+      remedy: 'start it in the main thread',
+    });
+  }
   if (options.precision === 'bf16') {
     // oneDNN's math mode (ONEDNN_DEFAULT_FPMATH_MODE=BF16) changes no bit of TensorFlow's float32 convolutions and products.
     throw new Error(
       'precision "bf16": engine tensorflow computes in fp32, and on GPUs in tf32: TensorFlow.js has no bfloat16; use engine torch, fp32 or tf32',
     );
   }
+  if (started === undefined) await tryGpu(options.device);
   started ??= start(options);
   const { threads = started.threads, device, precision } = options;
   if (threads !== started.threads) refuse('threads', threads, started.threads);
-  if (precision !== started.precision) refuse('precision', precision, started.precision);
+  if (precision !== started.precision && started.device !== 'cpu') refuse('precision', precision, started.precision);
   const wanted = device === 'cuda' ? 'cuda:0' : device;
-  if (wanted === 'auto' || wanted === started.device) return started;
+  if (wanted === 'auto' || wanted === started.device) return { ...started, precision };
   const seen = started.asked.startsWith('cuda') || started.asked === 'auto';
   if (started.device === 'cpu' && seen) {
     const { binding, packageName, libraryFolder } = started.tensorflow;
@@ -59,18 +71,35 @@ function refuse(option: string, asked: number | string, have: number | string): 
 }
 
 function start({ threads = availableParallelism(), device, precision }: ResolvedEngineOptions): Started {
-  const tensorflow = withEnvironment(
-    {
-      TF_NUM_INTRAOP_THREADS: String(threads),
-      ...visibleDevices(device),
-    },
-    () => loadTensorFlow(),
-  );
+  // cuBLAS and cuDNN read it, at the latest when the first of their operations runs.
+  const tf32 = device === 'cpu' ? {} : { NVIDIA_TF32_OVERRIDE: precision === 'fp32' ? '0' : undefined };
+  const variables = { TF_NUM_INTRAOP_THREADS: String(threads), ...visibleDevices(device), ...tf32 };
+  const tensorflow = withEnvironment(variables, () => loadTensorFlow());
   const gpu = tensorflow.binding.isUsingGpuDevice();
-  // cuBLAS and cuDNN read it when the first of their operations runs: it stays.
-  if (gpu && precision === 'fp32') process.env['NVIDIA_TF32_OVERRIDE'] = '0';
+  if (gpu) setEnvironment(tf32);
   const index = /^cuda:(\d+)$/.exec(device)?.[1] ?? 0;
   return { tensorflow, threads, precision, asked: device, device: gpu ? `cuda:${index}` : 'cpu' };
+}
+
+/**
+ * tfjs-node goes on where TensorFlow could not make its context, as on a GPU whose memory others have taken, and the process ends with SIGSEGV.
+ * So where a GPU may be used, a process of its own tries it first.
+ */
+async function tryGpu(device: string): Promise<void> {
+  const candidate = chooseCandidate();
+  if (device === 'cpu' || 'reason' in candidate || !isForGpu(candidate)) return;
+  const env = { ...process.env, ...visibleDevices(device) };
+  const onGpu = await probeAddon(candidate, env);
+  if (!('reason' in onGpu)) return;
+  const onCpu = await probeAddon(candidate, { ...env, CUDA_VISIBLE_DEVICES: '-1' });
+  if ('reason' in onCpu) throw new UnavailableError(onCpu);
+  throw new Error(
+    `device "${device}": the GPU cannot be used: ${onGpu.reason}. Is its memory taken? See nvidia-smi, free it, or use --device cpu`,
+  );
+}
+
+function isForGpu({ source, record, packageName }: Candidate): boolean {
+  return source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
 }
 
 /** TensorFlow takes memory on every GPU it sees, and the addon computes on the last. */
@@ -82,16 +111,22 @@ function visibleDevices(device: string): Record<string, string> {
   return { CUDA_VISIBLE_DEVICES: visible === undefined ? String(index) : (visible[index] ?? '-1') };
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Runs `body` with these environment variables. */
-function withEnvironment<T>(variables: Readonly<Record<string, string>>, body: () => T): T {
-  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
-  Object.assign(process.env, variables);
+function withEnvironment<T>(variables: Environment, body: () => T): T {
+  const before = Object.fromEntries(Object.keys(variables).map((name) => [name, process.env[name]]));
+  setEnvironment(variables);
   try {
     return body();
   } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
+    setEnvironment(before);
+  }
+}
+
+function setEnvironment(variables: Environment): void {
+  for (const [name, value] of Object.entries(variables)) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
   }
 }

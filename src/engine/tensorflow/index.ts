@@ -1,9 +1,11 @@
 /** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
+import { setImmediate } from 'node:timers/promises';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
 import { compositeInfoNce } from '../info-nce.js';
+import type { Unavailable } from '../native/unavailable.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
 import { openContext } from './context.js';
 import type { Context } from './context.js';
@@ -17,7 +19,7 @@ import { upload } from './upload.js';
 import { registerWindows } from './windows.js';
 
 /** Why the engine cannot run here, or undefined. */
-export async function unavailable(): Promise<{ reason: string; remedy: string } | undefined> {
+export async function unavailable(): Promise<Unavailable | undefined> {
   return inspectTensorFlow();
 }
 
@@ -25,30 +27,41 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   const resolved = resolveOptions(options);
   // tfjs-node's kernels find their backend by its name.
   if (findBackend(BACKEND) !== null) {
-    throw new Error('an engine tensorflow runs in this process already: dispose of it first (Engine.dispose)');
+    throw new Error(
+      "a backend named tensorflow is registered already: by detco's engine (dispose of it first: Engine.dispose), " +
+        'or by an import of @tensorflow/tfjs-node (leave that out)',
+    );
   }
   // The union package registers the gradients.
   await import('@tensorflow/tfjs');
-  const context = openContext(resolved);
+  const context = await openContext(resolved);
   const backend = context.tensorflow.createBackend();
   const tracked = new TrackedBinding(context.tensorflow.binding);
   backend.binding = tracked.binding;
+  // The addon reads in the calling thread, which waits for the device: what the caller has begun, the next batch, gets its turn before.
+  backend.read = async (dataId) => {
+    await setImmediate();
+    return backend.readSync(dataId);
+  };
   registerBackend(BACKEND, () => backend);
   registerWindows();
   registerNorm();
   registerGroupedBatchNormGradient();
   registerMeanGradient();
-  if (!(await setBackend(BACKEND))) throw new Error('the tensorflow backend does not start: see "detco doctor"');
+  if (!(await setBackend(BACKEND))) {
+    removeBackend(BACKEND);
+    throw new Error('the tensorflow backend does not start: see "detco doctor"');
+  }
   await ready();
   return tensorflowEngine(context, backend, tracked);
 }
 
 function tensorflowEngine(context: Context, backend: NodeBackend, tracked: TrackedBinding): Engine {
   const { tensorflow, device, precision, threads } = context;
-  const place = device === 'cpu' ? `CPU, ${threads} threads` : device;
+  const place = device === 'cpu' ? `CPU, ${threads} threads, fp32` : `${device}, ${precision}`;
   return {
     name: 'tensorflow',
-    description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}, ${precision}`,
+    description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}`,
     precision,
     device,
     groupedBatchNorm,

@@ -14,14 +14,17 @@ import type { Ref } from './eager.js';
 /** TensorFlow's name for resources that nobody can look up: they go with the last handle. */
 const ANONYMOUS = 'cd2c89b7-88b7-44c8-ad83-06c2a9158347';
 
-/** Runs `update` on a resource that holds the variable's values; they are the variable's again afterwards, also where it throws. */
-function inPlace(backend: NodeBackend, eager: Eager, variable: Variable, update: (resource: Ref) => void): void {
+/**
+ * Runs `update` on a resource that holds the variable's values; they are the variable's again afterwards, also where it throws.
+ * @param inputs what `update` reads besides: a variable that is among them, such as a gradient that is the parameter, lends nothing
+ */
+function inPlace(backend: NodeBackend, eager: Eager, variable: Variable, inputs: readonly Ref[], update: (resource: Ref) => void): void {
   const dtype = { dtype: eager.T.T };
   const held = eager.of(variable);
   const string = { container: '', shared_name: ANONYMOUS };
   const resource = eager.run('VarHandleOp', [], { type: dtype, shape: { shape: variable.shape }, string });
   eager.runAll('AssignVariableOp', [resource, held], 0, { type: dtype });
-  const alone = backend.refCount(variable.dataId) === 1;
+  const alone = backend.refCount(variable.dataId) === 1 && !inputs.some(({ id }) => id === held.id);
   if (alone) eager.binding.deleteTensor(held.id);
   try {
     update(resource);
@@ -54,9 +57,9 @@ export function sgd(
     for (const [i, parameter] of parameters.entries()) {
       let gradient = eager.of(gradients[i] as Tensor);
       if (momentum === 0) gradient = eager.run('Sub', [gradient, eager.run('Mul', [eager.of(parameter), decay])]);
-      inPlace(backend, eager, velocities[i] as Variable, (v) => {
+      inPlace(backend, eager, velocities[i] as Variable, [gradient], (v) => {
         if (momentum !== 0) eager.runAll('ResourceApplyGradientDescent', [v, decay, eager.of(parameter)], 0);
-        inPlace(backend, eager, parameter, (p) => eager.runAll('ResourceApplyMomentum', [p, v, rate, gradient, kept], 0));
+        inPlace(backend, eager, parameter, [gradient], (p) => eager.runAll('ResourceApplyMomentum', [p, v, rate, gradient, kept], 0));
       });
     }
   });
@@ -70,7 +73,7 @@ export function lerp(backend: NodeBackend, targets: readonly Variable[], sources
     for (const [i, target] of targets.entries()) {
       const source = eager.of(sources[i] as Tensor);
       const way = eager.run('Sub', near ? [eager.of(target), source] : [source, eager.of(target)]);
-      if (near) inPlace(backend, eager, target, (resource) => eager.runAll('ResourceApplyGradientDescent', [resource, factor, way], 0));
+      if (near) inPlace(backend, eager, target, [], (resource) => eager.runAll('ResourceApplyGradientDescent', [resource, factor, way], 0));
       else assign(eager, target, eager.run('AddV2', [source, eager.run('Mul', [way, factor])]));
       eager.free(way);
     }

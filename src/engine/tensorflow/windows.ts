@@ -78,10 +78,22 @@ function convolutionAttributes(eager: Eager, { padding, info }: Windows): Attrib
   };
 }
 
-function bordered(eager: Eager, x: Ref, { border }: Windows, value: number): Ref {
-  if (border === undefined) return x;
-  const widths = eager.integers([0, 0, ...border, 0, 0], [4, 2]);
-  return eager.run('PadV2', [x, widths, eager.floats(value)], { type: { ...eager.T, Tpaddings: eager.binding.TF_INT32 } });
+/** With zeros around it. */
+function bordered(eager: Eager, x: Ref, { border }: Windows): Ref {
+  return border === undefined ? x : eager.run('Pad', [x, widths(eager, border)], padTypes(eager));
+}
+
+/** With what is less than all else around it. */
+function lowBordered(eager: Eager, x: Ref, { border }: Windows): Ref {
+  return border === undefined ? x : eager.run('PadV2', [x, widths(eager, border), eager.floats(-Infinity)], padTypes(eager));
+}
+
+function widths(eager: Eager, border: NonNullable<Windows['border']>): Ref {
+  return eager.integers([0, 0, ...border, 0, 0], [4, 2]);
+}
+
+function padTypes(eager: Eager): Attributes {
+  return { type: { ...eager.T, Tpaddings: eager.binding.TF_INT32 } };
 }
 
 /** The shape of the input with its border. */
@@ -111,13 +123,13 @@ function poolingAttributes(eager: Eager, { padding, info }: Windows): Attributes
 export function registerWindows(): void {
   register<{ x: TensorInfo; filter: TensorInfo }, Conv2DAttrs>(Conv2D, ({ inputs: { x, filter }, attrs, eager }) => {
     const geometry = convolution(x.shape, filter.shape, attrs);
-    const input = bordered(eager, eager.of(x), geometry, 0);
+    const input = bordered(eager, eager.of(x), geometry);
     return eager.give(eager.run('Conv2D', [input, eager.of(filter)], convolutionAttributes(eager, geometry)));
   });
 
   register<{ x: TensorInfo; dy: TensorInfo }, Conv2DBackpropFilterAttrs>(Conv2DBackpropFilter, ({ inputs: { x, dy }, attrs, eager }) => {
     const geometry = convolution(x.shape, attrs.filterShape, attrs);
-    const inputs = [bordered(eager, eager.of(x), geometry, 0), eager.integers(attrs.filterShape), eager.of(dy)];
+    const inputs = [bordered(eager, eager.of(x), geometry), eager.integers(attrs.filterShape), eager.of(dy)];
     return eager.give(eager.run('Conv2DBackpropFilter', inputs, convolutionAttributes(eager, geometry)));
   });
 
@@ -133,7 +145,7 @@ export function registerWindows(): void {
 
   register<{ x: TensorInfo }, MaxPoolAttrs>(MaxPool, ({ inputs: { x }, attrs, eager }) => {
     const geometry = pooling(x.shape, attrs);
-    const input = bordered(eager, eager.of(x), geometry, -Infinity);
+    const input = lowBordered(eager, eager.of(x), geometry);
     return eager.give(eager.run('MaxPool', [input], poolingAttributes(eager, geometry)));
   });
 
@@ -141,7 +153,7 @@ export function registerWindows(): void {
     MaxPoolGrad,
     ({ inputs: { dy, input, output }, attrs, eager }) => {
       const geometry = pooling(input.shape, attrs);
-      const x = bordered(eager, eager.of(input), geometry, -Infinity);
+      const x = lowBordered(eager, eager.of(input), geometry);
       const dx = eager.run('MaxPoolGrad', [x, eager.of(output), eager.of(dy)], poolingAttributes(eager, geometry));
       return eager.give(withoutBorder(eager, dx, geometry));
     },
