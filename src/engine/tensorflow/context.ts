@@ -7,7 +7,7 @@ import { isMainThread } from 'node:worker_threads';
 import type { Precision } from '../engine.js';
 import type { ResolvedEngineOptions } from '../check.js';
 import { UnavailableError } from '../native/unavailable.js';
-import { chooseCandidate, type Candidate } from './candidate.js';
+import { chooseCandidate, forGpu } from './candidate.js';
 import { loadTensorFlow, type TensorFlow } from './load.js';
 import { probeAddon } from './probe.js';
 
@@ -87,7 +87,7 @@ function start({ threads = availableParallelism(), device, precision }: Resolved
  */
 async function tryGpu(device: string): Promise<void> {
   const candidate = chooseCandidate();
-  if (device === 'cpu' || 'reason' in candidate || !isForGpu(candidate)) return;
+  if (device === 'cpu' || 'reason' in candidate || !forGpu(candidate)) return;
   const env = { ...process.env, ...visibleDevices(device) };
   const onGpu = await probeAddon(candidate, env);
   if (!('reason' in onGpu)) return;
@@ -96,10 +96,6 @@ async function tryGpu(device: string): Promise<void> {
   throw new Error(
     `device "${device}": the GPU cannot be used: ${onGpu.reason}. Is its memory taken? See nvidia-smi, free it, or use --device cpu`,
   );
-}
-
-function isForGpu({ source, record, packageName }: Candidate): boolean {
-  return source === 'built' ? record?.cuda !== undefined : packageName.endsWith('-gpu');
 }
 
 /** TensorFlow takes memory on every GPU it sees, and the addon computes on the last. */
