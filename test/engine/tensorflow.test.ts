@@ -58,6 +58,19 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       tensor.dispose();
     });
 
+    test('a read gives the values of its moment, also of a tensor that is changed or disposed of before its turn', async () => {
+      const before = held();
+      const weights = variable({ shape: [2], data: Float64Array.of(1, 2) });
+      const sum = tf.add(weights, 1);
+      const reads = [weights.data(), sum.data(), weights.data()];
+      engine.lerp([weights], [sum], 1);
+      sum.dispose();
+      expect((await Promise.all(reads)).map(String)).toEqual(['1,2', '2,3', '1,2']);
+      expect(values(weights)).toEqual([2, 3]);
+      weights.dispose();
+      expect(held()).toBe(before);
+    });
+
     test('in-place updates do not leak through views', () => {
       const start = [1, 2, 3, 4, 5, 6];
       const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {

@@ -51,6 +51,6 @@ export interface NodeBackend extends KernelBackend {
   createOutputTensor(tensor: BindingTensor): Tensor;
   /** Tensors of TensorFlow.js that share the data. */
   refCount(dataId: DataId): number;
-  /** The addon's tensor behind data that TensorFlow has been given. */
-  readonly tensorMap: { get(dataId: DataId): { id: number } };
+  /** What is behind data: the addon's tensor with TensorFlow's number of its type, or `values` that TensorFlow was not yet given. */
+  readonly tensorMap: { get(dataId: DataId): { id: number; readonly dtype: number; readonly values: object | null } };
 }

@@ -1,5 +1,4 @@
 /** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
-import { setImmediate } from 'node:timers/promises';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
@@ -13,6 +12,7 @@ import type { NodeBackend } from './binding.js';
 import { TrackedBinding } from './tracked.js';
 import { inspectTensorFlow } from './load.js';
 import { registerNorm } from './norm.js';
+import { readLater } from './read.js';
 import { BACKEND } from './register.js';
 import { enqueue, lerp, sgd } from './update.js';
 import { upload } from './upload.js';
@@ -38,11 +38,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   const backend = context.tensorflow.createBackend();
   const tracked = new TrackedBinding(context.tensorflow.binding);
   backend.binding = tracked.binding;
-  // The addon reads in the calling thread, which waits for the device: what the caller has begun, the next batch, gets its turn before.
-  backend.read = async (dataId) => {
-    await setImmediate();
-    return backend.readSync(dataId);
-  };
+  backend.read = readLater(backend);
   registerBackend(BACKEND, () => backend);
   registerWindows();
   registerNorm();
