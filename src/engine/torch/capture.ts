@@ -8,7 +8,7 @@
  * On a CPU the record is a program of operator calls (native/torch/src/program.h), on a GPU a CUDA graph, which LibTorch's dispatcher
  * does not see either; a graph reads and writes the same memory each time, so inputs are copied in and outputs out.
  */
-import { dispose, keep } from '@tensorflow/tfjs-core';
+import { dispose, keep, scalar, tidy } from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '../engine.js';
 import type { TorchBackend } from './backend.js';
@@ -34,7 +34,7 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
   const compiled = (inputs: I): O => {
     if (calls < WARM_UP) {
       calls++;
-      return step(inputs);
+      return ownOutputs(step)(inputs);
     }
     if (backend.disposed) throw new Error('a compiled step is called after its engine was disposed of');
     if (replay !== undefined && expected !== undefined) {
@@ -46,7 +46,8 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
     }
     // Copies in bfloat16 that were made outside the step would be constants in it.
     backend.replays++;
-    const recorded = backend.device === 'cpu' ? recordProgram(backend, step, inputs) : recordGraph(backend, step, inputs);
+    const record = backend.device === 'cpu' ? recordProgram<I, O> : recordGraph<I, O>;
+    const recorded = record(backend, ownOutputs(step), inputs);
     // Shapes and types alone: the tensors are the caller's.
     expected = { ...inputs };
     replay = recorded.replay;
@@ -142,6 +143,20 @@ function recordGraph<I extends NamedTensors, O extends NamedTensors>(backend: To
     dispose([...Object.values(own), ...Object.values(outputs)]);
   };
   return { outputs: replay(inputs), replay, release };
+}
+
+/** `step`, with an error where it gives a tensor that was there before: a record could not make it again, and its `release` would free it. */
+function ownOutputs<I extends NamedTensors, O extends NamedTensors>(step: Step<I, O>): Step<I, O> {
+  // Tensors are numbered in the order in which they are made.
+  const newest = tidy(() => scalar(0).id);
+  return (inputs) => {
+    const outputs = step(inputs);
+    for (const [name, { id, shape }] of Object.entries(outputs)) {
+      if (id <= newest)
+        throw new Error(`a compiled step gives "${name}", a tensor [${shape}] which it did not make: leave it out, the caller has it`);
+    }
+    return outputs;
+  };
 }
 
 function check(inputs: NamedTensors, expected: NamedTensors): void {
