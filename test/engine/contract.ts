@@ -341,17 +341,38 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         tf.dispose([a, b, rates, options.learningRate]);
       });
 
-      // A variable shares its data with the tensor it was made from, and a clone with its original.
-      test('change the variable only, never a tensor that shares its data', () => {
-        const start = normal(random, [6]);
-        const origin = toTensor(start);
-        const held = tf.variable(origin);
-        const clone = held.clone();
-        engine.lerp([held], [tf.zeros([6])], 1);
-        expectClose(origin, start, 0);
-        expectClose(clone, start, 0);
-        expectClose(held, zeros([6]), 0);
-        tf.dispose([origin, held, clone]);
+      // A variable shares its data with the tensor it was made from, a clone with its original, and a view with what it is a part of.
+      const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {
+        clone: (x) => tf.clone(x),
+        reshape: (x) => tf.reshape(x, [6]),
+        slice: (x) => tf.slice(x, [1, 0], [1, 3]),
+        transpose: (x) => tf.transpose(x),
+        'split of rows': (x) => tf.split(x, 2, 0)[1] as tf.Tensor,
+        'split of columns': (x) => tf.split(x, 3, 1)[2] as tf.Tensor,
+        unstack: (x) => tf.unstack(x)[1] as tf.Tensor,
+      };
+      // Each makes zeros of the weights.
+      const updates: Record<string, (weights: tf.Variable<tf.Rank.R2>, velocity: tf.Variable) => void> = {
+        lerp: (weights) => engine.lerp([weights], [tf.zeros([2, 3])], 1),
+        sgd: (weights, velocity) =>
+          engine.sgd([weights], [weights], [velocity], { learningRate: tf.scalar(1), momentum: 0.9, weightDecay: 0 }),
+        enqueue: (weights) => engine.enqueue(weights, tf.zeros([2, 3]), tf.scalar(0, 'int32')),
+      };
+      describe.each(Object.entries(views))('change the variable only, never a tensor that shares its data: %s', (_view, view) => {
+        test.each(Object.entries(updates))('%s', (_update, update) => {
+          tf.tidy(() => {
+            const start = normal(random, [2, 3]);
+            const source = toTensor<tf.Rank.R2>(start);
+            const [weights, velocity] = [tf.variable(source), variable(zeros([2, 3]))];
+            const seen = view(weights);
+            const before = { shape: seen.shape, data: Float64Array.from(seen.dataSync()) };
+            update(weights, velocity);
+            expectClose(seen, before, 0);
+            expectClose(source, start, 0);
+            expectClose(weights, zeros([2, 3]), 0);
+            tf.dispose([weights, velocity]);
+          });
+        });
       });
 
       // Backends may keep a filter or a right-hand side packed for their fast kernels under the tensor's identity; after an in-place

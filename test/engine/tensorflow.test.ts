@@ -71,37 +71,6 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       expect(held()).toBe(before);
     });
 
-    test('in-place updates do not leak through views', () => {
-      const start = [1, 2, 3, 4, 5, 6];
-      const views: Record<string, (x: tf.Tensor) => tf.Tensor> = {
-        clone: (x) => tf.clone(x),
-        reshape: (x) => tf.reshape(x, [6]),
-        slice: (x) => tf.slice(x, [1, 0], [1, 3]),
-        split: (x) => tf.split(x, 2, 0)[1] as tf.Tensor,
-        unstack: (x) => tf.unstack(x)[1] as tf.Tensor,
-      };
-      const updates: Record<string, (weights: tf.Variable<tf.Rank.R2>, velocity: tf.Variable) => void> = {
-        lerp: (weights) => engine.lerp([weights], [tf.zeros([2, 3])], 1),
-        sgd: (weights, velocity) =>
-          engine.sgd([weights], [weights], [velocity], { learningRate: tf.scalar(1), momentum: 0.9, weightDecay: 0 }),
-        enqueue: (weights) => engine.enqueue(weights, tf.zeros([2, 3]), tf.scalar(0, 'int32')),
-      };
-      for (const [name, view] of Object.entries(views)) {
-        for (const [how, update] of Object.entries(updates)) {
-          tf.tidy(() => {
-            const source = tf.tensor2d(start, [2, 3]);
-            const [weights, velocity] = [tf.variable(source), tf.variable(tf.zeros([2, 3]))];
-            const seen = view(weights);
-            const before = values(seen);
-            update(weights, velocity);
-            expect({ name, how, seen: values(seen), source: values(source) }).toEqual({ name, how, seen: before, source: start });
-            expect(values(weights)).toEqual([0, 0, 0, 0, 0, 0]);
-            tf.dispose([weights, velocity]);
-          });
-        }
-      }
-    });
-
     // TensorFlow takes an array at an address of its liking as it is: one of these sixteen is.
     test('in-place updates do not write to the array that a variable was made from', () => {
       const array = new Float32Array(2048 + 16).fill(3);
