@@ -1,4 +1,7 @@
 /** The torch engine: what every engine must do, and what only this one has: bfloat16, views, LibTorch's errors. */
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
@@ -236,6 +239,38 @@ torch.describe(`torch${torch.note}`, () => {
         expect(() => step({ x })).toThrow(message);
       }
       expect(values(tf.add(x, x))).toEqual([2, 2]);
+    });
+
+    test('what a compiled step holds is let go with it, also where the step leads to what was made of it', async () => {
+      const { addon } = (tf.backend() as TorchBackend).torch;
+      // A program of the CPU holds the variables, whose memory is kept for reuse afterwards; a graph of a GPU holds copies of the inputs.
+      const free = (): number => {
+        const { cachedBytes = 0, allocatedBytes = 0 } = addon.memory();
+        return cachedBytes - allocatedBytes;
+      };
+      const large = 2 ** 24;
+      const trainer = () => {
+        const weights = variable(zeros([large]));
+        const self = { run: ({ x }: { x: tf.Tensor }) => ({ y: tf.sum(x) as tf.Tensor }), calls: 0 };
+        self.run = engine.compile(({ x }: { x: tf.Tensor }) => {
+          self.calls++;
+          return { y: tf.add(tf.sum(x), tf.sum(weights)) };
+        });
+        tf.tidy(() => {
+          for (let call = 1; call <= 4; call++) expect(values(self.run({ x: tf.ones([large]) }).y)).toEqual([large]);
+        });
+        expect(self.calls).toBe(3);
+        weights.dispose();
+      };
+      trainer();
+      const before = free();
+      setFlagsFromString('--expose-gc');
+      const collect = runInNewContext('gc') as () => void;
+      for (let turn = 0; turn < 100 && free() - before < large * 4; turn++) {
+        collect();
+        await setImmediate();
+      }
+      expect(free() - before).toBeGreaterThanOrEqual(large * 4);
     });
 
     test('what is left of an engine that was disposed of frees nothing of the next', async () => {

@@ -16,9 +16,13 @@ import type { TorchBackend } from './backend.js';
 const WARM_UP = 2;
 
 /** Lets go of a record when nobody can call its step any more. */
-const abandoned = new FinalizationRegistry<Holder>(({ release }) => release?.());
+const abandoned = new FinalizationRegistry<Holder>(({ backend, release }) => {
+  if (!backend.disposed) release?.();
+});
 
+/** Lives until then, so nothing in it may lead to the step: a step may lead to what `capture` made of it. */
 interface Holder {
+  readonly backend: TorchBackend;
   release?: () => void;
 }
 
@@ -30,7 +34,7 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
   let calls = 0;
   let expected: I | undefined;
   let replay: Step<I, O> | undefined;
-  const holder: Holder = {};
+  const holder: Holder = { backend };
   const compiled = (inputs: I): O => {
     if (calls < WARM_UP) {
       calls++;
@@ -51,9 +55,7 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
     // Shapes and types alone: the tensors are the caller's.
     expected = { ...inputs };
     replay = recorded.replay;
-    holder.release = () => {
-      if (!backend.disposed) recorded.release();
-    };
+    holder.release = recorded.release;
     return recorded.outputs;
   };
   abandoned.register(compiled, holder);
