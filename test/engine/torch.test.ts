@@ -215,7 +215,7 @@ torch.describe(`torch${torch.note}`, () => {
       });
     });
 
-    test('a recorded step that cannot be replayed rightly: the error says why, and work goes on', () => {
+    test('a recorded step that cannot be replayed rightly: the error says why, and work goes on', async () => {
       const held = variable({ shape: [2], data: Float64Array.of(1, 2) });
       const weight = tf.zeros([2]);
       const sharing: tf.Tensor[] = [];
@@ -225,6 +225,11 @@ torch.describe(`torch${torch.note}`, () => {
         return { y: tf.add(x, held) };
       });
       const reads = engine.compile(({ x }: { x: tf.Tensor }) => ({ y: tf.mul(x, x.dataSync()[0] ?? 0) }));
+      let answer: Promise<unknown> | undefined;
+      const readsLater = engine.compile(({ x }: { x: tf.Tensor }) => {
+        answer = x.data().catch(({ message }: Error) => message);
+        return { y: tf.add(x, 1) };
+      });
       const foreign = engine.compile<{ x: tf.Tensor }, { y: tf.Tensor }>(() => ({ y: weight }));
       const cloned = engine.compile<{ x: tf.Tensor }, { y: tf.Tensor }>(() => ({ y: tf.clone(weight) }));
       const x = tf.ones([2]);
@@ -235,9 +240,13 @@ torch.describe(`torch${torch.note}`, () => {
         // A graph copies what it gives, also this.
         ...(engine.device === 'cpu' ? ([[cloned, 'which it did not make']] as const) : []),
       ] as const) {
-        for (let call = 1; call <= 2; call++) step({ x });
+        for (let call = 1; call <= 2; call++) tf.dispose(step({ x }));
+        const { numTensors } = tf.memory();
         expect(() => step({ x })).toThrow(message);
+        expect(tf.memory().numTensors).toBe(numTensors);
       }
+      for (let call = 1; call <= 3; call++) tf.dispose(readsLater({ x }));
+      expect(await answer).toContain('a compiled step reads a tensor');
       expect(values(tf.add(x, x))).toEqual([2, 2]);
     });
 

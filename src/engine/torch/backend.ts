@@ -196,8 +196,6 @@ export class TorchBackend extends KernelBackend {
   }
 
   override readSync(dataId: DataId): BackendValues {
-    if (this.capturing)
-      throw new Error('a compiled step reads a tensor: replays would go on with the value of this call; read its outputs');
     const entry = this.#data.get(dataId);
     if ('strings' in entry) return entry.strings;
     return this.#inFull(entry, (ref, values) => {
@@ -296,6 +294,8 @@ export class TorchBackend extends KernelBackend {
 
   /** Gives `copy` the tensor as it is seen from outside, and room for its values. */
   #inFull<T>({ ref, dtype }: Entry, copy: (ref: Ref, values: TypedArray) => T): T {
+    if (this.capturing)
+      throw new Error('a compiled step reads a tensor: replays would go on with the value of this call; read its outputs');
     const values = util.getTypedArrayFromDType(dtype as 'float32', util.sizeFromShape([...ref.shape]));
     return this.torch.scope(
       () => copy(this.torch.run('aten::contiguous', this.cast(ref, scalarTypeOf(dtype))), values),

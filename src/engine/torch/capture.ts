@@ -75,26 +75,28 @@ function recordProgram<I extends NamedTensors, O extends NamedTensors>(backend: 
   const numbers = (tensors: NamedTensors): number[] => Object.values(tensors).map((tensor) => backend.held(tensor).id);
   const names = Object.keys(inputs);
   addon.recordBegin(numbers(inputs));
-  let program: number | undefined;
-  let outputs: O;
+  let outputs: O | undefined;
+  let program: number;
   backend.capturing = true;
   try {
     outputs = step(inputs);
     program = addon.recordEnd(numbers(outputs));
+  } catch (error) {
+    addon.recordEnd();
+    dispose(Object.values(outputs ?? {}));
+    throw error;
   } finally {
     backend.capturing = false;
-    if (program === undefined) addon.recordEnd();
   }
   const made = Object.entries(outputs).map(([name, { dtype }]) => ({ name, dtype }));
-  const recorded = program;
   return {
     outputs,
-    release: () => addon.releaseProgram(recorded),
+    release: () => addon.releaseProgram(program),
     replay: (given) =>
       torch.scope(
         () => {
           const refs = torch.runProgram(
-            recorded,
+            program,
             names.map((name) => backend.held(given[name] as Tensor)),
           );
           const tensors = made.map(({ name, dtype }, i) => [name, backend.tensorOf(refs[i], dtype)] as const);
@@ -125,6 +127,7 @@ function recordGraph<I extends NamedTensors, O extends NamedTensors>(backend: To
     } catch {
       // The first error tells.
     }
+    dispose(Object.values(own));
     throw error;
   } finally {
     backend.capturing = false;
