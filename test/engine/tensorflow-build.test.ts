@@ -351,6 +351,22 @@ describe('an installed package', () => {
     });
   });
 
+  withTools('whose addon ends the process is told with both ways to have another (needs python3 and c++)', async () => {
+    const where = await withoutProduct(await place('stock that dies'));
+    const lib = await tree('stock that dies/project/node_modules/@tensorflow/tfjs-node/lib/napi-v8', {
+      'dies.cc': '#include <csignal>\nint present = std::raise(SIGILL);\n',
+    });
+    execFileSync('c++', ['-shared', '-fPIC', '-o', join(lib, 'tfjs_binding.node'), join(lib, 'dies.cc')]);
+    expect(await evaluate('inspectTensorFlowState()', where)).toMatchObject({
+      unavailable: {
+        reason: 'a process that loaded it ended with SIGILL',
+        remedy: expect.stringMatching(
+          /^npm rebuild @tensorflow\/tfjs-node, or build on a current TensorFlow: .*npx detco engine build tensorflow$/,
+        ),
+      },
+    });
+  });
+
   withTools('is used when the product does not fit, and with another copy of TensorFlow.js refused (needs python3 and c++)', async () => {
     const site = join(folder, 'site');
     const where = await place('stock', undefined, site);

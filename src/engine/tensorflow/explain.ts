@@ -58,13 +58,16 @@ export function cudaRemedy(library: string, candidate: Candidate): string | unde
     : `${found}, or all of them: ${allOfCuda(candidate)}`;
 }
 
+/** With what to do about an addon that does not load: have it made again, or another. */
+export function unusable(reason: string, candidate: Candidate): Unavailable {
+  if (candidate.source === 'built') return rebuild(reason);
+  const remedy = `npm rebuild ${candidate.packageName}, or build on a current TensorFlow: ${currentCommand(forGpu(candidate))}`;
+  return { reason, remedy };
+}
+
 /** @param message of the loader */
 export function explain(message: string, candidate: Candidate): Unavailable {
-  const { source, packageName, libraryFolder, record } = candidate;
-  const again = (reason: string): Unavailable =>
-    source === 'built'
-      ? rebuild(reason)
-      : { reason, remedy: `npm rebuild ${packageName}, or build on a current TensorFlow: ${currentCommand(forGpu(candidate))}` };
+  const { packageName, libraryFolder, record } = candidate;
   const builtFor =
     record === undefined
       ? ` (${packageName}'s own, libraries in ${libraryFolder})`
@@ -73,14 +76,17 @@ export function explain(message: string, candidate: Candidate): Unavailable {
   if ('missing' in refusal) {
     const { missing } = refusal;
     const reason = `it needs ${missing}, which is not found${builtFor}`;
-    if (missing.startsWith('libtensorflow')) return again(reason);
+    if (missing.startsWith('libtensorflow')) return unusable(reason, candidate);
     return {
       reason,
       remedy: cudaRemedy(missing, candidate) ?? `install what brings that library, or ${BUILD_COMMAND} with another TensorFlow`,
     };
   }
   if ('symbol' in refusal) {
-    return again(`it needs ${refusal.symbol}, which the TensorFlow found at run time lacks: that is another build of it${builtFor}`);
+    return unusable(
+      `it needs ${refusal.symbol}, which the TensorFlow found at run time lacks: that is another build of it${builtFor}`,
+      candidate,
+    );
   }
   if ('needed' in refusal) {
     return {
@@ -88,5 +94,5 @@ export function explain(message: string, candidate: Candidate): Unavailable {
       remedy: `install an older TensorFlow, then ${BUILD_COMMAND}`,
     };
   }
-  return again(`it does not load: ${refusal.words}`);
+  return unusable(`it does not load: ${refusal.words}`, candidate);
 }

@@ -1,8 +1,8 @@
 /** Tries the addon in a process of its own and hears what TensorFlow says about itself and its devices. */
 import { probeAddonFile } from '../native/probe.js';
 import type { Unavailable } from '../native/unavailable.js';
-import { rebuild, type Candidate } from './candidate.js';
-import { explain } from './explain.js';
+import type { Candidate } from './candidate.js';
+import { explain, unusable } from './explain.js';
 
 export interface TensorFlowInfo {
   /** libtensorflow's, `2.21.0`. */
@@ -27,7 +27,7 @@ export async function probeAddon(
   const ask = '{ version: addon.TF_Version, gpu: addon.isUsingGpuDevice() }';
   const outcome = await probeAddonFile<Pick<TensorFlowInfo, 'version' | 'gpu'>>(candidate.addon, ask, talkative, signal);
   if ('told' in outcome) return { ...outcome.told, ...hear(outcome.stderr) };
-  return 'ended' in outcome ? rebuild(outcome.ended) : explain(outcome.error, candidate);
+  return 'ended' in outcome ? unusable(outcome.ended, candidate) : explain(outcome.error, candidate);
 }
 
 /** Of a device that TensorFlow has taken: memory in MB, name, compute capability. */
