@@ -9,6 +9,7 @@ import { readTensorFlow } from '#dist/engine/tensorflow/libtensorflow.js';
 import { locateTensorFlow, type TensorFlowPlace } from '#dist/engine/tensorflow/locate.js';
 import { checkWheel, unpackWheel } from '#dist/engine/tensorflow/wheel.js';
 import { writeTree } from '../support/tree.js';
+import { hasTools } from './available.js';
 import { distribution, TENSORFLOW_PARTS } from './libtensorflow.js';
 
 let folder: string;
@@ -62,16 +63,7 @@ describe('readTensorFlow', () => {
   });
 });
 
-/** Python in PATH, as the build asks it. */
-function hasPython(): boolean {
-  try {
-    execFileSync('python3', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-const withPython = hasPython() ? test : test.skip;
+const withPython = hasTools('python3') ? test : test.skip;
 
 describe('locateTensorFlow', () => {
   withPython('asks python3 for its package without importing it, and reports what it looked at (needs python3)', async () => {
