@@ -219,6 +219,9 @@ describe('buildTensorFlow', () => {
       'Cannot build: TensorFlow and a C++ compiler not found. On Debian and Ubuntu: apt-get install --no-install-recommends g++',
     );
     expect(error).toContain('TensorFlow comes by python3 -m pip install tensorflow-cpu');
+    expect(await evaluate('buildTensorFlow()', { ...where, env: { ...env, CXX: 'none++' } })).toEqual({
+      error: expect.stringContaining('a C++ compiler (CXX is "none++", which is no command that runs: correct or unset it) not found'),
+    });
   });
 
   withTools('says what to do when npm does not run, or reaches no registry (needs python3 and c++)', async () => {

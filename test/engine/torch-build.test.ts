@@ -25,6 +25,9 @@ describe('buildTorch', () => {
     await expect(buildTorch({ libtorch, env })).rejects.toThrow(
       'Cannot build: cmake and a C++ compiler not found. On Debian and Ubuntu: apt-get install --no-install-recommends cmake g++, then npx detco engine build torch.',
     );
+    await expect(buildTorch({ libtorch, env: { ...env, CXX: 'none++' } })).rejects.toThrow(
+      'cmake and a C++ compiler (CXX is "none++", which is no command that runs: correct or unset it) not found',
+    );
   });
 });
 

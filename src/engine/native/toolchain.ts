@@ -15,6 +15,11 @@ export async function findCompiler(env: NodeJS.ProcessEnv): Promise<string | und
   return names.find((_, i) => found[i]);
 }
 
+/** What a message calls the compiler that `findCompiler` did not find. */
+export function missingCompiler({ CXX }: NodeJS.ProcessEnv): string {
+  return `a C++ compiler${CXX ? ` (CXX is ${JSON.stringify(CXX)}, which is no command that runs: correct or unset it)` : ''}`;
+}
+
 export async function runs(tool: string, env: NodeJS.ProcessEnv): Promise<boolean> {
   try {
     await run(tool, ['--version'], { env });

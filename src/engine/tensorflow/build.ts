@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
-import { COMPILER_PACKAGE, findCompiler, nodeHeaders } from '../native/toolchain.js';
+import { COMPILER_PACKAGE, findCompiler, missingCompiler, nodeHeaders } from '../native/toolchain.js';
 import { aptLine } from '../native/unavailable.js';
 import { withoutGlibc, type Candidate } from './candidate.js';
 import { BUILD_COMMAND, PIP_COMMAND } from './commands.js';
@@ -63,7 +63,7 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
   const installed = wheel === undefined ? await locateTensorFlow({ python, env, ...(onPlace && { onPlace }) }) : undefined;
   const compiler = await findCompiler(env);
   if (compiler === undefined || (wheel === undefined && installed === undefined)) {
-    throw new Error(whatIsMissing(wheel !== undefined || installed !== undefined, compiler !== undefined));
+    throw new Error(whatIsMissing(wheel !== undefined || installed !== undefined, compiler !== undefined, env));
   }
   const target = await writableFolder(buildFolder(env));
   const work = await mkdtemp(join(tmpdir(), 'detco-tensorflow-'));
@@ -90,8 +90,8 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
   }
 }
 
-function whatIsMissing(hasTensorFlow: boolean, hasCompiler: boolean): string {
-  const what = [...(hasTensorFlow ? [] : ['TensorFlow']), ...(hasCompiler ? [] : ['a C++ compiler'])].join(' and ');
+function whatIsMissing(hasTensorFlow: boolean, hasCompiler: boolean, env: NodeJS.ProcessEnv): string {
+  const what = [...(hasTensorFlow ? [] : ['TensorFlow']), ...(hasCompiler ? [] : [missingCompiler(env)])].join(' and ');
   const apt = hasCompiler ? '' : `On Debian and Ubuntu: ${aptLine([COMPILER_PACKAGE])}, then ${BUILD_COMMAND}. `;
   const pip = hasTensorFlow
     ? ''

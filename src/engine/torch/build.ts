@@ -8,7 +8,7 @@ import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
-import { nodeHeaders } from '../native/toolchain.js';
+import { missingCompiler, nodeHeaders } from '../native/toolchain.js';
 import { aptLine } from '../native/unavailable.js';
 import type { TorchInfo } from './addon.js';
 import { BUILD_COMMAND, LIBTORCH_PACKAGES } from './commands.js';
@@ -67,7 +67,7 @@ export async function buildTorch(options: BuildOptions = {}): Promise<BuildRepor
   if (process.platform !== PLATFORM)
     throw new Error(`The engine torch is built on Linux only, this is ${process.platform}: use --engine wasm`);
   const [found, missing] = [await locateLibTorch({ libtorch, env, ...(onPlace && { onPlace }) }), await missingTools(env)];
-  if (found === undefined || missing.length > 0) throw new Error(whatIsMissing(found, missing));
+  if (found === undefined || missing.length > 0) throw new Error(whatIsMissing(found, missing, env));
   if (found.cuda !== undefined && found.cuda.missing.length > 0) onLine(withoutCuda(found.cuda.missing));
 
   const native = nativeFolder();
@@ -99,11 +99,11 @@ export async function buildTorch(options: BuildOptions = {}): Promise<BuildRepor
   }
 }
 
-function whatIsMissing(found: LibTorch | undefined, tools: readonly string[]): string {
+function whatIsMissing(found: LibTorch | undefined, tools: readonly string[], env: NodeJS.ProcessEnv): string {
   const packages = [...(found === undefined ? LIBTORCH_PACKAGES : []), ...tools];
   const what = [
     ...(found === undefined ? ['LibTorch'] : []),
-    ...tools.map((tool) => (tool === CMAKE_PACKAGE ? 'cmake' : 'a C++ compiler')),
+    ...tools.map((tool) => (tool === CMAKE_PACKAGE ? 'cmake' : missingCompiler(env))),
   ];
   const pip = found === undefined ? ' LibTorch may also be that of pip install torch, or an unpacked one given by --libtorch DIR.' : '';
   return `Cannot build: ${what.join(' and ')} not found. On Debian and Ubuntu: ${aptLine(packages)}, then ${BUILD_COMMAND}.${pip}`;
