@@ -29,7 +29,7 @@ export function checkUpload(bytes: Uint8Array, shape: readonly number[]): void {
   if (size !== bytes.length) throw new Error(`upload of ${bytes.length} bytes as [${shape}]: expected ${size} bytes`);
 }
 
-/** @throws unless `others` holds one tensor of the same shape for each of `tensors`. */
+/** @throws unless `others` holds one tensor of the same shape for each of `tensors`, all of float32. */
 export function checkPairs(name: string, tensors: readonly Tensor[], others: readonly Tensor[]): void {
   if (tensors.length !== others.length) throw new Error(`${others.length} ${name} for ${tensors.length} variables: expected one each`);
   tensors.forEach((tensor, i) => {
@@ -37,22 +37,26 @@ export function checkPairs(name: string, tensors: readonly Tensor[], others: rea
     if (other?.shape.join() !== tensor.shape.join()) {
       throw new Error(`${name}[${i}] of shape [${other?.shape}]: expected [${tensor.shape}], the shape of its variable`);
     }
+    for (const { dtype } of [tensor, other]) {
+      if (dtype !== 'float32')
+        throw new Error(`${name}[${i}] for a variable of ${tensor.dtype} is ${other.dtype}: expected float32 for both`);
+    }
   });
 }
 
 /** @throws unless `value` is a scalar of this type. */
 export function checkScalar(name: string, value: Scalar, dtype: 'float32' | 'int32'): void {
-  if (value.size !== 1 || value.dtype !== dtype) {
+  if (value.shape.length !== 0 || value.dtype !== dtype) {
     throw new Error(`${name} is ${value.dtype} of shape [${value.shape}]: expected a scalar, ${dtype}`);
   }
 }
 
-/** @throws unless keys are [n, D], D as in queue [K, D], and the pointer an integer. */
+/** @throws unless keys are float32 [n, D], D as in queue [K, D], and the pointer an integer. */
 export function checkKeys(queue: Tensor, keys: Tensor, pointer: Scalar): void {
   const [, width = 0] = queue.shape;
   checkScalar('queue pointer', pointer, 'int32');
-  if (keys.rank !== 2 || keys.shape[1] !== width)
-    throw new Error(`keys of shape [${keys.shape}]: expected [n, ${width}] for a queue [${queue.shape}]`);
+  if (keys.rank !== 2 || keys.shape[1] !== width || keys.dtype !== 'float32')
+    throw new Error(`keys are ${keys.dtype} of shape [${keys.shape}]: expected float32 [n, ${width}] for a queue [${queue.shape}]`);
 }
 
 /** @throws unless keys [n, D] fit into queue [K, D] at row `pointer`. */

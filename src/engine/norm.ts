@@ -83,9 +83,12 @@ export const groupedBatchNorm: Engine['groupedBatchNorm'] = (x, scale, offset, o
     throw new Error(`batch norm of shape [${x.shape}]: expected [N, H, W, C] or [N, C]`);
   }
   for (const [name, tensor] of Object.entries({ scale, offset })) {
-    if (tensor.size !== channels) {
+    if (tensor.shape.join() !== String(channels)) {
       throw new Error(`batch norm ${name} of shape [${tensor.shape}]: expected [${channels}] for x [${x.shape}]`);
     }
+  }
+  for (const [name, tensor] of Object.entries({ x, scale, offset, residual })) {
+    if (tensor !== undefined && tensor.dtype !== 'float32') throw new Error(`batch norm ${name} is ${tensor.dtype}: expected float32`);
   }
   if (residual !== undefined && residual.shape.join() !== x.shape.join()) {
     throw new Error(`batch norm residual of shape [${residual.shape}]: expected the shape of x, [${x.shape}]`);

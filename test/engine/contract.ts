@@ -191,6 +191,8 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
             'groups 3: expected a divisor of the batch size 8',
           );
           expect(() => engine.groupedBatchNorm(x, tf.ones([5]), c, options)).toThrow('scale of shape [5]: expected [4]');
+          expect(() => engine.groupedBatchNorm(x, c, tf.ones([1, 4]), options)).toThrow('offset of shape [1,4]: expected [4]');
+          expect(() => engine.groupedBatchNorm(tf.cast(x, 'int32'), c, c, options)).toThrow('x is int32: expected float32');
           expect(() => engine.groupedBatchNorm(x, c, c, { ...options, residual: tf.zeros([8, 4]) })).toThrow('residual of shape [8,4]');
           expect(() => engine.groupedBatchNorm(tf.zeros([8, 4]), c, c, { ...options, groups: 8 })).toThrow('one value a channel');
           expect(() => engine.groupedBatchNorm(tf.zeros([2, 2, 4]), c, c, options)).toThrow('expected [N, H, W, C] or [N, C]');
@@ -325,7 +327,11 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         queue.data.set(keys.data, 5 * 6);
         expectClose(held, queue, 0);
         tf.tidy(() => {
-          expect(() => engine.enqueue(held, tf.zeros([3, 5]), pointer)).toThrow('keys of shape [3,5]: expected [n, 6]');
+          expect(() => engine.enqueue(held, tf.zeros([3, 5]), pointer)).toThrow('keys are float32 of shape [3,5]: expected float32 [n, 6]');
+          expect(() => engine.enqueue(held, tf.zeros([3, 6], 'int32'), pointer)).toThrow('keys are int32 of shape [3,6]');
+          expect(() => engine.enqueue(held, fresh, tf.ones([1], 'int32') as tf.Tensor as tf.Scalar)).toThrow(
+            'queue pointer is int32 of shape [1]',
+          );
           expect(() => engine.enqueue(held, fresh, tf.scalar(5))).toThrow('queue pointer is float32 of shape []: expected a scalar, int32');
         });
         tf.dispose([held, fresh, pointer]);
@@ -338,7 +344,10 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         expect(() => engine.sgd([a], [a], [a], { ...options, learningRate: rates })).toThrow('learning rate is float32 of shape [2]');
         expect(() => engine.sgd([a], [b], [a], options)).toThrow('gradients[0] of shape [4]: expected [3]');
         expect(() => engine.lerp([a, b], [a], 0.5)).toThrow('1 sources for 2 variables');
-        tf.dispose([a, b, rates, options.learningRate]);
+        const [counts, integers] = [tf.ones([3], 'int32'), tf.variable(tf.ones([3], 'int32'))];
+        expect(() => engine.sgd([a], [counts], [a], options)).toThrow('gradients[0] for a variable of float32 is int32: expected float32');
+        expect(() => engine.lerp([integers], [a], 0.5)).toThrow('sources[0] for a variable of int32 is float32: expected float32');
+        tf.dispose([a, b, rates, options.learningRate, counts, integers]);
       });
 
       // A variable shares its data with the tensor it was made from, a clone with its original, and a view with what it is a part of.

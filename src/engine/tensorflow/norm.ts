@@ -69,8 +69,7 @@ function instead(eager: Eager, old: Ref, by: Ref): Ref {
 export function registerNorm(): void {
   register<GroupedBatchNormInputs, GroupedBatchNormAttrs>(GroupedBatchNorm, ({ inputs, attrs: { groups, epsilon, relu }, eager }) => {
     const x = images(eager, eager.of(inputs.x));
-    const channels = [x.shape[3] ?? 0];
-    const [scale, offset] = [inputs.scale, inputs.offset].map((tensor) => shaped(eager, eager.of(tensor), channels)) as [Ref, Ref];
+    const [scale, offset] = [eager.of(inputs.scale), eager.of(inputs.offset)];
     const none = eager.floats([]);
     const results = split(eager, x, groups).map((part) =>
       eager.runAll('FusedBatchNormV3', [part, scale, offset, none, none], FORWARD_OUTPUTS, attributes(eager, epsilon)),
@@ -99,19 +98,18 @@ export function registerNorm(): void {
       const { x, y, scale, groupMean, groupInverse, reserve } = inputs;
       if (reserve === undefined) throw new Error('batch norm gradient without the reserve of its forward pass');
       const dy = y === undefined ? eager.of(inputs.dy) : eager.run('ReluGrad', [eager.of(inputs.dy), eager.of(y)]);
-      const scales = shaped(eager, eager.of(scale), [x.shape[x.shape.length - 1] ?? 0]);
       const [gradients, parts] = [dy, eager.of(x)].map((tensor) => split(eager, images(eager, tensor), groups)) as [Ref[], Ref[]];
       const reserves = [groupMean, groupInverse, reserve].map((tensor) => unpack(eager, eager.of(tensor), groups));
       const results = parts.map((part, group) =>
         eager.runAll(
           'FusedBatchNormGradV3',
-          [gradients[group] as Ref, part, scales, ...column(reserves, group)],
+          [gradients[group] as Ref, part, eager.of(scale), ...column(reserves, group)],
           GRADIENT_OUTPUTS,
           attributes(eager, epsilon),
         ),
       );
       const dx = shaped(eager, join(eager, column(results, 0)), x.shape);
-      const [dScale, dOffset] = [1, 2].map((i) => shaped(eager, sum(eager, column(results, i)), scale.shape)) as [Ref, Ref];
+      const [dScale, dOffset] = [sum(eager, column(results, 1)), sum(eager, column(results, 2))];
       const outputs: Tensor[] = [dx, dScale, dOffset].map((output) => eager.give(output));
       return residual ? [...outputs, eager.give(dy)] : outputs;
     },
