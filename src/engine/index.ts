@@ -5,7 +5,7 @@
 import { ENGINE_NAMES } from './engine.js';
 import { resolveOptions } from './check.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
-import type { Unavailable } from './native/unavailable.js';
+import { UnavailableError, type Unavailable } from './native/unavailable.js';
 
 export { ENGINE_NAMES, PRECISIONS } from './engine.js';
 export type { Engine, EngineName, EngineOptions, GroupedBatchNormResult, NamedTensors, Precision, SgdOptions } from './engine.js';
@@ -80,8 +80,8 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
       if (name !== 'auto') throw new Error(`engine "${name}" is not available: ${missing.reason}; ${missing.remedy}`);
     } catch (error) {
       // What is there and does not load is passed by, not in silence.
-      if (!isUnavailable(error)) throw error;
-      const problem = `engine "${entry.name}" is not available: ${error.reason}; ${error.remedy}`;
+      if (!(error instanceof UnavailableError)) throw error;
+      const problem = `engine "${entry.name}" is not available: ${error.message}`;
       if (name !== 'auto') throw new Error(problem, { cause: error });
       process.emitWarning(`${problem}; the next one is tried`);
     }
@@ -95,9 +95,4 @@ async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefine
 
 async function started({ load }: EngineEntry, options: EngineOptions): Promise<Engine> {
   return (await load()).createEngine(options);
-}
-
-/** An error of an engine that is built and cannot be loaded. */
-function isUnavailable(error: unknown): error is Error & Unavailable {
-  return error instanceof Error && 'reason' in error && 'remedy' in error;
 }
