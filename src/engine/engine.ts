@@ -63,7 +63,7 @@ export interface Engine {
 
   /**
    * Train-mode batch norm over [N, H, W, C] or [N, C] with N cut into `groups` equal contiguous groups that are
-   * normalised by their own (biased) statistics. Differentiable in x, scale and offset. With `relu`, max(y, 0) is fused;
+   * normalised by their own (biased) statistics. Differentiable in x, scale and offset [C]. With `relu`, max(y, 0) is fused;
    * with `residual` (same shape as x), y = bn(x) + residual before it, differentiable too.
    */
   groupedBatchNorm(

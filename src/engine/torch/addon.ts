@@ -54,7 +54,7 @@ export interface TorchAddon {
   /** The number of the program. @param outputs numbers of the tensors that it gives; without them the record is dropped */
   recordEnd(outputs: readonly number[]): number;
   recordEnd(): undefined;
-  /** Lets go of what a program holds: the variables that it writes to. */
+  /** Lets go of what a program holds: the variables that it reads and writes to. */
   releaseProgram(program: number): void;
   /** Runs a program on other inputs; gives the number of outputs in the mail. */
   runProgram(program: number, inputs: readonly number[]): number;
