@@ -4,7 +4,7 @@ import { rm, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
-import { evaluateKnn } from '../eval/index.js';
+import { EvaluationImages, evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
@@ -270,22 +270,12 @@ function knnEvaluation(
   engine: Awaited<ReturnType<typeof selectEngine>>,
   method: ContrastiveMethod,
 ) {
-  const { knn, recipe, workers } = config;
-  const cache = cacheOptions(config);
+  const { knn, recipe, batch, workers } = config;
+  const { globalSize } = recipe;
+  const rest = { globalSize, batch, ...cacheOptions(config), ...(workers === undefined ? {} : { workers }) };
+  const bank = new EvaluationImages({ ...rest, shards: config.shards, limit: knn.bank });
+  const queries = new EvaluationImages({ ...rest, shards: config.valShards, limit: knn.queries });
+  const { temperature, k } = knn;
   return (signal: AbortSignal | undefined) =>
-    evaluateKnn({
-      engine,
-      method,
-      bankShards: config.shards,
-      queryShards: config.valShards,
-      bankLimit: knn.bank,
-      queryLimit: knn.queries,
-      temperature: knn.temperature,
-      globalSize: recipe.globalSize,
-      batch: config.batch,
-      ...(knn.k === undefined ? {} : { k: knn.k }),
-      ...cache,
-      ...(workers === undefined ? {} : { workers }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+    evaluateKnn({ engine, method, bank, queries, temperature, ...(k === undefined ? {} : { k }), ...(signal && { signal }) });
 }

@@ -1,0 +1,75 @@
+/** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
+import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
+
+export interface ImageOptions extends Pick<PipelineOptions, 'cacheDir' | 'cacheSize' | 'workers'> {
+  /** Shard specs; samples without a label are passed over. */
+  readonly shards: readonly string[];
+  /** Side of the centre crop, pixels. */
+  readonly globalSize: number;
+  /** Images to take at most, chosen by the shuffle of a fixed seed. */
+  readonly limit: number;
+  /** Images a block. */
+  readonly batch: number;
+}
+
+export interface ImageBlock {
+  readonly pixels: Uint8Array;
+  /** [labels.length, globalSize, globalSize, 3], RGB. */
+  readonly shape: readonly [number, number, number, number];
+  readonly labels: readonly number[];
+}
+
+/** What is kept for the next evaluation at most: 3500 crops of 224 pixels. */
+const KEPT_BYTES = 512 * 2 ** 20;
+
+/** Reads the shards once and gives what they had ever after, unless that is too much to keep. */
+export class EvaluationImages {
+  readonly #options: ImageOptions;
+  #kept: readonly ImageBlock[] | undefined;
+
+  constructor(options: ImageOptions) {
+    this.#options = options;
+  }
+
+  get shards(): readonly string[] {
+    return this.#options.shards;
+  }
+
+  async *blocks(signal?: AbortSignal): AsyncGenerator<ImageBlock> {
+    if (this.#kept !== undefined) return yield* this.#kept;
+    const read: ImageBlock[] = [];
+    let bytes = 0;
+    for await (const block of this.#read(signal)) {
+      bytes += block.pixels.length;
+      if (bytes <= KEPT_BYTES) read.push(block);
+      yield block;
+    }
+    if (bytes <= KEPT_BYTES) this.#kept = read;
+  }
+
+  async *#read(signal: AbortSignal | undefined): AsyncGenerator<ImageBlock> {
+    const { shards, globalSize, limit, batch: batchSize, ...rest } = this.#options;
+    await using pipeline = await createPipeline({
+      ...rest,
+      shards,
+      recipe: recipes.evaluation({ globalSize }),
+      batchSize,
+      dropLast: false,
+      slots: 2,
+      ...(signal && { signal }),
+    });
+    let left = limit;
+    for await (const batch of pipeline) {
+      const view = batch.views['image'];
+      if (view === undefined) throw new Error('the evaluation recipe made no view "image"');
+      const size = globalSize * globalSize * 3;
+      const known = batch.samples.flatMap(({ label }, row) => (label === undefined ? [] : [{ label, row }])).slice(0, left);
+      const pixels = new Uint8Array(known.length * size);
+      for (const [index, { row }] of known.entries()) pixels.set(view.data.subarray(row * size, (row + 1) * size), index * size);
+      batch.release();
+      left -= known.length;
+      if (known.length > 0) yield { pixels, shape: [known.length, globalSize, globalSize, 3], labels: known.map(({ label }) => label) };
+      if (left === 0) return;
+    }
+  }
+}
