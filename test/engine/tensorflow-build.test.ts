@@ -3,7 +3,7 @@
  * package of a few lines; the real ones are built where a Python with TensorFlow is found.
  */
 import { execFile, execFileSync } from 'node:child_process';
-import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -121,7 +121,13 @@ describe('buildTensorFlow', () => {
 
   withTools('takes the place of the last product, and of nothing else in its folder (needs python3 and c++)', async () => {
     const where = await place('again', undefined, site);
-    await writeTree(where.project, { 'tf/notes.txt': 'of the user', 'tf/.new-b/part': 'of another build' });
+    await writeTree(where.project, {
+      'tf/notes.txt': 'of the user',
+      'tf/.new-b/part': 'of another build',
+      'tf/.new-k/part': 'of a build that was killed',
+    });
+    const lastWeek = Date.now() / 1000 - 7 * 24 * 3600;
+    await utimes(join(where.project, 'tf/.new-k'), lastWeek, lastWeek);
     // As seen from the user's folder.
     const relative = { ...where, env: { ...where.env, DETCO_TENSORFLOW_BUILD: 'tf' } };
     await evaluate('buildTensorFlow()', relative);

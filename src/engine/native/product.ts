@@ -1,8 +1,10 @@
 /** The addon that a build leaves: whether its file and its record fit this process, as far as files tell. */
 import { constants, closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import { access, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Unavailable } from './unavailable.js';
+
+const STAGING = '.new-';
 
 /** What the build.json of every engine says. */
 export interface AddonRecord {
@@ -94,4 +96,19 @@ export async function writableFolder(folder: string): Promise<string> {
       cause: error,
     });
   }
+}
+
+/** No build takes as long, ms. */
+const ABANDONED_MS = 24 * 3600 * 1000;
+
+/** A folder in `target` from which a product gets to its place by a rename; those of builds that were killed go. */
+export async function stagingFolder(target: string): Promise<string> {
+  for (const name of await readdir(target)) {
+    if (!name.startsWith(STAGING)) continue;
+    const folder = join(target, name);
+    // One that is gone by now was not abandoned.
+    const { mtimeMs } = await stat(folder).catch(() => ({ mtimeMs: Infinity }));
+    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(folder, { recursive: true, force: true });
+  }
+  return mkdtemp(join(target, STAGING));
 }

@@ -5,7 +5,7 @@
 import { mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { writableFolder } from '../native/product.js';
+import { stagingFolder, writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { COMPILER_PACKAGE, findCompiler, missingCompiler, nodeHeaders } from '../native/toolchain.js';
 import { aptLine } from '../native/unavailable.js';
@@ -66,9 +66,8 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
     throw new Error(whatIsMissing(wheel !== undefined || installed !== undefined, compiler !== undefined, env));
   }
   const target = await writableFolder(buildFolder(env));
+  const staging = await stagingFolder(target);
   const work = await mkdtemp(join(tmpdir(), 'detco-tensorflow-'));
-  // Beside its place, so that it gets there by a rename.
-  const staging = await mkdtemp(join(target, '.new-'));
   try {
     const log = join(target, 'build.log');
     await rm(log, { force: true });

@@ -6,7 +6,7 @@ import { copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/p
 import { createRequire } from 'node:module';
 import { availableParallelism, freemem, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { writableFolder } from '../native/product.js';
+import { stagingFolder, writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { missingCompiler, nodeHeaders } from '../native/toolchain.js';
 import { aptLine } from '../native/unavailable.js';
@@ -165,7 +165,7 @@ async function recordOf(libtorch: LibTorch, built: string, digest: string): Prom
 /** Both files are written beside their places and renamed: a process that has the last product loaded keeps it. */
 async function install(built: string, record: BuildRecord, target: string): Promise<void> {
   const product = join(target, PRODUCT);
-  const staging = await mkdtemp(join(target, '.new-'));
+  const staging = await stagingFolder(target);
   try {
     await copyFile(built, join(staging, PRODUCT));
     await writeFile(join(staging, basename(recordFile(product))), `${JSON.stringify(record, undefined, 2)}\n`);
