@@ -100,15 +100,17 @@ export function registerNorm(): void {
       const dy = y === undefined ? eager.of(inputs.dy) : eager.run('ReluGrad', [eager.of(inputs.dy), eager.of(y)]);
       const [gradients, parts] = [dy, eager.of(x)].map((tensor) => split(eager, images(eager, tensor), groups)) as [Ref[], Ref[]];
       const reserves = [groupMean, groupInverse, reserve].map((tensor) => unpack(eager, eager.of(tensor), groups));
-      const results = parts.map((part, group) =>
-        eager.runAll(
-          'FusedBatchNormGradV3',
-          [gradients[group] as Ref, part, eager.of(scale), ...column(reserves, group)],
-          GRADIENT_OUTPUTS,
-          attributes(eager, epsilon),
-        ),
-      );
-      const dx = shaped(eager, join(eager, column(results, 0)), x.shape);
+      const results = parts.map((part, group) => {
+        const gradient = gradients[group] as Ref;
+        const ofGroup = [gradient, part, eager.of(scale), ...column(reserves, group)];
+        const result = eager.runAll('FusedBatchNormGradV3', ofGroup, GRADIENT_OUTPUTS, attributes(eager, epsilon));
+        if (groups > 1) eager.free(gradient, part);
+        return result;
+      });
+      const each = column(results, 0);
+      const joined = join(eager, each);
+      if (groups > 1) eager.free(...each);
+      const dx = shaped(eager, joined, x.shape);
       const [dScale, dOffset] = [sum(eager, column(results, 1)), sum(eager, column(results, 2))];
       const outputs: Tensor[] = [dx, dScale, dOffset].map((output) => eager.give(output));
       return residual ? [...outputs, eager.give(dy)] : outputs;

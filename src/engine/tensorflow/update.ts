@@ -56,9 +56,9 @@ export function sgd(
     const decay = eager.floats(momentum === 0 ? -weightDecay : -weightDecay / momentum);
     for (const [i, parameter] of parameters.entries()) {
       let gradient = eager.of(gradients[i] as Tensor);
-      if (momentum === 0) gradient = eager.run('Sub', [gradient, eager.run('Mul', [eager.of(parameter), decay])]);
+      if (momentum === 0 && weightDecay !== 0) gradient = eager.run('Sub', [gradient, eager.run('Mul', [eager.of(parameter), decay])]);
       inPlace(backend, eager, velocities[i] as Variable, [gradient], (v) => {
-        if (momentum !== 0) eager.runAll('ResourceApplyGradientDescent', [v, decay, eager.of(parameter)], 0);
+        if (momentum !== 0 && weightDecay !== 0) eager.runAll('ResourceApplyGradientDescent', [v, decay, eager.of(parameter)], 0);
         inPlace(backend, eager, parameter, [gradient], (p) => eager.runAll('ResourceApplyMomentum', [p, v, rate, gradient, kept], 0));
       });
     }
@@ -74,7 +74,11 @@ export function lerp(backend: NodeBackend, targets: readonly Variable[], sources
       const source = eager.of(sources[i] as Tensor);
       const way = eager.run('Sub', near ? [eager.of(target), source] : [source, eager.of(target)]);
       if (near) inPlace(backend, eager, target, [], (resource) => eager.runAll('ResourceApplyGradientDescent', [resource, factor, way], 0));
-      else assign(eager, target, eager.run('AddV2', [source, eager.run('Mul', [way, factor])]));
+      else {
+        const part = eager.run('Mul', [way, factor]);
+        assign(eager, target, eager.run('AddV2', [source, part]));
+        eager.free(part);
+      }
       eager.free(way);
     }
   });
