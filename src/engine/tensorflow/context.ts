@@ -50,10 +50,9 @@ export async function openContext(options: ResolvedEngineOptions): Promise<Conte
   const { threads = started.threads, device, precision } = options;
   if (threads !== started.threads) refuse('threads', threads, started.threads);
   if (precision !== started.precision && started.device !== 'cpu') refuse('precision', precision, started.precision);
-  const wanted = device === 'cuda' ? 'cuda:0' : device;
-  if (wanted === 'auto' || wanted === started.device) return { ...started, precision };
-  const seen = started.asked.startsWith('cuda') || started.asked === 'auto';
-  if (started.device === 'cpu' && seen) {
+  if (device === 'auto' || numbered(device) === started.device) return { ...started, precision };
+  // Of the GPUs it has looked at that one alone.
+  if (started.device === 'cpu' && numbered(device) === numbered(started.asked)) {
     const { binding, packageName, libraryFolder } = started.tensorflow;
     throw new Error(
       `device "${device}": TensorFlow ${binding.TF_Version} of ${packageName} (${libraryFolder}) finds no GPU that it can use; expected cpu or auto. ` +
@@ -77,9 +76,11 @@ function start({ threads = availableParallelism(), device, precision }: Resolved
   const tensorflow = withEnvironment(variables, () => loadTensorFlow());
   const gpu = tensorflow.binding.isUsingGpuDevice();
   if (gpu) setEnvironment(tf32);
-  const index = /^cuda:(\d+)$/.exec(device)?.[1] ?? 0;
-  return { tensorflow, threads, precision, asked: device, device: gpu ? `cuda:${index}` : 'cpu' };
+  return { tensorflow, threads, precision, asked: device, device: gpu ? numbered(device) : 'cpu' };
 }
+
+/** The device with its number: `cuda` and `auto` are the first GPU. */
+const numbered = (device: string): string => (device === 'cuda' || device === 'auto' ? 'cuda:0' : device);
 
 /**
  * tfjs-node goes on where TensorFlow could not make its context, as on a GPU whose memory others have taken, and the process ends with SIGSEGV.
@@ -102,7 +103,7 @@ async function tryGpu(device: string): Promise<void> {
 function visibleDevices(device: string): Record<string, string> {
   if (device === 'cpu') return { CUDA_VISIBLE_DEVICES: '-1' };
   const visible = process.env['CUDA_VISIBLE_DEVICES']?.split(',');
-  const index = Number(/^cuda:(\d+)$/.exec(device)?.[1] ?? 0);
+  const index = Number(numbered(device).slice('cuda:'.length));
   // An index past the list hides all GPUs.
   return { CUDA_VISIBLE_DEVICES: visible === undefined ? String(index) : (visible[index] ?? '-1') };
 }

@@ -25,13 +25,7 @@ export async function unavailable(): Promise<Unavailable | undefined> {
 
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const resolved = resolveOptions(options);
-  // tfjs-node's kernels find their backend by its name.
-  if (findBackend(BACKEND) !== null) {
-    throw new Error(
-      "a backend named tensorflow is registered already: by detco's engine (dispose of it first: Engine.dispose), " +
-        'or by an import of @tensorflow/tfjs-node (leave that out)',
-    );
-  }
+  assertAlone();
   // The union package registers the gradients.
   await import('@tensorflow/tfjs');
   const context = await openContext(resolved);
@@ -39,6 +33,8 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   const tracked = new TrackedBinding(context.tensorflow.binding);
   backend.binding = tracked.binding;
   backend.read = readLater(backend);
+  // Another call may have come this far meanwhile.
+  assertAlone();
   registerBackend(BACKEND, () => backend);
   registerWindows();
   registerNorm();
@@ -50,6 +46,15 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   }
   await ready();
   return tensorflowEngine(context, backend, tracked);
+}
+
+/** @throws when the name by which tfjs-node's kernels find their backend is taken */
+function assertAlone(): void {
+  if (findBackend(BACKEND) === null) return;
+  throw new Error(
+    "a backend named tensorflow is registered already: by detco's engine (dispose of it first: Engine.dispose), " +
+      'or by an import of @tensorflow/tfjs-node (leave that out)',
+  );
 }
 
 function tensorflowEngine(context: Context, backend: NodeBackend, tracked: TrackedBinding): Engine {

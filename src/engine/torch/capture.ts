@@ -157,8 +157,9 @@ function ownOutputs<I extends NamedTensors, O extends NamedTensors>(step: Step<I
   return (inputs) => {
     const outputs = step(inputs);
     for (const [name, { id, shape }] of Object.entries(outputs)) {
-      if (id <= newest)
-        throw new Error(`a compiled step gives "${name}", a tensor [${shape}] which it did not make: leave it out, the caller has it`);
+      if (id > newest) continue;
+      dispose(Object.values(outputs).filter((output) => output.id > newest));
+      throw new Error(`a compiled step gives "${name}", a tensor [${shape}] which it did not make: leave it out, the caller has it`);
     }
     return outputs;
   };

@@ -30,13 +30,13 @@ export async function unavailable(): Promise<{ reason: string; remedy: string } 
 
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const { precision, device, threads = availableParallelism() } = resolveOptions(options);
+  // The union package registers the gradients.
+  await import('@tensorflow/tfjs');
   const addon = loadNative();
   const info = addon.info();
   const chosen = chooseDevice(device, info);
   // Two would share the addon's device, and TensorFlow.js keeps one backend of a name.
   if (findBackend(BACKEND) !== null) throw new Error('an engine torch runs in this process already: dispose of it first (Engine.dispose)');
-  // The union package registers the gradients.
-  await import('@tensorflow/tfjs');
   addon.configure({ device: chosen, tf32: precision !== 'fp32', threads });
   const backend = new TorchBackend(new Torch(addon), precision, chosen);
   registerBackend(BACKEND, () => backend);
