@@ -7,7 +7,8 @@
  *         [--no-graph] [--eager] [--no-peer] [--python FILE] [--kernels] [--json] [--out FILE]
  *
  * Every measurement has a process of its own and a warm-up outside the timer; the two take turns, so that a machine that slows
- * down slows both. `--eager` also times updates without the CUDA graph, before those with it in the same process. `--kernels` adds where ours spends its time, with a device that is waited for after each kernel.
+ * down slows both. `--eager` also times updates without the CUDA graph, before those with it in the same process. `--kernels` adds
+ * where ours spends its time, with a device that is waited for after each kernel.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';

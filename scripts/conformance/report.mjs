@@ -80,7 +80,7 @@ export class Outcomes {
 
   #fail(name, messages) {
     const { kernels, say } = this.#options;
-    const error = messages.find((message) => !MISSING.test(message)).split('\n', 1)[0];
+    const error = (messages.find((message) => !MISSING.test(message)) ?? messages[0]).split('\n', 1)[0];
     const used = [...kernels.used];
     this.#failures.push({ name, error, kernels: used });
     say(`FAIL ${name}\n     ${error.slice(0, 300)}\n     kernels: ${used.join(' ') || 'none'}`);
