@@ -225,6 +225,8 @@ class WorkerPipeline implements Pipeline {
     const control = this.#control;
     try {
       for (;;) {
+        // Batches that are ready are still given after a failure; to whom has said stop they are not.
+        if (this.#options.signal?.aborted) throw new PipelineAborted();
         const pulse = control.pulse;
         const finished = control.openEpoch > state.epoch;
         if (!finished && control.filled(state.step) === batchSize) return batchSize;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type BadSample, createPipeline, type PipelineOptions, type PipelineState, recipes } from '#dist/pipeline/index.js';
 import { digestBatches } from '../support/batches.js';
+import { until } from '../support/bytes.js';
 import { testKey, writeTestShards } from '../support/shards.js';
 
 const recipe = recipes.detco({ globalSize: 24, patchSize: 8 });
@@ -165,14 +166,20 @@ describe('ending early', () => {
     expect(steps).toEqual([0, 1, 2]);
   });
 
-  test('an abort ends the iteration with its reason', async () => {
+  test('an abort ends the iteration with its reason, also where the next batch is ready', async () => {
     const stop = new AbortController();
+    const steps: number[] = [];
     const run = async () => {
-      for await (const batch of await createPipeline({ ...options, signal: stop.signal })) {
-        if (batch.step === 1) stop.abort(new Error('enough'));
+      const pipeline = await createPipeline({ ...options, signal: stop.signal });
+      for await (const { step } of pipeline) {
+        steps.push(step);
+        if (step !== 1) continue;
+        await until(() => pipeline.meters().queues.full > 1);
+        stop.abort(new Error('enough'));
       }
     };
     await expect(run()).rejects.toThrow('enough');
+    expect(steps).toEqual([0, 1]);
   });
 
   test('an error thrown in the loop reaches the caller', async () => {
