@@ -105,9 +105,10 @@ describe('readLibTorch', () => {
 describe('findCuda', () => {
   const headers = ['cuda.h', 'cuda_runtime_api.h', 'crt/host_defines.h', 'cublas_v2.h', 'cusparse.h', 'cusolverDn.h', 'nvrtc.h'];
 
+  const include = (prefix: string, names: string[]): Record<string, string> =>
+    Object.fromEntries(names.map((name) => [`${prefix}/include/${name}`, '']));
+
   test('takes the wheels beside torch before CUDA_HOME, which is asked for what they lack', async () => {
-    const include = (prefix: string, names: string[]): Record<string, string> =>
-      Object.fromEntries(names.map((name) => [`${prefix}/include/${name}`, '']));
     const site = await tree('site', {
       ...include('nvidia/cuda_runtime', headers.slice(0, 3)),
       ...include('nvidia/cublas', ['cublas_v2.h']),
@@ -121,6 +122,19 @@ describe('findCuda', () => {
     expect([...found.includeFolders].toSorted()).toEqual([...wheels, join(home, 'include')].toSorted());
     expect(found.includeFolders.at(-1)).toBe(join(home, 'include'));
     expect(found).toMatchObject({ missing: [], runtime: join(site, 'nvidia/cuda_runtime/lib/libcudart.so.12') });
+  });
+
+  test('takes from triton what the wheels of CUDA 13 lack, after CUDA_HOME', async () => {
+    const site = await tree('site 13', {
+      ...include('nvidia/cu13', headers.filter((name) => !name.startsWith('crt/'))),
+      ...include('triton/backends/nvidia', ['cuda.h', 'crt/host_defines.h']),
+      'torch/lib/libtorch_cuda.so': '',
+    });
+    const root = join(site, 'torch');
+    const folders = (env: NodeJS.ProcessEnv): readonly string[] => findCuda(root, join(root, 'lib'), env).includeFolders;
+    expect(folders({})).toEqual([join(site, 'nvidia/cu13/include'), join(site, 'triton/backends/nvidia/include')]);
+    const home = await tree('cuda 13', include('.', headers));
+    expect(folders({ CUDA_HOME: home })).toEqual([join(site, 'nvidia/cu13/include'), join(home, 'include')]);
   });
 });
 

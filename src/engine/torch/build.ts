@@ -112,7 +112,7 @@ function whatIsMissing(found: LibTorch | undefined, tools: readonly string[], en
 function withoutCuda(missing: readonly string[]): string {
   return (
     `this LibTorch has CUDA, but its headers are not found (${missing.join(', ')}): building for the CPU alone. ` +
-    'Set CUDA_HOME, or install the nvidia-* packages that pip installs with torch, and build again'
+    "Set CUDA_HOME, or with pip's torch: python3 -m pip install 'cuda-toolkit[crt]', and build again"
   );
 }
 

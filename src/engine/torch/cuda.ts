@@ -17,15 +17,18 @@ const HEADERS = ['cuda.h', 'cuda_runtime_api.h', 'crt/host_defines.h', 'cublas_v
 
 /**
  * pip puts CUDA's parts beside torch (nvidia/cu13, nvidia/cuda_runtime, ...), in the very version that it was built with: they come first.
- * The rest is looked for in `$CUDA_HOME`, `$CUDA_PATH` and /usr/local/cuda.
+ * The rest is looked for in `$CUDA_HOME`, `$CUDA_PATH`, the headers that triton brings (pip installs it with torch, and since CUDA 13
+ * nothing else of torch's brings `crt/`), and /usr/local/cuda.
  */
 export function findCuda(root: string, libraryFolder: string, env: NodeJS.ProcessEnv): CudaToolkit {
   const beside = join(dirname(root), 'nvidia');
   const parts = existsSync(beside) ? readdirSync(beside).map((name) => join(beside, name)) : [];
-  const homes = [env['CUDA_HOME'], env['CUDA_PATH'], '/usr/local/cuda'].flatMap((home) => home || []);
+  const named = [env['CUDA_HOME'], env['CUDA_PATH']].flatMap((home) => home || []);
+  const homes = [...named, '/usr/local/cuda'];
+  const triton = join(dirname(root), 'triton/backends/nvidia');
   const wheels = parts.map((part) => join(part, 'include')).filter((folder) => existsSync(folder));
   const includeFolders = [...wheels];
-  for (const home of [...homes, '/usr']) {
+  for (const home of [...named, triton, '/usr/local/cuda', '/usr']) {
     const folder = join(home, 'include');
     const adds = missingFrom(includeFolders).some((header) => existsSync(join(folder, header)));
     if (adds) includeFolders.push(folder);

@@ -33,7 +33,7 @@ export async function inspectTorch(env: NodeJS.ProcessEnv = process.env): Promis
   const libtorch = record.cuda ? undefined : readLibTorch(record.libtorchRoot, env);
   const noCuda =
     libtorch !== undefined && 'cuda' in libtorch
-      ? `LibTorch has CUDA, the addon was built without it, for its headers were not found: set CUDA_HOME, then ${BUILD_COMMAND}`
+      ? `LibTorch has CUDA, the addon was built without it, for its headers were not found: set CUDA_HOME, or with pip's torch install cuda-toolkit[crt]; then ${BUILD_COMMAND}`
       : undefined;
   return { info, libraryFolder: record.libraryFolder, warnings: [slow, noCuda].filter((warning) => warning !== undefined) };
 }
