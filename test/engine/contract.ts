@@ -49,6 +49,13 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         [4, 7, 6, 4, 8, 3, 3, 3, 1],
         [2, 7, 9, 4, 8, 5, 3, 2, 'valid'],
         [1, 24, 40, 20, 9, 3, 3, 1, 1],
+        // Images that a filter sees whole, as the patches at res5, and large filters of one pixel.
+        [40, 2, 2, 8, 12, 3, 3, 1, 1],
+        [33, 2, 2, 8, 8, 3, 3, 2, 1],
+        [36, 2, 2, 5, 7, 3, 3, 2, 'same'],
+        [34, 1, 1, 16, 24, 3, 3, 1, 1],
+        [32, 3, 2, 6, 10, 5, 3, 1, 'same'],
+        [2, 3, 2, 1024, 1024, 1, 1, 1, 0],
       ] as const)('%d x %d x %d x %d to %d channels, filter %d x %d, stride %d, pad %s', (n, h, w, c, k, r, s, stride, pad) => {
         const random = new Random(n * h + w * c);
         const [x, filter] = [normal(random, [n, h, w, c]), normal(random, [r, s, c, k])];
@@ -71,6 +78,8 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         [1, 3, 1],
         [33, 128, 100],
         [3, 600, 270],
+        [300, 260, 210],
+        [210, 260, 300],
       ])('[%d, %d] x [%d]', (rows, depth, columns) => {
         const random = new Random(rows);
         const [a, b] = [normal(random, [rows, depth]), normal(random, [depth, columns])];

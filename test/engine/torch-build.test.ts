@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { blasWarning } from '#dist/engine/torch/blas.js';
+import { blasWarning, openblasCore } from '#dist/engine/torch/blas.js';
 import { buildTorch } from '#dist/engine/torch/build.js';
 import { inspectNative, loadNative, probeNative } from '#dist/engine/torch/native.js';
 import { cpuFlags, NODE_API, nativeFolder, sourceDigest, type BuildRecord } from '#dist/engine/torch/product.js';
@@ -128,6 +128,16 @@ describe('nativeFolder', () => {
     expect(sourceDigest(native)).not.toBe(before);
     expect(await readFile(join(nativeFolder(), 'CMakeLists.txt'), 'utf8')).toContain('detco-torch');
   });
+});
+
+test.each([
+  ['Prescott', 'avx2 fma avx512f avx512cd avx512dq avx512bw avx512vl', 'SKYLAKEX'],
+  ['Prescott', 'avx2 fma avx512f', 'HASWELL'],
+  ['Prescott', 'ssse3', undefined],
+  ['Cooperlake', 'avx2 fma avx512f avx512cd avx512dq avx512bw avx512vl', undefined],
+  [undefined, 'avx2 fma', undefined],
+])('OpenBLAS that took %s on a CPU with %s is told %s', (chosen, flags, told) => {
+  expect(openblasCore(chosen, flags.split(' '))).toBe(told);
 });
 
 describe('blasWarning', () => {

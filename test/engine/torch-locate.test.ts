@@ -126,7 +126,10 @@ describe('findCuda', () => {
 
   test('takes from triton what the wheels of CUDA 13 lack, after CUDA_HOME', async () => {
     const site = await tree('site 13', {
-      ...include('nvidia/cu13', headers.filter((name) => !name.startsWith('crt/'))),
+      ...include(
+        'nvidia/cu13',
+        headers.filter((name) => !name.startsWith('crt/')),
+      ),
       ...include('triton/backends/nvidia', ['cuda.h', 'crt/host_defines.h']),
       'torch/lib/libtorch_cuda.so': '',
     });

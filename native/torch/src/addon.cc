@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "allocator.h"
+#include "blas.h"
 #include "device.h"
 #include "operators.h"
 #include "program.h"
@@ -242,6 +243,7 @@ class Addon : public Napi::Addon<Addon> {
       auto result = Napi::Object::New(env);
       result.Set("version", TORCH_VERSION);
       result.Set("threads", at::get_num_threads());
+      if (const auto core = openblas<const char*()>("openblas_get_corename")) result.Set("openblasCore", core());
       const auto devices = cudaDevices();
       auto list = Napi::Array::New(env, devices.size());
       for (size_t i = 0; i < devices.size(); ++i) {

@@ -1,23 +1,25 @@
-// OpenBLAS's own threads, where LibTorch uses it.
+// Matrix products on the CPU: OpenBLAS's threads and kernels, where LibTorch uses it.
 #pragma once
-#include <ATen/Parallel.h>
+#include <ATen/ATen.h>
 #include <dlfcn.h>
-
-#include <cstdint>
 
 namespace detco {
 
-// Before a matrix product of so many operations. OpenBLAS of Debian has a pool of threads of its own, which wait for the cores that OpenMP's
-// threads have not left yet: for a small product waking them costs several times the product.
-inline void limitBlasThreads(int64_t operations) {
-  using SetThreads = void (*)(int);
-  // Null with another BLAS, such as MKL in the packages of pip, whose threads are OpenMP's.
-  static const auto set = []() -> SetThreads {
-    void* library = dlopen("libblas.so.3", RTLD_LAZY | RTLD_NOLOAD);
-    return library ? reinterpret_cast<SetThreads>(dlsym(library, "openblas_set_num_threads")) : nullptr;
-  }();
-  constexpr int64_t kSmall = 64'000'000;
-  if (set) set(operations < kSmall ? 1 : at::get_num_threads());
+// A function of OpenBLAS; null with another BLAS, such as MKL in the packages of pip.
+template <typename Function>
+Function* openblas(const char* name) {
+  void* library = dlopen("libblas.so.3", RTLD_LAZY | RTLD_NOLOAD);
+  return library ? reinterpret_cast<Function*>(dlsym(library, name)) : nullptr;
 }
+
+// Whether products run near the speed of the CPU: not with the reference BLAS of Debian, nor with OpenBLAS's kernels without AVX.
+bool hasFastProducts();
+
+// [m, k] x [k, n], on all threads.
+at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b);
+
+// Before a product that LibTorch makes: OpenBLAS of Debian has a pool of threads of its own, which wait for the cores that OpenMP's threads have
+// not left yet. For a small product waking them costs several times the product.
+void limitBlasThreads(int64_t operations);
 
 }  // namespace detco

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "blas.h"
+#include "conv_product.h"
 
 namespace detco {
 namespace {
@@ -55,6 +56,7 @@ struct Padding {
 std::array<bool, 3> want(bool input, bool filter) { return {input, filter, false}; }
 
 Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
+  if (const auto product = ConvProduct::of(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise)) return product->forward(x, filter);
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);
@@ -64,6 +66,7 @@ Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArra
 
 Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                        IntArrayRef dilation, bool depthwise) {
+  if (const auto product = ConvProduct::of(dy, shape, filter.sizes(), stride, padding, dilation, depthwise)) return product->inputGrad(dy, filter);
   const Padding pad(padding);
   const int64_t groups = depthwise ? shape[3] : 1;
   // Only the shape, type and strides of the input matter.
@@ -77,6 +80,7 @@ Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape
 
 Tensor conv2dFilterGrad(const Tensor& x, const Tensor& dy, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                         IntArrayRef dilation, bool depthwise) {
+  if (const auto product = ConvProduct::of(x, x.sizes(), shape, stride, padding, dilation, depthwise)) return product->filterGrad(x, dy);
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);
@@ -115,8 +119,11 @@ Tensor maxPoolGrad(const Tensor& dy, const Tensor& x, const Tensor& indices, Int
 Tensor matmul(const Tensor& a, const Tensor& b, bool transposeA, bool transposeB) {
   const Tensor left = transposeA ? a.transpose(-2, -1) : a;
   const Tensor right = transposeB ? b.transpose(-2, -1) : b;
-  if (left.is_cpu()) limitBlasThreads(2 * left.numel() * right.size(-1));
-  return left.dim() == 2 && right.dim() == 2 ? at::mm(left, right) : at::matmul(left, right);
+  const bool matrices = left.dim() == 2 && right.dim() == 2;
+  if (!left.is_cpu()) return matrices ? at::mm(left, right) : at::matmul(left, right);
+  if (matrices) return matrixProduct(left, right);
+  limitBlasThreads(2 * left.numel() * right.size(-1));
+  return at::matmul(left, right);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@ export interface TorchInfo {
   /** LibTorch's, `2.11.0`. */
   readonly version: string;
   readonly threads: number;
+  /** The CPU whose kernels OpenBLAS has taken, `SkylakeX`; absent with another BLAS. */
+  readonly openblasCore?: string;
   readonly cudaDevices: readonly { readonly name: string; readonly capability: string; readonly totalBytes: number }[];
   /** Why there are no CUDA devices. */
   readonly cudaReason?: string;

@@ -11,6 +11,7 @@ import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { missingCompiler, nodeHeaders } from '../native/toolchain.js';
 import { aptLine } from '../native/unavailable.js';
 import type { TorchInfo } from './addon.js';
+import { openblasCore } from './blas.js';
 import { BUILD_COMMAND, LIBTORCH_PACKAGES } from './commands.js';
 import type { LibTorch } from './libtorch.js';
 import { locateLibTorch, type TorchPlace } from './locate.js';
@@ -91,7 +92,7 @@ export async function buildTorch(options: BuildOptions = {}): Promise<BuildRepor
     const built = join(work, PRODUCT);
     const info = await probeFile(built, env, signal);
     if ('reason' in info) throw new Error(`The addon was compiled, but ${info.reason}. The log of the build is ${log}`);
-    const record = await recordOf(found, built, digest ?? '');
+    const record = await recordOf(found, built, digest ?? '', info);
     await install(built, record, target);
     return { file: join(target, PRODUCT), record, info, seconds: (performance.now() - started) / 1000 };
   } finally {
@@ -146,7 +147,8 @@ async function cmake(args: readonly string[], failure: string, options: ToolOpti
   throw new Error(`${failure}:\n${quoteErrors(lines)}\nThe whole log is ${options.log}`);
 }
 
-async function recordOf(libtorch: LibTorch, built: string, digest: string): Promise<BuildRecord> {
+async function recordOf(libtorch: LibTorch, built: string, digest: string, info: TorchInfo): Promise<BuildRecord> {
+  const core = openblasCore(info.openblasCore, cpuFlags());
   return {
     torchVersion: libtorch.version,
     libtorchRoot: libtorch.root,
@@ -157,6 +159,7 @@ async function recordOf(libtorch: LibTorch, built: string, digest: string): Prom
     cpuFlags: cpuFlags(),
     nodeApi: NODE_API,
     builtAt: new Date().toISOString(),
+    ...(core !== undefined && { openblasCore: core }),
     sourceDigest: digest,
     bytes: (await stat(built)).size,
   };

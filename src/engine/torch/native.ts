@@ -27,6 +27,9 @@ export function loadNative(env: NodeJS.ProcessEnv = process.env): TorchAddon {
   if (known !== undefined) return known;
   const problem = inspectNative(env);
   if (problem !== undefined) throw new UnavailableError(problem);
+  const core = readRecord(file)?.openblasCore;
+  // OpenBLAS reads the environment of the process when it is loaded, with the addon.
+  if (core !== undefined) process.env['OPENBLAS_CORETYPE'] ??= core;
   const module: { exports: unknown } = { exports: {} };
   try {
     // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.

@@ -18,6 +18,8 @@ export interface BuildRecord extends AddonRecord {
   readonly cxx11Abi: boolean;
   /** The instruction sets of the machine that built it: `-march=native` may use any of them. */
   readonly cpuFlags: readonly string[];
+  /** What `OPENBLAS_CORETYPE` has to be, where OpenBLAS does not know this CPU. */
+  readonly openblasCore?: string;
   readonly sourceDigest: string;
 }
 
