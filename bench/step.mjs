@@ -139,6 +139,8 @@ async function measure(round, precision, name, command, args) {
   if (runs.some((run) => run.name === name && run.precision === precision && run.error !== undefined)) return;
   const result = await run(command, args);
   runs.push({ round, precision, name, ...result });
+  // The peer's OpenBLAS takes the same kernels, where it would take old ones for a CPU that it does not know.
+  if (result.openblasCore !== undefined) process.env.OPENBLAS_CORETYPE = result.openblasCore;
   const rate = result.error ?? `${(settings.batch / (median(result.stepMs) / 1000)).toFixed(2).padStart(9)} images/s`;
   log(`round ${round}/${rounds}  ${precision}  ${name.padEnd(8)} ${rate}`);
 }

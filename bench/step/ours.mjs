@@ -63,6 +63,8 @@ console.log(
     engine: engine.description,
     device: engine.device,
     precision: engine.precision,
+    // What the engine told OpenBLAS, if anything.
+    openblasCore: process.env.OPENBLAS_CORETYPE,
     ...measured,
     ...(withoutGraph && { eagerStepMs: withoutGraph.stepMs }),
     // KiB on every platform.

@@ -56,7 +56,9 @@ struct Padding {
 std::array<bool, 3> want(bool input, bool filter) { return {input, filter, false}; }
 
 Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
-  if (const auto product = ConvProduct::of(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise)) return product->forward(x, filter);
+  if (const auto product = ConvProduct::of(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise)) {
+    return product->forward(x, filter);
+  }
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);
@@ -66,7 +68,9 @@ Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArra
 
 Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                        IntArrayRef dilation, bool depthwise) {
-  if (const auto product = ConvProduct::of(dy, shape, filter.sizes(), stride, padding, dilation, depthwise)) return product->inputGrad(dy, filter);
+  if (const auto product = ConvProduct::of(dy, shape, filter.sizes(), stride, padding, dilation, depthwise)) {
+    return product->inputGrad(dy, filter);
+  }
   const Padding pad(padding);
   const int64_t groups = depthwise ? shape[3] : 1;
   // Only the shape, type and strides of the input matter.
@@ -80,7 +84,9 @@ Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape
 
 Tensor conv2dFilterGrad(const Tensor& x, const Tensor& dy, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                         IntArrayRef dilation, bool depthwise) {
-  if (const auto product = ConvProduct::of(x, x.sizes(), shape, stride, padding, dilation, depthwise)) return product->filterGrad(x, dy);
+  if (const auto product = ConvProduct::of(x, x.sizes(), shape, stride, padding, dilation, depthwise)) {
+    return product->filterGrad(x, dy);
+  }
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);

@@ -15,20 +15,22 @@ using at::Tensor;
 
 // From so many elements on, a filter of one pixel is multiplied faster (512 x 2048; measured with OpenBLAS and MKL).
 constexpr int64_t kLargePointwise = int64_t{1} << 20;
-// So many images pay for a matrix that repeats the filter.
+// From so many images on the matrix, which repeats the filter, is worth making.
 constexpr int64_t kLeastImages = 32;
 
+// Whether every output pixel depends on every input pixel, along one axis.
 bool sees(int64_t input, int64_t output, int64_t filter, int64_t stride, int64_t before) {
-  // The first input pixel of the last output pixel, and the last of the first.
+  // The first input pixel by the last output pixel, and the last by the first.
   return before >= (output - 1) * stride && input - 1 + before < filter;
 }
 
 }  // namespace
 
-std::optional<ConvProduct> ConvProduct::of(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride, IntArrayRef padding,
-                                           IntArrayRef dilation, bool depthwise) {
-  if (!hasFastProducts() || !like.is_cpu() || like.scalar_type() != at::kFloat || depthwise || images.size() != 4 || filter.size() != 4) return {};
-  if (dilation[0] != 1 || dilation[1] != 1 || images[3] != filter[2]) return {};
+std::optional<ConvProduct> ConvProduct::of(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride,
+                                           IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
+  if (!like.is_cpu() || like.scalar_type() != at::kFloat || !hasFastProducts()) return {};
+  if (images.size() != 4 || filter.size() != 4 || images[3] != filter[2]) return {};
+  if (depthwise || dilation[0] != 1 || dilation[1] != 1) return {};
   ConvProduct p;
   p.n_ = images[0], p.height_ = images[1], p.width_ = images[2], p.in_ = images[3];
   p.filterHeight_ = filter[0], p.filterWidth_ = filter[1], p.out_ = filter[3];
@@ -37,14 +39,15 @@ std::optional<ConvProduct> ConvProduct::of(const Tensor& like, IntArrayRef image
   const int64_t wide = p.width_ + padding[2] + padding[3] - filter[1];
   if (tall < 0 || wide < 0) return {};
   p.outHeight_ = tall / stride[0] + 1, p.outWidth_ = wide / stride[1] + 1;
-  const bool pointwise = p.outHeight_ == p.height_ && p.outWidth_ == p.width_ && filter[0] * filter[1] == 1 && stride[0] * stride[1] == 1;
-  if (pointwise && p.in_ * p.out_ >= kLargePointwise) {
+  const bool pointwise = filter[0] * filter[1] == 1 && stride[0] * stride[1] == 1;
+  if (pointwise && p.outHeight_ == p.height_ && p.outWidth_ == p.width_ && p.in_ * p.out_ >= kLargePointwise) {
     p.inputs_ = p.outputs_ = 1;
     return p;
   }
-  p.inputs_ = p.height_ * p.width_, p.outputs_ = p.outHeight_ * p.outWidth_;
-  const bool dense = sees(p.height_, p.outHeight_, filter[0], stride[0], p.top_) && sees(p.width_, p.outWidth_, filter[1], stride[1], p.left_);
+  const bool dense = sees(p.height_, p.outHeight_, filter[0], stride[0], padding[0]) &&
+                     sees(p.width_, p.outWidth_, filter[1], stride[1], padding[2]);
   if (!dense || p.n_ < kLeastImages) return {};
+  p.inputs_ = p.height_ * p.width_, p.outputs_ = p.outHeight_ * p.outWidth_;
   return p;
 }
 

@@ -1,8 +1,8 @@
 // A convolution as one matrix product, on the CPU, where that is faster than oneDNN's.
 //
-// oneDNN is at a third of its speed where an image is smaller than its filter: at res5 the patches of 64 pixels are images of 2x2. There every
-// output pixel sees every input pixel, so that an image is a row and the filter becomes a dense matrix [outputs * out, inputs * in]. A filter
-// of one pixel is that matrix as it is, and every pixel a row.
+// oneDNN is at a third of its speed where an image is smaller than its filter: at res5 the patches of 64 pixels are images of
+// 2x2. There every output pixel sees every input pixel, so that an image is a row and the filter becomes a dense matrix
+// [outputs * out, inputs * in]. A filter of one pixel is that matrix as it is, and every pixel a row.
 #pragma once
 #include <ATen/ATen.h>
 
