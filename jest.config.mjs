@@ -1,3 +1,10 @@
+import { existsSync, readFileSync } from 'node:fs';
+
+// As the engine torch does, which cannot do it here: `process.env` of a test is a copy that the C library does not see.
+const record = new URL('native/torch/build/build.json', import.meta.url);
+const { openblasCore } = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : {};
+if (openblasCore !== undefined) process.env.OPENBLAS_CORETYPE ??= openblasCore;
+
 /** Tests run against `dist`, the files that are shipped: `npm test` builds them first. */
 export default {
   testEnvironment: 'node',

@@ -133,6 +133,7 @@ describe('nativeFolder', () => {
 test.each([
   ['Prescott', 'avx2 fma avx512f avx512cd avx512dq avx512bw avx512vl', 'SKYLAKEX'],
   ['Prescott', 'avx2 fma avx512f', 'HASWELL'],
+  ['Barcelona', 'avx2 fma', 'HASWELL'],
   ['Prescott', 'ssse3', undefined],
   ['Cooperlake', 'avx2 fma avx512f avx512cd avx512dq avx512bw avx512vl', undefined],
   [undefined, 'avx2 fma', undefined],

@@ -1,4 +1,5 @@
 /** The torch engine: what every engine must do, and what only this one has: bfloat16, views, LibTorch's errors. */
+import { execFileSync } from 'node:child_process';
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -7,6 +8,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
 import type { Engine } from '#dist/engine/index.js';
 import type { TorchBackend } from '#dist/engine/torch/backend.js';
+import { openblasCore } from '#dist/engine/torch/blas.js';
+import { cpuFlags } from '#dist/engine/torch/product.js';
 import { Random } from '#dist/pipeline/plan/random.js';
 import { whereAvailable } from './available.js';
 import { testEngine } from './contract.js';
@@ -18,6 +21,13 @@ const torch = await whereAvailable('torch');
 const values = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
 
 torch.describe(`torch${torch.note}`, () => {
+  test('OpenBLAS takes kernels for this CPU, in a process that has told it nothing', () => {
+    const code = "import('#dist/engine/torch/native.js').then(({ loadNative }) => console.log(loadNative().info().openblasCore ?? ''))";
+    const env = { ...process.env, OPENBLAS_CORETYPE: undefined };
+    const core = execFileSync(process.execPath, ['-e', code], { env, encoding: 'utf8' }).trim();
+    expect(openblasCore(core, cpuFlags())).toBeUndefined();
+  });
+
   testEngine('torch');
 
   describe('precision bf16', () => {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <tuple>
 
 #include "blas.h"
@@ -55,8 +56,14 @@ struct Padding {
 
 std::array<bool, 3> want(bool input, bool filter) { return {input, filter, false}; }
 
+std::optional<ConvProduct> productOf(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride, IntArrayRef padding,
+                                     IntArrayRef dilation, bool depthwise) {
+  if (!like.is_cpu() || like.scalar_type() != at::kFloat || depthwise || !hasFastProducts()) return {};
+  return ConvProduct::of(images, filter, stride, padding, dilation);
+}
+
 Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
-  if (const auto product = ConvProduct::of(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise)) {
+  if (const auto product = productOf(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise)) {
     return product->forward(x, filter);
   }
   const Padding pad(padding);
@@ -68,7 +75,7 @@ Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArra
 
 Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                        IntArrayRef dilation, bool depthwise) {
-  if (const auto product = ConvProduct::of(dy, shape, filter.sizes(), stride, padding, dilation, depthwise)) {
+  if (const auto product = productOf(dy, shape, filter.sizes(), stride, padding, dilation, depthwise)) {
     return product->inputGrad(dy, filter);
   }
   const Padding pad(padding);
@@ -84,7 +91,7 @@ Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape
 
 Tensor conv2dFilterGrad(const Tensor& x, const Tensor& dy, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                         IntArrayRef dilation, bool depthwise) {
-  if (const auto product = ConvProduct::of(x, x.sizes(), shape, stride, padding, dilation, depthwise)) {
+  if (const auto product = productOf(x, x.sizes(), shape, stride, padding, dilation, depthwise)) {
     return product->filterGrad(x, dy);
   }
   const Padding pad(padding);

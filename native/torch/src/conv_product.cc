@@ -15,8 +15,12 @@ using at::Tensor;
 
 // From so many elements on, a filter of one pixel is multiplied faster (512 x 2048; measured with OpenBLAS and MKL).
 constexpr int64_t kLargePointwise = int64_t{1} << 20;
-// From so many images on the matrix, which repeats the filter, is worth making.
+// From so many images on the matrix, which repeats the filter up to kMostRepeats times, is worth making: with 32 images of 2x2 and 128
+// channels making it takes as long as the product.
 constexpr int64_t kLeastImages = 32;
+constexpr int64_t kMostRepeats = 4;
+// Elements of the matrix that are worth a thread more.
+constexpr int64_t kGrain = 65536;
 
 // Whether every output pixel depends on every input pixel, along one axis.
 bool sees(int64_t input, int64_t output, int64_t filter, int64_t stride, int64_t before) {
@@ -26,11 +30,11 @@ bool sees(int64_t input, int64_t output, int64_t filter, int64_t stride, int64_t
 
 }  // namespace
 
-std::optional<ConvProduct> ConvProduct::of(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride,
-                                           IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
-  if (!like.is_cpu() || like.scalar_type() != at::kFloat || !hasFastProducts()) return {};
+std::optional<ConvProduct> ConvProduct::of(IntArrayRef images, IntArrayRef filter, IntArrayRef stride, IntArrayRef padding,
+                                           IntArrayRef dilation) {
   if (images.size() != 4 || filter.size() != 4 || images[3] != filter[2]) return {};
-  if (depthwise || dilation[0] != 1 || dilation[1] != 1) return {};
+  const auto positive = [](IntArrayRef sizes) { return std::all_of(sizes.begin(), sizes.end(), [](int64_t size) { return size > 0; }); };
+  if (!positive(images) || !positive(filter) || !positive(stride) || dilation[0] != 1 || dilation[1] != 1) return {};
   ConvProduct p;
   p.n_ = images[0], p.height_ = images[1], p.width_ = images[2], p.in_ = images[3];
   p.filterHeight_ = filter[0], p.filterWidth_ = filter[1], p.out_ = filter[3];
@@ -39,72 +43,76 @@ std::optional<ConvProduct> ConvProduct::of(const Tensor& like, IntArrayRef image
   const int64_t wide = p.width_ + padding[2] + padding[3] - filter[1];
   if (tall < 0 || wide < 0) return {};
   p.outHeight_ = tall / stride[0] + 1, p.outWidth_ = wide / stride[1] + 1;
-  const bool pointwise = filter[0] * filter[1] == 1 && stride[0] * stride[1] == 1;
-  if (pointwise && p.outHeight_ == p.height_ && p.outWidth_ == p.width_ && p.in_ * p.out_ >= kLargePointwise) {
+  const bool padded = std::any_of(padding.begin(), padding.end(), [](int64_t size) { return size != 0; });
+  const bool pointwise = filter[0] * filter[1] == 1 && stride[0] * stride[1] == 1 && !padded;
+  if (pointwise && p.in_ * p.out_ >= kLargePointwise) {
     p.inputs_ = p.outputs_ = 1;
+    p.rows_ = p.n_ * p.height_ * p.width_;
     return p;
   }
+  p.inputs_ = p.height_ * p.width_, p.outputs_ = p.outHeight_ * p.outWidth_;
+  p.rows_ = p.n_;
   const bool dense = sees(p.height_, p.outHeight_, filter[0], stride[0], padding[0]) &&
                      sees(p.width_, p.outWidth_, filter[1], stride[1], padding[2]);
-  if (!dense || p.n_ < kLeastImages) return {};
-  p.inputs_ = p.height_ * p.width_, p.outputs_ = p.outHeight_ * p.outWidth_;
+  const bool worth = p.n_ >= kLeastImages && p.inputs_ * p.outputs_ <= kMostRepeats * filter[0] * filter[1];
+  if (!dense || !worth) return {};
   return p;
 }
 
-int64_t ConvProduct::tap(int64_t input, int64_t output) const {
-  const int64_t y = input / width_ - output / outWidth_ * strideY_ + top_;
-  const int64_t x = input % width_ - output % outWidth_ * strideX_ + left_;
-  return y * filterWidth_ + x;
+// Calls f(row of `in` elements in the matrix, row of them in a filter [out, h, w, in]) for all that belong together; rows of the filter that
+// two calls share are the same thread's.
+template <typename F>
+void ConvProduct::forEachTap(const F& f) const {
+  const int64_t taps = filterHeight_ * filterWidth_;
+  at::parallel_for(0, out_, std::max<int64_t>(1, kGrain / (inputs_ * outputs_ * in_)), [&](int64_t first, int64_t last) {
+    for (int64_t o = 0; o < outputs_; ++o) {
+      for (int64_t channel = first; channel < last; ++channel) {
+        for (int64_t i = 0; i < inputs_; ++i) {
+          const int64_t y = i / width_ - o / outWidth_ * strideY_ + top_;
+          const int64_t x = i % width_ - o % outWidth_ * strideX_ + left_;
+          f((o * out_ + channel) * inputs_ + i, channel * taps + y * filterWidth_ + x);
+        }
+      }
+    }
+  });
 }
-
-Tensor ConvProduct::rows(const Tensor& images, int64_t columns) const { return images.contiguous().view({-1, columns}); }
 
 // [outputs * out, inputs * in]
 Tensor ConvProduct::matrix(const Tensor& filter) const {
   // [out, h, w, in], which filter_layout made of it already.
   const Tensor f = filter.permute({3, 0, 1, 2}).contiguous();
-  const int64_t taps = filterHeight_ * filterWidth_;
-  if (taps == 1) return f.view({out_, in_});
+  if (filterHeight_ * filterWidth_ == 1) return f.view({out_, in_});
   Tensor m = at::empty({outputs_ * out_, inputs_ * in_}, f.options());
   const float* from = f.data_ptr<float>();
   float* to = m.data_ptr<float>();
-  at::parallel_for(0, out_, std::max<int64_t>(1, 65536 / (inputs_ * outputs_ * in_)), [&](int64_t first, int64_t last) {
-    for (int64_t o = 0; o < outputs_; ++o) {
-      for (int64_t channel = first; channel < last; ++channel) {
-        for (int64_t i = 0; i < inputs_; ++i) {
-          std::memcpy(to + ((o * out_ + channel) * inputs_ + i) * in_, from + (channel * taps + tap(i, o)) * in_, in_ * sizeof(float));
-        }
-      }
-    }
-  });
+  forEachTap([&](int64_t row, int64_t tap) { std::memcpy(to + row * in_, from + tap * in_, in_ * sizeof(float)); });
   return m;
 }
 
+Tensor ConvProduct::inputRows(const Tensor& x) const { return x.contiguous().view({rows_, inputs_ * in_}); }
+
+Tensor ConvProduct::outputRows(const Tensor& dy) const {
+  const std::array<int64_t, 4> expected = {n_, outHeight_, outWidth_, out_};
+  TORCH_CHECK(dy.sizes() == IntArrayRef(expected), "dy of shape ", dy.sizes(), ": expected ", IntArrayRef(expected));
+  return dy.contiguous().view({rows_, outputs_ * out_});
+}
+
 Tensor ConvProduct::forward(const Tensor& x, const Tensor& filter) const {
-  return matrixProduct(rows(x, inputs_ * in_), matrix(filter).t()).view({n_, outHeight_, outWidth_, out_});
+  return matrixProduct(inputRows(x), matrix(filter).t()).view({n_, outHeight_, outWidth_, out_});
 }
 
 Tensor ConvProduct::inputGrad(const Tensor& dy, const Tensor& filter) const {
-  return matrixProduct(rows(dy, outputs_ * out_), matrix(filter)).view({n_, height_, width_, in_});
+  return matrixProduct(outputRows(dy), matrix(filter)).view({n_, height_, width_, in_});
 }
 
 Tensor ConvProduct::filterGrad(const Tensor& x, const Tensor& dy) const {
-  const Tensor m = matrixProduct(rows(dy, outputs_ * out_).t(), rows(x, inputs_ * in_));
-  const int64_t taps = filterHeight_ * filterWidth_;
-  if (taps == 1) return m.view({out_, 1, 1, in_}).permute({1, 2, 3, 0});
+  const Tensor m = matrixProduct(outputRows(dy).t(), inputRows(x));
+  if (filterHeight_ * filterWidth_ == 1) return m.view({out_, 1, 1, in_}).permute({1, 2, 3, 0});
   Tensor gradient = at::zeros({out_, filterHeight_, filterWidth_, in_}, m.options());
   const float* from = m.data_ptr<float>();
   float* to = gradient.data_ptr<float>();
-  at::parallel_for(0, out_, std::max<int64_t>(1, 65536 / (inputs_ * outputs_ * in_)), [&](int64_t first, int64_t last) {
-    for (int64_t o = 0; o < outputs_; ++o) {
-      for (int64_t channel = first; channel < last; ++channel) {
-        for (int64_t i = 0; i < inputs_; ++i) {
-          const float* source = from + ((o * out_ + channel) * inputs_ + i) * in_;
-          float* target = to + (channel * taps + tap(i, o)) * in_;
-          for (int64_t k = 0; k < in_; ++k) target[k] += source[k];
-        }
-      }
-    }
+  forEachTap([&](int64_t row, int64_t tap) {
+    for (int64_t k = 0; k < in_; ++k) to[tap * in_ + k] += from[row * in_ + k];
   });
   return gradient.permute({1, 2, 3, 0});
 }

@@ -5,6 +5,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { aptLine } from '../native/unavailable.js';
+import { BUILD_COMMAND } from './commands.js';
 
 /**
  * A warning when matrix products will be slow: measured on two cores, 1024x1024: 8 GFLOP/s with the reference BLAS, 242 with OpenBLAS.
@@ -16,11 +17,11 @@ export function blasWarning(libraryFolder: string): string | undefined {
   const real = realpathSync(library);
   // Debian's folders: blas/ is the reference one; openblas-pthread/, blis-pthread/, atlas/, and MKL's libmkl_rt.so are tuned.
   if (basename(dirname(real)) !== 'blas') return undefined;
-  return `${real} is the reference BLAS, 30 times slower in matrix products than OpenBLAS: ${aptLine(['libopenblas0-pthread'])}`;
+  return `${real} is the reference BLAS, 30 times slower in matrix products than OpenBLAS: ${aptLine(['libopenblas0-pthread'])} && ${BUILD_COMMAND}`;
 }
 
-/** What OpenBLAS takes for an x86 CPU that is newer than it is: kernels without AVX. */
-const UNKNOWN_CPU = 'Prescott';
+/** What OpenBLAS takes for Intel's and AMD's CPUs that it does not know: kernels without AVX. native/torch/src/blas.cc knows them too. */
+const UNKNOWN_CPU = new Set<string | undefined>(['Prescott', 'Barcelona']);
 const SKYLAKE_X = ['avx512f', 'avx512cd', 'avx512dq', 'avx512bw', 'avx512vl'];
 const HASWELL = ['avx2', 'fma'];
 
@@ -30,7 +31,7 @@ const HASWELL = ['avx2', 'fma'];
  */
 export function openblasCore(chosen: string | undefined, flags: readonly string[]): string | undefined {
   const has = (names: readonly string[]): boolean => names.every((name) => flags.includes(name));
-  if (chosen !== UNKNOWN_CPU) return undefined;
+  if (!UNKNOWN_CPU.has(chosen)) return undefined;
   if (has(SKYLAKE_X)) return 'SKYLAKEX';
   return has(HASWELL) ? 'HASWELL' : undefined;
 }

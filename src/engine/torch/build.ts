@@ -90,7 +90,8 @@ export async function buildTorch(options: BuildOptions = {}): Promise<BuildRepor
     };
     await cmake(['--build', work, '--parallel', String(jobs)], 'the compiler failed', { ...tool, onLine: hear });
     const built = join(work, PRODUCT);
-    const info = await probeFile(built, env, signal);
+    // What OpenBLAS takes by itself is recorded.
+    const info = await probeFile(built, { ...env, OPENBLAS_CORETYPE: undefined }, signal);
     if ('reason' in info) throw new Error(`The addon was compiled, but ${info.reason}. The log of the build is ${log}`);
     const record = await recordOf(found, built, digest ?? '', info);
     await install(built, record, target);

@@ -28,7 +28,7 @@ export function loadNative(env: NodeJS.ProcessEnv = process.env): TorchAddon {
   const problem = inspectNative(env);
   if (problem !== undefined) throw new UnavailableError(problem);
   const core = readRecord(file)?.openblasCore;
-  // OpenBLAS reads the environment of the process when it is loaded, with the addon.
+  // OpenBLAS reads the environment of the process when it is loaded, with the addon. (A worker thread's `process.env` is a copy.)
   if (core !== undefined) process.env['OPENBLAS_CORETYPE'] ??= core;
   const module: { exports: unknown } = { exports: {} };
   try {

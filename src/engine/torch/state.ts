@@ -2,12 +2,12 @@
 import { NamedPlaceError } from '../native/place.js';
 import { aptLine, type Unavailable } from '../native/unavailable.js';
 import type { TorchInfo } from './addon.js';
-import { blasWarning } from './blas.js';
+import { blasWarning, openblasCore } from './blas.js';
 import { BUILD_COMMAND, LIBTORCH_PACKAGES } from './commands.js';
 import { readLibTorch } from './libtorch.js';
 import { locateLibTorch } from './locate.js';
 import { inspectNative, probeFile } from './native.js';
-import { productFile, readRecord } from './product.js';
+import { cpuFlags, productFile, readRecord } from './product.js';
 import { missingTools } from './toolchain.js';
 
 export interface TorchState {
@@ -35,7 +35,12 @@ export async function inspectTorch(env: NodeJS.ProcessEnv = process.env): Promis
     libtorch !== undefined && 'cuda' in libtorch
       ? `LibTorch has CUDA, the addon was built without it, for its headers were not found: set CUDA_HOME, or with pip's torch install cuda-toolkit[crt]; then ${BUILD_COMMAND}`
       : undefined;
-  return { info, libraryFolder: record.libraryFolder, warnings: [slow, noCuda].filter((warning) => warning !== undefined) };
+  const core = openblasCore(info.openblasCore, cpuFlags());
+  const oldKernels =
+    core !== undefined && core !== record.openblasCore
+      ? `OpenBLAS does not know this CPU and takes kernels without AVX, several times slower in matrix products: ${BUILD_COMMAND}`
+      : undefined;
+  return { info, libraryFolder: record.libraryFolder, warnings: [slow, noCuda, oldKernels].filter((warning) => warning !== undefined) };
 }
 
 /** The general advice to build, cut down to what this machine lacks. */
