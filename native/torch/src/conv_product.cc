@@ -15,8 +15,8 @@ using at::Tensor;
 
 // From so many elements on, a filter of one pixel is multiplied faster (512 x 2048; measured with OpenBLAS and MKL).
 constexpr int64_t kLargePointwise = int64_t{1} << 20;
-// From so many images on the matrix, which repeats the filter up to kMostRepeats times, is worth making: with 32 images of 2x2 and 128
-// channels making it takes as long as the product.
+// From so many images on the matrix, which repeats the filter up to kMostRepeats times, is worth making: forward, 32 images of 2x2 take
+// .55, .93 and .38 of a convolution's time with 64, 128 and 512 channels, their filter's gradient .62, .54 and .76 (OpenBLAS, oneDNN 2.6).
 constexpr int64_t kLeastImages = 32;
 constexpr int64_t kMostRepeats = 4;
 // Elements of the matrix that are worth a thread more.
