@@ -69,6 +69,11 @@ export interface PipelineOptions {
    * of what its disk has for it. At least the largest shard.
    */
   readonly cacheSize?: string | number;
+  /**
+   * Bytes of decoded images to keep in memory, as a number or as `200MB`: for data sets of small images, which are then decoded in the first
+   * epoch alone. The images that come first are kept; those that are decoded smaller than they are, are not. Default: none.
+   */
+  readonly decodedCache?: string | number;
   /** Called for each read of a remote shard when there is a cache folder. */
   readonly onCache?: (event: CacheEvent) => void;
   /** Called for each failed request that will be repeated. */
@@ -136,6 +141,7 @@ const schema = z.object({
     .default(PIPELINE_DEFAULTS.spans),
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
+  decodedCache: z.union([z.string(), z.number()]).optional(),
   resume: stateSchema.optional(),
 });
 
@@ -170,7 +176,8 @@ export function resolveOptions(options: PipelineOptions) {
       `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
     );
   }
-  return { ...data, divide, workers, cacheSize: cacheBytes(data) };
+  const decodedCache = data.decodedCache === undefined ? undefined : byteSize('decodedCache', data.decodedCache);
+  return { ...data, divide, workers, cacheSize: cacheBytes(data), decodedCache };
 }
 
 function unevenLanes(lanes: number, worldSize: number): string {
@@ -183,9 +190,13 @@ function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 
   if (cacheSize === undefined) return undefined;
   if (cacheDir === undefined)
     throw new RangeError(`Pipeline option cacheSize: ${JSON.stringify(cacheSize)} without cacheDir; name the folder`);
+  return byteSize('cacheSize', cacheSize);
+}
+
+function byteSize(option: keyof PipelineOptions, value: string | number): number {
   try {
-    return parseByteSize(cacheSize);
+    return parseByteSize(value);
   } catch (error) {
-    throw new RangeError(`Pipeline option cacheSize: ${reasonOf(error)}`, { cause: error });
+    throw new RangeError(`Pipeline option ${option}: ${reasonOf(error)}`, { cause: error });
   }
 }

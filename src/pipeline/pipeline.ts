@@ -20,6 +20,7 @@ import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEv
 import { reasonOf, withoutPassword } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
 import type { WorkerReport } from './worker/main.js';
+import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
@@ -180,7 +181,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir, decodedCache } = this.#resolved;
     const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
@@ -205,6 +206,7 @@ class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
+        ...(decodedCache !== undefined && { decoded: DecodedCache.allocate(decodedCache) }),
         meters: this.#board.buffer,
         meterShape: this.#board.shape,
       },

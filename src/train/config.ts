@@ -84,6 +84,8 @@ const configSchema = z.strictObject({
   /** Folder that keeps remote shards once they are read, and what it may hold: bytes, or text such as `200GB`. */
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
+  /** What decoded images may take of memory, kept for the next epochs: bytes, or text such as `200MB`. For small images. */
+  decodedCache: z.union([z.string(), z.number()]).optional(),
   /** Folder of shard indexes, which a resume uses to read only what it needs; by default `index` in the run's own. */
   indexDir: z.string().min(1).optional(),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
@@ -120,6 +122,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'threads',
   'cacheDir',
   'cacheSize',
+  'decodedCache',
   'indexDir',
   'checkpointEvery',
   'keepCheckpoints',

@@ -28,5 +28,6 @@ export const presets: Readonly<Record<PresetName, Omit<ConfigInput, 'shards' | '
     method: methodPresets.tiny,
     recipe: { name: 'detco', globalSize: 48, patchSize: 24, randAugment: false },
     evalEvery: 5,
+    decodedCache: '100MB',
   },
 };

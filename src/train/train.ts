@@ -179,6 +179,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     onCache: warnOnce(hooks),
     indexDir: config.indexDir ?? join(path, INDEX),
     ...cacheOptions(config),
+    ...(config.decodedCache === undefined ? {} : { decodedCache: config.decodedCache }),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     ...(signal === undefined ? {} : { signal }),

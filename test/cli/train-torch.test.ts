@@ -14,7 +14,7 @@ const CONFIG = `
 preset: tiny
 engine: torch
 device: cpu
-threads: 1
+threads: 2
 batch: 8
 epochs: 1
 method: { width: 8, dim: 16, queueSize: 64, bnGroups: 2 }

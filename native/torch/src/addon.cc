@@ -7,6 +7,7 @@
 #include <napi.h>
 #include <torch/version.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -75,6 +76,7 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::configure>("configure"),
                              InstanceMethod<&Addon::memory>("memory"),
                              InstanceMethod<&Addon::synchronize>("synchronize"),
+                             InstanceMethod<&Addon::limitThreads>("limitThreads"),
                              InstanceMethod<&Addon::recordBegin>("recordBegin"),
                              InstanceMethod<&Addon::recordEnd>("recordEnd"),
                              InstanceMethod<&Addon::runProgram>("runProgram"),
@@ -105,9 +107,14 @@ class Addon : public Napi::Addon<Addon> {
       std::vector<int64_t> numbers;
       letter_ = 0;
       forEachTensor(stack, [&](const at::Tensor& tensor) { numbers.push_back(post(tensor)); });
-      if (recording_) recording_->record(op, arguments, op.tensors(info, 1), numbers);
+      if (recording_) recording_->record(op, arguments, op.tensors(info, 1), stack, numbers);
       return Napi::Number::New(info.Env(), static_cast<double>(numbers.size()));
     });
+  }
+
+  // (whether): calls run on as many threads as each has in a program, where it shares them with others.
+  void limitThreads(const Napi::CallbackInfo& info) {
+    if (team_) setThreads(info[0].As<Napi::Boolean>().Value() ? team_->threadsEach() : threads_);
   }
 
   // (numbers of inputs): what is called from here to `recordEnd` is run, and recorded too.
@@ -141,7 +148,7 @@ class Addon : public Napi::Addon<Addon> {
     return guarded(info.Env(), [&]() {
       std::vector<at::Tensor> inputs;
       for (const int64_t number : integers(info[1])) inputs.push_back(table_.get(number));
-      const auto outputs = programs_.at(info[0].As<Napi::Number>().Uint32Value())->run(inputs);
+      const auto outputs = programs_.at(info[0].As<Napi::Number>().Uint32Value())->run(inputs, team_.get());
       letter_ = 0;
       for (const auto& output : outputs) post(output);
       return Napi::Number::New(info.Env(), static_cast<double>(outputs.size()));
@@ -266,8 +273,12 @@ class Addon : public Napi::Addon<Addon> {
       device_ = at::Device(options.Get("device").As<Napi::String>().Utf8Value());
       const auto threads = options.Get("threads");
       if (threads.IsNumber()) at::set_num_threads(threads.As<Napi::Number>().Int32Value());
+      team_.reset();
       if (device_.is_cpu()) {
         installCachingAllocator();
+        useOneBlasThread();
+        threads_ = at::get_num_threads();
+        if (threads_ > 1 && !std::getenv("DETCO_NO_TEAM")) team_ = std::make_unique<Team>(threads_);
       } else {
         startDevice(device_, options.Get("tf32").ToBoolean().Value());
       }
@@ -343,6 +354,9 @@ class Addon : public Napi::Addon<Addon> {
   std::unique_ptr<Program> recording_;
   std::vector<std::unique_ptr<Program>> programs_;
   std::vector<std::unique_ptr<Graph>> graphs_;
+  // For programs on a CPU.
+  std::unique_ptr<Team> team_;
+  int threads_ = 1;
   at::Device device_ = at::kCPU;
   int32_t* mail_;
   int64_t letter_ = 0;

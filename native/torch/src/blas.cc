@@ -10,12 +10,11 @@
 namespace detco {
 namespace {
 
-// Operations that are worth waking OpenBLAS's threads, and one of OpenMP's.
-constexpr int64_t kSmall = 64'000'000;
+// Operations that are worth one of OpenMP's threads more.
 constexpr int64_t kGrain = 16'000'000;
 
-// Null where the BLAS's threads are OpenMP's: to set their number would set LibTorch's.
-auto setThreads() {
+// Sets the number of OpenBLAS's own threads; null where they are OpenMP's, and to set their number would set LibTorch's.
+auto ownThreads() {
   static const auto set = []() -> void (*)(int) {
     constexpr int kPthreads = 1;
     const auto parallel = openblas<int()>("openblas_get_parallel");
@@ -41,15 +40,12 @@ bool hasFastProducts() {
   return fast;
 }
 
-void limitBlasThreads(int64_t operations) {
-  if (const auto set = setThreads()) set(operations < kSmall ? 1 : at::get_num_threads());
+void useOneBlasThread() {
+  if (const auto set = ownThreads()) set(1);
 }
 
 at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b) {
-  const auto set = setThreads();
-  if (!set || a.scalar_type() != at::kFloat || b.scalar_type() != at::kFloat || a.size(1) != b.size(0)) return at::mm(a, b);
-  // OpenBLAS on one thread in each of OpenMP's: its own would share the cores with those.
-  set(1);
+  if (!ownThreads() || a.scalar_type() != at::kFloat || b.scalar_type() != at::kFloat || a.size(1) != b.size(0)) return at::mm(a, b);
   const at::Tensor left = readable(a), right = readable(b);
   const int64_t m = a.size(0), n = b.size(1);
   at::Tensor result = at::empty({m, n}, a.options());

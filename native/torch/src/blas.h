@@ -18,8 +18,8 @@ bool hasFastProducts();
 // [m, k] x [k, n], on all threads.
 at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b);
 
-// Before a product that LibTorch makes: OpenBLAS of Debian has a pool of threads of its own, which wait for the cores that OpenMP's
-// threads have not left yet. For a small product waking them costs several times the product.
-void limitBlasThreads(int64_t operations);
+// OpenBLAS of Debian has a pool of threads of its own, which wait for the cores that OpenMP's threads have not left yet: for a small product
+// waking them costs several times the product. So it runs on one thread, in each of OpenMP's for a large product.
+void useOneBlasThread();
 
 }  // namespace detco

@@ -133,10 +133,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transposeA, bool transposeB
   const Tensor left = transposeA ? a.transpose(-2, -1) : a;
   const Tensor right = transposeB ? b.transpose(-2, -1) : b;
   const bool matrices = left.dim() == 2 && right.dim() == 2;
-  if (!left.is_cpu()) return matrices ? at::mm(left, right) : at::matmul(left, right);
-  if (matrices) return matrixProduct(left, right);
-  limitBlasThreads(2 * left.numel() * right.size(-1));
-  return at::matmul(left, right);
+  return matrices && left.is_cpu() ? matrixProduct(left, right) : at::matmul(left, right);
 }
 
 }  // namespace

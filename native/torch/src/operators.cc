@@ -2,6 +2,7 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -132,6 +133,14 @@ std::vector<TensorArgument> Operator::tensors(const Napi::CallbackInfo& info, si
     }
   }
   return found;
+}
+
+bool Operator::writes(size_t argument) const {
+  const auto* alias = handle_.schema().arguments()[argument].alias_info();
+  if (alias == nullptr) return false;
+  // Of a list, its elements say.
+  const auto& elements = alias->containedTypes();
+  return alias->isWrite() || std::any_of(elements.begin(), elements.end(), [](const c10::AliasInfo& element) { return element.isWrite(); });
 }
 
 void Operator::run(torch::jit::Stack& stack) const {

@@ -53,6 +53,8 @@ class Operator {
   }
 
   const std::string& name() const { return name_; }
+  // Whether it writes to that argument.
+  bool writes(size_t argument) const;
 
  private:
   enum class Kind { Tensor, TensorList, Int, IntList, Float, Bool, BoolList, Scalar, String, Device };

@@ -7,11 +7,13 @@
 #include <ATen/ATen.h>
 #include <ATen/core/stack.h>
 
+#include <atomic>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
 
 #include "operators.h"
+#include "schedule.h"
 
 namespace detco {
 
@@ -20,15 +22,16 @@ class Program {
   // `inputs`: numbers of tensors, in the order in which `run` will get others of their shapes.
   explicit Program(const std::vector<int64_t>& inputs);
 
-  // A call that was made, its arguments converted, and the numbers of what it gave (0: undefined).
-  void record(const Operator& op, torch::jit::Stack arguments, const std::vector<TensorArgument>& tensors,
-              const std::vector<int64_t>& results);
+  // A call that was made, its arguments converted, and what it gave, with numbers (0: undefined).
+  void record(const Operator& op, torch::jit::Stack arguments, const std::vector<TensorArgument>& tensors, const torch::jit::Stack& results,
+              const std::vector<int64_t>& numbers);
   // A tensor that was freed after the last call.
   void recordFree(int64_t number);
   // Ends the recording; @param outputs numbers of the tensors that `run` is to give.
   void finish(const std::vector<int64_t>& outputs);
 
-  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs);
+  // With a team, calls that do not depend on each other run side by side. Inputs are not written to.
+  std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, Team* team);
 
  private:
   static constexpr int kHeld = -1;
@@ -43,15 +46,34 @@ class Program {
     torch::jit::Stack arguments;
     std::vector<Source> sources;
     std::vector<int> results;
-    std::vector<int> freed;
+    // Registers among its arguments and results, each once.
+    std::vector<int> touched;
+  };
+  // `memory` and `value` are places of `schedule_`: several registers can lie in the same memory.
+  struct Register {
+    int memory;
+    int value;
+    // Calls that touch it, and whether it goes after the last of them.
+    int uses;
+    bool freed;
+  };
+  // Of one run, by register.
+  struct Values {
+    std::vector<at::Tensor> tensors;
+    std::vector<std::atomic<int>> uses;
   };
 
-  int add(int64_t number);
+  int add(int64_t number, int memory);
+  void runCall(const Call& call, Values& values) const;
 
   std::vector<Call> calls_;
-  std::vector<at::Tensor> registers_;
+  std::vector<Register> registers_;
   std::vector<int> outputs_;
   size_t inputs_;
+  Schedule schedule_;
+  int places_ = 0;
+  // Places of memory that was there before.
+  std::unordered_map<const c10::StorageImpl*, int> heldMemory_;
   // While recording: the register of a tensor by its number.
   std::unordered_map<int64_t, int> register_;
 };

@@ -369,6 +369,7 @@ void checkQueueAndImages() {
 }  // namespace
 
 void checkAllocator();  // allocator_test.cc
+void checkSchedule();   // schedule_test.cc
 
 int counted(bool good, const std::string& what) {
   expect(good, what);
@@ -377,6 +378,7 @@ int counted(bool good, const std::string& what) {
 
 int test() {
   at::manual_seed(1);
+  detco::useOneBlasThread();
   checkNorms();
   checkContrast();
   checkOptimizer();
@@ -388,6 +390,7 @@ int test() {
   checkOptimizer();
   checkQueueAndImages();
   checkConvProduct();
+  checkSchedule();
   std::printf("%d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;
 }

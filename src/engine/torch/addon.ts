@@ -51,6 +51,8 @@ export interface TorchAddon {
   configure(options: { readonly device: string; readonly threads?: number; readonly tf32: boolean }): void;
   memory(): AddonMemory;
   synchronize(): void;
+  /** CPU: whether calls run on as many threads as each has in a program, which runs several at once, or on all. */
+  limitThreads(limited: boolean): void;
   /** CPU: calls up to `recordEnd` are recorded as they run. @param inputs numbers of the tensors that differ from run to run */
   recordBegin(inputs: readonly number[]): void;
   /** The number of the program. @param outputs numbers of the tensors that it gives; without them the record is dropped */

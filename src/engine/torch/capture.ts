@@ -5,8 +5,9 @@
  *   call 3        recorded
  *   calls 4...    replayed
  *
- * On a CPU the record is a program of operator calls (native/torch/src/program.h), on a GPU a CUDA graph, which LibTorch's dispatcher
- * does not see either; a graph reads and writes the same memory each time, so inputs are copied in and outputs out.
+ * On a CPU the record is a program of operator calls (native/torch/src/program.h), of which some run at the same time, on a part of the
+ * threads each. On a GPU it is a CUDA graph, which LibTorch's dispatcher does not see either; a graph reads and writes the same memory each
+ * time, so inputs are copied in and outputs out.
  */
 import { dispose, keep, scalar, tidy } from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
@@ -35,10 +36,11 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
   let expected: I | undefined;
   let replay: Step<I, O> | undefined;
   const holder: Holder = { backend };
+  const asRecorded = ownOutputs(onThreadsOfRecord(backend, step));
   const compiled = (inputs: I): O => {
     if (calls < WARM_UP) {
       calls++;
-      return ownOutputs(step)(inputs);
+      return asRecorded(inputs);
     }
     if (backend.disposed) throw new Error('a compiled step is called after its engine was disposed of');
     if (replay !== undefined && expected !== undefined) {
@@ -51,7 +53,7 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
     // Copies in bfloat16 that were made outside the step would be constants in it.
     backend.replays++;
     const record = backend.device === 'cpu' ? recordProgram<I, O> : recordGraph<I, O>;
-    const recorded = record(backend, ownOutputs(step), inputs);
+    const recorded = record(backend, asRecorded, inputs);
     // Shapes and types alone: the tensors are the caller's.
     expected = { ...inputs };
     replay = recorded.replay;
@@ -148,6 +150,19 @@ function recordGraph<I extends NamedTensors, O extends NamedTensors>(backend: To
     dispose([...Object.values(own), ...Object.values(outputs)]);
   };
   return { outputs: replay(inputs), replay, release };
+}
+
+/** `step`, every call in it on as many threads as a record will have for it: a run that is resumed has the bits of one that was not. */
+function onThreadsOfRecord<I, O>({ device, torch: { addon } }: TorchBackend, step: Step<I, O>): Step<I, O> {
+  if (device !== 'cpu') return step;
+  return (inputs) => {
+    addon.limitThreads(true);
+    try {
+      return step(inputs);
+    } finally {
+      addon.limitThreads(false);
+    }
+  };
 }
 
 /** `step`, with an error where it gives a tensor that was there before: a record could not make it again, and its `release` would free it. */

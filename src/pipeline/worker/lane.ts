@@ -8,6 +8,7 @@ import { QUEUE, STAGE } from '../profile/stages.js';
 import { fetchImages } from '../shard/fetch.js';
 import { reasonOf, withoutPassword } from '../source/source.js';
 import { decodeImage, undecodedImages } from './decode.js';
+import type { DecodedCache } from './decoded-cache.js';
 import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
@@ -33,6 +34,8 @@ export interface LaneOptions extends ReadLaneOptions {
   readonly done: { readonly taken: number; readonly good: number };
   /** What the images are decoded for. */
   readonly augmenter: Augmenter;
+  /** Images of epochs before. */
+  readonly decoded?: DecodedCache | undefined;
   readonly onBad: (bad: BadSample) => void;
   readonly meters: LaneMeters;
 }
@@ -142,12 +145,19 @@ function fetchNamed(
   return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 
-async function decode(sample: LaneSample, { augmenter, plan, epoch }: LaneOptions): Promise<LoadedImage> {
-  if (sample.problem !== undefined || !sample.image) throw new Error(sample.problem ?? 'the image was not read');
+async function decode(sample: LaneSample, { augmenter, decoded, plan, epoch }: LaneOptions): Promise<LoadedImage> {
+  const { image } = sample;
+  if (sample.problem !== undefined || !image) throw new Error(sample.problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
   const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
-  return augmenter.load(await decodeImage(sample.image, (width, height) => augmenter.shrink(width, height, stream)));
+  const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
+  const kept = decoded?.get(sample, image);
+  if (kept && shrink(kept.width, kept.height) === 1) return augmenter.load(kept);
+  const pixels = await decodeImage(image, shrink);
+  // One that was decoded smaller is for this epoch's views alone.
+  if (!pixels.original) decoded?.put(sample, image, pixels);
+  return augmenter.load(pixels);
 }
 
 function decodeProblem(error: unknown): string {

@@ -17,6 +17,7 @@ import { QUEUE, STAGE } from '../profile/stages.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
 import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
+import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
 export interface ServeTask {
@@ -41,6 +42,8 @@ export interface ServeTask {
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
   readonly cache?: CacheFolder;
+  /** Of a `DecodedCache`. */
+  readonly decoded?: SharedArrayBuffer;
   /** Ordinal of this worker. */
   readonly worker: number;
   readonly meters: SharedArrayBuffer;
@@ -73,6 +76,7 @@ async function serveLanes(task: ServeTask): Promise<void> {
   const augmenter = await createAugmenter(task.recipe, { deferred: task.deferred, onView: (view) => timer.viewDone(view) });
   const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
   const slots = task.slots.map((buffer) => new Slot(task, buffer));
+  const decoded = task.decoded && new DecodedCache(task.decoded);
   // A lane may be waiting for a socket rather than for another lane.
   const stop = new AbortController();
   // Every lane listens, and so does every file or socket it reads: more than the ten that Node takes for a leak.
@@ -81,7 +85,7 @@ async function serveLanes(task: ServeTask): Promise<void> {
   let failure: unknown;
   const runLane = (lane: number) => {
     const timers = { meters, timer, lane: new LaneMeters(meters, thread, lane) };
-    return new LaneServer(task, lane, control, slots, augmenter, stop.signal, timers).run().catch((error: unknown) => {
+    return new LaneServer(task, lane, control, slots, augmenter, decoded, stop.signal, timers).run().catch((error: unknown) => {
       // The first failure ends the run for everybody: the other lanes wait for this one's turns.
       if (!control.aborted) failure = error;
       control.abort();
@@ -104,6 +108,7 @@ class LaneServer {
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   readonly #augmenter: Augmenter;
+  readonly #decoded: DecodedCache | undefined;
   readonly #signal: AbortSignal;
   readonly #timers: LaneTimers;
   /** Whether the sample that is looked for has been found. */
@@ -115,6 +120,7 @@ class LaneServer {
     control: Control,
     slots: readonly Slot[],
     augmenter: Augmenter,
+    decoded: DecodedCache | undefined,
     signal: AbortSignal,
     timers: LaneTimers,
   ) {
@@ -123,6 +129,7 @@ class LaneServer {
     this.#control = control;
     this.#slots = slots;
     this.#augmenter = augmenter;
+    this.#decoded = decoded;
     this.#signal = signal;
     this.#timers = timers;
   }
@@ -149,6 +156,7 @@ class LaneServer {
       done,
       indexDir,
       augmenter: this.#augmenter,
+      decoded: this.#decoded,
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
       meters: lane,
