@@ -7,7 +7,6 @@
 #include <napi.h>
 #include <torch/version.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -278,7 +277,7 @@ class Addon : public Napi::Addon<Addon> {
         installCachingAllocator();
         useOneBlasThread();
         threads_ = at::get_num_threads();
-        if (threads_ > 1 && !std::getenv("DETCO_NO_TEAM")) team_ = std::make_unique<Team>(threads_);
+        if (threads_ > 1) team_ = std::make_unique<Team>(threads_);
       } else {
         startDevice(device_, options.Get("tf32").ToBoolean().Value());
       }

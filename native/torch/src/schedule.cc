@@ -11,8 +11,9 @@
 namespace detco {
 
 void setThreads(int threads) {
-  // A thread that asks for the first time is given the number of the process.
+  // A thread that asks for the first time is given the number of the process: by LibTorch's copy of this, and by the addon's.
   at::get_num_threads();
+  at::internal::lazy_init_num_threads();
 #ifdef _OPENMP
   omp_set_num_threads(threads);
 #endif

@@ -103,7 +103,11 @@ void checkThreads() {
   const int before = at::get_num_threads();
   Team team(4);
   std::atomic<int> threads{0};
-  team.run([&] { threads += at::get_num_threads(); });
+  team.run([&] {
+    // LibTorch sets the number of a thread when that runs something in parallel first.
+    at::parallel_for(0, 100, 1, [](int64_t, int64_t) {});
+    threads += at::get_num_threads();
+  });
   counted(threads == 4 && team.threadsEach() == 2, "team: each member has its share of the threads");
   counted(at::get_num_threads() == before, "team: those of the caller stay");
 }

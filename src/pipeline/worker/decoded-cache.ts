@@ -22,8 +22,8 @@ const ENTRY_WORDS = 8;
 /** Words of an entry. */
 const FIELD = { shard: 0, index: 1, start: 2, width: 3, height: 4, bytes: 5, checksum: 6, state: 7 } as const;
 const STATE = { free: 0, taken: 1, ready: 2 } as const;
-/** Bytes of an image for which there is an entry: 32 x 32 pixels. */
-const LEAST_IMAGE = 3072;
+/** Bytes for which there is an entry: a third of an image of 32 x 32 pixels, for entries are found fast while many are free. */
+const ENTRY_SHARE = 1024;
 /** Images start at multiples of this, so that a word counts to 128 GiB. */
 const UNIT = 64;
 /** Entries that are looked at for an image. */
@@ -36,14 +36,14 @@ export class DecodedCache {
 
   /** @param buffer of `DecodedCache.allocate` */
   constructor(buffer: SharedArrayBuffer) {
-    this.#entries = Math.ceil(buffer.byteLength / LEAST_IMAGE);
+    this.#entries = Math.ceil(buffer.byteLength / ENTRY_SHARE);
     this.#words = new Int32Array(buffer, 0, 1 + this.#entries * ENTRY_WORDS);
     this.#pixels = new Uint8Array(buffer, Math.ceil(this.#words.byteLength / UNIT) * UNIT);
   }
 
   /** Memory for about `bytes` of pixels; what is never written takes none of the machine's. */
   static allocate(bytes: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(Math.ceil((bytes * (LEAST_IMAGE + 4 * ENTRY_WORDS)) / LEAST_IMAGE) + 2 * UNIT);
+    return new SharedArrayBuffer(Math.ceil(bytes / (1 - (4 * ENTRY_WORDS) / ENTRY_SHARE)) + 2 * UNIT);
   }
 
   /** The image at a place if these are the encoded bytes that it was decoded from. Its data lie over the shared memory. */
