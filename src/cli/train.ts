@@ -128,7 +128,10 @@ export function trainCommand(): Command {
     )
     .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
     .option('--cache-size <size>', 'what the folder may hold, such as 200GB or 1.5TiB (default: nine tenths of what its disk has for it)')
-    .option('--decoded-cache <size>', 'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: none)')
+    .option(
+      '--decoded-cache <size>',
+      'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: 0, none; tiny: 100MB)',
+    )
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
     .option('--config <file>', 'YAML file of options, between the preset and the flags')
     .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')

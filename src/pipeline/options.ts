@@ -4,8 +4,9 @@ import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
 import type { Divide } from './plan/state.js';
-import { type CacheEvent, parseByteSize, type RetryEvent } from './source/index.js';
+import { type CacheEvent, formatByteSize, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
+import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
 import type { BadSample } from './worker/lane.js';
 
 export interface PipelineOptions {
@@ -71,7 +72,7 @@ export interface PipelineOptions {
   readonly cacheSize?: string | number;
   /**
    * Bytes of decoded images to keep in memory, as a number or as `200MB`: for data sets of small images, which are then decoded in the first
-   * epoch alone. The images that come first are kept; those that are decoded smaller than they are, are not. Default: none.
+   * epoch alone. The images that come first are kept; those that are decoded smaller than they are, are not. Default: 0, none.
    */
   readonly decodedCache?: string | number;
   /** Called for each read of a remote shard when there is a cache folder. */
@@ -176,8 +177,7 @@ export function resolveOptions(options: PipelineOptions) {
       `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
     );
   }
-  const decodedCache = data.decodedCache === undefined ? undefined : byteSize('decodedCache', data.decodedCache);
-  return { ...data, divide, workers, cacheSize: cacheBytes(data), decodedCache };
+  return { ...data, divide, workers, cacheSize: cacheBytes(data), decodedCache: decodedBytes(data) };
 }
 
 function unevenLanes(lanes: number, worldSize: number): string {
@@ -191,6 +191,14 @@ function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 
   if (cacheDir === undefined)
     throw new RangeError(`Pipeline option cacheSize: ${JSON.stringify(cacheSize)} without cacheDir; name the folder`);
   return byteSize('cacheSize', cacheSize);
+}
+
+function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): number | undefined {
+  if (decodedCache === undefined || Number(decodedCache) === 0) return undefined;
+  const bytes = byteSize('decodedCache', decodedCache);
+  if (bytes <= MOST_DECODED_BYTES) return bytes;
+  const most = formatByteSize(MOST_DECODED_BYTES);
+  throw new RangeError(`Pipeline option decodedCache: ${JSON.stringify(decodedCache)} is more than this Node can share, ${most}; use less`);
 }
 
 function byteSize(option: keyof PipelineOptions, value: string | number): number {

@@ -70,6 +70,17 @@ async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<Cach
   }
 }
 
+function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | undefined {
+  if (decodedCache === undefined) return undefined;
+  try {
+    return DecodedCache.allocate(decodedCache);
+  } catch (error) {
+    throw new RangeError(`Pipeline option decodedCache: ${decodedCache} bytes cannot be had (${reasonOf(error)}); use less`, {
+      cause: error,
+    });
+  }
+}
+
 class WorkerPipeline implements Pipeline {
   readonly shards: readonly string[];
   readonly #options: PipelineOptions;
@@ -78,6 +89,7 @@ class WorkerPipeline implements Pipeline {
   /** The lanes of this rank. */
   readonly #lanes: readonly number[];
   readonly #cache: CacheFolder | undefined;
+  readonly #decoded: SharedArrayBuffer | undefined;
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   readonly #board: MeterBoard;
@@ -104,6 +116,7 @@ class WorkerPipeline implements Pipeline {
     this.#options = options;
     this.#cache = cache;
     this.#resolved = resolved;
+    this.#decoded = decodedMemory(resolved);
     this.shards = shards;
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
@@ -181,7 +194,7 @@ class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir, decodedCache } = this.#resolved;
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir } = this.#resolved;
     const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
@@ -206,7 +219,7 @@ class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
-        ...(decodedCache !== undefined && { decoded: DecodedCache.allocate(decodedCache) }),
+        ...(this.#decoded && { decoded: this.#decoded }),
         meters: this.#board.buffer,
         meterShape: this.#board.shape,
       },

@@ -12,6 +12,7 @@ import { openblasCore } from '#dist/engine/torch/blas.js';
 import { cpuFlags } from '#dist/engine/torch/product.js';
 import { Random } from '#dist/pipeline/plan/random.js';
 import { whereAvailable } from './available.js';
+import { testSteps } from './contract-step.js';
 import { testEngine } from './contract.js';
 import { convolution, product, transpose, zeros } from './reference.js';
 import type { Array64 } from './reference.js';
@@ -29,6 +30,16 @@ torch.describe(`torch${torch.note}`, () => {
   });
 
   testEngine('torch');
+
+  // One thread a call, three calls at once, two threads a call.
+  describe.each([2, 3, 4])('on %i threads', (threads) => {
+    let engine: Engine;
+    beforeAll(async () => {
+      engine = await selectEngine('torch', { threads, device: 'cpu' });
+    });
+    afterAll(() => engine.dispose());
+    testSteps(() => engine);
+  });
 
   describe('precision bf16', () => {
     let engine: Engine;

@@ -277,7 +277,11 @@ class Addon : public Napi::Addon<Addon> {
         installCachingAllocator();
         useOneBlasThread();
         threads_ = at::get_num_threads();
+        setThreads(threads_);
+#ifdef _OPENMP
+        // Without it members could not be kept to their share.
         if (threads_ > 1) team_ = std::make_unique<Team>(threads_);
+#endif
       } else {
         startDevice(device_, options.Get("tf32").ToBoolean().Value());
       }

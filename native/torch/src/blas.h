@@ -19,7 +19,8 @@ bool hasFastProducts();
 at::Tensor matrixProduct(const at::Tensor& a, const at::Tensor& b);
 
 // OpenBLAS of Debian has a pool of threads of its own, which wait for the cores that OpenMP's threads have not left yet: for a small product
-// waking them costs several times the product. So it runs on one thread, in each of OpenMP's for a large product.
+// waking them costs several times the product. So it runs on one thread: `matrixProduct` has one in each of OpenMP's, what LibTorch multiplies by
+// itself, batches of matrices and float64, has one.
 void useOneBlasThread();
 
 }  // namespace detco

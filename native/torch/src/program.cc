@@ -1,6 +1,5 @@
 #include "program.h"
 
-#include <ATen/core/LegacyTypeDispatch.h>
 #include <napi.h>
 
 #include <algorithm>
@@ -18,6 +17,17 @@ int Program::add(int64_t number, int memory) {
   return index;
 }
 
+int Program::heldPlace(const at::Tensor& tensor) {
+  const auto* storage = tensor.storage().unsafeGetStorageImpl();
+  const auto tensors = heldTensors_.find(tensor.unsafeGetTensorImpl());
+  // A call can give a tensor other memory.
+  const int place = tensors != heldTensors_.end() ? tensors->second : heldMemory_.try_emplace(storage, places_).first->second;
+  if (place == places_) ++places_;
+  heldTensors_[tensor.unsafeGetTensorImpl()] = place;
+  heldMemory_.try_emplace(storage, place);
+  return place;
+}
+
 void Program::record(const Operator& op, torch::jit::Stack arguments, const std::vector<TensorArgument>& tensors,
                      const torch::jit::Stack& results, const std::vector<int64_t>& numbers) {
   Call call{&op, std::move(arguments), {}, {}, {}};
@@ -28,13 +38,12 @@ void Program::record(const Operator& op, torch::jit::Stack arguments, const std:
     bool fresh = false;
     const c10::List<at::Tensor> given = list ? call.arguments[argument].toTensorList() : c10::List<at::Tensor>{call.arguments[argument].toTensor()};
     for (size_t i = 0; i < numbers.size(); ++i) {
-      const c10::StorageImpl* storage = given.get(i).storage().unsafeGetStorageImpl();
+      const at::Tensor tensor = given.get(i);
       const auto found = register_.find(numbers[i]);
       const bool held = found == register_.end();
       source.registers.push_back(held ? kHeld : found->second);
-      if (held && heldMemory_.try_emplace(storage, places_).second) ++places_;
-      const int place = held ? heldMemory_[storage] : registers_[found->second].memory;
-      memory[storage] = place;
+      const int place = held ? heldPlace(tensor) : registers_[found->second].memory;
+      memory[tensor.storage().unsafeGetStorageImpl()] = place;
       (op.writes(argument) ? writes : reads).push_back(place);
       if (held) continue;
       fresh = true;
@@ -92,9 +101,12 @@ void Program::finish(const std::vector<int64_t>& outputs) {
 
 std::vector<at::Tensor> Program::run(const std::vector<at::Tensor>& inputs, Team* team) {
   TORCH_CHECK(inputs.size() == inputs_, inputs.size(), " inputs of a recorded step: expected ", inputs_);
-  const at::AutoDispatchBelowADInplaceOrView below;
   Values values{std::vector<at::Tensor>(registers_.size()), std::vector<std::atomic<int>>(registers_.size())};
-  std::copy(inputs.begin(), inputs.end(), values.tensors.begin());
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    // What is written to in the step, by others, is read as it is now.
+    const bool shared = heldMemory_.count(inputs[i].storage().unsafeGetStorageImpl()) > 0;
+    values.tensors[i] = shared ? inputs[i].clone() : inputs[i];
+  }
   for (size_t i = 0; i < registers_.size(); ++i) values.uses[i] = registers_[i].uses;
   if (team) {
     schedule_.run(*team, [&](size_t call) { runCall(calls_[call], values); });

@@ -64,6 +64,7 @@ class Program {
   };
 
   int add(int64_t number, int memory);
+  int heldPlace(const at::Tensor& tensor);
   void runCall(const Call& call, Values& values) const;
 
   std::vector<Call> calls_;
@@ -72,8 +73,9 @@ class Program {
   size_t inputs_;
   Schedule schedule_;
   int places_ = 0;
-  // Places of memory that was there before.
+  // Places of memory that was there before, and of the tensors that lie in it.
   std::unordered_map<const c10::StorageImpl*, int> heldMemory_;
+  std::unordered_map<const c10::TensorImpl*, int> heldTensors_;
   // While recording: the register of a tensor by its number.
   std::unordered_map<int64_t, int> register_;
 };

@@ -28,10 +28,17 @@ int membersFor(int threads) { return threads == 3 ? 3 : 2; }
 }  // namespace
 
 Team::Team(int threads) : threadsEach_(std::max(1, threads / membersFor(threads))) {
-  for (int i = 0; i < membersFor(threads); ++i) members_.emplace_back([this] { serve(); });
+  try {
+    for (int i = 0; i < membersFor(threads); ++i) members_.emplace_back([this] { serve(); });
+  } catch (...) {
+    close();
+    throw;
+  }
 }
 
-Team::~Team() {
+Team::~Team() { close(); }
+
+void Team::close() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     closed_ = true;
@@ -108,6 +115,7 @@ void Schedule::run(Team& team, const std::function<void(size_t)>& body) {
       if (left == 0 || failure) return;
       const size_t call = ready.top();
       ready.pop();
+      if (!ready.empty()) changed.notify_one();
       lock.unlock();
       std::exception_ptr thrown;
       try {
@@ -121,9 +129,7 @@ void Schedule::run(Team& team, const std::function<void(size_t)>& body) {
       for (const size_t next : calls_[call].after) {
         if (--before[next] == 0) ready.push(next);
       }
-      // This thread takes one itself.
       if (left == 0 || failure) changed.notify_all();
-      else if (ready.size() > 1) changed.notify_one();
     }
   });
   if (failure) std::rethrow_exception(failure);

@@ -35,6 +35,7 @@ class Team {
 
  private:
   void serve();
+  void close();
 
   const int threadsEach_;
 
@@ -55,7 +56,7 @@ class Schedule {
   size_t size() const { return calls_.size(); }
 
   // Calls body(call) for every call, on the threads of `team`: after all that wrote what it reads or writes, or read what it writes. Among
-  // those that can run the first goes first, so that memory lives about as long as it did. Throws what a call has thrown.
+  // those that can run the first goes first, so that memory lives about as long as it did. Throws what a call has thrown; which of the others have run by then is open.
   void run(Team& team, const std::function<void(size_t)>& body);
 
  private:

@@ -100,6 +100,7 @@ void checkFailure(Team& team) {
 }
 
 void checkThreads() {
+#ifdef _OPENMP
   const int before = at::get_num_threads();
   Team team(4);
   std::atomic<int> threads{0};
@@ -110,6 +111,7 @@ void checkThreads() {
   });
   counted(threads == 4 && team.threadsEach() == 2, "team: each member has its share of the threads");
   counted(at::get_num_threads() == before, "team: those of the caller stay");
+#endif
 }
 
 }  // namespace

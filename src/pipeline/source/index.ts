@@ -6,7 +6,7 @@ import { expandBraces } from './braces.js';
 import { listFiles, openFile } from './file.js';
 import { reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
 
-export { parseByteSize } from './byte-size.js';
+export { formatByteSize, parseByteSize } from './byte-size.js';
 export { openCacheFolder, sweepRun } from './cache-folder.js';
 export { type CacheEvent, type CacheFolder, type OpenOptions, type RetryEvent, SourceError, type VersionEvent } from './source.js';
 

@@ -7,6 +7,7 @@
  *
  * An image is found by its place in the shards, and is the one that was decoded if the bytes there are as many, with the same checksum.
  */
+import { constants } from 'node:buffer';
 import { crc32 } from 'node:zlib';
 import type { DecodedImage } from '../augment/augmenter.js';
 
@@ -26,6 +27,8 @@ const STATE = { free: 0, taken: 1, ready: 2 } as const;
 const ENTRY_SHARE = 1024;
 /** Images start at multiples of this, so that a word counts to 128 GiB. */
 const UNIT = 64;
+/** What a cache can hold: on Node 20 an array is no longer than 4 GiB. */
+export const MOST_DECODED_BYTES = Math.floor(Math.min(constants.MAX_LENGTH, 2 ** 31 * UNIT) * 0.95);
 /** Entries that are looked at for an image. */
 const PROBES = 32;
 

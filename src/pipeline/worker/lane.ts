@@ -9,6 +9,7 @@ import { fetchImages } from '../shard/fetch.js';
 import { reasonOf, withoutPassword } from '../source/source.js';
 import { decodeImage, undecodedImages } from './decode.js';
 import type { DecodedCache } from './decoded-cache.js';
+import { jpegSize } from './jpeg-size.js';
 import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
@@ -153,7 +154,8 @@ async function decode(sample: LaneSample, { augmenter, decoded, plan, epoch }: L
   const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
   const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
   const kept = decoded?.get(sample, image);
-  if (kept && shrink(kept.width, kept.height) === 1) return augmenter.load(kept);
+  // A JPEG alone can be decoded smaller.
+  if (kept && (!jpegSize(image) || shrink(kept.width, kept.height) === 1)) return augmenter.load(kept);
   const pixels = await decodeImage(image, shrink);
   // One that was decoded smaller is for this epoch's views alone.
   if (!pixels.original) decoded?.put(sample, image, pixels);

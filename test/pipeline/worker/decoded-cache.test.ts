@@ -146,7 +146,14 @@ describe('a pipeline with a decoded cache', () => {
     expect(taken).toBe(19);
   });
 
+  test('of a size of 0 is none', async () => {
+    expect(await views('0')).toEqual(await views());
+  });
+
   test('says what is wrong with its size', async () => {
+    await expect(createPipeline({ shards, recipe, batchSize: 4, decodedCache: '900TB' })).rejects.toThrow(
+      /option decodedCache: "900TB" is more than this Node can share, \d.* [GT]B; use less/,
+    );
     await expect(createPipeline({ shards, recipe, batchSize: 4, decodedCache: 'plenty' })).rejects.toThrow(
       /option decodedCache: "plenty" is no amount of bytes; expected for example/,
     );
