@@ -39,6 +39,34 @@ torch.describe(`torch${torch.note}`, () => {
     });
     afterAll(() => engine.dispose());
     testSteps(() => engine);
+
+    test('a variable is changed after what is to read it before, late and through a view, and before what is to read it then', () => {
+      const random = new Random(39);
+      const [start, goal, factor] = [normal(random, [64, 32]), normal(random, [64, 32]), normal(random, [256, 256])];
+      const [plain, other] = [variable(start), variable(start)];
+      const target = toTensor(goal);
+      const stepOf = (weights: tf.Variable) => (inputs: { readonly x: tf.Tensor2D }) =>
+        tf.tidy(() => {
+          const view = tf.reshape(weights, [32, 64]);
+          let late: tf.Tensor = inputs.x;
+          for (let i = 0; i < 30; i++) late = tf.div(tf.matMul(late, inputs.x, false, i % 2 === 0), 1000);
+          const before = tf.add(view, tf.mean(late));
+          view.dispose();
+          engine.lerp([weights], [target], 0.25);
+          return { before, after: tf.mul(tf.reshape(weights, [2048]), 2) };
+        });
+      const compiled = engine.compile(stepOf(other));
+      const x = toTensor<tf.Rank.R2>(factor);
+      for (let call = 0; call < 8; call++) {
+        tf.tidy(() => {
+          const [expected, actual] = [stepOf(plain)({ x }), compiled({ x })];
+          for (const name of ['before', 'after'] as const) {
+            expectClose(actual[name], { shape: expected[name].shape, data: Float64Array.from(expected[name].dataSync()) }, 1e-5);
+          }
+        });
+      }
+      tf.dispose([plain, other, target, x]);
+    });
   });
 
   describe('precision bf16', () => {
