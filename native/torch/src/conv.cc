@@ -66,7 +66,7 @@ std::optional<ConvProduct> productOf(const Tensor& like, IntArrayRef images, Int
   return ConvProduct::of(images, filter, stride, padding, dilation);
 }
 
-// Whether a CPU multiplies bfloat16 no faster than float32: without AMX oneDNN takes 1.5 (2.6) to 2.5 times (3.13) as long.
+// Whether a CPU multiplies bfloat16 no faster than float32: without AMX oneDNN 2.6 takes 1.5 to 1.7 times as long.
 bool slowBfloat16() {
 #if defined(__x86_64__)
   static const bool slow = [] {
