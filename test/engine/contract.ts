@@ -49,6 +49,7 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         [4, 7, 6, 4, 8, 3, 3, 3, 1],
         [2, 7, 9, 4, 8, 5, 3, 2, 'valid'],
         [1, 24, 40, 20, 9, 3, 3, 1, 1],
+        [3, 13, 18, 48, 64, 3, 3, 1, 1],
         // Images that a filter sees whole, as the patches at res5, and large filters of one pixel.
         [40, 2, 2, 8, 12, 3, 3, 1, 1],
         [33, 2, 2, 8, 8, 3, 3, 2, 1],

@@ -6,23 +6,9 @@
 #include <cstdint>
 #include <cstring>
 
+#include "lanes.h"
+
 namespace detco {
-
-// One register of floats; half of one where few queries leave the other half idle.
-#ifdef __AVX512F__
-constexpr int64_t kLanes = 16;
-#else
-constexpr int64_t kLanes = 8;
-#endif
-constexpr int64_t kFewLanes = 8;
-
-template <int64_t kWidth>
-struct Lanes {
-  typedef float Type __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
-};
-
-template <int64_t kWidth>
-using Vector = typename Lanes<kWidth>::Type;
 
 // logits[j, n] = sum over d of keys[j, d] queries[d, n] for kRows rows j and kVectors x kWidth queries n.
 template <int64_t kWidth, int kRows, int kVectors>

@@ -16,6 +16,7 @@
 
 #include "blas.h"
 #include "conv_product.h"
+#include "conv_winograd.h"
 
 namespace detco {
 namespace {
@@ -60,10 +61,14 @@ struct Padding {
 
 std::array<bool, 3> want(bool input, bool filter) { return {input, filter, false}; }
 
-std::optional<ConvProduct> productOf(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride, IntArrayRef padding,
-                                     IntArrayRef dilation, bool depthwise) {
-  if (!like.is_cpu() || like.scalar_type() != at::kFloat || depthwise || !hasFastProducts()) return {};
-  return ConvProduct::of(images, filter, stride, padding, dilation);
+// f of a faster way than LibTorch's to compute a convolution, where there is one.
+template <typename F>
+std::optional<Tensor> faster(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride, IntArrayRef padding,
+                             IntArrayRef dilation, bool depthwise, const F& f) {
+  if (!like.is_cpu() || like.scalar_type() != at::kFloat || depthwise) return {};
+  if (const auto product = ConvProduct::of(images, filter, stride, padding, dilation); product && hasFastProducts()) return f(*product);
+  if (const auto winograd = WinogradConv::of(images, filter, stride, padding, dilation)) return f(*winograd);
+  return {};
 }
 
 // Whether a CPU multiplies bfloat16 no faster than float32: without AMX oneDNN 2.6 takes 1.5 to 1.7 times as long.
@@ -101,9 +106,8 @@ Tensor rounded(const Tensor& tensor) { return tensor.to(at::kBFloat16); }
 
 Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
   if (widens(x, filter)) return rounded(conv2d(wide(x), wide(filter), stride, padding, dilation, depthwise));
-  if (const auto product = productOf(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise)) {
-    return product->forward(x, filter);
-  }
+  const auto forward = [&](const auto& way) { return way.forward(x, filter); };
+  if (const auto y = faster(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise, forward)) return *y;
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);
@@ -114,9 +118,8 @@ Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArra
 Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                        IntArrayRef dilation, bool depthwise) {
   if (widens(dy, filter)) return rounded(conv2dInputGrad(wide(dy), wide(filter), shape, stride, padding, dilation, depthwise));
-  if (const auto product = productOf(dy, shape, filter.sizes(), stride, padding, dilation, depthwise)) {
-    return product->inputGrad(dy, filter);
-  }
+  const auto inputGrad = [&](const auto& way) { return way.inputGrad(dy, filter); };
+  if (const auto dx = faster(dy, shape, filter.sizes(), stride, padding, dilation, depthwise, inputGrad)) return *dx;
   const Padding pad(padding);
   const int64_t groups = depthwise ? shape[3] : 1;
   // Only the shape, type and strides of the input matter.
@@ -131,9 +134,8 @@ Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape
 Tensor conv2dFilterGrad(const Tensor& x, const Tensor& dy, IntArrayRef shape, IntArrayRef stride, IntArrayRef padding,
                         IntArrayRef dilation, bool depthwise) {
   if (widens(x, dy)) return rounded(conv2dFilterGrad(wide(x), wide(dy), shape, stride, padding, dilation, depthwise));
-  if (const auto product = productOf(x, x.sizes(), shape, stride, padding, dilation, depthwise)) {
-    return product->filterGrad(x, dy);
-  }
+  const auto filterGrad = [&](const auto& way) { return way.filterGrad(x, dy); };
+  if (const auto gradient = faster(x, x.sizes(), shape, stride, padding, dilation, depthwise, filterGrad)) return *gradient;
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);

@@ -15,6 +15,9 @@ using at::Tensor;
 
 // From so many elements on, a filter of one pixel is multiplied faster (512 x 2048; measured with OpenBLAS and MKL).
 constexpr int64_t kLargePointwise = int64_t{1} << 20;
+// Up to so many output pixels, a filter of one pixel and stride 2 takes .23 to .9 of a convolution's time: from 64 on 1 to 1.1 (OpenBLAS,
+// oneDNN 2.6).
+constexpr int64_t kMostSeen = 49;
 // From so many images on the matrix, which repeats the filter up to kMostRepeats times, is worth making: forward, 32 images of 2x2 take
 // .55, .93 and .38 of a convolution's time with 64, 128 and 512 channels, their filter's gradient .62, .54 and .76 (OpenBLAS, oneDNN 2.6).
 constexpr int64_t kLeastImages = 32;
@@ -44,10 +47,11 @@ std::optional<ConvProduct> ConvProduct::of(IntArrayRef images, IntArrayRef filte
   if (tall < 0 || wide < 0) return {};
   p.outHeight_ = tall / stride[0] + 1, p.outWidth_ = wide / stride[1] + 1;
   const bool padded = std::any_of(padding.begin(), padding.end(), [](int64_t size) { return size != 0; });
-  const bool pointwise = filter[0] * filter[1] == 1 && stride[0] * stride[1] == 1 && !padded;
-  if (pointwise && p.in_ * p.out_ >= kLargePointwise) {
+  const bool pointwise = filter[0] * filter[1] == 1 && !padded;
+  p.skips_ = pointwise && stride[0] * stride[1] > 1;
+  if (pointwise && (p.skips_ ? p.outHeight_ * p.outWidth_ <= kMostSeen : p.in_ * p.out_ >= kLargePointwise)) {
     p.inputs_ = p.outputs_ = 1;
-    p.rows_ = p.n_ * p.height_ * p.width_;
+    p.rows_ = p.n_ * p.outHeight_ * p.outWidth_;
     return p;
   }
   p.inputs_ = p.height_ * p.width_, p.outputs_ = p.outHeight_ * p.outWidth_;
@@ -89,7 +93,12 @@ Tensor ConvProduct::matrix(const Tensor& filter) const {
   return m;
 }
 
-Tensor ConvProduct::inputRows(const Tensor& x) const { return x.contiguous().view({rows_, inputs_ * in_}); }
+// The pixels that a filter of one pixel sees, whose stride skips others.
+Tensor ConvProduct::seen(const Tensor& x) const { return x.slice(1, 0, c10::nullopt, strideY_).slice(2, 0, c10::nullopt, strideX_); }
+
+Tensor ConvProduct::inputRows(const Tensor& x) const {
+  return (skips_ ? seen(x) : x).contiguous().view({rows_, inputs_ * in_});
+}
 
 Tensor ConvProduct::outputRows(const Tensor& dy) const {
   const std::array<int64_t, 4> expected = {n_, outHeight_, outWidth_, out_};
@@ -102,7 +111,11 @@ Tensor ConvProduct::forward(const Tensor& x, const Tensor& filter) const {
 }
 
 Tensor ConvProduct::inputGrad(const Tensor& dy, const Tensor& filter) const {
-  return matrixProduct(outputRows(dy), matrix(filter)).view({n_, height_, width_, in_});
+  const Tensor product = matrixProduct(outputRows(dy), matrix(filter));
+  if (!skips_) return product.view({n_, height_, width_, in_});
+  Tensor gradient = at::zeros({n_, height_, width_, in_}, dy.options());
+  seen(gradient).copy_(product.view({n_, outHeight_, outWidth_, in_}));
+  return gradient;
 }
 
 Tensor ConvProduct::filterGrad(const Tensor& x, const Tensor& dy) const {

@@ -27,6 +27,7 @@ class ConvProduct {
   template <typename F>
   void forEachTap(const F& f) const;
   at::Tensor matrix(const at::Tensor& filter) const;
+  at::Tensor seen(const at::Tensor& x) const;
   at::Tensor inputRows(const at::Tensor& x) const;
   at::Tensor outputRows(const at::Tensor& dy) const;
 
@@ -35,6 +36,7 @@ class ConvProduct {
   int64_t filterHeight_, filterWidth_;
   int64_t strideY_, strideX_, top_, left_;
   int64_t rows_, inputs_, outputs_;  // of the product, and the pixels of a row
+  bool skips_;                       // whether it is of one pixel, and its stride passes over others
 };
 
 }  // namespace detco

@@ -1,5 +1,5 @@
-// Element loads and stores of the CPU kernels: float32 as it is, bfloat16 as the upper half of a float32. All of it
-// inlines into plain loops that the compiler vectorises.
+// Registers of floats, and element loads and stores of the CPU kernels: float32 as it is, bfloat16 as the upper half of a float32.
+// The latter inline into plain loops that the compiler vectorises.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -8,6 +8,22 @@
 #include <cstring>
 
 namespace detco {
+
+// One register of floats; half of one where few queries leave the other half idle.
+#ifdef __AVX512F__
+constexpr int64_t kLanes = 16;
+#else
+constexpr int64_t kLanes = 8;
+#endif
+constexpr int64_t kFewLanes = 8;
+
+template <int64_t kWidth>
+struct Lanes {
+  typedef float Type __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
+};
+
+template <int64_t kWidth>
+using Vector = typename Lanes<kWidth>::Type;
 
 using BFloat16Bits = uint16_t;
 

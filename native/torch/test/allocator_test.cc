@@ -2,6 +2,7 @@
 #include "../src/allocator.h"
 
 #include "../src/heap.h"
+#include "expect.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/CPUAllocator.h>
@@ -16,31 +17,29 @@
 
 namespace detco_test {
 
-int counted(bool good, const std::string& what);
-
 void checkHeap() {
   constexpr std::size_t kMiB = std::size_t{1} << 20;
   detco::Heap heap(4096);
-  counted(heap.reserve(), "heap: reserves addresses");
+  expect(heap.reserve(), "heap: reserves addresses");
   void* a = heap.allocate(3 * kMiB);
   void* b = heap.allocate(5 * kMiB);
   void* c = heap.allocate(2 * kMiB);
-  counted(heap.liveBytes() == 10 * kMiB, "heap: counts what is in use");
+  expect(heap.liveBytes() == 10 * kMiB, "heap: counts what is in use");
   heap.free(a);
-  counted(heap.allocate(3 * kMiB) == a, "heap: gives a freed block again");
+  expect(heap.allocate(3 * kMiB) == a, "heap: gives a freed block again");
   heap.free(a);
   heap.free(b);
   void* both = heap.allocate(8 * kMiB);
-  counted(both == a, "heap: merges free neighbours");
+  expect(both == a, "heap: merges free neighbours");
   heap.free(both);
   heap.free(c);
-  counted(heap.liveBytes() == 0 && heap.cachedBytes() >= 10 * kMiB, "heap: keeps pages");
+  expect(heap.liveBytes() == 0 && heap.cachedBytes() >= 10 * kMiB, "heap: keeps pages");
   heap.releaseCached();
-  counted(heap.cachedBytes() == 0, "heap: gives pages back");
+  expect(heap.cachedBytes() == 0, "heap: gives pages back");
   void* zero = heap.allocate(2 * kMiB);
-  counted(std::all_of(static_cast<char*>(zero), static_cast<char*>(zero) + 2 * kMiB, [](char x) { return x == 0; }), "heap: pages given back are new");
+  expect(std::all_of(static_cast<char*>(zero), static_cast<char*>(zero) + 2 * kMiB, [](char x) { return x == 0; }), "heap: pages given back are new");
   heap.free(zero);
-  counted(heap.allocate(std::size_t{1} << 45) == nullptr, "heap: null where addresses do not suffice");
+  expect(heap.allocate(std::size_t{1} << 45) == nullptr, "heap: null where addresses do not suffice");
 
   // Random sizes from two threads, each block filled with a byte of its own that must still be there when it is freed.
   auto work = [&heap](unsigned seed, bool& intact) {
@@ -69,8 +68,8 @@ void checkHeap() {
   std::thread other(work, 1u, std::ref(intact[0]));
   work(2u, intact[1]);
   other.join();
-  counted(intact[0] && intact[1], "heap: blocks do not overlap");
-  counted(heap.liveBytes() == 0, "heap: all blocks are freed");
+  expect(intact[0] && intact[1], "heap: blocks do not overlap");
+  expect(heap.liveBytes() == 0, "heap: all blocks are freed");
 }
 
 // Forward and backward passes at 224 and 64 pixels, by turns, on one heap: blocks taken in one order, a workspace beside
@@ -107,8 +106,8 @@ void checkSteadyStep() {
     pass(17 * kMiB + 777);
     if (step == 1) first = held;
   }
-  counted(held == first, "heap: a steady step takes nothing more: " + std::to_string(first) + ", then " + std::to_string(held));
-  counted(held <= peak + peak / 8 + 32 * kMiB, "heap: holds " + std::to_string(held) + " for a peak of " + std::to_string(peak));
+  expect(held == first, "heap: a steady step takes nothing more: " + std::to_string(first) + ", then " + std::to_string(held));
+  expect(held <= peak + peak / 8 + 32 * kMiB, "heap: holds " + std::to_string(held) + " for a peak of " + std::to_string(peak));
   heap.free(parameters);
 }
 
@@ -117,7 +116,7 @@ void checkAllocator() {
   checkHeap();
   at::Tensor before = at::ones({1 << 20});
   void* raw = c10::GetCPUAllocator()->raw_allocate(4 << 20);
-  counted(detco::installCachingAllocator() && detco::installCachingAllocator(), "allocator: installs, once");
+  expect(detco::installCachingAllocator() && detco::installCachingAllocator(), "allocator: installs, once");
   before.reset();
   c10::GetCPUAllocator()->raw_deallocate(raw);
   const std::size_t live = detco::liveBytes();
@@ -125,12 +124,12 @@ void checkAllocator() {
   {
     const at::Tensor t = at::ones({1 << 20});
     address = t.data_ptr();
-    counted(reinterpret_cast<uintptr_t>(address) % 64 == 0, "allocator: aligned");
-    counted(detco::liveBytes() - live == std::size_t{4} << 20, "allocator: counts tensors");
+    expect(reinterpret_cast<uintptr_t>(address) % 64 == 0, "allocator: aligned");
+    expect(detco::liveBytes() - live == std::size_t{4} << 20, "allocator: counts tensors");
   }
-  counted(detco::liveBytes() == live, "allocator: a tensor's memory is freed with it");
-  counted(at::empty({1 << 20}).data_ptr() == address, "allocator: the same memory serves again");
-  counted(at::empty({0}).numel() == 0 && at::ones({3}).sum().item<float>() == 3, "allocator: small and empty tensors");
+  expect(detco::liveBytes() == live, "allocator: a tensor's memory is freed with it");
+  expect(at::empty({1 << 20}).data_ptr() == address, "allocator: the same memory serves again");
+  expect(at::empty({0}).numel() == 0 && at::ones({3}).sum().item<float>() == 3, "allocator: small and empty tensors");
   detco::releaseCached();
 }
 

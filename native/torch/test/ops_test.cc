@@ -2,66 +2,23 @@
 // with what LibTorch's own operators take for the same result. Built without CMake by:
 //
 //   g++ -std=c++17 -O3 -march=native -fopenmp -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include
-//     src/{schemas,norm,contrast,optimizer,images,heap,allocator}.cc test/*.cc -o ops_test
+//     src/{schemas,norm,contrast,optimizer,images,blas,conv,conv_product,conv_winograd,schedule,heap,allocator}.cc test/*.cc -o ops_test
 //     -L$LIBTORCH/lib -ltorch -ltorch_cpu -lc10
 #include "../src/allocator.h"
 #include "../src/blas.h"
-#include "../src/conv_product.h"
 #include "bench.h"
+#include "expect.h"
 #include "operators.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 
-#include <cstdio>
 #include <cstring>
-#include <functional>
 #include <limits>
-#include <sstream>
 #include <string>
 #include <vector>
 
 namespace detco_test {
-
-using detco::ConvProduct;
-using detco::matrixProduct;
 namespace {
-
-int checks = 0;
-int failures = 0;
-
-void expect(bool good, const std::string& what) {
-  ++checks;
-  if (good) return;
-  ++failures;
-  std::printf("FAILED %s\n", what.c_str());
-}
-
-// Largest difference, relative to the largest magnitude expected, or to `scale`.
-double errorOf(const Tensor& actual, const Tensor& expected, double scale) {
-  const Tensor e = expected.to(at::kDouble);
-  if (scale == 0) scale = e.abs().max().item<double>();
-  return (actual.to(at::kDouble) - e).abs().max().item<double>() / (scale > 0 ? scale : 1);
-}
-
-void expectClose(const Tensor& actual, const Tensor& expected, double tolerance, const std::string& what, double scale = 0) {
-  const bool shaped = actual.sizes() == expected.sizes();
-  const double error = shaped ? errorOf(actual, expected, scale) : -1;
-  char figures[64];
-  std::snprintf(figures, sizeof figures, ": error %.3g, tolerance %.1g", error, tolerance);
-  expect(shaped && error <= tolerance, what + figures);
-}
-
-void expectError(const std::function<void()>& call, const std::vector<std::string>& parts, const std::string& what) {
-  try {
-    call();
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    for (const std::string& part : parts) expect(text.find(part) != std::string::npos, what + ": no '" + part + "' in: " + text);
-    return;
-  }
-  expect(false, what + ": expected an error");
-}
 
 std::string shapeText(at::IntArrayRef sizes) {
   std::string text = "[";
@@ -246,50 +203,6 @@ Tensor convolutionParameter(int64_t out, int64_t in, int64_t size) {
   return at::randn({out, in, size, size}).contiguous(at::MemoryFormat::ChannelsLast).permute({2, 3, 1, 0});
 }
 
-void checkConvProduct() {
-  struct Case {
-    std::vector<int64_t> images, filter, stride, padding;
-    bool product;
-  };
-  const std::vector<Case> cases = {
-      {{40, 2, 2, 8}, {3, 3, 8, 12}, {1, 1}, {1, 1, 1, 1}, true},        {{33, 2, 2, 8}, {3, 3, 8, 6}, {2, 2}, {1, 1, 1, 1}, true},
-      {{36, 2, 2, 5}, {3, 3, 5, 7}, {2, 2}, {0, 1, 0, 1}, true},         {{34, 1, 1, 16}, {3, 3, 16, 24}, {1, 1}, {1, 1, 1, 1}, true},
-      {{32, 3, 2, 6}, {5, 3, 6, 10}, {1, 1}, {2, 2, 1, 1}, true},        {{32, 4, 4, 3}, {7, 7, 3, 4}, {1, 1}, {3, 3, 3, 3}, false},
-      {{2, 3, 2, 1024}, {1, 1, 1024, 1024}, {1, 1}, {0, 0, 0, 0}, true}, {{2, 3, 2, 1024}, {1, 1, 1024, 1024}, {2, 2}, {0, 0, 0, 0}, false},
-      {{32, 3, 3, 8}, {3, 3, 8, 8}, {1, 1}, {1, 1, 1, 1}, false},        {{31, 2, 2, 8}, {3, 3, 8, 8}, {1, 1}, {1, 1, 1, 1}, false},
-      {{2, 3, 3, 1024}, {1, 1, 1024, 1024}, {1, 1}, {1, -1, 0, 0}, false}, {{32, 2, 2, 0}, {3, 3, 0, 8}, {1, 1}, {1, 1, 1, 1}, false},
-      {{32, 2, 2, 8}, {3, 3, 9, 8}, {1, 1}, {1, 1, 1, 1}, false}};
-  for (const auto& [images, filter, stride, padding, product] : cases) {
-    std::ostringstream name;
-    name << "convolution as a product of " << at::IntArrayRef(images) << ' ' << at::IntArrayRef(filter);
-    const auto p = ConvProduct::of(images, filter, stride, padding, {1, 1});
-    expect(p.has_value() == product, name.str() + (product ? " is one" : " is none"));
-    if (!p) continue;
-    const Tensor x = at::randn(images);
-    const Tensor f = at::randn(filter);
-    const Tensor padded = at::constant_pad_nd(x.to(at::kDouble).permute({0, 3, 1, 2}), {padding[2], padding[3], padding[0], padding[1]});
-    const Tensor weights = f.to(at::kDouble).permute({3, 2, 0, 1});
-    const Tensor y = at::convolution(padded, weights, {}, stride, {0, 0}, {1, 1}, false, {0, 0}, 1);
-    const Tensor dy = at::randn(y.sizes()).permute({0, 2, 3, 1}).contiguous();
-    const auto [dx, df, none] = at::convolution_backward(dy.to(at::kDouble).permute({0, 3, 1, 2}), padded, weights, c10::nullopt, stride,
-                                                         {0, 0}, {1, 1}, false, {0, 0}, 1, {true, true, false});
-    const Tensor inside = dx.slice(2, padding[0], padding[0] + images[1]).slice(3, padding[2], padding[2] + images[2]);
-    expectClose(p->forward(x, f), y.permute({0, 2, 3, 1}), 1e-5, name.str());
-    expectClose(p->inputGrad(dy, f), inside.permute({0, 2, 3, 1}), 1e-5, name.str() + ", input");
-    expectClose(p->filterGrad(x, dy), df.permute({2, 3, 1, 0}), 1e-5, name.str() + ", filter");
-    expectError([&] { p->filterGrad(x, dy.permute({0, 2, 1, 3}).slice(0, 1)); }, {"dy of shape", "expected"}, name.str() + ", shape");
-  }
-  // Split over threads by rows and by columns, of layouts that BLAS takes and of one that it does not.
-  for (const auto& [m, n] : {std::pair<int64_t, int64_t>{300, 210}, {210, 300}}) {
-    const Tensor a = at::randn({m, 260}), b = at::randn({260, n});
-    const Tensor expected = at::mm(a.to(at::kDouble), b.to(at::kDouble));
-    expectClose(matrixProduct(a, b), expected, 1e-5, "matrix product");
-    expectClose(matrixProduct(a.t().contiguous().t(), b.t().contiguous().t()), expected, 1e-5, "matrix product of transposed");
-    expectClose(matrixProduct(at::stack({a, a}, 2).select(2, 1), b), expected, 1e-5, "matrix product of every other");
-  }
-  expectError([&] { matrixProduct(at::ones({2, 3}), at::ones({4, 5})); }, {"2x3", "4x5"}, "matrix product of shapes");
-}
-
 void checkOptimizer() {
   const Tensor rate = at::scalar_tensor(0.1, at::kFloat);
   const std::vector<Tensor> p = {
@@ -368,13 +281,9 @@ void checkQueueAndImages() {
 
 }  // namespace
 
-void checkAllocator();  // allocator_test.cc
-void checkSchedule();   // schedule_test.cc
-
-int counted(bool good, const std::string& what) {
-  expect(good, what);
-  return failures;
-}
+void checkAllocator();     // allocator_test.cc
+void checkConvolutions();  // conv_test.cc
+void checkSchedule();      // schedule_test.cc
 
 int test() {
   at::manual_seed(1);
@@ -389,10 +298,9 @@ int test() {
   checkContrast();
   checkOptimizer();
   checkQueueAndImages();
-  checkConvProduct();
+  checkConvolutions();
   checkSchedule();
-  std::printf("%d checks, %d failed\n", checks, failures);
-  return failures == 0 ? 0 : 1;
+  return report();
 }
 
 }  // namespace detco_test

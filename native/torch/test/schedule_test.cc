@@ -1,6 +1,8 @@
 // Schedules: calls side by side where they may be, in order where they must.
 #include "../src/schedule.h"
 
+#include "expect.h"
+
 #include <ATen/Parallel.h>
 
 #include <atomic>
@@ -14,9 +16,6 @@
 #include <vector>
 
 namespace detco_test {
-
-int counted(bool good, const std::string& what);
-
 namespace {
 
 using detco::Schedule;
@@ -52,7 +51,7 @@ void checkOrder(Team& team) {
     });
     same = same && values == expected;
   }
-  counted(same, "schedule: 600 calls in 20 runs read and write as they do in order");
+  expect(same, "schedule: 600 calls in 20 runs read and write as they do in order");
 }
 
 void checkSideBySide(Team& team) {
@@ -73,8 +72,8 @@ void checkSideBySide(Team& team) {
     for (int ms = 0; ms < 20000 && begun < 2; ++ms) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     if (begun == 2) ++together;
   });
-  counted(together == 2, "schedule: two calls that share nothing but what they read run side by side");
-  counted(last == 2, "schedule: what reads the results of both runs after both");
+  expect(together == 2, "schedule: two calls that share nothing but what they read run side by side");
+  expect(last == 2, "schedule: what reads the results of both runs after both");
 }
 
 void checkFailure(Team& team) {
@@ -90,13 +89,13 @@ void checkFailure(Team& team) {
   } catch (const std::runtime_error& error) {
     message = error.what();
   }
-  counted(message == "call four", "schedule: gives what a call has thrown, got '" + message + "'");
-  counted(ran == 5, "schedule: nothing that waits for a call that failed runs");
+  expect(message == "call four", "schedule: gives what a call has thrown, got '" + message + "'");
+  expect(ran == 5, "schedule: nothing that waits for a call that failed runs");
   ran = 0;
   schedule.run(team, [&](size_t) { ++ran; });
-  counted(ran == 10, "schedule: runs again after a failure");
+  expect(ran == 10, "schedule: runs again after a failure");
   Schedule().run(team, [&](size_t) { ++ran; });
-  counted(ran == 10, "schedule: one without calls ends");
+  expect(ran == 10, "schedule: one without calls ends");
 }
 
 void checkThreads() {
@@ -109,8 +108,8 @@ void checkThreads() {
     at::parallel_for(0, 100, 1, [](int64_t, int64_t) {});
     threads += at::get_num_threads();
   });
-  counted(threads == 4 && team.threadsEach() == 2, "team: each member has its share of the threads");
-  counted(at::get_num_threads() == before, "team: those of the caller stay");
+  expect(threads == 4 && team.threadsEach() == 2, "team: each member has its share of the threads");
+  expect(at::get_num_threads() == before, "team: those of the caller stay");
 #endif
 }
 
@@ -118,7 +117,7 @@ void checkThreads() {
 
 void checkSchedule() {
   Team team(3);
-  counted(team.size() == 3 && team.threadsEach() == 1, "team: three threads are three members");
+  expect(team.size() == 3 && team.threadsEach() == 1, "team: three threads are three members");
   checkOrder(team);
   checkSideBySide(team);
   checkFailure(team);
