@@ -10,6 +10,9 @@
 
 namespace detco {
 
+// Half of a register, where few queries leave the other half idle.
+constexpr int64_t kFewLanes = 8;
+
 // logits[j, n] = sum over d of keys[j, d] queries[d, n] for kRows rows j and kVectors x kWidth queries n.
 template <int64_t kWidth, int kRows, int kVectors>
 inline void logitTile(

@@ -61,11 +61,12 @@ struct Padding {
 
 std::array<bool, 3> want(bool input, bool filter) { return {input, filter, false}; }
 
-// f of a faster way than LibTorch's to compute a convolution, where there is one.
+// f of a faster way than LibTorch's to compute a convolution of these operands, where there is one.
 template <typename F>
-std::optional<Tensor> faster(const Tensor& like, IntArrayRef images, IntArrayRef filter, IntArrayRef stride, IntArrayRef padding,
-                             IntArrayRef dilation, bool depthwise, const F& f) {
-  if (!like.is_cpu() || like.scalar_type() != at::kFloat || depthwise) return {};
+std::optional<Tensor> faster(const Tensor& a, const Tensor& b, IntArrayRef images, IntArrayRef filter, IntArrayRef stride,
+                             IntArrayRef padding, IntArrayRef dilation, bool depthwise, const F& f) {
+  const auto fits = [](const Tensor& tensor) { return tensor.is_cpu() && tensor.scalar_type() == at::kFloat; };
+  if (!fits(a) || !fits(b) || depthwise) return {};
   if (const auto product = ConvProduct::of(images, filter, stride, padding, dilation); product && hasFastProducts()) return f(*product);
   if (const auto winograd = WinogradConv::of(images, filter, stride, padding, dilation)) return f(*winograd);
   return {};
@@ -107,7 +108,7 @@ Tensor rounded(const Tensor& tensor) { return tensor.to(at::kBFloat16); }
 Tensor conv2d(const Tensor& x, const Tensor& filter, IntArrayRef stride, IntArrayRef padding, IntArrayRef dilation, bool depthwise) {
   if (widens(x, filter)) return rounded(conv2d(wide(x), wide(filter), stride, padding, dilation, depthwise));
   const auto forward = [&](const auto& way) { return way.forward(x, filter); };
-  if (const auto y = faster(x, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise, forward)) return *y;
+  if (const auto y = faster(x, filter, x.sizes(), filter.sizes(), stride, padding, dilation, depthwise, forward)) return *y;
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);
@@ -119,7 +120,7 @@ Tensor conv2dInputGrad(const Tensor& dy, const Tensor& filter, IntArrayRef shape
                        IntArrayRef dilation, bool depthwise) {
   if (widens(dy, filter)) return rounded(conv2dInputGrad(wide(dy), wide(filter), shape, stride, padding, dilation, depthwise));
   const auto inputGrad = [&](const auto& way) { return way.inputGrad(dy, filter); };
-  if (const auto dx = faster(dy, shape, filter.sizes(), stride, padding, dilation, depthwise, inputGrad)) return *dx;
+  if (const auto dx = faster(dy, filter, shape, filter.sizes(), stride, padding, dilation, depthwise, inputGrad)) return *dx;
   const Padding pad(padding);
   const int64_t groups = depthwise ? shape[3] : 1;
   // Only the shape, type and strides of the input matter.
@@ -135,7 +136,7 @@ Tensor conv2dFilterGrad(const Tensor& x, const Tensor& dy, IntArrayRef shape, In
                         IntArrayRef dilation, bool depthwise) {
   if (widens(x, dy)) return rounded(conv2dFilterGrad(wide(x), wide(dy), shape, stride, padding, dilation, depthwise));
   const auto filterGrad = [&](const auto& way) { return way.filterGrad(x, dy); };
-  if (const auto gradient = faster(x, x.sizes(), shape, stride, padding, dilation, depthwise, filterGrad)) return *gradient;
+  if (const auto gradient = faster(x, dy, x.sizes(), shape, stride, padding, dilation, depthwise, filterGrad)) return *gradient;
   const Padding pad(padding);
   const int64_t groups = depthwise ? x.size(3) : 1;
   const Tensor input = pad.apply(channelsFirst(x), 0);

@@ -15,9 +15,10 @@ using at::Tensor;
 
 // From so many elements on, a filter of one pixel is multiplied faster (512 x 2048; measured with OpenBLAS and MKL).
 constexpr int64_t kLargePointwise = int64_t{1} << 20;
-// Up to so many output pixels, a filter of one pixel and stride 2 takes .23 to .9 of a convolution's time: from 64 on 1 to 1.1 (OpenBLAS,
-// oneDNN 2.6).
-constexpr int64_t kMostSeen = 49;
+// Up to so many output pixels, a filter of one pixel with stride 2 takes .23 to .9 of a convolution's time forward, from 64 on 1 to 1.1, of
+// products with 288 rows and more (OpenBLAS, oneDNN 2.6).
+constexpr int64_t kMostStridedPixels = 49;
+constexpr int64_t kLeastStridedRows = 256;
 // From so many images on the matrix, which repeats the filter up to kMostRepeats times, is worth making: forward, 32 images of 2x2 take
 // .55, .93 and .38 of a convolution's time with 64, 128 and 512 channels, their filter's gradient .62, .54 and .76 (OpenBLAS, oneDNN 2.6).
 constexpr int64_t kLeastImages = 32;
@@ -48,10 +49,12 @@ std::optional<ConvProduct> ConvProduct::of(IntArrayRef images, IntArrayRef filte
   p.outHeight_ = tall / stride[0] + 1, p.outWidth_ = wide / stride[1] + 1;
   const bool padded = std::any_of(padding.begin(), padding.end(), [](int64_t size) { return size != 0; });
   const bool pointwise = filter[0] * filter[1] == 1 && !padded;
-  p.skips_ = pointwise && stride[0] * stride[1] > 1;
-  if (pointwise && (p.skips_ ? p.outHeight_ * p.outWidth_ <= kMostSeen : p.in_ * p.out_ >= kLargePointwise)) {
+  p.skips_ = pointwise && p.outHeight_ * p.outWidth_ < p.height_ * p.width_;
+  const int64_t pixels = p.outHeight_ * p.outWidth_;
+  const bool strided = p.skips_ && pixels <= kMostStridedPixels && p.n_ * pixels >= kLeastStridedRows;
+  if (pointwise && (strided || (!p.skips_ && p.in_ * p.out_ >= kLargePointwise))) {
     p.inputs_ = p.outputs_ = 1;
-    p.rows_ = p.n_ * p.outHeight_ * p.outWidth_;
+    p.rows_ = p.n_ * pixels;
     return p;
   }
   p.inputs_ = p.height_ * p.width_, p.outputs_ = p.outHeight_ * p.outWidth_;

@@ -2,7 +2,7 @@
 //
 // oneDNN is at a third of its speed (2.6 and 3.13, AVX-512) where an image is smaller than its filter: at res5 the patches of 64
 // pixels are images of 2x2. There every output pixel sees every input pixel, so that an image is a row and the filter becomes a
-// dense matrix [outputs * out, inputs * in]. A filter of one pixel is that matrix as it is, and every pixel a row.
+// dense matrix [outputs * out, inputs * in]. A filter of one pixel is that matrix as it is, and every pixel that it sees a row.
 #pragma once
 #include <ATen/ATen.h>
 

@@ -9,13 +9,12 @@
 
 namespace detco {
 
-// One register of floats; half of one where few queries leave the other half idle.
+// One register of floats.
 #ifdef __AVX512F__
 constexpr int64_t kLanes = 16;
 #else
 constexpr int64_t kLanes = 8;
 #endif
-constexpr int64_t kFewLanes = 8;
 
 template <int64_t kWidth>
 struct Lanes {
@@ -24,6 +23,10 @@ struct Lanes {
 
 template <int64_t kWidth>
 using Vector = typename Lanes<kWidth>::Type;
+
+inline const Vector<kLanes>& loadLanes(const float* p) { return *reinterpret_cast<const Vector<kLanes>*>(p); }
+
+inline void storeLanes(float* p, const Vector<kLanes>& value) { *reinterpret_cast<Vector<kLanes>*>(p) = value; }
 
 using BFloat16Bits = uint16_t;
 

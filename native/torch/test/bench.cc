@@ -1,6 +1,7 @@
 #include "bench.h"
 
 #include "../src/allocator.h"
+#include "../src/blas.h"
 #include "operators.h"
 
 #include <ATen/Parallel.h>
@@ -9,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace detco_test {
@@ -92,6 +94,41 @@ void benchNorm(const std::string& only, const std::vector<int64_t>& shape, at::S
   }
 }
 
+// A filter of size x size pixels over n images [side, side, in].
+void benchConvolution(
+    const std::string& only, int64_t n, int64_t side, int64_t in, int64_t out, int64_t size, int64_t stride) {
+  using Sizes = at::IntArrayRef;
+  static const auto forward = operatorOf<Tensor(const Tensor&, const Tensor&, Sizes, Sizes, Sizes, bool)>("detco::conv2d");
+  using Gradient = Tensor(const Tensor&, const Tensor&, Sizes, Sizes, Sizes, Sizes, bool);
+  static const auto inputGrad = operatorOf<Gradient>("detco::conv2d_input_grad");
+  static const auto filterGrad = operatorOf<Gradient>("detco::conv2d_filter_grad");
+  const int64_t pad = size / 2;
+  const int64_t outSide = (side + 2 * pad - size) / stride + 1;
+  const std::vector<int64_t> strides = {stride, stride}, pads = {pad, pad, pad, pad}, ones = {1, 1};
+  const Tensor x = at::randn({n, side, side, in});
+  const Tensor f = at::randn({out, size, size, in}).permute({1, 2, 3, 0});
+  const Tensor dy = at::randn({n, outSide, outSide, out});
+  const Tensor x4 = x.permute({0, 3, 1, 2});
+  const Tensor f4 = f.permute({3, 2, 0, 1});
+  const Tensor dy4 = dy.permute({0, 3, 1, 2});
+  const auto backward = [&](bool input) {
+    at::convolution_backward(
+        dy4, x4, f4, c10::nullopt, strides, {pad, pad}, ones, false, {0, 0}, 1, {input, !input, false});
+  };
+  std::string name = "convolution [" + std::to_string(n) + "," + std::to_string(side) + "," + std::to_string(side) + ",";
+  name += std::to_string(in) + "] to " + std::to_string(out) + ", " + std::to_string(size) + "x" + std::to_string(size);
+  if (stride > 1) name += " stride " + std::to_string(stride);
+  compare(
+      only, name, [&] { at::convolution(x4, f4, {}, strides, {pad, pad}, ones, false, {0, 0}, 1); },
+      [&] { forward.call(x, f, strides, pads, ones, false); });
+  compare(
+      only, name + " input", [&] { backward(true); },
+      [&] { inputGrad.call(dy, f, x.sizes(), strides, pads, ones, false); });
+  compare(
+      only, name + " filter", [&] { backward(false); },
+      [&] { filterGrad.call(x, dy, f.sizes(), strides, pads, ones, false); });
+}
+
 void benchContrast(const std::string& only, int64_t n) {
   auto unit = [](const Tensor& t) { return t / t.norm(2, 1, true); };
   const Tensor q = unit(at::randn({n, 128}));
@@ -151,6 +188,7 @@ void benchRest(const std::string& only) {
 }  // namespace
 
 int bench(const std::string& only) {
+  detco::useOneBlasThread();
   std::printf("%d threads; LibTorch's operators, the fused one, ratio\n", at::get_num_threads());
   for (const bool caching : {false, true}) {
     if (caching) {
@@ -164,6 +202,14 @@ int bench(const std::string& only) {
     }
     for (const int64_t n : {8, 64}) benchContrast(only, n);
     benchRest(only);
+  }
+  // Of ResNet-50, batch 8: whole images and patches.
+  for (const auto& [n, side] : {std::pair<int64_t, int64_t>{8, 56}, {72, 16}}) {
+    for (int64_t stage = 0; stage < 4; ++stage) {
+      const int64_t channels = 64 << stage, pixels = side >> stage;
+      benchConvolution(only, n, pixels, channels, channels, 3, 1);
+      if (stage < 3) benchConvolution(only, n, pixels, 4 * channels, 8 * channels, 1, 2);
+    }
   }
   return 0;
 }

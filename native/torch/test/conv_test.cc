@@ -2,6 +2,7 @@
 #include "../src/blas.h"
 #include "../src/conv_product.h"
 #include "../src/conv_winograd.h"
+#include "../src/lanes.h"
 #include "expect.h"
 
 #include <ATen/Parallel.h>
@@ -52,6 +53,9 @@ void check(const Way& way, const Case& c, const std::string& name) {
   expectClose(way.forward(x, f.contiguous()), y.permute({0, 2, 3, 1}), 1e-5, name + ", filter laid out otherwise");
   expectClose(way.inputGrad(dy, f), inside.permute({0, 2, 3, 1}), 1e-5, name + ", input");
   expectClose(way.filterGrad(x, dy), df.permute({2, 3, 1, 0}), 1e-5, name + ", filter");
+  const Tensor everyOther = at::stack({x, x}, 4).select(4, 1), turned = dy.transpose(1, 2).contiguous().transpose(1, 2);
+  expect(at::equal(way.forward(everyOther, f), way.forward(x, f)), name + ", images that are not contiguous");
+  expect(at::equal(way.inputGrad(turned, f), way.inputGrad(dy, f)), name + ", gradients that are not contiguous");
   const Tensor bad = at::randn({images[0], y.size(2) + 1, y.size(3), filter[3]});
   expectError([&] { way.filterGrad(x, bad); }, {"dy of shape", "expected"}, name + ", shape for the filter");
   expectError([&] { way.inputGrad(bad, f); }, {"dy of shape", "expected"}, name + ", shape for the input");
@@ -62,9 +66,10 @@ void checkProducts() {
       {{40, 2, 2, 8}, {3, 3, 8, 12}, {1, 1}, {1, 1, 1, 1}, true},        {{33, 2, 2, 8}, {3, 3, 8, 6}, {2, 2}, {1, 1, 1, 1}, true},
       {{36, 2, 2, 5}, {3, 3, 5, 7}, {2, 2}, {0, 1, 0, 1}, true},         {{34, 1, 1, 16}, {3, 3, 16, 24}, {1, 1}, {1, 1, 1, 1}, true},
       {{32, 3, 2, 6}, {5, 3, 6, 10}, {1, 1}, {2, 2, 1, 1}, true},        {{32, 4, 4, 3}, {7, 7, 3, 4}, {1, 1}, {3, 3, 3, 3}, false},
-      {{2, 3, 2, 1024}, {1, 1, 1024, 1024}, {1, 1}, {0, 0, 0, 0}, true}, {{3, 5, 6, 7}, {1, 1, 7, 9}, {2, 2}, {0, 0, 0, 0}, true},
-      {{2, 6, 3, 7}, {1, 1, 7, 9}, {3, 1}, {0, 0, 0, 0}, true},          {{2, 16, 16, 8}, {1, 1, 8, 8}, {2, 2}, {0, 0, 0, 0}, false},
-      {{2, 6, 6, 8}, {1, 1, 8, 8}, {2, 2}, {1, 1, 1, 1}, false},         {{2, 6, 6, 8}, {1, 1, 8, 8}, {1, 1}, {0, 0, 0, 0}, false},
+      {{2, 3, 2, 1024}, {1, 1, 1024, 1024}, {1, 1}, {0, 0, 0, 0}, true}, {{30, 5, 6, 7}, {1, 1, 7, 9}, {2, 2}, {0, 0, 0, 0}, true},
+      {{50, 6, 3, 7}, {1, 1, 7, 9}, {3, 1}, {0, 0, 0, 0}, true},         {{30, 16, 16, 8}, {1, 1, 8, 8}, {2, 2}, {0, 0, 0, 0}, false},
+      {{9, 6, 6, 8}, {1, 1, 8, 8}, {2, 2}, {0, 0, 0, 0}, false},         {{300, 1, 1, 8}, {1, 1, 8, 8}, {2, 2}, {0, 0, 0, 0}, true},
+      {{40, 6, 6, 8}, {1, 1, 8, 8}, {2, 2}, {1, 1, 1, 1}, false},        {{40, 6, 6, 8}, {1, 1, 8, 8}, {1, 1}, {0, 0, 0, 0}, false},
       {{32, 3, 3, 8}, {3, 3, 8, 8}, {1, 1}, {1, 1, 1, 1}, false},        {{31, 2, 2, 8}, {3, 3, 8, 8}, {1, 1}, {1, 1, 1, 1}, false},
       {{2, 3, 3, 1024}, {1, 1, 1024, 1024}, {1, 1}, {1, -1, 0, 0}, false}, {{32, 2, 2, 0}, {3, 3, 0, 8}, {1, 1}, {1, 1, 1, 1}, false},
       {{32, 2, 2, 8}, {3, 3, 9, 8}, {1, 1}, {1, 1, 1, 1}, false}};
@@ -83,7 +88,8 @@ void checkWinograd() {
       {{3, 13, 18, 48}, {3, 3, 48, 112}, {1, 1}, {0, 0, 0, 0}, true},   {{4, 17, 14, 112}, {3, 3, 112, 32}, {1, 1}, {0, 2, 1, 0}, true},
       {{2, 14, 22, 32}, {3, 3, 32, 32}, {1, 1}, {2, 2, 2, 2}, true},    {{288, 3, 3, 32}, {3, 3, 32, 32}, {1, 1}, {1, 1, 1, 1}, true},
       {{1, 12, 12, 96}, {3, 3, 96, 96}, {1, 1}, {1, 1, 1, 1}, true},    {{1, 4, 4, 64}, {3, 3, 64, 64}, {1, 1}, {1, 1, 1, 1}, false},
-      {{9, 30, 30, 24}, {3, 3, 24, 32}, {1, 1}, {1, 1, 1, 1}, false},   {{9, 30, 30, 32}, {3, 3, 32, 24}, {1, 1}, {1, 1, 1, 1}, false},
+      {{9, 30, 30, 24}, {3, 3, 24, 32}, {1, 1}, {1, 1, 1, 1}, true},    {{9, 30, 30, 32}, {3, 3, 32, 24}, {1, 1}, {1, 1, 1, 1}, true},
+      {{9, 30, 30, 32}, {3, 3, 32, 12}, {1, 1}, {1, 1, 1, 1}, false},   {{64, 6, 6, 64}, {3, 3, 64, 64}, {1, 1}, {0, 0, 0, 0}, false},
       {{9, 30, 30, 32}, {3, 3, 32, 32}, {2, 2}, {1, 1, 1, 1}, false},   {{9, 30, 30, 32}, {5, 5, 32, 32}, {1, 1}, {2, 2, 2, 2}, false},
       {{9, 30, 30, 32}, {3, 3, 32, 32}, {1, 1}, {3, 0, 0, 0}, false},   {{9, 30, 30, 32}, {3, 3, 32, 32}, {1, 1}, {-1, 0, 0, 0}, false},
       {{9, 30, 30, 16}, {3, 3, 32, 32}, {1, 1}, {1, 1, 1, 1}, false},   {{0, 30, 30, 32}, {3, 3, 32, 32}, {1, 1}, {1, 1, 1, 1}, false},
@@ -92,25 +98,29 @@ void checkWinograd() {
   for (const Case& c : cases) {
     const std::string name = c.name("Winograd's convolution");
     const auto way = WinogradConv::of(c.images, c.filter, c.stride, c.padding, {1, 1});
-    // Registers of AVX-512 hold 16 channels; others may take the multiples of 8 as well, and none of them have to.
-    if (c.fits && !way && !WinogradConv::isWorthwhile()) continue;
-    expect(way.has_value() == c.fits || c.images[3] % 16 != 0 || c.filter[3] % 16 != 0, name + (c.fits ? " is one" : " is none"));
+    // A register holds 16 channels, or 8.
+    const auto whole = [](int64_t channels) { return channels % detco::kLanes == 0; };
+    const bool fits = WinogradConv::kWorthwhile && c.fits && whole(c.images[3]) && whole(c.filter[3]);
+    expect(way.has_value() == fits, name + (fits ? " is one" : " is none"));
     if (way) check(*way, c, name);
   }
   expect(!WinogradConv::of({9, 30, 30, 32}, {3, 3, 32, 32}, {1, 1}, {1, 1, 1, 1}, {2, 1}), "Winograd's convolution is not dilated");
-  const auto way = WinogradConv::of({7, 21, 21, 64}, {3, 3, 64, 64}, {1, 1}, {1, 1, 1, 1}, {1, 1});
+  // 17 tiles: blocks of 17, of 12 and 5, and with more threads parts of their columns.
+  const auto way = WinogradConv::of({1, 4, 68, 112}, {3, 3, 112, 112}, {1, 1}, {1, 1, 1, 1}, {1, 1});
   if (!way) return;
-  const Tensor x = at::randn({7, 21, 21, 64}), f = filterOf({3, 3, 64, 64}), dy = at::randn({7, 21, 21, 64});
+  const Tensor x = at::randn({1, 4, 68, 112}), f = filterOf({3, 3, 112, 112}), dy = at::randn({1, 4, 68, 112});
   const int threads = at::get_num_threads();
-  std::vector<Tensor> results;
-  for (const int count : {1, 2}) {
+  std::vector<Tensor> expected;
+  for (const int count : {1, 2, 3, 4}) {
     at::set_num_threads(count);
-    for (const Tensor& result : {way->forward(x, f), way->inputGrad(dy, f), way->filterGrad(x, dy)}) results.push_back(result);
+    const std::vector<Tensor> results = {way->forward(x, f), way->inputGrad(dy, f), way->filterGrad(x, dy)};
+    if (expected.empty()) expected = results;
+    for (size_t i = 0; i < results.size(); ++i) expect(at::equal(results[i], expected[i]), "Winograd's convolution: bits by threads");
   }
   at::set_num_threads(threads);
-  for (size_t i = 0; i < 3; ++i) expect(at::equal(results[i], results[i + 3]), "Winograd's convolution: bits by threads");
-  const Tensor bad = at::full({7, 21, 21, 64}, std::numeric_limits<float>::quiet_NaN());
-  expect(way->forward(bad, f).isnan().all().item<bool>(), "Winograd's convolution of NaN");
+  Tensor bad = x.clone();
+  bad[0][1][5][3] = std::numeric_limits<float>::quiet_NaN();
+  expect(way->forward(bad, f).isnan().any(3).sum().item<int64_t>() == 16, "Winograd's convolution of NaN: the tile that sees it");
 }
 
 void checkMatrixProduct() {
