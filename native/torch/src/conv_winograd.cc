@@ -31,8 +31,8 @@ constexpr int64_t kColumns = 64;
 // Elements of a filter that are worth a thread more.
 constexpr int64_t kGrain = 16384;
 
-// The transforms along one axis, with the points 0, 1, -1, 1/2, -2 and infinity: they round less than 2 in
-// the place of 1/2 does (Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution", arXiv 1803.10986).
+// The transforms along one axis, with the points 0, 1, -1, 1/2, -2 and infinity, which round less than 0, 1, -1, 2, -2 do (Barabasz et al.,
+// "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", arXiv 1803.10986).
 inline void inputAxis(const V* d, V* t) {
   const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3], d4 = d[4], d5 = d[5];
   const V even = d4 - d2, odd = d3 - d1;
