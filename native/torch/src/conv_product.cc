@@ -15,8 +15,8 @@ using at::Tensor;
 
 // From so many elements on, a filter of one pixel is multiplied faster (512 x 2048; measured with OpenBLAS and MKL).
 constexpr int64_t kLargePointwise = int64_t{1} << 20;
-// Up to so many output pixels, a filter of one pixel with stride 2 takes .23 to .9 of a convolution's time forward, from 64 on 1 to 1.1, of
-// products with 288 rows and more (OpenBLAS, oneDNN 2.6).
+// Up to so many output pixels, a filter of one pixel with stride 2 takes .27 to .96 of a convolution's time forward, from 64 on .98 to 1.15,
+// of products with 288 rows and more (one and two threads, OpenBLAS, oneDNN 2.6).
 constexpr int64_t kMostStridedPixels = 49;
 constexpr int64_t kLeastStridedRows = 256;
 // From so many images on the matrix, which repeats the filter up to kMostRepeats times, is worth making: forward, 32 images of 2x2 take
