@@ -1,17 +1,21 @@
-/** Amounts of bytes as people write them: `200GB` (powers of 1000), `1.5TiB` (powers of 1024), a plain number of bytes. */
+/**
+ * Amounts of bytes as people write them, in the units of GNU coreutils (`dd`, `sort -S`, `du -B`): `200G` and `200GiB` are powers
+ * of 1024, as in docker and rclone, `200GB` is a power of 1000, and a number alone is bytes.
+ */
 
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  B: 1,
-  KB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KIB: 2 ** 10,
-  MIB: 2 ** 20,
-  GIB: 2 ** 30,
-  TIB: 2 ** 40,
-};
+const LETTERS = ['K', 'M', 'G', 'T', 'P'] as const;
+
+/** Bytes of each unit, by its name in capitals. */
+const UNITS: ReadonlyMap<string, number> = new Map([
+  ['', 1],
+  ['B', 1],
+  ...LETTERS.flatMap((letter, index): [string, number][] => [
+    [letter, 1024 ** (index + 1)],
+    [`${letter}I`, 1024 ** (index + 1)],
+    [`${letter}IB`, 1024 ** (index + 1)],
+    [`${letter}B`, 1000 ** (index + 1)],
+  ]),
+]);
 
 /**
  * @returns whole bytes
@@ -19,9 +23,9 @@ const UNITS: Readonly<Record<string, number>> = {
  */
 export function parseByteSize(value: string | number): number {
   const [, digits = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(String(value)) ?? [];
-  const bytes = Math.floor(Number(digits || NaN) * (UNITS[unit.toUpperCase()] ?? NaN));
+  const bytes = Math.floor(Number(digits || NaN) * (UNITS.get(unit.toUpperCase()) ?? NaN));
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
-  throw new RangeError(`"${value}" is no amount of bytes; expected for example 200GB, 1.5TiB or 200000000000`);
+  throw new RangeError(`"${value}" is no amount of bytes; expected for example 200G (powers of 1024), 200GB (of 1000) or 200000000000`);
 }
 
 const NAMES = ['B', 'kB', 'MB', 'GB', 'TB'] as const;

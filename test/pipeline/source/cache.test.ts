@@ -369,11 +369,18 @@ describe('an amount of bytes', () => {
     ['200GB', 200e9],
     ['1.5TiB', 1.5 * 2 ** 40],
     ['64 mib', 64 * 2 ** 20],
+    ['200G', 200 * 2 ** 30],
+    ['200g', 200 * 2 ** 30],
+    ['200Gi', 200 * 2 ** 30],
+    ['1.5T', 1.5 * 2 ** 40],
+    ['512k', 512 * 2 ** 10],
+    ['1P', 2 ** 50],
+    ['1PB', 1e15],
     ['1000', 1000],
     [1000, 1000],
   ])('%p is %d', (text, bytes) => expect(parseByteSize(text)).toBe(bytes));
 
-  test.each(['', 'GB', '1XB', '-1GB', '0', '1e9', 'ten', 0, -1, NaN, Infinity])('%p is refused', (text) => {
-    expect(() => parseByteSize(text)).toThrow(`"${text}" is no amount of bytes; expected for example 200GB`);
+  test.each(['', 'GB', '1XB', '1GG', '1 G B', '1,5T', '-1GB', '0', '1e9', 'ten', 0, -1, NaN, Infinity])('%p is refused', (text) => {
+    expect(() => parseByteSize(text)).toThrow(`"${text}" is no amount of bytes; expected for example 200G (`);
   });
 });
