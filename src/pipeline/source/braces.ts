@@ -1,6 +1,6 @@
 /**
- * Brace expansion as bash and WebDataset do it: `{000..146}` counts (up or down, zero padding kept), `{a..e}` walks
- * letters, `{train,val}` lists, and all of them nest. Braces without `..` or a comma stay as they are.
+ * Brace expansion as bash does it: `{000..146}` counts (up or down, zero padding kept), `{000..146..2}` in steps, `{a..e}`
+ * walks letters, `{train,val}` lists, and all of them nest. Braces without `..` or a comma stay as they are.
  */
 
 /** Above this a pattern is a slip of the keyboard, not a data set (ImageNet-21k has about 10^4 shards). */
@@ -43,28 +43,31 @@ function split(pattern: string, open: number): { readonly close: number; readonl
   );
 }
 
+/** What `FIRST..LAST` or `FIRST..LAST..STEP` counts; undefined for a body that is no range. */
 function range(body: string): string[] | undefined {
-  const numbers = /^(-?\d+)\.\.(-?\d+)$/.exec(body);
+  const numbers = /^([+-]?\d+)\.\.([+-]?\d+)(?:\.\.([+-]?\d+))?$/.exec(body);
   if (numbers) {
-    const [first = '', last = ''] = [numbers[1], numbers[2]];
-    const padded = [first, last].some((text) => /^-?0\d/.test(text));
+    const [, first = '', last = '', step] = numbers;
+    const padded = [first, last].some((text) => /^[+-]?0\d/.test(text));
     const width = padded ? Math.max(first.length, last.length) : 0;
-    return walk(Number(first), Number(last), body).map((value) => {
+    return walk(Number(first), Number(last), step, body).map((value) => {
       const digits = String(Math.abs(value));
       return value < 0 ? `-${digits.padStart(width - 1, '0')}` : digits.padStart(width, '0');
     });
   }
-  const letters = /^([a-zA-Z])\.\.([a-zA-Z])$/.exec(body);
+  const letters = /^([a-zA-Z])\.\.([a-zA-Z])(?:\.\.([+-]?\d+))?$/.exec(body);
   if (!letters) return undefined;
-  const [, first = '', last = ''] = letters;
-  return walk(first.charCodeAt(0), last.charCodeAt(0), body).map((code) => String.fromCharCode(code));
+  const [, first = '', last = '', step] = letters;
+  return walk(first.charCodeAt(0), last.charCodeAt(0), step, body).map((code) => String.fromCharCode(code));
 }
 
-function walk(first: number, last: number, body: string): number[] {
-  const length = Math.abs(last - first) + 1;
+/** Of a step bash takes the size alone: the ends say the direction, and 0 counts as 1. */
+function walk(first: number, last: number, step: string | undefined, body: string): number[] {
+  const size = Math.abs(Number(step ?? 1)) || 1;
+  const length = Math.floor(Math.abs(last - first) / size) + 1;
   if (!(length <= MAX_EXPANSIONS)) throw tooMany(`{${body}}`);
-  const step = last < first ? -1 : 1;
-  return Array.from({ length }, (_, i) => first + i * step);
+  const stride = last < first ? -size : size;
+  return Array.from({ length }, (_, i) => first + i * stride);
 }
 
 function tooMany(pattern: string): RangeError {
