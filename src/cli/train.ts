@@ -127,7 +127,10 @@ export function trainCommand(): Command {
       'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',
     )
     .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
-    .option('--cache-size <size>', 'what the folder may hold, such as 200GB or 1.5TiB (default: nine tenths of what its disk has for it)')
+    .option(
+      '--cache-size <size>',
+      'what the folder may hold: 200G (powers of 1024), 200GB (of 1000) (default: nine tenths of what its disk has for it)',
+    )
     .option(
       '--decoded-cache <size>',
       'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: 0, none; tiny: 100MB)',

@@ -3,7 +3,9 @@ import { z } from 'zod';
 import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
+import { expectedOneOf } from './nearest.js';
 import type { Divide } from './plan/state.js';
+import { quoted } from './quoted.js';
 import { type CacheEvent, formatByteSize, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
 import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
@@ -66,7 +68,7 @@ export interface PipelineOptions {
   /** Folder in which remote shards are kept once they are read; several processes may share it. Default: none are kept. */
   readonly cacheDir?: string;
   /**
-   * Bytes the folder may hold, as a number or as `200GB`, `1.5TiB`; the shards used longest ago make room. Default: nine tenths
+   * Bytes the folder may hold, as a number or as `200G` (powers of 1024) or `200GB` (of 1000); the shards used longest ago make room. Default: nine tenths
    * of what its disk has for it. At least the largest shard.
    */
   readonly cacheSize?: string | number;
@@ -103,6 +105,11 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   spans: 0,
 } as const);
 
+/** Of a batch or a buffer: products with the bytes of a sample stay exact. */
+const MOST_SAMPLES = 1_000_000;
+/** A terabyte. */
+const MOST_MEGABYTES = 1 << 20;
+
 const count = z.int().positive();
 const ordinal = z.int().nonnegative();
 /** A state comes out of a file as often as out of a batch. */
@@ -115,8 +122,23 @@ const stateSchema = z.object({
   batchSize: count.optional(),
   divide: z.enum(['shards', 'samples']).optional(),
 });
-const schema = z.object({
-  batchSize: count,
+const callback = <Option extends (...args: never[]) => void>(): z.ZodType<Option> =>
+  z.custom<Option>((value) => typeof value === 'function', 'expected a function');
+
+/** Not by `instanceof`: it may be of another realm, or a polyfill's. */
+function isSignal(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value;
+}
+
+/** One line for each option: a name that has none is refused. */
+const shape = {
+  shards: z.union(
+    [z.string(), z.array(z.string()).readonly()],
+    'expected a specification or a list of them, such as "train-{000..146}.tar"',
+  ),
+  // By `validateRecipe`.
+  recipe: z.custom<Recipe>(() => true),
+  batchSize: count.max(MOST_SAMPLES),
   seed: z.int().nonnegative().max(0xffffffff).default(PIPELINE_DEFAULTS.seed),
   epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
   lanes: count.max(1024).default(PIPELINE_DEFAULTS.lanes),
@@ -125,12 +147,12 @@ const schema = z.object({
   divide: z.enum(['shards', 'samples']).optional(),
   indexDir: z.string().min(1).optional(),
   workers: count.optional(),
-  workerMemoryMb: count.optional(),
+  workerMemoryMb: count.max(MOST_MEGABYTES).optional(),
   shuffle: z
-    .union([z.boolean(), z.int().nonnegative()])
+    .union([z.boolean(), z.int().nonnegative().max(MOST_SAMPLES)], `expected a boolean or a whole number, 0..${MOST_SAMPLES}`)
     .default(true)
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
-  slots: count.min(2).default(PIPELINE_DEFAULTS.slots),
+  slots: count.min(2).max(1024).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
   augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
@@ -144,16 +166,25 @@ const schema = z.object({
   cacheSize: z.union([z.string(), z.number()]).optional(),
   decodedCache: z.union([z.string(), z.number()]).optional(),
   resume: stateSchema.optional(),
-});
+  onBad: callback<NonNullable<PipelineOptions['onBad']>>().optional(),
+  onCache: callback<NonNullable<PipelineOptions['onCache']>>().optional(),
+  onRetry: callback<NonNullable<PipelineOptions['onRetry']>>().optional(),
+  signal: z.custom<AbortSignal>(isSignal, 'expected an AbortSignal').optional(),
+} satisfies Record<keyof PipelineOptions, z.ZodType>;
+const schema = z.object(shape);
 
 /** @throws RangeError naming the option, the value it got and what it wants */
 export function resolveOptions(options: PipelineOptions) {
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(shape, name))
+      throw new RangeError(`Pipeline option ${name}: no such option; ${expectedOneOf(name, Object.keys(shape))}`);
+  }
   const { success, data, error } = schema.safeParse(options);
   if (!success) {
     const [issue] = error.issues;
     const path = issue?.path ?? [];
     const value = path.reduce<unknown>((outer, key) => (Object(outer) as Record<PropertyKey, unknown>)[key], options);
-    throw new RangeError(`Pipeline option ${path.join('.')}: ${issue?.message ?? 'invalid'}, got ${JSON.stringify(value)}`);
+    throw new RangeError(`Pipeline option ${path.join('.')}: ${issue?.message ?? 'invalid'}, got ${quoted(value)}`);
   }
   const { lanes, rank, worldSize, indexDir } = data;
   if (rank >= worldSize)

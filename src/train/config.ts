@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
 import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
 import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
-import { expectedOneOf } from './nearest.js';
+import { expectedOneOf } from '../pipeline/nearest.js';
 import { PRESET_NAMES, presets } from './presets.js';
 
 /** Options that cannot be used; the message quotes the value and says what was expected. */

@@ -147,6 +147,23 @@ describe('what a pipeline refuses', () => {
     await expect(digestBatches({ ...options, resume })).rejects.toThrow(/1 lanes and the pipeline 3/);
   });
 
+  test.each<[object, string]>([
+    [{ bacthSize: 4 }, 'Pipeline option bacthSize: no such option; did you mean "batchSize" or "cacheSize"? Expected one of shards,'],
+    [{ onRetries: () => {} }, 'Pipeline option onRetries: no such option; did you mean "onRetry"? '],
+    [{ zzz: 1 }, 'Pipeline option zzz: no such option; expected one of shards,'],
+    [{ batchSize: NaN }, 'Pipeline option batchSize: Invalid input: expected number, received NaN, got NaN'],
+    [{ batchSize: 1e9 }, 'Pipeline option batchSize: Too big: expected number to be <=1000000, got 1000000000'],
+    [{ maxBadSamples: Infinity }, 'Pipeline option maxBadSamples: Invalid input: expected number, received Infinity, got Infinity'],
+    [{ shards: 3 }, 'Pipeline option shards: expected a specification or a list of them, such as "train-{000..146}.tar", got 3'],
+    [{ onBad: 'warn' }, 'Pipeline option onBad: expected a function, got "warn"'],
+    [{ signal: new AbortController() }, 'Pipeline option signal: expected an AbortSignal, got {}'],
+    [{ recipe: undefined }, 'recipe is undefined: '],
+  ])('%p, a RangeError that says what was expected', async (change, message) => {
+    const created = createPipeline({ ...options, ...change });
+    await expect(created).rejects.toThrow(RangeError);
+    await expect(created).rejects.toThrow(message);
+  });
+
   test.each<[object, RegExp]>([
     [{}, /^Pipeline option resume\.epoch: .* got undefined$/],
     [{ epoch: 0, step: 1, epochStart: 0, lanes: [{ taken: 5, good: -1 }] }, /^Pipeline option resume\.lanes\.0\.good: .* got -1$/],

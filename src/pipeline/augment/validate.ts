@@ -1,5 +1,6 @@
 /** Checks a recipe that came from a file, a flag or another thread. */
 import { z } from 'zod';
+import { quoted } from '../quoted.js';
 import type { Recipe } from './recipe.js';
 
 const side = z.int().min(1).max(2048);
@@ -79,14 +80,13 @@ function at(value: unknown, path: readonly PropertyKey[]): unknown {
 /**
  * Gives back a checked copy of a recipe.
  *
- * @throws {TypeError} that names the first bad entry, quotes its value and says what was expected
+ * @throws {RangeError} that names the first bad entry, quotes its value and says what was expected
  */
 export function validateRecipe(recipe: unknown): Recipe {
   const result = recipeSchema.safeParse(recipe);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  if (issue === undefined) throw new TypeError('recipe is not usable');
+  if (issue === undefined) throw new RangeError('recipe is not usable');
   const where = ['recipe', ...issue.path.map(String)].join('.');
-  const value = JSON.stringify(at(recipe, issue.path)) ?? 'nothing';
-  throw new TypeError(`${where} is ${value}: ${issue.message}`);
+  throw new RangeError(`${where} is ${quoted(at(recipe, issue.path))}: ${issue.message}`);
 }

@@ -22,6 +22,7 @@ test.each([
     one({ ...image, operations: [{ op: 'cutout', p: 1 }] }),
     /recipe\.views\.image\.operations\.0\.op is "cutout": .*grayscale/,
   ],
+  ['a size that is no number', one({ ...image, size: NaN }), /recipe\.views\.image\.size is NaN: .*number/],
   ['a size of 0', one({ ...image, size: 0 }), /recipe\.views\.image\.size is 0: .*>=1/],
   ['a fractional size', one({ ...image, size: 22.4 }), /size is 22\.4: .*int/],
   ['a probability above 1', one({ ...image, operations: [{ op: 'grayscale', p: 2 }] }), /operations\.0\.p is 2: .*<=1/],
@@ -34,12 +35,16 @@ test.each([
   ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
   ['a misspelt option', one({ ...image, sise: 3 }), /recipe\.views\.image is .*sise/],
   ['no views', { name: 'mine', views: {} }, /recipe\.views is \{\}: expected at least one view/],
-  ['nothing', undefined, /recipe is nothing/],
+  ['nothing', undefined, /recipe is undefined/],
 ])('%s is refused with its value', (_, recipe, message) => {
-  expect(() => validateRecipe(recipe)).toThrow(message);
+  const check = () => validateRecipe(recipe);
+  expect(check).toThrow(RangeError);
+  expect(check).toThrow(message);
 });
 
 test('createPipeline checks its recipe', async () => {
   const options = { shards: import.meta.filename, recipe: recipes.mocoV2({ globalSize: -1 }), batchSize: 1 };
-  await expect(createPipeline(options)).rejects.toThrow('recipe.views.globalQ.size is -1');
+  const created = createPipeline(options);
+  await expect(created).rejects.toThrow(RangeError);
+  await expect(created).rejects.toThrow('recipe.views.globalQ.size is -1');
 });
