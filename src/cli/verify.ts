@@ -48,8 +48,9 @@ function lines({ shards, samples, bytes, labels, problems }: VerifyReport, decod
   ];
 }
 
-function inWords({ shard, key, offset, problem }: Problem): string {
-  const place = [...(key === undefined ? [] : [`"${key}"`]), ...(offset === undefined ? [] : [`byte ${offset}`])];
+function inWords({ shard, key, member, offset, problem }: Problem): string {
+  const named = key ?? member;
+  const place = [...(named === undefined ? [] : [`"${named}"`]), ...(offset === undefined ? [] : [`byte ${offset}`])];
   return `${shard}${place.length > 0 ? ` (${place.join(', ')})` : ''}: ${problem}`;
 }
 

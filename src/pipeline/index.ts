@@ -9,7 +9,7 @@ export { type Pipeline, createPipeline } from './pipeline.js';
 export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
 export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
-export { ShardError } from './shard/read.js';
+export { ShardError } from './shard/shard-error.js';
 export { type CacheEvent, type RetryEvent, SourceError } from './source/index.js';
 export type { BadSample } from './worker/lane.js';
 export type { Span, StageTotals } from './profile/meters.js';

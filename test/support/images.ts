@@ -1,7 +1,8 @@
 /** Real images as files, in the layouts that data sets come in; taken from fixtures/shards. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readShard, type ShardSample } from '#dist/pipeline/shard/read.js';
+import type { ShardSample } from '#dist/pipeline/shard/group.js';
+import { readShard } from '#dist/pipeline/shard/read.js';
 
 export const FIXTURE = 'fixtures/shards/val-000.tar';
 

@@ -2,7 +2,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { PIPELINE_DEFAULTS } from '../options.js';
 import { shuffleQuality, type ShuffleQuality } from '../plan/shuffle-quality.js';
-import { ShardError } from './read.js';
+import { ShardError } from './shard-error.js';
 import { mapInOrder } from './in-order.js';
 import { indexShard, readIndex, writeIndex, type ShardIndex } from './shard-index.js';
 import { SourceError } from '../source/index.js';

@@ -1,27 +1,37 @@
 /** What the name and the content of a tar member mean in a shard (WebDataset's conventions). */
 
 export interface MemberName {
-  /** Path up to the first dot of the base name, without a leading `./`. */
+  /** What the members of a sample share: the path up to a dot of the base name, without a leading `./`. */
   readonly key: string;
-  readonly kind: 'image' | 'label' | 'other';
+  /** What follows that dot, in lower case: `jpg`, `cls`, `input.jpg`. */
+  readonly field: string;
 }
 
-const IMAGE = /^(jpe?g|png|webp)$/i;
+/** Where a key ends. WebDataset's is the first dot of the base name; at the last one each file name is a sample. */
+export type KeyEnd = 'first dot' | 'last dot';
+
+const NAMES: Readonly<Record<KeyEnd, RegExp>> = {
+  'first dot': /^(?:\.\/)*((?:.*\/)?[^./]+)\.([^/]*)$/s,
+  'last dot': /^(?:\.\/)*((?:.*\/)?[^./][^/]*)\.([^./]*)$/s,
+};
 
 /** @returns undefined for a name without a key: no dot, or one that begins with a dot (macOS puts `._x.jpg` into tars) */
-export function memberName(path: string): MemberName | undefined {
-  const [, key, extension = ''] = /^(?:\.\/)*((?:.*\/)?[^./][^./]*)\.([^/]*)$/s.exec(path) ?? [];
-  if (key === undefined) return undefined;
-  return {
-    key,
-    kind: IMAGE.test(extension) ? 'image' : /^cls$/i.test(extension) ? 'label' : 'other',
-  };
+export function memberName(path: string, end: KeyEnd = 'first dot'): MemberName | undefined {
+  const [, key, field = ''] = NAMES[end].exec(path) ?? [];
+  return key === undefined ? undefined : { key, field: field.toLowerCase() };
 }
+
+/** Whether a field is an image by its last extension: `jpg`, `0.jpg`. */
+export function isImageField(field: string): boolean {
+  return /(?:^|\.)(?:jpe?g|png|webp)$/.test(field);
+}
+
+export const LABEL_FIELD = 'cls';
 
 /** No photograph comes near it, a damaged size field may: above it the content is skipped and not kept. */
 export const MAX_IMAGE_BYTES = 256 << 20;
-/** A class index has a few digits. */
-export const MAX_LABEL_BYTES = 64;
+/** A class index has a few digits, a class name a few words. */
+export const MAX_LABEL_BYTES = 256;
 
 /** @returns the class index, or undefined for text that is not a whole number */
 export function parseLabel(text: string): number | undefined {

@@ -4,7 +4,8 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { withoutPassword } from '../source/source.js';
-import { readShard, type ReadOptions, type ShardSample } from './read.js';
+import type { ShardSample } from './group.js';
+import { readShard, type ReadOptions } from './read.js';
 
 /** One sample of a shard, in the order of the shard. */
 export interface IndexedSample {
@@ -42,7 +43,7 @@ export const HEADER_BYTES = 512;
 export async function indexShard(location: string, options: Pick<ReadOptions, 'signal' | 'onRetry'> = {}): Promise<ShardIndex> {
   const samples: IndexedSample[] = [];
   let bytes = 0;
-  for await (const sample of readShard(location, { ...options, onEnd: (end) => (bytes = end) })) samples.push(indexSample(sample));
+  for await (const sample of readShard(location, { ...options, onEnd: (end) => (bytes = end.bytes) })) samples.push(indexSample(sample));
   return { location: withoutPassword(location), bytes, samples };
 }
 
@@ -68,7 +69,7 @@ export function indexPath(dir: string, location: string): string {
 }
 
 const FORMAT = 'detco-shard-index';
-const VERSION = 1;
+const VERSION = 2;
 
 /** A file holds one column a field, which is a third of the size of one object a sample. */
 interface Columns {

@@ -1,12 +1,16 @@
 /** Reads shards from end to end and tells everything that is wrong with them. */
 import { crc32 } from 'node:zlib';
-import { openShard, SourceError } from '../source/index.js';
+import { SourceError } from '../source/index.js';
 import { reasonOf, withoutPassword } from '../source/source.js';
 import { decodeImage } from '../worker/decode.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
-import { readShard, ShardError, type ShardSample } from './read.js';
+import type { ShardSample } from './group.js';
+import type { LeftOutKind } from './left-out.js';
+import { readShard } from './read.js';
+import { ShardError } from './shard-error.js';
 import { readIndex, type IndexedSample, type ShardIndex } from './shard-index.js';
+import type { TarEnd } from './tar/reader.js';
 
 export interface VerifyOptions {
   /** Folder of the indexes to check against. */
@@ -22,10 +26,12 @@ export interface VerifyOptions {
 }
 
 export interface Problem {
-  readonly kind: 'archive' | 'image' | 'label' | 'duplicate key' | 'duplicate image' | 'index';
+  readonly kind: 'archive' | 'image' | 'label' | 'duplicate key' | 'duplicate image' | 'index' | LeftOutKind;
   readonly shard: string;
   readonly key?: string;
-  /** Byte of the shard: of the image's tar header, or where the archive stops making sense. */
+  /** Name of a member that is part of no sample, or of a label. */
+  readonly member?: string;
+  /** Byte of the shard: of the member's tar header, or where the archive stops making sense. */
   readonly offset?: number;
   /** What is wrong, in words. */
   readonly problem: string;
@@ -43,8 +49,6 @@ export interface VerifyReport {
 
 /** Shards that are read at once; more would only queue for the decoder. */
 const SHARDS_AT_ONCE = 4;
-/** A tar archive ends with two blocks of zeros (POSIX.1-2017, pax, "ustar Interchange Format"). */
-const END_BYTES = 1024;
 
 /**
  * Checks that each shard is a sound archive to its end, that its images decode, that labels are there and in range, that
@@ -103,15 +107,17 @@ async function checkShard(
   const shard = withoutPassword(location);
   const problems: Problem[] = [];
   const samples: SeenSample[] = [];
-  let bytes = 0;
-  let whole = false;
-  const options = signal ? { signal } : {};
+  let end: TarEnd | undefined;
   const index = indexDir === undefined ? undefined : await readIndex(indexDir, location);
   if (indexDir !== undefined && !index) {
     problems.push({ kind: 'index', shard, problem: `has no index in "${indexDir}"; make it with detco index` });
   }
   try {
-    const read = readShard(location, { ...options, onEnd: (end) => (bytes = end) });
+    const read = readShard(location, {
+      ...(signal && { signal }),
+      onEnd: (found) => (end = found),
+      onLeftOut: ({ name, ...leftOut }) => problems.push({ ...leftOut, shard, ...(name !== undefined && { member: name }) }),
+    });
     for await (const { sample, seen, reason } of mapInOrder(read, workers, (sample) => look(sample, decode))) {
       const place = { shard, key: sample.key, offset: sample.offset };
       const label = labelProblem(sample, classes);
@@ -120,11 +126,10 @@ async function checkShard(
       samples.push(seen);
       onSample();
     }
-    whole = true;
-    if (!(await endsProperly(location, bytes, options))) {
+    if (end && !end.marked) {
       const problem =
         'ends without the two empty blocks that end an archive; it was cut off between two members, or its writer was stopped';
-      problems.push({ kind: 'archive', shard, offset: bytes, problem });
+      problems.push({ kind: 'archive', shard, offset: end.bytes, problem });
     }
   } catch (error) {
     signal?.throwIfAborted();
@@ -132,8 +137,10 @@ async function checkShard(
     const offset = error.offset;
     problems.push({ kind: 'archive', shard, ...(offset !== undefined && { offset }), problem: error.message.replace(`${shard}: `, '') });
   }
-  if (index) problems.push(...againstIndex(shard, { bytes, samples, whole }, index));
-  return { shard, bytes, samples, problems };
+  const bytes = end?.bytes ?? 0;
+  const inOrder = problems.toSorted((a, b) => (a.offset ?? 0) - (b.offset ?? 0));
+  if (index) inOrder.push(...againstIndex(shard, { bytes, samples, whole: end !== undefined }, index));
+  return { shard, bytes, samples, problems: inOrder };
 }
 
 /** Takes what is to be kept of a sample, so that its image can go. */
@@ -143,7 +150,7 @@ async function look(
 ): Promise<{ readonly sample: Omit<ShardSample, 'image'>; readonly seen: SeenSample; readonly reason?: string }> {
   const { key, offset, label } = sample;
   const seen = { key, offset, crc: crc32(image), size: image.length, ...(label !== undefined && { label }) };
-  if (sample.problem?.startsWith('image')) return { sample, seen, reason: sample.problem };
+  if (sample.problem !== undefined) return { sample, seen, reason: sample.problem };
   try {
     if (image.length === 0) throw new Error('the image is empty (0 bytes)');
     if (decode) await decodeImage(image);
@@ -153,38 +160,32 @@ async function look(
   }
 }
 
-function labelProblem({ label, problem }: Omit<ShardSample, 'image'>, classes: number | undefined): string | undefined {
-  if (problem?.startsWith('label')) return problem;
+function labelProblem({ label }: Omit<ShardSample, 'image'>, classes: number | undefined): string | undefined {
   if (label === undefined || (label >= 0 && label < (classes ?? Infinity))) return undefined;
   return `label ${label}; expected 0${classes === undefined ? ' or more' : `..${classes - 1}`}`;
 }
 
-async function endsProperly(location: string, bytes: number, options: { readonly signal?: AbortSignal }): Promise<boolean> {
-  if (bytes < END_BYTES) return false;
-  for await (const chunk of openShard(location, { ...options, start: bytes - END_BYTES, end: bytes })) {
-    if (chunk.some((byte) => byte !== 0)) return false;
-  }
-  return true;
-}
-
 /** Names what a sample has in common with an earlier one. */
 function duplicateFinder(): (place: Place, sample: SeenSample) => Problem[] {
-  const keys = new Map<string, string>();
+  const keys = new Map<string, { readonly shard: string; readonly offset: number }>();
   const images = new Map<number, { readonly shard: string; readonly key: string }>();
   return (place, { key, crc, size }) => {
     const found: Problem[] = [];
-    const shard = keys.get(key);
-    if (shard === undefined) keys.set(key, place.shard);
-    else
+    const { shard, offset } = place;
+    const first = keys.get(key);
+    if (!first) keys.set(key, { shard, offset });
+    else {
+      const where = first.shard === shard ? 'the same shard' : first.shard;
       found.push({
         kind: 'duplicate key',
         ...place,
-        problem: `has the key of another sample, in ${shard === place.shard ? 'the same shard' : shard}`,
+        problem: `has the key of the sample at byte ${first.offset} of ${where}; rename one of the two`,
       });
+    }
     // 32 bits of checksum and the low 21 of the size are what an exact integer holds.
     const content = crc * 2 ** 21 + (size % 2 ** 21);
     const image = images.get(content);
-    if (!image) images.set(content, { shard: place.shard, key });
+    if (!image) images.set(content, { shard, key });
     else if (size > 0) found.push({ kind: 'duplicate image', ...place, problem: `has the image of "${image.key}" in ${image.shard}` });
     return found;
   };

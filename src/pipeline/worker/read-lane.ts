@@ -8,7 +8,9 @@
  */
 import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
 import { changedShard } from '../shard/fetch.js';
-import { type ReadOptions, readShard, ShardError, type ShardSample } from '../shard/read.js';
+import type { ShardSample } from '../shard/group.js';
+import { type ReadOptions, readShard } from '../shard/read.js';
+import { ShardError } from '../shard/shard-error.js';
 import { HEADER_BYTES, type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
 import { reasonOf, withoutPassword } from '../source/source.js';
 
@@ -113,7 +115,7 @@ async function* readWhole(
   const dir = parts === 1 ? indexDir : undefined;
   const samples: IndexedSample[] = [];
   let bytes = 0;
-  for await (const sample of readShard(location, { part: { part, parts }, signal, onEnd: (end) => (bytes = end), ...reading })) {
+  for await (const sample of readShard(location, { part: { part, parts }, signal, onEnd: (end) => (bytes = end.bytes), ...reading })) {
     if (dir !== undefined) samples.push(indexSample(sample));
     yield { ...sample, shard };
   }

@@ -2,16 +2,16 @@ import { expect, test } from '@jest/globals';
 import { memberName, parseLabel } from '#dist/pipeline/shard/member.js';
 
 test.each([
-  ['a.jpg', 'a', 'image'],
-  ['a.JPEG', 'a', 'image'],
-  ['dir.x/sub/a.webp', 'dir.x/sub/a', 'image'],
-  ['././dir/a.Png', 'dir/a', 'image'],
-  ['a.cls', 'a', 'label'],
-  ['a.seg.png', 'a', 'other'],
-  ['a.', 'a', 'other'],
-  ['/abs/a.jpg', '/abs/a', 'image'],
-])('memberName(%s)', (path, key, kind) => {
-  expect(memberName(path)).toEqual({ key, kind });
+  ['a.jpg', 'a', 'jpg'],
+  ['a.JPEG', 'a', 'jpeg'],
+  ['dir.x/sub/a.webp', 'dir.x/sub/a', 'webp'],
+  ['././dir/a.Png', 'dir/a', 'png'],
+  ['a.cls', 'a', 'cls'],
+  ['a.seg.png', 'a', 'seg.png'],
+  ['a.', 'a', ''],
+  ['/abs/a.jpg', '/abs/a', 'jpg'],
+])('memberName(%s)', (path, key, field) => {
+  expect(memberName(path)).toEqual({ key, field });
 });
 
 test.each(['a', '.hidden.jpg', 'dir/.jpg', 'dir.x/a', '', 'dir/'])('memberName(%s) has no key', (path) => {

@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { readShard, ShardError, type ReadOptions, type ShardSample } from '#dist/pipeline/shard/read.js';
+import type { ShardSample } from '#dist/pipeline/shard/group.js';
+import type { LeftOut } from '#dist/pipeline/shard/left-out.js';
+import { readShard, type ReadOptions } from '#dist/pipeline/shard/read.js';
+import { ShardError } from '#dist/pipeline/shard/shard-error.js';
 import { closeSources, SourceError } from '#dist/pipeline/source/index.js';
 import { noise, until } from '../../support/bytes.js';
 import { answer, startHttp } from '../../support/http.js';
@@ -30,6 +33,15 @@ async function read(location: string, options?: ReadOptions): Promise<ShardSampl
 
 async function readMembers(...members: Member[]): Promise<ShardSample[]> {
   return read(await shardOf(await tarOf(members)));
+}
+
+/** The samples and what is left out of them. */
+async function account(...given: [ReadOptions | Member, ...Member[]]): Promise<{ samples: ShardSample[]; leftOut: LeftOut[] }> {
+  const [first, ...rest] = given;
+  const [options, members] = 'name' in first ? [{}, [first, ...rest]] : [first, rest];
+  const leftOut: LeftOut[] = [];
+  const location = await shardOf(await tarOf(members));
+  return { samples: await read(location, { ...options, onLeftOut: (one) => leftOut.push(one) }), leftOut };
 }
 
 const brief = ({ key, index, label }: ShardSample): unknown => [key, index, label];
@@ -79,8 +91,8 @@ describe('readShard', () => {
     ]);
   });
 
-  test('gives no ordinal to what is not a sample', async () => {
-    const samples = await readMembers(
+  test('gives no ordinal to what is not a sample, and names it', async () => {
+    const { samples, leftOut } = await account(
       { name: './in/', type: 'directory' },
       { name: 'orphan.cls', body: '3' },
       { name: 'text.txt', body: 'x' },
@@ -88,23 +100,63 @@ describe('readShard', () => {
       { name: 'link.jpg', type: 'symlink' },
       { name: 'noextension', body: 'x' },
       { name: './in/a.jpg', body: 'a' },
-      { name: './in/a.seg.png', body: 'not an image of the sample' },
+      { name: './in/a.txt', body: 'a field of the sample' },
       { name: 'in.v2/b.jpeg', body: 'b' },
-      { name: 'in.v2/b.png', body: 'the first image counts' },
     );
     expect(samples.map(({ key, index, image }) => [key, index, image.toString()])).toEqual([
       ['in/a', 0, 'a'],
       ['in.v2/b', 1, 'b'],
     ]);
+    expect(leftOut.map(({ kind, name }) => [kind, name])).toEqual([
+      ['file without image', 'orphan.cls'],
+      ['AppleDouble file', '._a.jpg'],
+      ['symbolic link', 'link.jpg'],
+      ['file without extension', 'noextension'],
+      ['file without image', 'text.txt'],
+    ]);
   });
 
-  test('reports a label that is not a number and keeps the image', async () => {
-    const [sample, next] = await readMembers({ name: 'a.jpg', body: 'x' }, { name: 'a.cls', body: 'cat' }, { name: 'b.jpg', body: 'y' });
-    expect(sample).toMatchObject({ key: 'a', index: 0, problem: 'label "cat"; expected a whole number' });
-    expect(sample).not.toHaveProperty('label');
-    expect(next).not.toHaveProperty('problem');
-    const [long] = await readMembers({ name: 'a.cls', body: '1'.repeat(100) }, { name: 'a.jpg', body: 'x' });
-    expect(long?.problem).toMatch(/label "100 bytes"/);
+  test('leaves a sample unlabelled whose label is not a number', async () => {
+    const { samples, leftOut } = await account(
+      { name: 'a.jpg', body: 'x' },
+      { name: 'a.cls', body: 'cat\n' },
+      { name: 'b.cls', body: '1'.repeat(300) },
+      { name: 'b.jpg', body: 'y' },
+      { name: 'c.jpg', body: 'z' },
+      { name: 'c.cls', body: '2.5' },
+      { name: 'd.jpg', body: 'w' },
+      { name: 'd.cls' },
+    );
+    expect(samples.map(brief)).toEqual(['a', 'b', 'c', 'd'].map((key, i) => [key, i, undefined]));
+    for (const sample of samples) expect(sample).not.toHaveProperty('problem');
+    expect(leftOut).toEqual([
+      {
+        kind: 'unusable label',
+        name: 'a.cls',
+        offset: 1024,
+        problem: expect.stringMatching(/^label "cat"; expected a whole number; .*--classes-file/),
+      },
+      { kind: 'unusable label', name: 'b.cls', offset: 2048, problem: expect.stringContaining('label "300 bytes"') },
+      { kind: 'unusable label', name: 'c.cls', offset: 5120, problem: expect.stringContaining('label "2.5"') },
+      { kind: 'unusable label', name: 'd.cls', offset: 7168, problem: expect.stringContaining('label ""') },
+    ]);
+  });
+
+  test('reads labels that are class names by their place in the list', async () => {
+    const fields = { classNames: ['n01440764', 'tench', '7'] };
+    const { samples, leftOut } = await account(
+      { fields },
+      { name: 'a.jpg' },
+      { name: 'a.cls', body: 'tench\n' },
+      { name: 'b.jpg' },
+      { name: 'b.cls', body: '7' },
+      { name: 'c.jpg' },
+      { name: 'c.cls', body: '1' },
+      { name: 'd.jpg' },
+      { name: 'd.cls', body: 'shark' },
+    );
+    expect(samples.map(({ label }) => label)).toEqual([1, 2, 1, undefined]);
+    expect(leftOut.map(({ problem }) => problem)).toEqual(['label "shark"; expected a whole number or one of 3 class names']);
   });
 
   test('reads names too long for a plain header', async () => {
@@ -175,7 +227,7 @@ describe('readShard refuses', () => {
 
   test('what is not a tar archive: gzip, text, nothing', async () => {
     const gzip = await failure(await shardOf(gzipSync(await tarOf(members))));
-    expect(String(gzip)).toMatch(/compressed with gzip.*gunzip it first/);
+    expect(String(gzip)).toMatch(/compressed with gzip.*expand it first: gunzip/);
     const text = await failure(await shardOf(Buffer.from('<html>'.repeat(1000))));
     expect(String(text)).toMatch(/is not a tar archive; check what the file is/);
     const empty = await failure(await shardOf(Buffer.alloc(0)));

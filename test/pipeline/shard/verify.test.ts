@@ -97,9 +97,9 @@ describe('names with shard, key and byte', () => {
     ]);
     const { problems } = await verify([first, second], { decode: false });
     expect(problems.map(({ kind, shard, key, problem }) => [kind, shard, key, problem])).toEqual([
-      ['duplicate key', first, 'x', 'has the key of another sample, in the same shard'],
+      ['duplicate key', first, 'x', 'has the key of the sample at byte 0 of the same shard; rename one of the two'],
       ['duplicate image', second, 'z', `has the image of "y" in ${first}`],
-      ['duplicate key', second, 'y', `has the key of another sample, in ${first}`],
+      ['duplicate key', second, 'y', `has the key of the sample at byte ${await offsetOf(first, 'y')} of ${first}; rename one of the two`],
     ]);
   });
 
@@ -115,9 +115,15 @@ describe('names with shard, key and byte', () => {
       { name: 'd.cls', body: 'cat' },
     ]);
     const problems = async (classes?: number) =>
-      (await verify([shard], classes === undefined ? {} : { classes })).problems.map(({ key, problem }) => `${key}: ${problem}`);
+      (await verify([shard], classes === undefined ? {} : { classes })).problems.map(
+        ({ key, member, problem }) => `${key ?? member}: ${problem}`,
+      );
     const always = ['b: has no label, and others have one', 'd: has no label, and others have one'];
-    expect(await problems()).toEqual(['c: label -1; expected 0 or more', 'd: label "cat"; expected a whole number', ...always]);
+    expect(await problems()).toEqual([
+      'c: label -1; expected 0 or more',
+      expect.stringMatching(/^d.cls: label "cat"; expected a whole number/),
+      ...always,
+    ]);
     expect(await problems(9)).toContain('a: label 9; expected 0..8');
     expect(await problems(10)).not.toContain('a: label 9; expected 0..9');
   });

@@ -1,10 +1,13 @@
 /** Tar archives as a source of images: which there are, what class each holds, and their samples from any place on. */
 import { stat } from 'node:fs/promises';
-import { extract, type Header } from 'tar-stream';
-import { listShards, openShard, SourceError } from '../../source/index.js';
+import { listShards, openShard } from '../../source/index.js';
 import { reasonOf, withoutPassword } from '../../source/source.js';
-import { memberName } from '../member.js';
-import { readShard, ShardError, type ShardSample } from '../read.js';
+import { isImageField, LABEL_FIELD, memberName } from '../member.js';
+import type { ShardSample } from '../group.js';
+import { readShard } from '../read.js';
+import { ShardError } from '../shard-error.js';
+import { BLOCK_BYTES } from '../tar/header.js';
+import { type TarMember, TarReader } from '../tar/reader.js';
 import { plainKey, uniqueKeys } from './listed.js';
 
 /** One archive of images: a whole file, or a range of bytes of an archive of archives. */
@@ -89,56 +92,41 @@ export async function* readArchives(
 async function listInner(location: string, options: { readonly signal?: AbortSignal }): Promise<(Archive & { readonly name: string })[]> {
   const inner: (Archive & { name: string })[] = [];
   for (let at = 0; ;) {
-    const header = await readHeader(location, at, options);
-    if (!header) return inner;
-    const start = at + header.byteOffset;
-    const end = start + (header.size ?? 0);
-    at = start + Math.ceil((header.size ?? 0) / 512) * 512;
-    if (header.type !== 'file') continue;
-    if (/\.tar$/i.test(header.name)) inner.push({ location, name: baseName(header.name), start, end });
-    else if (inner.length === 0 && ['image', 'label'].includes(memberName(header.name)?.kind ?? '')) return [];
+    const member = await memberAt(location, at, options);
+    if (!member) return inner;
+    const { kind, name, offset: start, size } = member;
+    at = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    if (kind !== 'file') continue;
+    if (/\.tar$/i.test(name)) inner.push({ location, name: baseName(name), start, end: start + size });
+    else if (inner.length === 0 && isSampleFile(name)) return [];
   }
+}
+
+function isSampleFile(name: string): boolean {
+  const { field = '' } = memberName(name, 'last dot') ?? {};
+  return isImageField(field) || field === LABEL_FIELD;
 }
 
 /** A header is one block; a long name puts two or more before it. */
-const FIRST_BYTES = 512;
-const MORE_BYTES = 1536;
+const FIRST_BYTES = BLOCK_BYTES;
+const MORE_BYTES = 3 * BLOCK_BYTES;
 
-/** The header of the member at byte `at`, its `byteOffset` counted from there; undefined at the end of the archive. */
-async function readHeader(location: string, at: number, options: { readonly signal?: AbortSignal }): Promise<Header | undefined> {
+/** The member whose headers begin at byte `at`, read without its content; undefined at the end of the archive. */
+async function memberAt(location: string, at: number, options: { readonly signal?: AbortSignal }): Promise<TarMember | undefined> {
   for (let bytes = FIRST_BYTES; ; bytes = bytes === FIRST_BYTES ? MORE_BYTES : 2 * bytes) {
+    const archive = new TarReader(location, openShard(location, { ...options, start: at, end: at + bytes }), at);
     try {
-      const parts: Uint8Array[] = [];
-      for await (const part of openShard(location, { ...options, start: at, end: at + bytes })) parts.push(part);
-      const found = await parseHeader(Buffer.concat(parts));
-      if (found !== 'incomplete') return found;
+      return await archive.next();
     } catch (error) {
       options.signal?.throwIfAborted();
-      if (at === 0)
-        throw error instanceof SourceError ? error : new ShardError(location, 0, `is not a tar archive (${reasonOf(error)})`, error);
-      throw new ShardError(
-        location,
-        at,
-        `has no sound tar header at byte ${at}; if it was cut off, copy it again (${reasonOf(error)})`,
-        error,
-      );
+      if (error instanceof ShardError && error.offset === at + bytes) continue;
+      if (at === 0) throw error;
+      const problem = `has no sound tar header at byte ${at}; if it was cut off, copy it again (${reasonOf(error)})`;
+      throw new ShardError(location, at, problem, error);
+    } finally {
+      await archive.close();
     }
   }
-}
-
-function parseHeader(bytes: Buffer): Promise<Header | undefined | 'incomplete'> {
-  return new Promise((resolve, reject) => {
-    const archive = extract();
-    archive.on('entry', (header, stream) => {
-      // What is cut off behind the header is not looked at.
-      stream.on('error', () => undefined);
-      resolve(header);
-      archive.destroy();
-    });
-    archive.on('error', (error) => (/unexpected end/i.test(error.message) ? resolve('incomplete') : reject(error)));
-    archive.on('finish', () => resolve(undefined));
-    archive.end(bytes);
-  });
 }
 
 /** Local archives only: it lets a change between two runs be seen. */

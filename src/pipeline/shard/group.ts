@@ -1,0 +1,214 @@
+/**
+ * Members -> samples. A sample is a run of neighbouring members with one key:
+ *
+ *   a/17.cls  a/17.jpg  a/17.json | a/18.jpg | a/19.cls a/19.jpg ...
+ *   label     image     other
+ *
+ * Which member is the image is known when the run is over. A second image, or a name that comes twice, must neither be lost
+ * nor get the label of another.
+ */
+import { headerOf, leftOutByKind, leftOutByName, type LeftOut } from './left-out.js';
+import { isImageField, LABEL_FIELD, MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
+import type { TarMember } from './tar/reader.js';
+
+/** One image and what the shard says about it. */
+export interface ShardSample {
+  /** WebDataset key: the member's path up to the first dot of its base name. */
+  readonly key: string;
+  /** Ordinal of the sample within the shard, from 0; counts samples that a `part` leaves out. */
+  readonly index: number;
+  /** Byte of the shard at which the sample's first member begins, with all of its headers; reading can begin here. */
+  readonly start: number;
+  /** Byte of the shard at which the image's 512-byte tar header begins; the image follows it. */
+  readonly offset: number;
+  /** The encoded image, in memory of its own. */
+  readonly image: Buffer;
+  /** Class index, when the shard has one. */
+  readonly label?: number;
+  /** Why this is a bad sample although the archive is sound: it cannot be told which of its members is the image, or that one is of absurd size. */
+  readonly problem?: string;
+}
+
+/** Which members of a sample are its image and its label. */
+export interface SampleFields {
+  /** Field of the image, such as `input.jpg`; several with `;` between, as in WebDataset. Default: the one that is an image by its last extension. */
+  readonly imageField?: string | undefined;
+  /** Field of the label. Default `cls`. */
+  readonly labelField?: string | undefined;
+  /** Names of the classes 0, 1, ...: a label may be one of them. */
+  readonly classNames?: readonly string[] | undefined;
+}
+
+export interface GroupOptions {
+  readonly fields?: SampleFields | undefined;
+  /** Every image is a sample, its key the whole name without the extension; what is no image and no label is left out. */
+  readonly everyImage?: boolean;
+  /** Ordinal of the first sample. */
+  readonly first: number;
+  /** Whether the image of a sample is to be read; a sample whose is not is not yielded. */
+  readonly wanted: (index: number) => boolean;
+  readonly onLeftOut: (leftOut: LeftOut) => void;
+}
+
+/** The members of one key so far. */
+interface Run {
+  readonly key: string;
+  readonly start: number;
+  /** By field. */
+  readonly members: Map<string, TarMember>;
+  /** Fields that may be the image. */
+  readonly images: string[];
+  index?: number;
+  offset?: number;
+  image?: Buffer | undefined;
+  label?: { readonly value: number; readonly member: TarMember } | undefined;
+  problem?: string;
+  /** Whether one of its names comes twice, so that it cannot be told whose a label is. */
+  repeated: boolean;
+}
+
+/** Fields that a message names. */
+const NAMED_FIELDS = 6;
+
+export class SampleGrouper {
+  readonly #options: GroupOptions;
+  readonly #isImage: (field: string) => boolean;
+  readonly #labelField: string;
+  readonly #classes: ReadonlyMap<string, number>;
+  #count: number;
+  #run: Run | undefined;
+
+  constructor(options: GroupOptions) {
+    const { fields: { imageField, labelField = LABEL_FIELD, classNames = [] } = {}, first } = options;
+    this.#options = options;
+    const chosen = new Set(imageField?.toLowerCase().split(';'));
+    this.#isImage = imageField === undefined ? isImageField : (field) => chosen.has(field);
+    this.#labelField = labelField.toLowerCase();
+    this.#classes = new Map(classNames.map((name, label) => [name, label]));
+    this.#count = first;
+  }
+
+  /** Samples so far, those before the first included. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /**
+   * Takes the next member of the archive, whose content `content` reads. Yields the sample that ended before it, before
+   * anything of the member is read.
+   */
+  async *add(member: TarMember, content: () => Promise<Buffer>): AsyncGenerator<ShardSample, void, undefined> {
+    const { onLeftOut, everyImage = false } = this.#options;
+    const leftOut = leftOutByKind(member);
+    if (leftOut) onLeftOut(leftOut);
+    if (member.kind !== 'file') return;
+    const name = memberName(member.name, everyImage ? 'last dot' : 'first dot');
+    if (!name) {
+      onLeftOut(leftOutByName(member));
+      return;
+    }
+    const { key, field } = name;
+    let run = this.#run;
+    if (run?.key !== key) {
+      yield* this.end();
+      run = this.#run = newRun(key, member.start);
+    }
+    const isImage = this.#isImage(field);
+    const twice = run.members.has(field);
+    // Two images of one name: each is a sample.
+    if (isImage && (twice || (everyImage && run.images.length > 0))) {
+      run.repeated = true;
+      yield* this.end();
+      run = this.#run = newRun(key, member.start);
+      run.repeated = true;
+    } else if (twice) {
+      this.#leaveOut(
+        'repeated name',
+        member,
+        `comes twice, first at byte ${headerOf(run.members.get(field) as TarMember)}; rename one of the two`,
+      );
+      if (field === this.#labelField) run.repeated = true;
+      return;
+    }
+    run.members.set(field, member);
+    if (isImage) await this.#addImage(run, field, member, content);
+    else if (field === this.#labelField) await this.#addLabel(run, member, content);
+    else if (everyImage) this.#leaveOut('other field', member, 'is no image and no label');
+  }
+
+  /** Yields the sample that the last members were, if they were one. */
+  *end(): Generator<ShardSample, void, undefined> {
+    const run = this.#run;
+    this.#run = undefined;
+    if (!run) return;
+    if (run.index === undefined) {
+      for (const member of run.members.values()) this.#reportWithoutImage(run, member);
+      return;
+    }
+    const { key, index, start, offset = start, image, label } = run;
+    if (label && run.repeated) {
+      const problem = 'is the label of a name that comes twice, so that it cannot be told which image it is of; rename one of the two';
+      this.#leaveOut('repeated name', label.member, problem);
+    }
+    const problem = run.problem ?? (run.images.length > 1 ? tooMany(run.images) : undefined);
+    if (!this.#options.wanted(index)) return;
+    yield {
+      key,
+      index,
+      start,
+      offset,
+      image: problem === undefined && image ? image : Buffer.alloc(0),
+      ...(label && !run.repeated && { label: label.value }),
+      ...(problem !== undefined && { problem }),
+    };
+  }
+
+  async #addImage(run: Run, field: string, member: TarMember, content: () => Promise<Buffer>): Promise<void> {
+    run.images.push(field);
+    if (run.images.length > 1) {
+      // It is a problem by now, and not to be held in memory.
+      run.image = undefined;
+      return;
+    }
+    run.index = this.#count++;
+    run.offset = headerOf(member);
+    if (member.size > MAX_IMAGE_BYTES) run.problem = `image of ${member.size} bytes; expected at most ${MAX_IMAGE_BYTES}`;
+    else if (this.#options.wanted(run.index)) run.image = await content();
+  }
+
+  async #addLabel(run: Run, member: TarMember, content: () => Promise<Buffer>): Promise<void> {
+    const text = member.size > MAX_LABEL_BYTES ? undefined : (await content()).toString('utf8');
+    const value = text === undefined ? undefined : (this.#classes.get(text.trim()) ?? parseLabel(text));
+    if (value !== undefined) run.label = { value, member };
+    else {
+      const said = JSON.stringify(text?.trim() ?? `${member.size} bytes`);
+      const names = this.#classes.size;
+      const expected = names > 0 ? ` or one of ${names} class names` : '; for class names give classNames (--classes-file)';
+      this.#leaveOut('unusable label', member, `label ${said}; expected a whole number${expected}`);
+    }
+  }
+
+  #reportWithoutImage({ key }: Run, member: TarMember): void {
+    const { imageField } = this.#options.fields ?? {};
+    const expected = imageField === undefined ? `an image of ${JSON.stringify(key)}` : JSON.stringify(`${key}.${imageField}`);
+    this.#leaveOut(
+      'file without image',
+      member,
+      `lies away from ${expected}; the members of a sample must be neighbours: unpack and pack with tar --sort=name`,
+    );
+  }
+
+  #leaveOut(kind: LeftOut['kind'], member: TarMember, problem: string): void {
+    this.#options.onLeftOut({ kind, name: member.name, offset: headerOf(member), problem });
+  }
+}
+
+function newRun(key: string, start: number): Run {
+  return { key, start, members: new Map(), images: [], repeated: false };
+}
+
+function tooMany(fields: readonly string[]): string {
+  const more = fields.length > NAMED_FIELDS ? ` and ${fields.length - NAMED_FIELDS} more` : '';
+  const named = `${fields.slice(0, NAMED_FIELDS).join(', ')}${more}`;
+  return `has ${fields.length} images: ${named}; a sample has one: choose with imageField (--image-field ${fields[0]}), or give each its own key with detco shard`;
+}

@@ -1,0 +1,308 @@
+/**
+ * Reads a tar archive member by member while its bytes arrive, as GNU tar 1.34 and Python's tarfile do.
+ *
+ *   [L | K | x | g headers] [header] [map of a sparse file] [content] [padding]  ...  [empty block] [empty block] [anything]
+ *   ^ start                                                 ^ offset
+ */
+import { ShardError } from '../shard-error.js';
+import { compressionOf } from './compressed.js';
+import { BLOCK_BYTES, hasMoreMap, isEmptyBlock, parseHeader, type TarHeader } from './header.js';
+import { decodeName } from './name.js';
+import { parsePax } from './pax.js';
+
+export type MemberKind =
+  | 'file'
+  | 'directory'
+  | 'hard link'
+  | 'symbolic link'
+  | 'sparse file'
+  | 'special file'
+  | 'volume header'
+  | 'continued file'
+  | 'unknown';
+
+export interface TarMember {
+  readonly kind: MemberKind;
+  /** The type flag of its header. */
+  readonly type: string;
+  /** See `decodeName`. */
+  readonly name: string;
+  /** What a link leads to. */
+  readonly target: string;
+  /** Byte at which the first of its headers begins; reading can begin here. */
+  readonly start: number;
+  /** Byte at which its content begins, right behind its own header. */
+  readonly offset: number;
+  /** Bytes of content. */
+  readonly size: number;
+}
+
+/** How an archive ends. */
+export interface TarEnd {
+  /** Length of what was read, counted from the beginning of the archive. */
+  readonly bytes: number;
+  /** Whether the two empty blocks were there that end an archive. */
+  readonly marked: boolean;
+  /** Byte behind them from which on there are no members. */
+  readonly trailing?: number;
+}
+
+const KINDS: Readonly<Record<string, MemberKind>> = {
+  0: 'file',
+  1: 'hard link',
+  2: 'symbolic link',
+  3: 'special file',
+  4: 'special file',
+  5: 'directory',
+  6: 'special file',
+  7: 'file',
+  D: 'directory',
+  M: 'continued file',
+  S: 'sparse file',
+  V: 'volume header',
+};
+/** What has no content, whatever its size field says: a hard link repeats the size of its target there. */
+const BARE = new Set(['1', '2', '3', '4', '5', '6']);
+/** Of long names and records; a damaged size field claims more. */
+const MAX_EXTENDED_BYTES = 4 << 20;
+/** An archive ends with two empty blocks (POSIX.1-2017); a lone one is passed over, as GNU tar does. */
+const END_BLOCKS = 2;
+
+export class TarReader {
+  readonly #location: string;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #chunk: Uint8Array = new Uint8Array();
+  #used = 0;
+  /** Byte of the archive that comes next. */
+  #at: number;
+  /** Bytes of the member at hand that were not taken: content, then padding. */
+  #content = 0;
+  #padding = 0;
+  readonly #global = new Map<string, string>();
+  #end: TarEnd | undefined;
+
+  /** @param start byte of the archive at which `chunks` begin: the `start` of a member */
+  constructor(location: string, chunks: AsyncIterable<Uint8Array>, start = 0) {
+    this.#location = location;
+    this.#chunks = chunks[Symbol.asyncIterator]();
+    this.#at = start;
+  }
+
+  /** Closes the file or the socket. */
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
+  /** Known once there is no next member. */
+  get end(): TarEnd | undefined {
+    return this.#end;
+  }
+
+  /**
+   * The member after the one at hand, of which what was not taken is passed over.
+   * @throws ShardError for bytes that are no archive or end within one
+   */
+  async next(): Promise<TarMember | undefined> {
+    await this.#pass(this.#content + this.#padding);
+    const start = this.#at;
+    let records: ReadonlyMap<string, string> = this.#global;
+    let name: string | undefined;
+    let target: string | undefined;
+    let empty = 0;
+    for (;;) {
+      const at = this.#at;
+      const block = await this.#take(BLOCK_BYTES);
+      const ended = empty >= END_BLOCKS;
+      if (block.length === 0 && at > 0) {
+        // Headers about a member that does not come.
+        if (at > start && empty === 0) throw this.#cut();
+        return this.#finish({ bytes: at, marked: ended });
+      }
+      if (block.length === BLOCK_BYTES && isEmptyBlock(block)) {
+        empty++;
+        continue;
+      }
+      const header = block.length === BLOCK_BYTES ? parseHeader(block) : undefined;
+      if (!header && ended) {
+        await this.#drain();
+        return this.#finish({ bytes: this.#at, marked: true, trailing: at });
+      }
+      if (!header) throw this.#noHeader(at, block);
+      empty = 0;
+      switch (header.type) {
+        case 'L':
+          name = untilNul(await this.#extended(header, at));
+          break;
+        case 'K':
+          target = untilNul(await this.#extended(header, at));
+          break;
+        case 'x':
+        case 'X':
+          records = merged(records, this.#records(await this.#extended(header, at), at));
+          break;
+        case 'g':
+          for (const [key, value] of this.#records(await this.#extended(header, at), at)) this.#global.set(key, value);
+          break;
+        default:
+          return this.#member(header, start, at, {
+            name: given(records, 'GNU.sparse.name') ?? given(records, 'path') ?? name ?? header.name,
+            target: given(records, 'linkpath') ?? target ?? header.target,
+            size: given(records, 'size'),
+            sparse: isSparse(records),
+          });
+      }
+    }
+  }
+
+  /** The content of the member at hand, in memory of its own; to be asked for once. */
+  async content(): Promise<Buffer> {
+    const size = this.#content;
+    const content = Buffer.allocUnsafeSlow(size);
+    this.#content = 0;
+    for (let filled = 0; filled < size;) filled += await this.#copy(content, filled);
+    return content;
+  }
+
+  async #member(
+    header: TarHeader,
+    start: number,
+    at: number,
+    { name, target, size: said, sparse }: { name: string; target: string; size: string | undefined; sparse: boolean },
+  ): Promise<TarMember> {
+    const { type } = header;
+    const size = BARE.has(type) ? 0 : said === undefined ? header.size : Number(said);
+    if (!Number.isSafeInteger(size) || size < 0) throw this.#damaged(at, 'its size is no number');
+    for (let more = header.moreMap; more;) {
+      const block = await this.#take(BLOCK_BYTES);
+      if (block.length < BLOCK_BYTES) throw this.#cut();
+      more = hasMoreMap(block);
+    }
+    this.#content = size;
+    this.#padding = padding(size);
+    let kind: MemberKind = KINDS[type] ?? 'unknown';
+    // v7 has no type for directories.
+    if (kind === 'file') kind = name.endsWith('/') ? 'directory' : sparse ? 'sparse file' : kind;
+    return { kind, type, name, target, start, offset: this.#at, size };
+  }
+
+  /** The content of a header that is about the next one. */
+  async #extended({ size }: TarHeader, at: number): Promise<Buffer> {
+    if (!(size <= MAX_EXTENDED_BYTES)) throw this.#damaged(at, `an extended header of ${size} bytes`);
+    this.#content = size;
+    const content = await this.content();
+    await this.#pass(padding(size));
+    return content;
+  }
+
+  #records(content: Buffer, at: number): [string, string][] {
+    try {
+      return parsePax(content);
+    } catch (error) {
+      throw this.#damaged(at, error instanceof Error ? error.message : String(error), error);
+    }
+  }
+
+  #finish(end: TarEnd): undefined {
+    this.#end = end;
+    return undefined;
+  }
+
+  /** Up to `bytes`; fewer at the end of the archive. What is returned is valid until more is taken. */
+  async #take(bytes: number): Promise<Buffer> {
+    const left = this.#chunk.length - this.#used;
+    if (left >= bytes) {
+      const { buffer, byteOffset } = this.#chunk;
+      const taken = Buffer.from(buffer, byteOffset + this.#used, bytes);
+      this.#used += bytes;
+      this.#at += bytes;
+      return taken;
+    }
+    const taken = Buffer.alloc(bytes);
+    let filled = 0;
+    while (filled < bytes && (await this.#fill())) filled += this.#copyChunk(taken, filled);
+    return taken.subarray(0, filled);
+  }
+
+  /** @throws when there is nothing left */
+  async #copy(into: Buffer, filled: number): Promise<number> {
+    if (!(await this.#fill())) throw this.#cut();
+    return this.#copyChunk(into, filled);
+  }
+
+  #copyChunk(into: Buffer, filled: number): number {
+    const part = this.#chunk.subarray(this.#used, this.#used + into.length - filled);
+    into.set(part, filled);
+    this.#used += part.length;
+    this.#at += part.length;
+    return part.length;
+  }
+
+  async #pass(bytes: number): Promise<void> {
+    this.#content = 0;
+    this.#padding = 0;
+    for (let left = bytes; left > 0;) {
+      if (!(await this.#fill())) throw this.#cut();
+      const passed = Math.min(left, this.#chunk.length - this.#used);
+      this.#used += passed;
+      this.#at += passed;
+      left -= passed;
+    }
+  }
+
+  async #drain(): Promise<void> {
+    while (await this.#fill()) {
+      this.#at += this.#chunk.length - this.#used;
+      this.#used = this.#chunk.length;
+    }
+  }
+
+  /** Sees to it that there is a byte; false at the end. */
+  async #fill(): Promise<boolean> {
+    while (this.#used === this.#chunk.length) {
+      const { value, done } = await this.#chunks.next();
+      if (done === true) return false;
+      this.#chunk = value;
+      this.#used = 0;
+    }
+    return true;
+  }
+
+  #noHeader(at: number, block: Buffer): ShardError {
+    if (at > 0) return block.length < BLOCK_BYTES ? this.#cut() : this.#damaged(at, 'what stands there is no tar header');
+    if (block.length === 0) return new ShardError(this.#location, at, 'is empty; expected a tar archive');
+    const problem = compressionOf(block) ?? 'is not a tar archive; check what the file is (it does not begin with a tar header)';
+    return new ShardError(this.#location, at, problem);
+  }
+
+  #cut(): ShardError {
+    const problem = `ends at byte ${this.#at} in the middle of the archive; it was cut off, so copy it again`;
+    return new ShardError(this.#location, this.#at, problem);
+  }
+
+  #damaged(at: number, reason: string, cause?: unknown): ShardError {
+    return new ShardError(this.#location, at, `is damaged at byte ${at}; copy it again (${reason})`, cause);
+  }
+}
+
+function padding(size: number): number {
+  return (BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES;
+}
+
+function untilNul(content: Buffer): string {
+  const end = content.indexOf(0);
+  return decodeName(end === -1 ? content : content.subarray(0, end));
+}
+
+function merged(under: ReadonlyMap<string, string>, records: readonly [string, string][]): ReadonlyMap<string, string> {
+  return new Map([...under, ...records]);
+}
+
+/** A record without a value takes back what the header, or the archive's, says. */
+function given(records: ReadonlyMap<string, string>, key: string): string | undefined {
+  return records.get(key) || undefined;
+}
+
+function isSparse(records: ReadonlyMap<string, string>): boolean {
+  for (const key of records.keys()) if (key.startsWith('GNU.sparse.')) return true;
+  return false;
+}
