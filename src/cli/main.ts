@@ -1,6 +1,7 @@
 /** `detco`: parses, calls, prints. Exit codes: 0 done (also after Ctrl-C), 1 a run that failed, 2 unusable arguments. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { withoutSecrets } from '../pipeline/source/identity.js';
 import { doctorCommand } from './doctor.js';
 import { engineCommand } from './engine.js';
 import { indexCommand } from './index.js';
@@ -21,7 +22,11 @@ function version(): string {
 /** Commander's own errors must reach `main` from every subcommand, which do not inherit `exitOverride` when added. */
 function withExitOverride(command: Command): Command {
   for (const child of command.commands) withExitOverride(child);
-  return command.exitOverride().showHelpAfterError('(--help lists the options)').showSuggestionAfterError();
+  return command
+    .exitOverride()
+    .showHelpAfterError('(--help lists the options)')
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(withoutSecrets(text)) });
 }
 
 function createProgram(): Command {
@@ -43,10 +48,10 @@ function createProgram(): Command {
   return withExitOverride(program);
 }
 
-/** The message; with DETCO_DEBUG in the environment where it came from, too. */
+/** The message; with DETCO_DEBUG in the environment where it came from, too. An argument that it quotes may hold a login. */
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message;
+  if (!(error instanceof Error)) return withoutSecrets(String(error));
+  return withoutSecrets(process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message);
 }
 
 try {

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { recipes } from '../pipeline/index.js';
-import { withoutPassword } from '../pipeline/source/source.js';
+import { identityOf } from '../pipeline/source/identity.js';
 import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { whole } from './whole.js';
@@ -83,7 +83,7 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
     console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
     if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
     if (reportFile !== undefined) {
-      const subject = rest.shards.map(withoutPassword).join(' ');
+      const subject = rest.shards.map(identityOf).join(' ');
       await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
     }
   } finally {

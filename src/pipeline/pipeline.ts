@@ -17,7 +17,8 @@ import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
-import { reasonOf, withoutPassword } from './source/source.js';
+import { identityOf } from './source/identity.js';
+import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
 import type { WorkerReport } from './worker/main.js';
 import { DecodedCache } from './worker/decoded-cache.js';
@@ -33,7 +34,7 @@ const FEWEST_JUDGED = 1000;
  * A pipeline is iterated once.
  */
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
-  /** Locations of the shards in the order of the plan. */
+  /** Locations of the shards in the order of the plan, without logins and signatures. */
   readonly shards: readonly string[];
   /** What every stage has done so far; two of them make a `profileReport`. */
   meters(): PipelineMeters;
@@ -83,6 +84,8 @@ function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | u
 
 class WorkerPipeline implements Pipeline {
   readonly shards: readonly string[];
+  /** With logins and signatures, for the workers alone. */
+  readonly #locations: readonly string[];
   readonly #options: PipelineOptions;
   readonly #resolved: ResolvedOptions;
   readonly #plan: PlanOptions;
@@ -109,7 +112,7 @@ class WorkerPipeline implements Pipeline {
   constructor(
     options: PipelineOptions,
     resolved: ResolvedOptions,
-    shards: readonly string[],
+    locations: readonly string[],
     plan: PlanOptions,
     cache: CacheFolder | undefined,
   ) {
@@ -117,7 +120,8 @@ class WorkerPipeline implements Pipeline {
     this.#cache = cache;
     this.#resolved = resolved;
     this.#decoded = decodedMemory(resolved);
-    this.shards = shards;
+    this.#locations = locations;
+    this.shards = locations.map(identityOf);
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
@@ -127,7 +131,7 @@ class WorkerPipeline implements Pipeline {
       { ...resolved, lanes: this.#lanes.length },
       this.#slots[0]?.buffer.byteLength ?? 0,
       options.recipe,
-      shards,
+      this.shards,
     );
   }
 
@@ -205,7 +209,7 @@ class WorkerPipeline implements Pipeline {
     const { pool, served } = startWorkers(
       {
         plan: this.#plan,
-        shards: this.shards,
+        shards: this.#locations,
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
@@ -265,7 +269,7 @@ class WorkerPipeline implements Pipeline {
     const samples = this.#control.epochSamples(epoch) ?? 0;
     if (samples === 0)
       return new Error(
-        `No usable sample in ${this.shards.length} shards (first: ${withoutPassword(this.shards[0] ?? '')}); ${this.#badSamples} could not be decoded.`,
+        `No usable sample in ${this.shards.length} shards (first: ${this.shards[0] ?? ''}); ${this.#badSamples} could not be decoded.`,
       );
     return new RangeError(
       `Pipeline option batchSize: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,

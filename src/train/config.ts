@@ -10,12 +10,17 @@ import { z } from 'zod';
 import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
 import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
 import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
+import { identityOf, withoutSecrets } from '../pipeline/source/identity.js';
 import { expectedOneOf } from '../pipeline/nearest.js';
 import { PRESET_NAMES, presets } from './presets.js';
 
 /** Options that cannot be used; the message quotes the value and says what was expected. */
 export class OptionsError extends Error {
   override name = 'OptionsError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(withoutSecrets(message), options);
+  }
 }
 
 const count = z.int().positive();
@@ -278,6 +283,11 @@ export function configDigest(config: TrainConfig, shards: readonly string[]): st
   return createHash('sha256')
     .update(canonical({ ...Object.fromEntries(bound), shards }))
     .digest('hex');
+}
+
+/** What may be written down of the options. */
+export function withoutLogins({ shards, valShards, ...rest }: TrainConfig): TrainConfig {
+  return { ...rest, shards: shards.map(identityOf), ...(valShards && { valShards: valShards.map(identityOf) }) };
 }
 
 /** The recipe of the training views. */

@@ -9,7 +9,16 @@ import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
-import { configDigest, OptionsError, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
+import {
+  configDigest,
+  OptionsError,
+  resolveConfig,
+  resumeConfig,
+  trainingRecipe,
+  withoutLogins,
+  type ConfigInput,
+  type TrainConfig,
+} from './config.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
 import { assertNoRun, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { createVelocities, restoreTensors } from './tensors.js';
@@ -58,7 +67,6 @@ interface Beginning {
 
 /** Folder of a run's own shard indexes. */
 const INDEX = 'index';
-const URL_SCHEME = /^[a-z][a-z0-9+.-]+:\/\//i;
 
 function versions(): Record<string, string> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
@@ -184,7 +192,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     ...(signal === undefined ? {} : { signal }),
   }).catch(asOptionsError);
-  const shardList = pipeline.shards.map((shard) => (URL_SCHEME.test(shard) ? shard : resolve(shard)));
+  const shardList = pipeline.shards;
   if (past?.facts.shardList) assertSameShards(path, past.facts.shardList, shardList);
   const digest = configDigest(config, shardList);
   if (state !== undefined && state.configDigest !== digest)
@@ -203,9 +211,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
       method.queuePointer = past.checkpoint.state.pointer;
     }
     const facts: RunFacts = { shardList, engineDescription: engine.description, versions: versions() };
-    run =
-      past === undefined ? await RunDirectory.create(path, { ...config, ...facts }) : await RunDirectory.reopen(path, state?.step ?? -1);
-    if (past !== undefined) await run.writeConfig({ ...config, ...facts });
+    const kept = { ...withoutLogins(config), ...facts };
+    run = past === undefined ? await RunDirectory.create(path, kept) : await RunDirectory.reopen(path, state?.step ?? -1);
+    if (past !== undefined) await run.writeConfig(kept);
     for (const bad of earlyBad) run.appendBadSample(bad);
     hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
     if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');

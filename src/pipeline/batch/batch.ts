@@ -16,7 +16,7 @@ export interface BatchView {
 
 /** Where a sample came from. */
 export interface SampleInfo {
-  /** Path or URL of the shard. */
+  /** Path or URL of the shard, without login and signature. */
   readonly shard: string;
   /** WebDataset key: the member's path up to the first dot of its base name. */
   readonly key: string;

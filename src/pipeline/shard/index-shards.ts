@@ -6,7 +6,7 @@ import { ShardError } from './shard-error.js';
 import { mapInOrder } from './in-order.js';
 import { indexShard, readIndex, writeIndex, type ShardIndex } from './shard-index.js';
 import { SourceError } from '../source/index.js';
-import { withoutPassword } from '../source/source.js';
+import { identityOf } from '../source/identity.js';
 
 export interface IndexShardsOptions {
   /** Folder of the indexes; made when absent. */
@@ -93,7 +93,7 @@ export async function indexShards(
       await writeIndex(dir, index);
       return { index, kept: false };
     } catch (error) {
-      if (error instanceof ShardError || error instanceof SourceError) return { shard: withoutPassword(location), problem: error.message };
+      if (error instanceof ShardError || error instanceof SourceError) return { shard: identityOf(location), problem: error.message };
       throw error;
     }
   };

@@ -1,4 +1,4 @@
-import { withoutPassword } from '../source/source.js';
+import { identityOf, withoutSecrets } from '../source/identity.js';
 
 /** Bytes that are not a sound tar archive; the shard cannot be read further. */
 export class ShardError extends Error {
@@ -7,8 +7,8 @@ export class ShardError extends Error {
   readonly offset: number;
 
   constructor(location: string, offset: number, problem: string, cause?: unknown) {
-    const shown = withoutPassword(location);
-    super(`${shown}: ${problem}`, { cause });
+    const shown = identityOf(location);
+    super(`${shown}: ${withoutSecrets(problem)}`, { cause });
     this.name = 'ShardError';
     this.location = shown;
     this.offset = offset;

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { withoutPassword } from '../source/source.js';
+import { identityOf } from '../source/identity.js';
 import type { ShardSample } from './group.js';
 import { readShard, type ReadOptions } from './read.js';
 
@@ -26,7 +26,7 @@ export interface IndexedSample {
 
 /** What is known of a shard once it has been read from end to end. */
 export interface ShardIndex {
-  /** Path or URL of the shard, without a password. */
+  /** Path or URL of the shard, without login and signature. */
   readonly location: string;
   /** Length of the shard. */
   readonly bytes: number;
@@ -44,7 +44,7 @@ export async function indexShard(location: string, options: Pick<ReadOptions, 's
   const samples: IndexedSample[] = [];
   let bytes = 0;
   for await (const sample of readShard(location, { ...options, onEnd: (end) => (bytes = end.bytes) })) samples.push(indexSample(sample));
-  return { location: withoutPassword(location), bytes, samples };
+  return { location: identityOf(location), bytes, samples };
 }
 
 /** The index entry of a sample that has been read. */
@@ -62,7 +62,7 @@ export function indexSample({ key, start, offset, image, label, problem }: Shard
 
 /** The file in `dir` that holds the index of the shard at `location`. */
 export function indexPath(dir: string, location: string): string {
-  const shown = withoutPassword(location);
+  const shown = identityOf(location);
   const name = /([^/\\?#]+)(?:[?#].*)?$/.exec(shown)?.[1] ?? 'shard';
   const hash = createHash('sha256').update(shown).digest('hex').slice(0, 16);
   return join(dir, `${name.replace(/[^\w.-]/g, '_').slice(0, 100)}-${hash}.json`);
@@ -113,7 +113,7 @@ async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
 /** @returns undefined when there is none, or none that this version can read whole: such a file is to be written anew */
 export async function readIndex(dir: string, location: string): Promise<ShardIndex | undefined> {
   const columns = await readColumns(indexPath(dir, location));
-  if (columns?.location !== withoutPassword(location)) return undefined;
+  if (columns?.location !== identityOf(location)) return undefined;
   return { location: columns.location, bytes: columns.bytes, samples: columns.key.map((_, i) => entry(columns, i)) };
 }
 
@@ -134,9 +134,7 @@ export async function countSamples(dir: string, locations: readonly string[]): P
   const missing = locations.filter((_, i) => counts[i] === undefined);
   if (missing[0] !== undefined) {
     const others = missing.length === 1 ? '' : ` and ${missing.length - 1} more of ${locations.length} shards`;
-    throw new RangeError(
-      `"${dir}" has no index of ${withoutPassword(missing[0])}${others}; make it with detco index --shards ... --out ${dir}`,
-    );
+    throw new RangeError(`"${dir}" has no index of ${identityOf(missing[0])}${others}; make it with detco index --shards ... --out ${dir}`);
   }
   return counts.map((samples) => samples ?? 0);
 }
@@ -181,7 +179,7 @@ function serialize({ location, bytes, samples }: ShardIndex): string {
   const columns: Columns = {
     format: FORMAT,
     version: VERSION,
-    location: withoutPassword(location),
+    location: identityOf(location),
     bytes,
     key: samples.map(({ key }) => key),
     start: samples.map(({ start }) => start),

@@ -1,7 +1,8 @@
 /** Reads shards from end to end and tells everything that is wrong with them. */
 import { crc32 } from 'node:zlib';
 import { SourceError } from '../source/index.js';
-import { reasonOf, withoutPassword } from '../source/source.js';
+import { identityOf } from '../source/identity.js';
+import { reasonOf } from '../source/source.js';
 import { decodeImage } from '../worker/decode.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
@@ -104,7 +105,7 @@ async function checkShard(
   { indexDir, decode, classes, workers, signal }: VerifyOptions,
   onSample: () => void,
 ): Promise<CheckedShard> {
-  const shard = withoutPassword(location);
+  const shard = identityOf(location);
   const problems: Problem[] = [];
   const samples: SeenSample[] = [];
   let end: TarEnd | undefined;

@@ -11,7 +11,8 @@ import { formatByteSize } from './byte-size.js';
 import { type CacheEntry, cacheEntry, discard, entryPath, openEntry, type Reservation, reserve } from './cache-folder.js';
 import { READ_BYTES } from './file.js';
 import { probeRemote, readRemote, type RemoteObject, reportVersion } from './remote.js';
-import { type CacheEvent, type CacheFolder, codeOf, reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
+import { identityOf } from './identity.js';
+import { type CacheEvent, type CacheFolder, codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
 import { validatorOf, type Version } from './version.js';
 
 /** Chunks wait here for the disk while the reader goes on; beyond it the disk sets the pace. Bytes for each shard being stored. */
@@ -24,7 +25,7 @@ export async function* openRemote(object: RemoteObject, options: OpenOptions): A
   const { cache, start = 0, end } = options;
   if (!cache) return yield* readRemote(object, options);
   const report: Report = (kind, reason) =>
-    options.onCache?.({ kind, url: withoutPassword(object.location), ...(reason !== undefined && { reason }) });
+    options.onCache?.({ kind, url: identityOf(object.location), ...(reason !== undefined && { reason }) });
   const { url, version } = await probeRemote(object, options);
   const entry = entryOf(url, version);
   if (!entry) {

@@ -4,7 +4,8 @@
  */
 import { expandBraces } from './braces.js';
 import { listFiles, openFile } from './file.js';
-import { reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
+import { identityOf, schemeOf } from './identity.js';
+import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
 export { formatByteSize, parseByteSize } from './byte-size.js';
 export { openCacheFolder, sweepRun } from './cache-folder.js';
@@ -48,7 +49,7 @@ function remote(load: () => Promise<Backend>): Backend {
 }
 
 function backendOf(location: string): Backend {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(location)?.[1]?.toLowerCase();
+  const scheme = schemeOf(location);
   if (scheme === undefined) return file;
   const backend = BACKENDS[scheme];
   if (backend) return backend;
@@ -66,23 +67,25 @@ function backendOf(location: string): Backend {
  * @throws SourceError for a specification that matches nothing, a shard named twice, or an unknown scheme
  */
 export async function listShards(specs: readonly string[], options: { readonly signal?: AbortSignal } = {}): Promise<string[]> {
-  const namedBy = new Map<string, string>();
+  const named = new Map<string, { readonly location: string; readonly by: string }>();
   for (const spec of specs) {
     for (const line of isList(spec) ? await readList(spec, options) : [spec]) {
       for (const location of await expand(line, options)) {
-        const earlier = namedBy.get(location);
+        const identity = identityOf(location);
+        const earlier = named.get(identity);
         if (earlier !== undefined) {
+          const apart = earlier.location === location ? '' : ' (the two differ in login or signature only)';
           throw new SourceError(
             location,
-            `is named twice, by "${withoutPassword(earlier)}" and by "${withoutPassword(line)}"; its samples would be seen twice an epoch, so name it once`,
+            `is named twice, by "${identityOf(earlier.by)}" and by "${identityOf(line)}"${apart}; its samples would be seen twice an epoch, so name it once`,
           );
         }
-        namedBy.set(location, line);
+        named.set(identity, { location, by: line });
       }
     }
   }
-  if (namedBy.size === 0) throw new SourceError(specs.join(' ') || '(none)', 'names no shard; expected for example train-{000..146}.tar');
-  return [...namedBy.keys()];
+  if (named.size === 0) throw new SourceError(specs.join(' ') || '(none)', 'names no shard; expected for example train-{000..146}.tar');
+  return [...named.values()].map(({ location }) => location);
 }
 
 /**
@@ -114,7 +117,7 @@ async function expand(spec: string, options: OpenOptions): Promise<string[]> {
     options.signal?.throwIfAborted();
     const found = await backendOf(one).list(one, options);
     if (found.length === 0) {
-      const of = one === spec ? '' : ` (of "${withoutPassword(spec)}")`;
+      const of = one === spec ? '' : ` (of "${identityOf(spec)}")`;
       throw new SourceError(one, `matches no shard${of}; check the spelling, or name what exists`);
     }
     for (const location of found) locations.push(location);

@@ -28,7 +28,8 @@ import {
 import { hasAnswered } from './connection.js';
 import { SlowError } from './pace.js';
 import { Retries, TransientError, transientStatus } from './retry.js';
-import { SourceError, type OpenOptions, withoutPassword } from './source.js';
+import { identityOf } from './identity.js';
+import { SourceError, type OpenOptions } from './source.js';
 import { difference, isStrong, validatorOf, versionOf, type Version } from './version.js';
 
 /** An object as a backend describes it. */
@@ -109,7 +110,7 @@ export async function* readRemote(
 /** Tells the reader's owner which version the bytes are of, when the server says so itself. */
 export function reportVersion(location: string, version: Version, { onVersion }: OpenOptions): void {
   const validator = validatorOf(version);
-  if (validator !== undefined) onVersion?.({ url: withoutPassword(location), version: validator });
+  if (validator !== undefined) onVersion?.({ url: identityOf(location), version: validator });
 }
 
 /** Fetches a small document whole, with the same patience. */
@@ -123,7 +124,7 @@ export function fetchText(object: RemoteObject, options: OpenOptions): Promise<s
 }
 
 export interface Probed {
-  /** Origin and path that the object is known by, without a login. */
+  /** What the object is known by: the URL of the request without login and signature. */
   readonly url: string;
   readonly version: Version;
 }
@@ -131,7 +132,7 @@ export interface Probed {
 /** Asks which version the server has, for the price of one byte. */
 export async function probeRemote(object: RemoteObject, options: OpenOptions): Promise<Probed> {
   return fetchOnce(object, { 'accept-encoding': 'identity', range: 'bytes=0-0' }, options, async (answer, { origin, path }) => {
-    const url = origin + path;
+    const url = identityOf(origin + path);
     if (answer.statusCode === 200 || answer.statusCode === 206) {
       const version = versionOf(answer.statusCode, answer.fields);
       // Read out, so that its socket is used again; a server that ignores Range, or takes it its own way, has begun to send all.

@@ -1,7 +1,8 @@
 /** Which failures of a request are worth repeating, how often, and after what pause. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SlowError } from './pace.js';
-import { codeOf, reasonOf, SourceError, type OpenOptions, withoutPassword } from './source.js';
+import { identityOf } from './identity.js';
+import { codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Limits of HTTP reading; every one can be set in the environment. */
 const DEFAULTS = Object.freeze({
@@ -131,7 +132,7 @@ export class Retries {
     const asked = error instanceof TransientError ? error.retryAfterMs : undefined;
     const waitMs = asked === undefined ? backoffMs(this.#failures) : Math.ceil(asked * (1 + Math.random() / 10));
     onRetry?.({
-      url: withoutPassword(this.#location),
+      url: identityOf(this.#location),
       offset,
       attempt: this.#failures,
       reason: reasonOf(error),

@@ -1,8 +1,10 @@
 /** What every source of shard bytes takes and how it fails. */
+import { inspect } from 'node:util';
+import { identityOf, withoutSecrets } from './identity.js';
 
 /** One failed attempt that will be repeated. */
 export interface RetryEvent {
-  /** The shard's location. */
+  /** The shard's location, without login and signature. */
   readonly url: string;
   /** Byte of the shard from which reading goes on. */
   readonly offset: number;
@@ -16,7 +18,7 @@ export interface RetryEvent {
 
 /** Which version of a remote shard an answer belongs to. */
 export interface VersionEvent {
-  /** The shard's location. */
+  /** The shard's location, without login and signature. */
   readonly url: string;
   /** Its validators, as text. */
   readonly version: string;
@@ -29,7 +31,7 @@ export interface CacheEvent {
    * reason that is no fault; `failed`: fetched, but the folder or its disk did not do its part.
    */
   readonly kind: 'hit' | 'stored' | 'skipped' | 'failed';
-  /** The shard's location. */
+  /** The shard's location, without login and signature. */
   readonly url: string;
   /** In words, of what was not kept. */
   readonly reason?: string;
@@ -64,23 +66,35 @@ export interface OpenOptions {
 
 /** A shard that cannot be found, opened or read to its end; the message says what to do. */
 export class SourceError extends Error {
-  /** Path or URL of the shard, or the specification that named it, without a password. */
+  /** Path or URL of the shard, or the specification that named it, without login and signature. */
   readonly location: string;
   /** Byte of the shard at which reading stopped, when it had begun. */
   readonly offset: number | undefined;
+  /** Whether there is no such shard, as opposed to one that cannot be reached or read. */
+  readonly missing: boolean;
 
-  constructor(location: string, problem: string, options: { readonly offset?: number; readonly cause?: unknown } = {}) {
-    const shown = withoutPassword(location);
-    super(`${shown}: ${problem}`, { cause: options.cause });
+  constructor(location: string, problem: string, { offset, missing = false, cause }: SourceErrorOptions = {}) {
+    const shown = identityOf(location);
+    super(`${shown}: ${withoutSecrets(problem)}`, { cause: harmless(cause) });
     this.name = 'SourceError';
     this.location = shown;
-    this.offset = options.offset;
+    this.offset = offset;
+    this.missing = missing;
   }
 }
 
-/** For messages, logs and records. */
-export function withoutPassword(location: string): string {
-  return location.replace(/^(https?:\/\/)[^/?#]*@/i, '$1');
+export interface SourceErrorOptions {
+  readonly offset?: number;
+  readonly missing?: boolean;
+  readonly cause?: unknown;
+}
+
+/** The cause without what it knows of a login: Node's and undici's errors carry the URL that they were given in properties, which inspection prints. */
+function harmless(cause: unknown): unknown {
+  const text = inspect(cause);
+  if (withoutSecrets(text) === text) return cause;
+  const code = codeOf(cause);
+  return Object.assign(new Error(withoutSecrets(reasonOf(cause))), { stack: withoutSecrets(text), ...(code !== undefined && { code }) });
 }
 
 /** What a caught value says, with its code when the message does not have it. */

@@ -6,7 +6,8 @@ import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuff
 import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import { fetchImages } from '../shard/fetch.js';
-import { reasonOf, withoutPassword } from '../source/source.js';
+import { identityOf } from '../source/identity.js';
+import { reasonOf } from '../source/source.js';
 import { decodeImage, undecodedImages } from './decode.js';
 import type { DecodedCache } from './decoded-cache.js';
 import { jpegSize } from './jpeg-size.js';
@@ -14,7 +15,7 @@ import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js'
 
 /** A sample that could not be used. */
 export interface BadSample {
-  /** Path or URL of the shard, without a password. */
+  /** Path or URL of the shard, without login and signature. */
   readonly shard: string;
   readonly key: string;
   /** Where the member's tar header begins in the shard. */
@@ -72,7 +73,7 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
         meters.failed(STAGE.decode);
         meters.enter(TASK.find, STAGE.shuffle);
         if (again) continue;
-        const shard = withoutPassword(shards[sample.shard] ?? '');
+        const shard = identityOf(shards[sample.shard] ?? '');
         options.onBad({ shard, key: sample.key, offset: sample.offset, reason: decodeProblem(error), epoch });
         continue;
       }

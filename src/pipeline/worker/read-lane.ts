@@ -12,7 +12,8 @@ import type { ShardSample } from '../shard/group.js';
 import { type ReadOptions, readShard } from '../shard/read.js';
 import { ShardError } from '../shard/shard-error.js';
 import { HEADER_BYTES, type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
-import { reasonOf, withoutPassword } from '../source/source.js';
+import { identityOf } from '../source/identity.js';
+import { reasonOf } from '../source/source.js';
 
 /** A sample on its way through a lane. */
 export interface LaneSample extends Omit<ShardSample, 'image'> {
@@ -59,7 +60,7 @@ export async function* readLane(options: ReadLaneOptions, named: number): AsyncG
       }
     } else {
       throw new Error(
-        `${withoutPassword(location)}: its index was there when the pipeline began and is no more in ${indexDir}; make it again with detco index`,
+        `${identityOf(location)}: its index was there when the pipeline began and is no more in ${indexDir}; make it again with detco index`,
       );
     }
   }
@@ -131,6 +132,6 @@ async function keepIndex(dir: string, index: ShardIndex): Promise<void> {
   } catch (error) {
     if (warned) return;
     warned = true;
-    process.emitWarning(`the index of ${withoutPassword(index.location)} could not be kept: ${reasonOf(error)}`);
+    process.emitWarning(`the index of ${identityOf(index.location)} could not be kept: ${reasonOf(error)}`);
   }
 }

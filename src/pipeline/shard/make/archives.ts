@@ -1,7 +1,8 @@
 /** Tar archives as a source of images: which there are, what class each holds, and their samples from any place on. */
 import { stat } from 'node:fs/promises';
 import { listShards, openShard } from '../../source/index.js';
-import { reasonOf, withoutPassword } from '../../source/source.js';
+import { identityOf } from '../../source/identity.js';
+import { reasonOf } from '../../source/source.js';
 import { isImageField, LABEL_FIELD, memberName } from '../member.js';
 import type { ShardSample } from '../group.js';
 import { readShard } from '../read.js';
@@ -136,10 +137,7 @@ async function fileEnd(location: string): Promise<{ end?: number }> {
 }
 
 function baseName(location: string): string {
-  return (/^[a-z][a-z0-9+.-]+:\/\//i.test(location) ? withoutPassword(location).replace(/[?#].*$/s, '') : location).replace(
-    /^.*[\\/]/s,
-    '',
-  );
+  return (/^[a-z][a-z0-9+.-]+:\/\//i.test(location) ? identityOf(location).replace(/[?#].*$/s, '') : location).replace(/^.*[\\/]/s, '');
 }
 
 function stem(name: string): string {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { Random, streamId } from '../../plan/random.js';
-import { withoutPassword } from '../../source/source.js';
+import { identityOf } from '../../source/identity.js';
 import { type Archive, type ArchivedSample, listArchives, type Place, readArchives } from './archives.js';
 import { type PreparedSample, prepareSample } from './image.js';
 import { mapInOrder } from '../in-order.js';
@@ -29,7 +29,7 @@ const ORDER_STREAM = streamId('spool order');
 export async function fromArchives(options: MakeShardsOptions, source: string): Promise<MadeShards> {
   const { archives, classes } = await listArchives(source, options.signal);
   const listing = createHash('sha256');
-  for (const { location, ...range } of archives) listing.update(`${withoutPassword(location)}\t${JSON.stringify(range)}\n`);
+  for (const { location, ...range } of archives) listing.update(`${identityOf(location)}\t${JSON.stringify(range)}\n`);
   const set = await ShardSet.open(options.dir, planOf(options, source, listing.digest('hex')), classes);
   const kept = set.records.size;
   if (!set.whole) {
@@ -84,7 +84,7 @@ async function prepare(
   options: MakeShardsOptions,
 ): Promise<{ readonly place: Place; readonly prepared: PreparedSample }> {
   const { image, offset, label, problem } = sample;
-  const source = withoutPassword(archives[place.archive]?.location ?? '');
+  const source = identityOf(archives[place.archive]?.location ?? '');
   if (problem !== undefined) return { place, prepared: { bad: { source, key, offset, reason: problem }, resized: false } };
   const read = (): Promise<Uint8Array> => Promise.resolve(image);
   return { place, prepared: await prepareSample({ source, key, offset, ...(label !== undefined && { label }), read }, options) };

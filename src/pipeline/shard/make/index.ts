@@ -1,5 +1,6 @@
 /** Images as they come -> shards: the story of `detco shard`. */
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { identityOf } from '../../source/identity.js';
 import { codeOf, reasonOf } from '../../source/source.js';
 import { shardPattern } from '../write.js';
 import { fromArchives } from './from-archives.js';
@@ -55,7 +56,7 @@ function report({ set, classes, kept, ignored }: MadeShards, source: string): Sh
   const counts = set.counts();
   if (counts.images === 0) {
     throw new Error(
-      `none of the ${counts.bad} images of ${JSON.stringify(source)} can be read; ${join(set.dir, 'bad-samples.jsonl')} says why`,
+      `none of the ${counts.bad} images of ${JSON.stringify(identityOf(source))} can be read; ${join(set.dir, 'bad-samples.jsonl')} says why`,
     );
   }
   const shards = set.records.size;

@@ -1,15 +1,19 @@
 /** What a set of shards is made from and how: everything that decides their bytes. */
 import sharp from 'sharp';
-import { withoutPassword } from '../../source/source.js';
+import { identityOf, withoutSecrets } from '../../source/identity.js';
 import type { MakeShardsOptions } from './options.js';
 
 /** Arguments that cannot be used: the source, the folder, or options that contradict what the folder holds. */
 export class ShardPlanError extends Error {
   override readonly name = 'ShardPlanError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(withoutSecrets(message), options);
+  }
 }
 
 export interface ShardPlan {
-  /** Absolute path or URL, without a password. */
+  /** Absolute path or URL, without login and signature. */
   readonly source: string;
   /** SHA-256 of what the source lists: paths, keys and labels, or archives and their sizes. */
   readonly listing: string;
@@ -25,7 +29,7 @@ export interface ShardPlan {
 
 export function planOf({ prefix, perShard, resizeShort, quality, seed }: MakeShardsOptions, source: string, listing: string): ShardPlan {
   return {
-    source: withoutPassword(source),
+    source: identityOf(source),
     listing,
     prefix,
     perShard,
