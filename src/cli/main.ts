@@ -1,10 +1,11 @@
-/** `detco`: parses, calls, prints. Exit codes: 0 done (also after Ctrl-C), 1 a run that failed, 2 unusable arguments. */
+/** `detco`: parses, calls, prints. Exit codes: 0 done, 1 a run that failed, 2 unusable arguments, 129, 130 or 143 stopped by SIGHUP, SIGINT or SIGTERM. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../pipeline/source/identity.js';
 import { doctorCommand } from './doctor.js';
 import { engineCommand } from './engine.js';
 import { indexCommand } from './index.js';
+import { Interrupted } from './interrupt.js';
 import { profileCommand } from './profile.js';
 import { shardCommand } from './shard.js';
 import { synthCommand } from './synth.js';
@@ -54,6 +55,11 @@ function describe(error: unknown): string {
   return withoutSecrets(process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message);
 }
 
+function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted) return error.exitCode;
+  return error instanceof Error && error.name === 'UsageError' ? UNUSABLE : FAILED;
+}
+
 try {
   await createProgram().parseAsync();
 } catch (error) {
@@ -62,6 +68,6 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : UNUSABLE;
   } else {
     process.stderr.write(`detco: ${describe(error)}\n`);
-    process.exitCode = error instanceof Error && error.name === 'UsageError' ? UNUSABLE : FAILED;
+    process.exitCode = exitCodeOf(error);
   }
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { recipes } from '../pipeline/index.js';
 import { identityOf } from '../pipeline/source/identity.js';
+import { interruptible } from './interrupt.js';
 import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { whole } from './whole.js';
@@ -37,7 +38,7 @@ function asUsageError(error: unknown): never {
   throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error;
 }
 
-async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
+async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
   const {
     seconds,
     consume,
@@ -54,40 +55,33 @@ async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =
     await import('../pipeline/profile/index.js');
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort(new Error('interrupted'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const options = {
     ...rest,
     recipe: recipes[recipe]({ globalSize, patchSize }),
     batchSize: batch,
-    signal: stop.signal,
+    signal,
   };
-  try {
-    const { measured, spans } = await measurePipeline(
-      { ...options, ...(traceFile === undefined ? {} : { spans: TRACE_SPANS }) },
-      { seconds, ...(consume === undefined ? {} : { consume }), onPhase: (phase) => say(`measuring ${phase}`) },
-    ).catch(asUsageError);
-    const report = profileReport(measured);
-    const points = sweeps
-      ? await sweep(options, {
-          workers: sweepWorkers(measured.setup.cores, measured.setup.lanes),
-          seconds: Math.min(seconds, SWEEP_SECONDS),
-          onPoint: (point) => say(`${point.workers} workers: ${point.imagesPerSecond.toFixed(0)} images/s`),
-        })
-      : undefined;
-    const enough = points && knee(points);
-    // First, so that a file that cannot be written does not cost the measurement.
-    const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
-    console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
-    if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
-    if (reportFile !== undefined) {
-      const subject = rest.shards.map(identityOf).join(' ');
-      await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
-    }
-  } finally {
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  const { measured, spans } = await measurePipeline(
+    { ...options, ...(traceFile === undefined ? {} : { spans: TRACE_SPANS }) },
+    { seconds, ...(consume === undefined ? {} : { consume }), onPhase: (phase) => say(`measuring ${phase}`) },
+  ).catch(asUsageError);
+  const report = profileReport(measured);
+  const points = sweeps
+    ? await sweep(options, {
+        workers: sweepWorkers(measured.setup.cores, measured.setup.lanes),
+        seconds: Math.min(seconds, SWEEP_SECONDS),
+        onPoint: (point) => say(`${point.workers} workers: ${point.imagesPerSecond.toFixed(0)} images/s`),
+      })
+    : undefined;
+  const enough = points && knee(points);
+  // First, so that a file that cannot be written does not cost the measurement.
+  const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
+  console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
+  if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
+  if (reportFile !== undefined) {
+    const subject = rest.shards.map(identityOf).join(' ');
+    await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
   }
 }
 
@@ -109,5 +103,5 @@ export function profileCommand(): Command {
     .option('--trace <file>', 'write a trace for https://ui.perfetto.dev')
     .option('--sweep', 'measure every number of workers, too, and say how many are enough')
     .option('--json', 'print the report as one JSON object')
-    .action(run);
+    .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
 }

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
+import { interruptible, type Interrupted } from './interrupt.js';
 import { UsageError } from './usage-error.js';
 
 function integer(minimum: number) {
@@ -56,46 +57,41 @@ interface Flags extends Pick<
 const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
 async function run({ config, queueSize, index, json, profile, ...flags }: Flags): Promise<void> {
-  const { readConfigFile, train } = await import('../train/index.js');
+  const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);
-  const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(130);
-    progress.onInfo('stopping: finishing the step and writing a checkpoint (again to stop at once)');
-    controller.abort();
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
-  try {
-    const options = {
-      ...flags,
-      ...(queueSize === undefined ? {} : { method: { queueSize } }),
-      ...(index === undefined ? {} : { indexDir: index }),
-      ...(config === undefined ? {} : { file: await readConfigFile(config) }),
-    } as TrainOptions;
-    const result = await train(options, { ...progress, signal: controller.signal, profile: profile !== undefined });
-    progress.close();
+  const options = {
+    ...flags,
+    ...(queueSize === undefined ? {} : { method: { queueSize } }),
+    ...(index === undefined ? {} : { indexDir: index }),
+  } as TrainOptions;
+  const task = { options, profile: profile !== undefined, ...(config === undefined ? {} : { configFile: config }) };
+  await interruptible('stopped before the first update', async (signal) => {
+    const training = startTraining(task, progress);
+    signal.addEventListener('abort', () => {
+      progress.onInfo('stopping: finishing the update and writing a checkpoint (again to stop at once)');
+      training.stop();
+    });
+    const result = await training.result.catch(asUsageError).finally(() => progress.close());
+    if (result === undefined) throw signal.reason;
     const loss = result.loss === undefined ? '' : `, loss ${result.loss.toFixed(3)}`;
     progress.onInfo(
       result.finished
         ? `done: ${result.step} steps in ${result.seconds.toFixed(0)} s${loss}; ${result.checkpoint}`
         : `stopped after step ${result.step}; continue with: detco train --resume ${result.run}`,
     );
+    if (!result.finished) process.exitCode = (signal.reason as Interrupted).exitCode;
     const { profile: measured, ...rest } = result;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));
     if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
     if (json) process.stdout.write(`${JSON.stringify({ ...rest, ...(report && { profile: report }) })}\n`);
-  } catch (error) {
-    progress.close();
-    if (controller.signal.aborted && error === controller.signal.reason) {
-      progress.onInfo('stopped before the first step');
-      return;
-    }
-    if (error instanceof Error && ARGUMENT_ERRORS.has(error.name)) throw new UsageError(error.message, { cause: error });
-    throw error;
-  } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
-  }
+  });
+}
+
+/** What the trainer says of options is about the command's. */
+function asUsageError(error: unknown): never {
+  const about = error instanceof Error && ARGUMENT_ERRORS.has(error.name);
+  throw about ? new UsageError(error.message, { cause: error }) : error;
 }
 
 /** Prints the report, and writes it where `file` says if that can be. */
@@ -119,7 +115,7 @@ async function showProfile(
 export function trainCommand(): Command {
   const seen = integer(1);
   return new Command('train')
-    .description('Pre-train an encoder on tar shards. Ctrl-C finishes the step and writes a checkpoint; twice stops at once.')
+    .description('Pre-train an encoder on tar shards. Ctrl-C finishes the update and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
     .option(

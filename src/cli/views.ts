@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { createPipeline, recipes } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
+import { interruptible } from './interrupt.js';
 import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions } from './usage-error.js';
 import { whole } from './whole.js';
@@ -18,9 +19,9 @@ const schema = z.object({
   seed: whole(0, 0xffff_ffff, '--seed 1'),
 });
 
-async function run(flags: Readonly<Record<string, unknown>>): Promise<void> {
+async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
   const { shards, out, recipe, count, seed, ...sizes } = parseOptions(schema, flags);
-  for await (const batch of await createPipeline({ shards, recipe: recipes[recipe](sizes), batchSize: count, seed, workers: 2 })) {
+  for await (const batch of await createPipeline({ shards, recipe: recipes[recipe](sizes), batchSize: count, seed, workers: 2, signal })) {
     await writeFile(out, await contactSheet(batch));
     process.stderr.write(`${out}: ${batch.size} images, a row for each of ${Object.keys(batch.views).join(', ')}\n`);
     break;
@@ -37,5 +38,5 @@ export function viewsCommand(): Command {
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
-    .action(run);
+    .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
 }

@@ -1,9 +1,10 @@
-/** Long work on the command line: Ctrl-C and SIGTERM stop it, a bar on a terminal or plain lines elsewhere show how far it is. */
+/** Long work on the command line: signals stop it, a bar on a terminal or plain lines elsewhere show how far it is. */
 import { SingleBar } from 'cli-progress';
 import { closeSources } from '../pipeline/source/index.js';
+import { interruptible } from './interrupt.js';
 
 export interface Watched {
-  /** Aborted by Ctrl-C and SIGTERM. */
+  /** Aborted by a signal that ends the command. */
   readonly signal: AbortSignal;
   /** Shows that `done` of `total` are done; `shown` are the words of the format. */
   readonly update: (done: number, total: number, shown?: Readonly<Record<string, string | number>>) => void;
@@ -18,23 +19,17 @@ export async function watch<Result>(
   { format, interrupted }: { readonly format: string; readonly interrupted: string },
   work: (watched: Watched) => Promise<Result>,
 ): Promise<Result> {
-  const stop = new AbortController();
-  const interrupt = (): void => stop.abort(new Error(interrupted));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const bar = new SingleBar({ format, stream: process.stderr, noTTYOutput: true });
   let started = false;
   try {
-    return await work({
-      signal: stop.signal,
-      update: (done, total, shown = {}) => {
-        if (!started) bar.start(total, done, shown);
-        started = true;
-        bar.update(done, shown);
-      },
-    });
+    const update: Watched['update'] = (done, total, shown = {}) => {
+      if (!started) bar.start(total, done, shown);
+      started = true;
+      bar.update(done, shown);
+    };
+    return await interruptible(interrupted, (signal) => work({ signal, update }));
   } finally {
     bar.stop();
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await closeSources();
   }
 }

@@ -9,7 +9,10 @@ export interface FeatureOptions {
   readonly engine: Engine;
   readonly method: Pick<ContrastiveMethod, 'features'>;
   readonly stages: readonly Stage[];
+  /** Ends the reading of images. */
   readonly signal?: AbortSignal;
+  /** Awaited between blocks of images; what it throws ends the evaluation. */
+  readonly pause?: () => Promise<void>;
 }
 
 /**
@@ -19,11 +22,12 @@ export interface FeatureOptions {
  */
 export async function extractFeatures(
   images: EvaluationImages,
-  { engine, method, stages, signal }: FeatureOptions,
+  { engine, method, stages, signal, pause }: FeatureOptions,
 ): Promise<Record<string, LabelledFeatures>> {
   const rows = new Map<Stage, Float32Array[]>(stages.map((stage) => [stage, []]));
   const labels: number[] = [];
   for await (const block of images.blocks(signal)) {
+    await pause?.();
     signal?.throwIfAborted();
     const pooled = tidy(() => {
       const features = method.features(engine.upload(block.pixels, block.shape) as Tensor4D);

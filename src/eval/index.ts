@@ -2,7 +2,7 @@
 import type { Stage } from '../model/index.js';
 import { engineSimilarities, extractFeatures, type FeatureOptions } from './features.js';
 import type { EvaluationImages } from './images.js';
-import { knnTop1, type KnnOptions } from './knn.js';
+import { knnTop1, type KnnOptions, type Similarities } from './knn.js';
 
 export { EvaluationImages, type ImageOptions } from './images.js';
 
@@ -28,12 +28,16 @@ export async function evaluateKnn(options: EvaluateKnnOptions): Promise<Record<s
       throw new Error(`No labelled image in ${images.shards.join(', ')}: kNN needs KEY.cls members`);
     return features;
   };
+  const similarities: Similarities = async (...block) => {
+    await options.pause?.();
+    return engineSimilarities(...block);
+  };
   const bank = await labelled(options.bank);
   const queries = await labelled(options.queries);
   const result: Record<string, number> = {};
   for (const stage of stages) {
     const [from, to] = [bank[stage], queries[stage]];
-    if (from && to) result[stage] = await knnTop1(from, to, engineSimilarities, options);
+    if (from && to) result[stage] = await knnTop1(from, to, similarities, options);
   }
   return result;
 }

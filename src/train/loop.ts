@@ -13,6 +13,7 @@ import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directo
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
 import { createTrainStep, nonFiniteTerm, type StagedViews, type StepResult, type TrainStep } from './step.js';
+import { turn } from './turn.js';
 
 /** What a caller may listen to; all are called between updates. */
 export interface TrainHooks {
@@ -24,7 +25,18 @@ export interface TrainHooks {
   readonly onWarning?: (message: string) => void;
 }
 
-export interface LoopContext {
+/** How a run is told to stop, or to save what it has. */
+export interface TrainRequests {
+  /** Finishes the update at hand, writes a checkpoint and returns. */
+  readonly signal?: AbortSignal;
+  /**
+   * Called after each update and each block of an evaluation, before `signal` is looked at; true asks for a checkpoint there. A caller in
+   * another thread is heard without a turn of the event loop: what it wrote to shared memory can be read here, and `signal` aborted.
+   */
+  readonly poll?: () => boolean;
+}
+
+export interface LoopContext extends TrainRequests {
   readonly config: TrainConfig;
   readonly configDigest: string;
   readonly engine: Engine;
@@ -32,12 +44,10 @@ export interface LoopContext {
   readonly velocities: ReadonlyMap<string, Variable>;
   readonly batches: AsyncIterable<Batch>;
   readonly run: RunDirectory;
-  /** kNN top-1 by stage; absent when there is nothing to evaluate on. */
-  readonly evaluate?: (signal: AbortSignal | undefined) => Promise<Readonly<Record<string, number>>>;
+  /** kNN top-1 by stage; absent when there is nothing to evaluate on. Awaits `pause` between blocks of images. */
+  readonly evaluate?: (pause: () => Promise<void>) => Promise<Readonly<Record<string, number>>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly hooks: TrainHooks;
-  /** Stops after the update at hand and writes a checkpoint. */
-  readonly signal?: AbortSignal;
   /** Records updates after the first, and waits for their data; neither evaluations nor checkpoints. */
   readonly recorder?: ProfileRecorder;
 }
@@ -124,7 +134,7 @@ class Loop {
 
   /** @returns whether the last update of the run was reached */
   async #updates(): Promise<boolean> {
-    const { batches, config, signal, recorder } = this.#context;
+    const { batches, config, recorder } = this.#context;
     const staging = new Staging(batches, (batch) => this.#stage(batch));
     try {
       let waitingSince = performance.now();
@@ -134,11 +144,12 @@ class Loop {
         while (this.#epoch < batch.epoch) await this.#endEpoch();
         if (this.#prepared) recorder?.resume();
         await this.#update(batch, dataWaitMs, staging);
-        if (this.#atLimit() || signal?.aborted) return this.#atLimit();
+        if (this.#atLimit()) return true;
         if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) {
           recorder?.pause();
           await this.#checkpoint();
         }
+        await this.#pause();
         // The first update prepares kernels; what comes after it counts.
         recorder?.resume();
         waitingSince = performance.now();
@@ -148,6 +159,17 @@ class Loop {
       recorder?.pause();
       await staging.close();
     }
+  }
+
+  /** Between two pieces of work, evaluations included: the rest of the process has its turn, and the caller is heard. Throws when it says stop. */
+  async #pause(): Promise<void> {
+    const { signal, poll, recorder } = this.#context;
+    await turn();
+    if (poll?.()) {
+      recorder?.pause();
+      await this.#checkpoint();
+    }
+    signal?.throwIfAborted();
   }
 
   #stage(batch: Batch): StagedViews {
@@ -202,6 +224,8 @@ class Loop {
     const began = performance.now();
     let updates = 0;
     for (; updates < FREE_UPDATES || performance.now() - began < FREE_MS; updates++) {
+      await turn();
+      this.#context.poll?.();
       if (signal?.aborted) return undefined;
       await this.#compute(kept, lr);
     }
@@ -219,12 +243,13 @@ class Loop {
     if ((this.#epoch + 1) % evalEvery === 0) await this.#evaluate();
     this.#epoch++;
     await this.#checkpoint();
+    await this.#pause();
   }
 
   async #evaluate(): Promise<void> {
-    const { evaluate, run, hooks, signal } = this.#context;
+    const { evaluate, run, hooks } = this.#context;
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
-    const knnTop1ByStage = await evaluate(signal);
+    const knnTop1ByStage = await evaluate(() => this.#pause());
     const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, knnTop1: knnTop1ByStage['res5'] ?? NaN, knnTop1ByStage };
     run.appendMetrics(metrics);
     this.#evaluatedStep = this.#step;

@@ -12,6 +12,7 @@ export class Staging {
   readonly #batches: AsyncIterator<Batch>;
   readonly #stage: (batch: Batch) => StagedViews;
   #coming: Promise<StagedBatch | undefined> | undefined;
+  #given: StagedBatch | undefined;
 
   /** @param stage uploads a batch and releases it */
   constructor(batches: AsyncIterable<Batch>, stage: (batch: Batch) => StagedViews) {
@@ -32,18 +33,19 @@ export class Staging {
   }
 
   /** The next batch, whose views are then the caller's; undefined after the last. */
-  next(): Promise<StagedBatch | undefined> {
+  async next(): Promise<StagedBatch | undefined> {
     this.prefetch();
     const coming = this.#coming as Promise<StagedBatch | undefined>;
     this.#coming = undefined;
-    return coming;
+    this.#given = await coming;
+    return this.#given;
   }
 
-  /** Leaves the batches, and frees one that nobody came for. */
+  /** Leaves the batches, and frees the views of one that nobody came for, or that the caller was kept from using. */
   async close(): Promise<void> {
     const left = await this.#coming?.catch(() => undefined);
     this.#coming = undefined;
-    if (left) dispose(Object.values(left.views));
+    for (const batch of [this.#given, left]) if (batch) dispose(Object.values(batch.views));
     await this.#batches.return?.();
   }
 

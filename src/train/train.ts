@@ -19,7 +19,7 @@ import {
   type ConfigInput,
   type TrainConfig,
 } from './config.js';
-import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks } from './loop.js';
+import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertNoRun, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { createVelocities, restoreTensors } from './tensors.js';
 
@@ -32,9 +32,7 @@ export interface TrainOptions extends ConfigInput {
   readonly file?: ConfigInput;
 }
 
-export interface TrainControls extends TrainHooks {
-  /** Finishes the update at hand, writes a checkpoint and returns. */
-  readonly signal?: AbortSignal;
+export interface TrainControls extends TrainHooks, TrainRequests {
   /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
   readonly profile?: boolean;
 }
@@ -151,7 +149,7 @@ function asOptionsError(error: unknown): never {
  */
 export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   const began = performance.now();
-  const { signal, profile = false, ...hooks } = controls;
+  const { signal, poll, profile = false, ...hooks } = controls;
   const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
   const { path, past } = beginning;
   const { precision, device, threads } = beginning.config;
@@ -237,8 +235,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
             hooks.onEvaluation?.(metrics);
           },
         },
-        ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method) }),
+        ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method, signal) }),
         ...(signal && { signal }),
+        ...(poll && { poll }),
         ...(recorder && { recorder }),
       },
       start,
@@ -278,6 +277,7 @@ function knnEvaluation(
   config: TrainConfig & { readonly valShards: readonly string[] },
   engine: Awaited<ReturnType<typeof selectEngine>>,
   method: ContrastiveMethod,
+  signal: AbortSignal | undefined,
 ) {
   const { knn, recipe, batch, workers } = config;
   const { globalSize } = recipe;
@@ -285,6 +285,6 @@ function knnEvaluation(
   const bank = new EvaluationImages({ ...rest, shards: config.shards, limit: knn.bank });
   const queries = new EvaluationImages({ ...rest, shards: config.valShards, limit: knn.queries });
   const { temperature, k } = knn;
-  return (signal: AbortSignal | undefined) =>
-    evaluateKnn({ engine, method, bank, queries, temperature, ...(k === undefined ? {} : { k }), ...(signal && { signal }) });
+  return (pause: () => Promise<void>) =>
+    evaluateKnn({ engine, method, bank, queries, temperature, pause, ...(k === undefined ? {} : { k }), ...(signal && { signal }) });
 }

@@ -68,7 +68,10 @@ test('killed again and again, it goes on and ends with the same bytes', async ()
 test('Ctrl-C removes the unfinished shard and says how to go on', async () => {
   const command = ['shard', folder, '--out', out, ...options];
   const { code, stderr } = await detcoUntil(command, () => existsSync(join(out, 'train-000002.tar')), 'SIGINT');
-  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('interrupted; give the same command again to go on') });
+  expect({ code, stderr }).toMatchObject({
+    code: 130,
+    stderr: expect.stringContaining('interrupted; give the same command again to go on'),
+  });
   expect((await readdir(out)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 });
 

@@ -123,12 +123,12 @@ describe('detco train', () => {
     await expectWhole(path);
   });
 
-  test('interrupted, finishes the step, writes a checkpoint, says how to continue, and does', async () => {
+  test('interrupted, finishes the update, writes a checkpoint, says how to continue, and does', async () => {
     const path = run('interrupted');
     const interrupted = await detco([...arguments_, '--out', path], {
       onLine: (line) => (line.startsWith('step 1/') || line.startsWith('step 1 ') ? 'SIGINT' : undefined),
     });
-    expect(interrupted.code).toBe(0);
+    expect(interrupted.code).toBe(130);
     const { state } = await loadCheckpoint(path);
     expect(interrupted.stderr).toContain(`stopped after step ${state.step}; continue with: detco train --resume ${path}`);
     expect((await metrics(path)).at(-1)?.step).toBe(state.step);

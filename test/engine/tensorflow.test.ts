@@ -194,7 +194,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
         import { readdirSync } from 'node:fs';
         import { once } from 'node:events';
         import { isDeepStrictEqual } from 'node:util';
-        import { Worker } from 'node:worker_threads';
+        import { SHARE_ENV, Worker } from 'node:worker_threads';
         import * as tf from '@tensorflow/tfjs-core';
         import { selectEngine } from '#dist/engine/index.js';
         const refusal = (options) => selectEngine('tensorflow', options).then((engine) => engine.dispose().then(() => 'started'), ({ message }) => message);
@@ -230,20 +230,27 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
       });
     });
 
-    test('a worker thread: refused', () => {
-      const answers = inProcess(`
+    const inWorker = (env: string): Record<string, unknown> =>
+      inProcess(`
         const inWorker = \`
           import { parentPort } from 'node:worker_threads';
           import { selectEngine } from '#dist/engine/index.js';
-          parentPort.postMessage(await selectEngine('tensorflow').catch(({ message }) => message));\`;
-        const worker = new Worker(inWorker, { eval: true });
+          parentPort.postMessage(await selectEngine('tensorflow', { threads: 1 }).then(({ description }) => description, ({ message }) => message));\`;
+        const worker = new Worker(inWorker, { eval: true, env: ${env} });
         const [said] = await once(worker, 'message');
         await once(worker, 'exit');
-        console.log(JSON.stringify({ refusal: said }));`);
-      expect(answers).toEqual({
-        refusal:
-          'engine "tensorflow" is not available: TensorFlow in a worker thread ends the process when the thread ends; start it in the main thread',
+        console.log(JSON.stringify({ said }));`);
+
+    test('a worker thread with an environment of its own: refused', () => {
+      expect(inWorker('process.env')).toEqual({
+        said:
+          'engine "tensorflow" is not available: TensorFlow reads threads and device from environment variables, and those of this worker thread ' +
+          'are a copy that it does not see; start the Worker with env: SHARE_ENV, or TensorFlow in the main thread',
       });
+    });
+
+    test("a worker thread with the process's environment: starts, and the process outlives the thread", () => {
+      expect(inWorker('SHARE_ENV')).toEqual({ said: expect.stringMatching(/^tensorflow: .*, CPU, 1 threads, fp32$/) });
     });
 
     test('threads are as many as TensorFlow computes on', () => {

@@ -29,14 +29,14 @@ let started: Started | undefined;
 
 /**
  * The context with these options.
- * @throws when the process has one with others, there is no such device, or this is a worker thread
+ * @throws when the process has one with others, there is no such device, or this is a worker thread with an environment of its own
  */
 export async function openContext(options: ResolvedEngineOptions): Promise<Context> {
-  if (!isMainThread) {
-    // Node unloads the addon with its worker, under TensorFlow's own threads; and what is set in a worker's `process.env` reaches no addon.
+  if (!isMainThread && !sharesEnvironment()) {
     throw new UnavailableError({
-      reason: 'TensorFlow in a worker thread ends the process when the thread ends',
-      remedy: 'start it in the main thread',
+      reason:
+        'TensorFlow reads threads and device from environment variables, and those of this worker thread are a copy that it does not see',
+      remedy: 'start the Worker with env: SHARE_ENV, or TensorFlow in the main thread',
     });
   }
   if (options.precision === 'bf16') {
@@ -106,6 +106,15 @@ function visibleDevices(device: string): Record<string, string> {
   const index = Number(numbered(device).slice('cuda:'.length));
   // An index past the list hides all GPUs.
   return { CUDA_VISIBLE_DEVICES: visible === undefined ? String(index) : (visible[index] ?? '-1') };
+}
+
+/** Whether what this thread sets in `process.env` reaches the C library: Node's report shows what that holds. */
+function sharesEnvironment(): boolean {
+  const name = 'DETCO_SHARED_ENVIRONMENT';
+  return withEnvironment({ [name]: '1' }, () => {
+    const { environmentVariables } = process.report.getReport() as unknown as { environmentVariables: Environment };
+    return environmentVariables[name] === '1';
+  });
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -3,9 +3,9 @@
  * its own addon and makes itself the current backend.
  */
 import { createRequire } from 'node:module';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import util from 'node:util';
+import { loadAddon } from '../native/load-addon.js';
 import { UnavailableError, type Unavailable } from '../native/unavailable.js';
 import type { Binding, NodeBackend } from './binding.js';
 import { chooseCandidate } from './candidate.js';
@@ -40,14 +40,12 @@ export function loadTensorFlow(env: NodeJS.ProcessEnv = process.env, project: st
   quieten();
   // First, so that a package that is broken leaves no context behind.
   const NodeBackend = loadKernels(packageFolder);
-  const module: { exports: unknown } = { exports: {} };
+  let binding: Binding;
   try {
-    // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.
-    process.dlopen(module, addon, constants.dlopen.RTLD_NOW);
+    binding = loadAddon(addon) as Binding;
   } catch (error) {
     throw new UnavailableError(explain(error instanceof Error ? error.message : String(error), candidate), { cause: error });
   }
-  const binding = module.exports as Binding;
   return { binding, createBackend: () => new NodeBackend(binding, packageName), packageName, source, libraryFolder };
 }
 

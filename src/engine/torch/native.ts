@@ -5,8 +5,8 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { constants } from 'node:os';
 import { readRefusal } from '../native/explain.js';
+import { loadAddon } from '../native/load-addon.js';
 import { probeAddonFile } from '../native/probe.js';
 import { inspectLibrary, inspectNode } from '../native/product.js';
 import { UnavailableError, type Unavailable } from '../native/unavailable.js';
@@ -28,18 +28,15 @@ export function loadNative(env: NodeJS.ProcessEnv = process.env): TorchAddon {
   const problem = inspectNative(env);
   if (problem !== undefined) throw new UnavailableError(problem);
   const core = readRecord(file)?.openblasCore;
-  // OpenBLAS reads the environment of the process when it is loaded, with the addon. (A worker thread's `process.env` is a copy.)
+  // OpenBLAS reads the environment of the process when it is loaded, with the addon. (That of a worker thread is a copy, without `SHARE_ENV`.)
   if (core !== undefined) process.env['OPENBLAS_CORETYPE'] ??= core;
-  const module: { exports: unknown } = { exports: {} };
   try {
-    // Now, not lazily: a symbol that is missing is an error here, and would end the process at its first call.
-    process.dlopen(module, file, constants.dlopen.RTLD_NOW);
+    const addon = loadAddon(file) as TorchAddon;
+    loaded.set(file, addon);
+    return addon;
   } catch (error) {
     throw new UnavailableError(explain(error instanceof Error ? error.message : String(error), readRecord(file)), { cause: error });
   }
-  const addon = module.exports as TorchAddon;
-  loaded.set(file, addon);
-  return addon;
 }
 
 /** Why the addon cannot be loaded as far as its files tell, or undefined. Loads nothing: a few milliseconds. */
