@@ -44,6 +44,8 @@ export interface ChaosProxy {
   /** `http://127.0.0.1:port`, to use in place of the target. */
   readonly url: string;
   readonly counters: Readonly<ChaosCounters>;
+  /** Connections that a client holds. */
+  connections(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -69,7 +71,7 @@ export async function startChaosProxy(options: ChaosOptions): Promise<ChaosProxy
     let below = error503;
     const spoil = kinds.find(([, probability]) => luck < (below += probability))?.[0];
     const upstream = forward(target + request.url, { method: request.method ?? 'GET', headers: request.headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      response.writeHead(answer.statusCode ?? 502, answer.headers).flushHeaders();
       if (spoil === undefined) {
         answer.pipe(response);
         answer.on('end', () => counters.clean++);
@@ -129,6 +131,7 @@ export async function startChaosProxy(options: ChaosOptions): Promise<ChaosProxy
   return {
     url: `http://127.0.0.1:${port}`,
     counters,
+    connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
     close: () =>
       new Promise((resolve, reject) => {
         server.close((error) => (error ? reject(error) : resolve()));

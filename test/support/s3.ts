@@ -86,6 +86,7 @@ export function s3Env(
     AWS_DEFAULT_REGION: undefined,
     AWS_ENDPOINT_URL: endpoint,
     AWS_ENDPOINT_URL_S3: undefined,
+    AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: undefined,
     AWS_NO_SIGN_REQUEST: undefined,
     AWS_EC2_METADATA_DISABLED: 'true',
     AWS_CONFIG_FILE: '/nonexistent/config',

@@ -37,12 +37,12 @@ const REFUSAL_BYTES = 64 << 10;
 
 /** @param redirects whether they are followed */
 export async function send(redirects: boolean, request: RemoteRequest, signal: AbortSignal | undefined): Promise<Answer> {
-  const { timeoutMs } = httpLimits();
+  const { timeoutMs, headersTimeoutMs } = httpLimits();
   const answer = await dispatcher({ redirects }).request({
     ...request,
     method: 'GET',
     signal: signal ?? null,
-    headersTimeout: timeoutMs,
+    headersTimeout: headersTimeoutMs,
     bodyTimeout: timeoutMs,
     highWaterMark: READ_AHEAD_BYTES,
   });

@@ -1,7 +1,4 @@
-/** Who we are to AWS and where the bucket is: credentials, region, endpoint, and the signature of a request. */
-import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+/** Who we are to S3: credentials, and the signature of a request. */
 import { Sha256 } from '@aws-crypto/sha256-js';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Headers, RemoteRequest } from './answer.js';
@@ -99,30 +96,10 @@ async function findProvider(): Promise<CredentialProvider | undefined> {
   return provider;
 }
 
-/** AWS_REGION, AWS_DEFAULT_REGION, the profile's region, or us-east-1. */
-export async function region(): Promise<string> {
-  return process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || (await profileSetting('region')) || 'us-east-1';
-}
-
-/**
- * Where a bucket's requests go. Its name is part of the host (virtual-host style) unless the endpoint is a custom one,
- * whose certificate and DNS rarely cover that, or the name has dots, which no wildcard certificate covers.
- */
-export async function bucketAddress(bucket: string): Promise<{ readonly origin: string; readonly path: string }> {
-  const endpoint = process.env.AWS_ENDPOINT_URL_S3 || process.env.AWS_ENDPOINT_URL || (await profileSetting('endpoint_url'));
-  if (endpoint) {
-    if (!URL.canParse(endpoint))
-      throw new SourceError(`s3://${bucket}`, `AWS_ENDPOINT_URL "${endpoint}" is not a URL; expected for example http://localhost:9000`);
-    const { origin, pathname } = new URL(endpoint);
-    return { origin, path: `${pathname.replace(/\/$/, '')}/${bucket}` };
-  }
-  const name = await region();
-  const host = `s3.${name}.amazonaws.com${name.startsWith('cn-') ? '.cn' : ''}`;
-  return bucket.includes('.') ? { origin: `https://${host}`, path: `/${bucket}` } : { origin: `https://${bucket}.${host}`, path: '' };
-}
-
 export interface S3Request {
   readonly origin: string;
+  /** For which it is signed. */
+  readonly region: string;
   /** Already percent-encoded. */
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
@@ -130,7 +107,10 @@ export interface S3Request {
 }
 
 /** Makes the request that goes on the wire: signed (Signature Version 4) when there are credentials. */
-export async function toWire({ origin, path, query, headers }: S3Request, identity: Credentials | undefined): Promise<RemoteRequest> {
+export async function toWire(
+  { origin, region, path, query, headers }: S3Request,
+  identity: Credentials | undefined,
+): Promise<RemoteRequest> {
   const search = Object.keys(query)
     .toSorted()
     .map((name) => `${encode(name)}=${encode(query[name] ?? '')}`)
@@ -141,7 +121,7 @@ export async function toWire({ origin, path, query, headers }: S3Request, identi
   // S3 signs the path as it is sent; other services encode it twice.
   const signer = new SignatureV4({
     service: 's3',
-    region: await region(),
+    region,
     credentials: identity,
     sha256: Sha256,
     uriEscapePath: false,
@@ -155,19 +135,4 @@ export async function toWire({ origin, path, query, headers }: S3Request, identi
 /** Percent-encoding as S3 signs it: all but RFC 3986's unreserved characters. */
 export function encode(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
-/** A setting of the active profile in ~/.aws/config. */
-async function profileSetting(name: string): Promise<string | undefined> {
-  const path = process.env.AWS_CONFIG_FILE || join(homedir(), '.aws', 'config');
-  const text = await readFile(path, 'utf8').catch(() => '');
-  const profile = process.env.AWS_PROFILE || 'default';
-  let active = false;
-  for (const line of text.split(/\r?\n/)) {
-    const section = /^\s*\[\s*(?:profile\s+)?(.+?)\s*\]/.exec(line)?.[1];
-    if (section !== undefined) active = section === profile;
-    const [, key, value] = /^(\w+)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
-    if (active && key === name) return value;
-  }
-  return undefined;
 }

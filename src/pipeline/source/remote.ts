@@ -30,7 +30,7 @@ import { SlowError } from './pace.js';
 import { Retries, TransientError, transientStatus } from './retry.js';
 import { identityOf } from './identity.js';
 import { SourceError, type OpenOptions } from './source.js';
-import { difference, isStrong, validatorOf, versionOf, type Version } from './version.js';
+import { difference, isStrong, type Part, partOf, validatorOf, versionOf, type Version } from './version.js';
 
 /** An object as a backend describes it. */
 export interface RemoteObject {
@@ -70,13 +70,14 @@ export async function* readRemote(
       const answer = await send(object.redirects, request, signal);
       if (answer.statusCode !== 200 && answer.statusCode !== 206) {
         const refused = await readRefusal(answer);
-        const size = refused.status === 416 ? sizeInRefusal(refused) : undefined;
+        const size = refused.status === 416 ? (sizeInRefusal(refused) ?? (await sizeOf(object, options))) : undefined;
         if (size === offset && end === undefined && !version) return;
         throw refusal(object, refused, { version, offset, size, end });
       }
       const found = versionOf(answer.statusCode, answer.fields);
+      const part = partOf(answer.statusCode, answer.fields);
       const problem =
-        partProblem(answer, offset) ?? (version ? difference(version, found) : undefined) ?? tooShort(end ?? offset, found.total);
+        partProblem(answer, part, offset) ?? (version ? difference(version, found) : undefined) ?? tooShort(end ?? offset, found.total);
       if (problem !== undefined) {
         discard(answer);
         throw new SourceError(object.location, problem, { offset });
@@ -84,13 +85,13 @@ export async function* readRemote(
       version = { ...found, total: found.total ?? version?.total };
       onVersion?.(version);
       reportVersion(object.location, version, options);
-      const skip = answer.statusCode === 200 ? offset : 0;
+      const skip = part ? 0 : offset;
       for await (const chunk of chunks(answer.paced, skip)) {
         const wanted = end === undefined ? chunk : chunk.subarray(0, end - offset);
         offset += wanted.byteLength;
         yield wanted;
         // A server that ignores Range sends what follows too; any other body is read out, so that its socket is used again.
-        if (offset === end && answer.statusCode === 200) return;
+        if (offset === end && !part) return;
       }
       const last = end ?? version.total;
       if (last === undefined || offset === last) return;
@@ -136,15 +137,21 @@ export async function probeRemote(object: RemoteObject, options: OpenOptions): P
     if (answer.statusCode === 200 || answer.statusCode === 206) {
       const version = versionOf(answer.statusCode, answer.fields);
       // Read out, so that its socket is used again; a server that ignores Range, or takes it its own way, has begun to send all.
-      if (answer.fields['content-length'] === '1') await drain(answer);
+      // s3rver announces the first byte of an empty object too, and never sends it.
+      if (answer.fields['content-length'] === '1' && version.total !== 0) await drain(answer);
       else discard(answer);
       return { url, version };
     }
     const refused = await readRefusal(answer);
-    // An empty object has no first byte.
-    if (refused.status === 416) return { url, version: { etag: undefined, lastModified: undefined, total: sizeInRefusal(refused) } };
+    // Only an empty object has no first byte.
+    if (refused.status === 416) return { url, version: { etag: undefined, lastModified: undefined, total: 0 } };
     throw refusal(object, refused, { offset: 0 });
   });
+}
+
+/** Bytes of an object whose server has refused a range and did not say, when it says so elsewhere. */
+async function sizeOf(object: RemoteObject, options: OpenOptions): Promise<number | undefined> {
+  return (await probeRemote(object, options)).version.total;
 }
 
 async function fetchOnce<T>(
@@ -176,9 +183,9 @@ function rangeHeaders(offset: number, end: number | undefined, version: Version 
   };
 }
 
-function partProblem(answer: Answer, offset: number): string | undefined {
+function partProblem(answer: Answer, part: Part | undefined, offset: number): string | undefined {
+  if (part ? part.first === offset : answer.statusCode === 200) return undefined;
   const range = answer.fields['content-range'] ?? '';
-  if (answer.statusCode === 200 || /^bytes (\d+)-/.exec(range)?.[1] === String(offset)) return undefined;
   return `asked for bytes from ${offset}, the server sent Content-Range "${range}"; it cannot be read in parts`;
 }
 

@@ -1,7 +1,8 @@
 /** Shards in S3, or in anything that speaks its protocol (MinIO, Ceph, R2, GCS) behind AWS_ENDPOINT_URL. */
 import { XMLParser } from 'fast-xml-parser';
 import type { Refusal } from './answer.js';
-import { bucketAddress, type Credentials, credentials, encode, forgetCredentials, sameCredentials, toWire } from './aws.js';
+import { type Credentials, credentials, encode, forgetCredentials, sameCredentials, toWire } from './aws.js';
+import { bucketAddress } from './aws-config.js';
 import { openRemote } from './cache.js';
 import { fetchText, type RemoteObject } from './remote.js';
 import { TransientError } from './retry.js';
@@ -33,7 +34,7 @@ export async function listS3(location: string, options: OpenOptions = {}): Promi
       prefix,
       ...(token !== undefined && { 'continuation-token': token }),
     };
-    const page = parsePage(await fetchText(await s3Object(location, bucket, '', query), options));
+    const page = parsePage(location, await fetchText(await s3Object(location, bucket, '', query), options));
     keys.push(...page.keys);
     token = page.next;
   } while (token !== undefined);
@@ -65,7 +66,7 @@ async function s3Object(location: string, bucket: string, path: string, query: R
     redirects: false,
     async request(headers) {
       identity = await credentials(location);
-      return toWire({ origin: address.origin, path: address.path + path || '/', query, headers }, identity);
+      return toWire({ ...address, path: address.path + path || '/', query, headers }, identity);
     },
     refused(answer) {
       const error = parseError(answer);
@@ -89,13 +90,15 @@ interface S3Error {
   readonly code: string;
   readonly message: string;
   readonly region: string | undefined;
+  /** What a web page in place of S3's error says of itself. */
+  readonly page: string | undefined;
 }
 
 // Text stays text (keys may be digits, or end in a space); htmlEntities is what decodes numeric character references.
 const parser = new XMLParser({ parseTagValue: false, trimValues: false, htmlEntities: true, isArray: (name) => name === 'Contents' });
 
 function parseError({ status, headers, body }: Refusal): S3Error {
-  const fields = (body.includes('<Error>') ? parser.parse(body).Error : undefined) as
+  const fields = (/<Error[\s>]/.test(body) ? parser.parse(body).Error : undefined) as
     | Partial<Record<'Code' | 'Message' | 'Region', string>>
     | undefined;
   return {
@@ -103,7 +106,14 @@ function parseError({ status, headers, body }: Refusal): S3Error {
     code: fields?.Code ?? '',
     message: fields?.Message ?? '',
     region: headers['x-amz-bucket-region'] ?? fields?.Region,
+    page: fields ? undefined : titleOf(body),
   };
+}
+
+/** undefined for what is no web page. */
+function titleOf(body: string): string | undefined {
+  if (!/<html[\s>]/i.test(body)) return undefined;
+  return /<title[^>]*>\s*([^<]{1,100})/i.exec(body)?.[1]?.trim() ?? '';
 }
 
 /** S3 says ExpiredToken (400); STS and what imitates it ExpiredTokenException (403). */
@@ -111,13 +121,16 @@ function isExpired(code: string): boolean {
   return code.startsWith('ExpiredToken') || code === 'TokenRefreshRequired' || code === 'RequestExpired';
 }
 
+const NOT_S3 = 'what answers there is not S3; check AWS_ENDPOINT_URL (the port of the API, not that of a console) and HTTP_PROXY';
+
 /** Codes: Amazon S3 API reference, "Error responses". */
 function remedy(
   error: S3Error,
   { bucket, anonymous, listing }: { readonly bucket: string; readonly anonymous: boolean; readonly listing: boolean },
 ): string {
-  const { status, code, message } = error;
-  const said = `(${[status, code, message].filter(Boolean).join(' ')})`;
+  const { status, code, message, page } = error;
+  const said = `(${printable([status, code, message, page].filter(Boolean).join(' '))})`;
+  if (page !== undefined) return `${NOT_S3} ${said}`;
   if (isExpired(code)) return `the AWS credentials have expired; refresh them (aws sso login, or new AWS_SESSION_TOKEN) ${said}`;
   if (
     error.region !== undefined &&
@@ -130,22 +143,32 @@ function remedy(
     case 'NoSuchBucket':
       return `no such bucket "${bucket}"; check its name, AWS_PROFILE and AWS_ENDPOINT_URL ${said}`;
     case 'InvalidAccessKeyId':
-      return `AWS does not know the access key; check AWS_ACCESS_KEY_ID or AWS_PROFILE ${said}`;
+    // versitygw, with status 404.
+    case 'XAdminUserNotFound':
+      return `the server does not know the access key; check AWS_ACCESS_KEY_ID or AWS_PROFILE ${said}`;
     case 'SignatureDoesNotMatch':
       return `the secret key does not belong to the access key; check AWS_SECRET_ACCESS_KEY ${said}`;
+    case 'InvalidToken':
+      return `the session token does not belong to the access key; check AWS_SESSION_TOKEN ${said}`;
     case 'RequestTimeTooSkewed':
       return `this machine's clock is wrong; set it ${said}`;
     case 'InvalidObjectState':
       return `the object is in an archive class; restore it first ${said}`;
   }
-  if (status === 404) return `no such object in bucket "${bucket}"; check the key ${said}`;
-  if (status === 401 || status === 403) {
+  if (status === 404 && (code === '' || code === 'NoSuchKey')) return `no such object in bucket "${bucket}"; check the key ${said}`;
+  // rclone answers 400.
+  if (anonymous && (status === 400 || status === 401 || status === 403))
+    return `access denied to an anonymous request; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE ${said}`;
+  if ((status === 401 || status === 403) && (code === '' || code === 'AccessDenied')) {
     const right = listing ? 's3:ListBucket' : 's3:GetObject';
-    return anonymous
-      ? `access denied to an anonymous request; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE ${said}`
-      : `access denied; the credentials need ${right}, and without s3:ListBucket a missing key looks the same ${said}`;
+    return `access denied; the credentials need ${right}, and without s3:ListBucket a missing key looks the same ${said}`;
   }
   return `S3 answered ${said}; expected 200 or 206`;
+}
+
+/** Fit for a terminal: a server's words may hold control characters. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\s]+/gu, ' ');
 }
 
 interface Page {
@@ -153,15 +176,17 @@ interface Page {
   readonly next: string | undefined;
 }
 
-function parsePage(text: string): Page {
-  const result = parser.parse(text).ListBucketResult as
-    | {
-        readonly Contents?: readonly { readonly Key: string }[];
-        readonly NextContinuationToken?: string;
-      }
-    | undefined;
+function parsePage(location: string, text: string): Page {
+  if (!/<ListBucketResult[\s>/]/.test(text)) {
+    const title = titleOf(text);
+    throw new SourceError(location, `${NOT_S3}${title ? ` (${printable(title)})` : ''}`);
+  }
+  const result = parser.parse(text).ListBucketResult as {
+    readonly Contents?: readonly { readonly Key: string }[];
+    readonly NextContinuationToken?: string;
+  };
   return {
-    keys: (result?.Contents ?? []).map((item) => item.Key),
-    next: result?.NextContinuationToken,
+    keys: (result.Contents ?? []).map((item) => item.Key),
+    next: result.NextContinuationToken,
   };
 }

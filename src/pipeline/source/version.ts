@@ -8,11 +8,39 @@ export interface Version {
   readonly total: number | undefined;
 }
 
+/** The bytes that an answer holds of an object. */
+export interface Part {
+  /** The first of them. */
+  readonly first: number;
+  /** Bytes of the whole object, when the server says. */
+  readonly total: number | undefined;
+}
+
+/**
+ * @param headers of an answer 200 or 206
+ * @returns undefined for the whole object, and for an answer 206 that does not say which part it is
+ */
+export function partOf(status: number, headers: Readonly<Record<string, string>>): Part | undefined {
+  const [, first, last, total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers['content-range'] ?? '') ?? [];
+  if (first === undefined) return undefined;
+  const bytes = Number(last) - Number(first) + 1;
+  // `rclone serve s3` (1.68 to 1.75) sends every part with status 200. RFC 9110 section 14.4 gives Content-Range no meaning there,
+  // so it counts when Content-Length says the same.
+  if (status === 200 && (String(bytes) === total || String(bytes) !== headers['content-length'])) return undefined;
+  return { first: Number(first), total: total === '*' ? undefined : Number(total) };
+}
+
 /** @param headers of an answer 200 or 206 */
 export function versionOf(status: number, headers: Readonly<Record<string, string>>): Version {
-  const { etag, 'last-modified': lastModified, 'content-length': length, 'content-range': range } = headers;
-  const size = status === 206 ? /\/(\d+)$/.exec(range ?? '')?.[1] : length;
-  return { etag, lastModified, total: size === undefined ? undefined : Number(size) };
+  const { etag, 'last-modified': lastModified, 'content-length': length } = headers;
+  const whole = status === 206 || length === undefined ? undefined : Number(length);
+  const part = partOf(status, headers);
+  return { etag: etag !== undefined && isBlank(etag) ? undefined : etag, lastModified, total: part ? part.total : whole };
+}
+
+/** What a server sends that has no tag to give, such as `rclone serve s3` over a remote without MD5: the same for all objects. */
+function isBlank(etag: string): boolean {
+  return /^(W\/)?("")?$/.test(etag);
 }
 
 /**

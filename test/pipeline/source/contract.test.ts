@@ -1,10 +1,9 @@
 import { openCacheFolder } from '#dist/pipeline/source/index.js';
-import { mkdir, mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setEnv } from '../../support/env.js';
+import { openFiles } from '../../support/open-files.js';
 import { answer, startHttp } from '../../support/http.js';
-import { startS3 } from '../../support/s3.js';
 import { testSource } from './contract.js';
 
 testSource('file', async (objects) => {
@@ -30,19 +29,6 @@ const http: Serve = async (objects) => {
   return { location: (name) => `${server.url}/${name}`, inUse: () => server.connections(), close: () => server.close() };
 };
 
-const s3: Serve = async (objects) => {
-  const server = await startS3({ files: objects });
-  const restore = setEnv(server.env);
-  return {
-    location: (name) => `${server.url}/${name}`,
-    inUse: () => server.connections(),
-    async close() {
-      restore();
-      await server.close();
-    },
-  };
-};
-
 const cached =
   (serve: Serve): Serve =>
   async (objects) => {
@@ -60,13 +46,4 @@ const cached =
   };
 
 testSource('http', http);
-testSource('s3', s3);
 testSource('cached http', cached(http));
-testSource('cached s3', cached(s3));
-
-/** Files that this process has open. */
-async function openFiles(counts: (path: string) => boolean): Promise<number> {
-  const descriptors = await readdir('/proc/self/fd');
-  const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
-  return targets.filter(counts).length;
-}

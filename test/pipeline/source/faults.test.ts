@@ -213,7 +213,7 @@ describe('from a server that', () => {
   });
 
   test('sends its headers a byte at a time: gives up', async () => {
-    const undo = setEnv({ DETCO_HTTP_RETRIES: '1' });
+    const undo = setEnv({ DETCO_HTTP_RETRIES: '1', DETCO_HTTP_TIMEOUT_MS: '200' });
     const slow = createServer((socket) => {
       socket.on('error', () => {});
       socket.once('data', () => trickle(socket, Buffer.from(`HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(10_000)}`)));
@@ -221,11 +221,58 @@ describe('from a server that', () => {
     await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
     const { port } = slow.address() as AddressInfo;
     await expect(collect(openShard(`http://127.0.0.1:${port}/x.tar`))).rejects.toThrow(
-      /after 2 failures in a row.*UND_ERR_HEADERS_TIMEOUT/,
+      /after 2 failures in a row.*UND_ERR_HEADERS_TIMEOUT.*does not answer within 1\.2 s: .*raise DETCO_HTTP_TIMEOUT_MS/,
     );
     undo();
     await closeSources();
     await new Promise((resolve) => slow.close(resolve));
+  });
+
+  test('reads the object whole before it answers: is waited for longer than a body that stalls', async () => {
+    handler = async (request, response) => {
+      if (request.url !== '/x.tar') return response.writeHead(200, { 'content-length': 100 }).write('a');
+      // The clock is another read, whose body is silent.
+      await stalled(`${server.url}/silent.tar`);
+      return answer(request, response, { body, etag: '"v1"' });
+    };
+    const events: RetryEvent[] = [];
+    expect((await read(events)).equals(body)).toBe(true);
+    expect(events).toEqual([]);
+  });
+
+  test.each([
+    ['a part, with the status of a whole object', 200, 1],
+    ['all of it, whatever Content-Range says', 200, undefined],
+  ])('answers a range with %s: takes what the lengths say', async (_what, status, part) => {
+    handler = (request, response) => {
+      const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+      const bytes = part === undefined ? body : body.subarray(Number(first), Number(last) + 1);
+      response.writeHead(status, { 'content-length': bytes.byteLength, 'content-range': `bytes ${first}-${last}/${body.byteLength}` });
+      response.end(bytes);
+    };
+    const read = await collect(openShard(`${server.url}/x.tar`, { start: 1000, end: 2_000_000 }));
+    expect(read.equals(body.subarray(1000, 2_000_000))).toBe(true);
+  });
+
+  test('gives a part from another byte than was asked for: an error', async () => {
+    handler = (_request, response) => response.writeHead(200, { 'content-length': 3, 'content-range': 'bytes 7-9/1000' }).end('abc');
+    const reading = collect(openShard(`${server.url}/x.tar`, { start: 5, end: 8 }));
+    await expect(reading).rejects.toThrow(/asked for bytes from 5, the server sent Content-Range "bytes 7-9\/1000"/);
+  });
+
+  test.each(['""', 'W/""'])('has the ETag %s for every object: tells versions apart by Last-Modified', async (etag) => {
+    const served = { body, etag, lastModified: new Date(0).toUTCString() };
+    serve([served, served]);
+    expect((await read()).equals(body)).toBe(true);
+    requests = 0;
+    serve([served, { ...served, lastModified: new Date(1e9).toUTCString() }]);
+    await expect(read()).rejects.toThrow(/Last-Modified/);
+    requests = 0;
+    serve([
+      { body, etag },
+      { body, etag },
+    ]);
+    await expect(read()).rejects.toThrow(/neither ETag nor Last-Modified/);
   });
 
   test('asks for patience: waits as long as Retry-After says', async () => {

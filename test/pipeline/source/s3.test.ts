@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { bucketAddress, region } from '#dist/pipeline/source/aws.js';
-import { closeSources, openShard, type RetryEvent, SourceError } from '#dist/pipeline/source/index.js';
+import { bucketAddress } from '#dist/pipeline/source/aws-config.js';
+import { closeSources, listShards, openShard, type RetryEvent, SourceError } from '#dist/pipeline/source/index.js';
 import { collect, noise, until } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
 import { answerError, startHttp, type Handler, type HttpServer } from '../../support/http.js';
@@ -92,16 +92,39 @@ describe('a server that answers as S3 documents', () => {
       (_request, response) => response.writeHead(418).end('<Error> teapot'),
       /S3 answered \(418\); expected 200 or 206/,
     ],
+    [
+      'a 404 that means something else',
+      s3Error(404, 'XAdminUserNotFound'),
+      /the server does not know the access key.*\(404 XAdminUserNotFound/,
+    ],
+    ['a 404 that nobody knows', s3Error(404, 'NoSuchTenant'), /S3 answered \(404 NoSuchTenant NoSuchTenant it is\.\); expected 200 or 206/],
+    ['a 404 without a word', (_request, response) => response.writeHead(404).end(), /no such object in bucket "b"; check the key \(404\)/],
+    ['a 403 that no permission mends', s3Error(403, 'AccountProblem'), /S3 answered \(403 AccountProblem/],
+    ['a session token of another key', s3Error(400, 'InvalidToken'), /check AWS_SESSION_TOKEN \(400 InvalidToken/],
+    [
+      'a web page of a proxy',
+      (_request, response) => response.writeHead(404).end('<!doctype html><HTML><head><title>404 Not\u001b[31m Found</title>'),
+      /what answers there is not S3; check AWS_ENDPOINT_URL .* \(404 404 Not \[31m Found\)/,
+    ],
   ] as [string, Handler, RegExp][])('%s', async (_what, handler, message) => {
     server = await startHttp(handler);
     undo = setEnv(s3Env(server.url, { key: 'k', secret: 's' }));
     expect(await failure('s3://b/a.tar')).toMatch(message);
   });
 
-  test('access denied to an anonymous request asks for credentials', async () => {
-    server = await startHttp(s3Error(403, 'AccessDenied'));
+  test.each([
+    [403, 'AccessDenied'],
+    [400, 'UnsupportedAlgorithm'],
+  ])('%i %s to an anonymous request asks for credentials', async (status, code) => {
+    server = await startHttp(s3Error(status, code));
     undo = setEnv(s3Env(server.url));
     expect(await failure('s3://b/a.tar')).toMatch(/anonymous request; set AWS_ACCESS_KEY_ID/);
+  });
+
+  test('a web page in place of a listing is not an empty bucket', async () => {
+    server = await startHttp((_request, response) => response.end('<html><head><title>Console</title></head></html>'));
+    undo = setEnv(s3Env(server.url, { key: 'k', secret: 's' }));
+    await expect(listShards(['s3://b/'])).rejects.toThrow(/what answers there is not S3; check AWS_ENDPOINT_URL .* \(Console\)/);
   });
 });
 
@@ -222,36 +245,121 @@ describe('a session that expires during the run', () => {
   });
 });
 
-describe('addresses', () => {
-  test('are virtual-host style on AWS, path style for dots and for a custom endpoint', async () => {
+describe('the address of a bucket', () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'detco-aws-'));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  async function configure(files: { readonly config?: string; readonly credentials?: string }): Promise<void> {
+    undo = setEnv({
+      ...s3Env(undefined),
+      AWS_REGION: undefined,
+      AWS_CONFIG_FILE: join(dir, 'config'),
+      AWS_SHARED_CREDENTIALS_FILE: join(dir, 'credentials'),
+    });
+    for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  }
+  const originOf = async (bucket = 'b'): Promise<string> => (await bucketAddress(bucket)).origin;
+  const regionOf = async (): Promise<string> => (await bucketAddress('b')).region;
+
+  test('is virtual-host style on AWS, path style for dots and for a custom endpoint', async () => {
     undo = setEnv({ ...s3Env(undefined), AWS_REGION: 'eu-west-1' });
-    expect(await bucketAddress('b')).toEqual({ origin: 'https://b.s3.eu-west-1.amazonaws.com', path: '' });
-    expect(await bucketAddress('b.c')).toEqual({ origin: 'https://s3.eu-west-1.amazonaws.com', path: '/b.c' });
+    const region = 'eu-west-1';
+    expect(await bucketAddress('b')).toEqual({ origin: 'https://b.s3.eu-west-1.amazonaws.com', path: '', region });
+    expect(await bucketAddress('b.c')).toEqual({ origin: 'https://s3.eu-west-1.amazonaws.com', path: '/b.c', region });
     process.env.AWS_REGION = 'cn-north-1';
-    expect(await bucketAddress('b')).toEqual({ origin: 'https://b.s3.cn-north-1.amazonaws.com.cn', path: '' });
+    expect(await originOf()).toBe('https://b.s3.cn-north-1.amazonaws.com.cn');
     process.env.AWS_ENDPOINT_URL = 'http://localhost:9000/s3/';
-    expect(await bucketAddress('b')).toEqual({ origin: 'http://localhost:9000', path: '/s3/b' });
+    expect(await bucketAddress('b')).toMatchObject({ origin: 'http://localhost:9000', path: '/s3/b' });
     process.env.AWS_ENDPOINT_URL_S3 = 'http://localhost:9001';
-    expect(await bucketAddress('b')).toEqual({ origin: 'http://localhost:9001', path: '/b' });
-    process.env.AWS_ENDPOINT_URL_S3 = 'localhost';
-    await expect(bucketAddress('b')).rejects.toThrow(/AWS_ENDPOINT_URL "localhost" is not a URL/);
+    expect(await bucketAddress('b')).toMatchObject({ origin: 'http://localhost:9001', path: '/b' });
   });
 
-  test('take the region from the environment, then the profile, then us-east-1', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'detco-aws-'));
-    const file = join(dir, 'config');
-    await writeFile(file, '[default]\nregion = eu-north-1\n[profile lab]\noutput = json\nregion=ap-south-1\n');
-    undo = setEnv({ ...s3Env(undefined), AWS_REGION: undefined, AWS_CONFIG_FILE: file });
-    expect(await region()).toBe('eu-north-1');
+  test.each([
+    [
+      'AWS_ENDPOINT_URL',
+      'localhost:9000',
+      'AWS_ENDPOINT_URL, "localhost:9000", has no scheme; set it to http://localhost:9000, or to https',
+    ],
+    ['AWS_ENDPOINT_URL', '10.0.0.7:9000/s3', 'AWS_ENDPOINT_URL, "10.0.0.7:9000/s3", has no scheme; set it to http://10.0.0.7:9000/s3'],
+    ['AWS_ENDPOINT_URL_S3', 'minio', 'AWS_ENDPOINT_URL_S3, "minio", has no scheme; set it to http://minio'],
+    [
+      'AWS_ENDPOINT_URL_S3',
+      's3://minio',
+      'AWS_ENDPOINT_URL_S3, "s3://minio", is not an address; expected for example http://localhost:9000',
+    ],
+    ['AWS_ENDPOINT_URL', 'me:secret@minio:9000', 'AWS_ENDPOINT_URL, "minio:9000", has no scheme'],
+  ])('cannot be made of %s=%s, and says why', async (name, value, message) => {
+    await configure({});
+    process.env[name] = value;
+    await expect(bucketAddress('b')).rejects.toThrow(message);
+  });
+
+  test('has the region of the environment, then of the profile, then us-east-1', async () => {
+    await configure({ config: '[default]\nregion = eu-north-1 # the old lab\n[profile lab]\noutput = json\nregion=ap-south-1 ; ours\n' });
+    expect(await regionOf()).toBe('eu-north-1');
     process.env.AWS_PROFILE = 'lab';
-    expect(await region()).toBe('ap-south-1');
+    expect(await regionOf()).toBe('ap-south-1');
     process.env.AWS_DEFAULT_REGION = 'us-west-2';
-    expect(await region()).toBe('us-west-2');
+    expect(await regionOf()).toBe('us-west-2');
     process.env.AWS_REGION = 'us-west-1';
-    expect(await region()).toBe('us-west-1');
-    await rm(dir, { recursive: true });
+    expect(await regionOf()).toBe('us-west-1');
     undo();
     undo = setEnv({ ...s3Env(undefined), AWS_REGION: undefined });
-    expect(await region()).toBe('us-east-1');
+    expect(await regionOf()).toBe('us-east-1');
+  });
+
+  test('has the endpoint of the first that is set, in the order that AWS documents', async () => {
+    await configure({
+      config: `
+[profile lab]
+services = lab-services
+endpoint_url = http://profile:1
+s3 =
+  addressing_style = path
+  endpoint_url = http://not-this-one:1
+[services lab-services]
+dynamodb =
+  endpoint_url = http://dynamodb:1
+s3 =
+  endpoint_url = http://services:1  # the big disk
+[profile plain]
+endpoint_url = http://plain:1 # a comment
+[profile refusing]
+ignore_configured_endpoint_urls = true
+endpoint_url = http://refused:1
+`,
+    });
+    const origins: string[] = [];
+    const look = async (env: Readonly<Record<string, string>>): Promise<unknown> => {
+      Object.assign(process.env, env);
+      return origins.push(await originOf());
+    };
+    await look({});
+    await look({ AWS_PROFILE: 'refusing' });
+    await look({ AWS_PROFILE: 'plain' });
+    await look({ AWS_PROFILE: 'lab' });
+    await look({ AWS_ENDPOINT_URL: 'http://environment:1' });
+    await look({ AWS_ENDPOINT_URL_S3: 'http://environment-s3:1' });
+    await look({ AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' });
+    const aws = 'https://b.s3.us-east-1.amazonaws.com';
+    expect(origins).toEqual([aws, aws, 'http://plain:1', 'http://services:1', 'http://environment:1', 'http://environment-s3:1', aws]);
+  });
+
+  test('cannot be told for a profile or services that are not there', async () => {
+    await configure({
+      config: '[default]\nregion = eu-west-1\n[profile lab]\nservices = gone\n',
+      credentials: '[old]\naws_access_key_id = k\n',
+    });
+    process.env.AWS_PROFILE = 'lba';
+    await expect(bucketAddress('b')).rejects.toThrow(
+      'AWS_PROFILE names "lba", which is not in ~/.aws/config or ~/.aws/credentials; there are "default", "lab", "old"',
+    );
+    process.env.AWS_PROFILE = 'lab';
+    await expect(bucketAddress('b')).rejects.toThrow(
+      'the AWS profile "lab" names services "gone", and ~/.aws/config has no [services gone]',
+    );
   });
 });
