@@ -138,7 +138,10 @@ export function trainCommand(): Command {
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default auto: the best the engine finds)')
     .option('--threads <n>', "threads of the engine's CPU kernels (default: the engine's choice)", seen)
     .option('--out <folder>', 'folder of the run (default runs/PRESET-TIME)')
-    .option('--resume <folder>', 'continue the run in this folder, with the options it began with')
+    .option(
+      '--resume <run>',
+      'continue RUN, or RUN/checkpoints/step-N, with the options it began with; auto: the run of --out if there is one, else a new one',
+    )
     .option('--batch <n>', 'images an update', seen)
     .option('--epochs <n>', 'epochs of the run; the learning rate follows them', seen)
     .option('--steps <n>', 'end after so many updates, if that is sooner', seen)

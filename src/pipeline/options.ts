@@ -113,7 +113,7 @@ const MOST_MEGABYTES = 1 << 20;
 const count = z.int().positive();
 const ordinal = z.int().nonnegative();
 /** A state comes out of a file as often as out of a batch. */
-const stateSchema = z.object({
+export const pipelineStateSchema = z.object({
   epoch: ordinal,
   step: ordinal,
   epochStart: ordinal,
@@ -165,7 +165,7 @@ const shape = {
   cacheDir: z.string().min(1).optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
   decodedCache: z.union([z.string(), z.number()]).optional(),
-  resume: stateSchema.optional(),
+  resume: pipelineStateSchema.optional(),
   onBad: callback<NonNullable<PipelineOptions['onBad']>>().optional(),
   onCache: callback<NonNullable<PipelineOptions['onCache']>>().optional(),
   onRetry: callback<NonNullable<PipelineOptions['onRetry']>>().optional(),

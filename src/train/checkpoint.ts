@@ -3,70 +3,32 @@
  *
  *     write checkpoints/.step-N.partial/* -> fsync -> rename to checkpoints/step-N -> rename a fresh link over `last` -> remove old ones
  *
- * Each arrow is atomic, so a kill between any two leaves `last` on a complete checkpoint.
+ * Each arrow is atomic, so a kill between any two leaves complete checkpoints alone under their names.
  */
-import { mkdir, open, readdir, readFile, readlink, rename, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
+import { rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PipelineState } from '../pipeline/batch/batch.js';
-import { errorCode, isFullDisk } from './error-code.js';
+import {
+  CHECKPOINT_PARTS,
+  CheckpointError,
+  type CheckpointPart,
+  partFile,
+  type PartSums,
+  readState,
+  STATE_FILE,
+  type TrainState,
+  verifyFiles,
+  writeState,
+} from './checkpoint-state.js';
+import { isFullDisk } from './error-code.js';
+import { admit, checkpointFolder, lastCheckpoint, listCheckpoints, namedCheckpoint, openPartial } from './run-checkpoints.js';
 import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
-
-/** The files of a checkpoint: both encoders with their BN buffers, the SGD velocities, and the negatives. */
-export const CHECKPOINT_PARTS = ['query', 'key', 'optimizer', 'queues'] as const;
-export type CheckpointPart = (typeof CHECKPOINT_PARTS)[number];
-
-/** Version of `state.json` and of the tensors' names and layouts. */
-export const CHECKPOINT_FORMAT = 1;
-
-/** `state.json`: everything a run needs to continue that is not a tensor. */
-export interface TrainState {
-  readonly format: typeof CHECKPOINT_FORMAT;
-  /** Updates done. */
-  readonly step: number;
-  /** The epoch whose end comes next, from 0. */
-  readonly epoch: number;
-  /** The last step whose state was evaluated; absent before the first evaluation. */
-  readonly evaluatedStep?: number;
-  /** Absent before the first batch. */
-  readonly pipeline?: PipelineState;
-  /** Row of the queues that the next keys go to. */
-  readonly pointer: number;
-  /** Seeds the plan, the views, the weights and the ShuffleBN permutations; the last are keyed by (seed, step). */
-  readonly seed: number;
-  readonly engine: string;
-  /** Digest of every option that the loss sequence depends on. */
-  readonly configDigest: string;
-  readonly versions: Readonly<Record<string, string>>;
-}
 
 export interface LoadedCheckpoint {
   readonly path: string;
   readonly state: TrainState;
   readonly tensors: Readonly<Record<CheckpointPart, Map<string, StoredTensor>>>;
-}
-
-const LAST = 'last';
-const STEP_FOLDER = /^step-(\d+)$/;
-const PARTIAL_FOLDER = /^\.step-\d+\.partial$/;
-/** Makes renames in a folder durable. Windows cannot open folders, and does not need it. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-/** The checkpoint that `last` names, or undefined when none was ever completed. */
-export async function lastCheckpoint(run: string): Promise<string | undefined> {
-  try {
-    return join(run, await readlink(join(run, LAST)));
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  /** Whether its files are what their sums say; false where it was made without sums. */
+  readonly verified: boolean;
 }
 
 async function fullDiskError(path: string, needed: number, run: string, cause: unknown): Promise<Error> {
@@ -81,8 +43,13 @@ async function fullDiskError(path: string, needed: number, run: string, cause: u
   );
 }
 
+async function eachPart<Value>(make: (part: CheckpointPart) => Promise<Value>): Promise<Record<CheckpointPart, Value>> {
+  const [query, key, optimizer, queues] = CHECKPOINT_PARTS;
+  return { query: await make(query), key: await make(key), optimizer: await make(optimizer), queues: await make(queues) };
+}
+
 /**
- * Writes a complete checkpoint, points `last` to it and removes all but the newest `keep`.
+ * Writes a complete checkpoint and points `last` to it. Removes nothing but a checkpoint of the same step.
  *
  * @returns its path
  * @throws when the disk is full, naming the path and the previous checkpoint, which stays intact
@@ -91,81 +58,65 @@ export async function saveCheckpoint(
   run: string,
   state: TrainState,
   tensors: Readonly<Record<CheckpointPart, ReadonlyMap<string, TensorSource>>>,
-  keep: number,
 ): Promise<string> {
-  const root = join(run, 'checkpoints');
-  const name = `step-${state.step}`;
-  const target = join(root, name);
-  if ((await lastCheckpoint(run)) === target) {
-    // The tensors of a step are written once; what may have moved is the epoch, and whether it was evaluated.
-    await replaceFile(join(target, 'state.json'), state);
-    return target;
-  }
-
-  const partial = join(root, `.${name}.partial`);
+  let partial: string | undefined;
   try {
-    await mkdir(root, { recursive: true });
-    for (const entry of await readdir(root)) if (PARTIAL_FOLDER.test(entry)) await rm(join(root, entry), { recursive: true });
-    await mkdir(partial);
+    const folder = await openPartial(run, state.step);
+    partial = folder;
     const metadata = { format: 'detco', layout: 'NHWC, filters HWIO, dense [in, out]' };
-    for (const part of CHECKPOINT_PARTS) await writeSafetensors(join(partial, `${part}.safetensors`), tensors[part], metadata);
-    await replaceFile(join(partial, 'state.json'), state);
-    await syncFolder(partial);
-    // A complete folder of this name that `last` does not name: a kill came between the two renames.
-    await rm(target, { recursive: true, force: true });
-    await rename(partial, target);
-    await syncFolder(root);
-    await pointLast(run, join('checkpoints', name));
+    const files: PartSums = await eachPart((part) => writeSafetensors(partFile(folder, part), tensors[part], metadata));
+    await writeState(folder, state, files);
+    return await admit(run, state.step, folder);
   } catch (error) {
-    await rm(partial, { recursive: true, force: true });
+    if (partial !== undefined) await rm(partial, { recursive: true, force: true });
     if (!isFullDisk(error)) throw error;
     const needed = CHECKPOINT_PARTS.reduce((sum, part) => sum + tensorBytes(tensors[part]), 0);
-    throw await fullDiskError(target, needed, run, error);
+    throw await fullDiskError(checkpointFolder(run, state.step), needed, run, error);
   }
-  await prune(root, name, keep);
-  return target;
 }
 
-/** Writes JSON so that a reader finds the old file or the new one, never a part. */
-export async function replaceFile(path: string, value: unknown): Promise<void> {
-  const partial = `${path}.partial`;
-  await writeFile(partial, `${JSON.stringify(value, undefined, 2)}\n`, { flush: true });
-  await rename(partial, path);
+/** Replaces the state of a complete checkpoint: the tensors of a step are written once, the epoch and the evaluated step may move. */
+export async function updateCheckpoint(path: string, state: TrainState): Promise<void> {
+  const { files } = await readState(path);
+  await writeState(path, state, files);
 }
 
-async function pointLast(run: string, target: string): Promise<void> {
-  const fresh = join(run, `.${LAST}.partial`);
-  await rm(fresh, { force: true });
-  await symlink(target, fresh, 'dir');
-  await rename(fresh, join(run, LAST));
-  await syncFolder(run);
+async function loadFolder(path: string): Promise<LoadedCheckpoint> {
+  const { state, files } = await readState(path);
+  if (files) await verifyFiles(path, files);
+  const tensors = await eachPart((part) => readSafetensors(partFile(path, part)));
+  return { path, state, tensors, verified: files !== undefined };
 }
 
-/** Keeps the newest `keep` checkpoints, counting `newest`. */
-async function prune(root: string, newest: string, keep: number): Promise<void> {
-  const steps = (await readdir(root)).flatMap((entry) => STEP_FOLDER.exec(entry)?.[1] ?? []).map(Number);
-  const others = steps.toSorted((a, b) => b - a).filter((step) => `step-${step}` !== newest);
-  for (const step of others.slice(Math.max(keep, 1) - 1)) await rm(join(root, `step-${step}`), { recursive: true, force: true });
+/** What to do about a checkpoint of `run` that cannot be used. */
+async function soundAlternative(run: string, broken: string): Promise<string> {
+  for (const { path } of await listCheckpoints(run)) {
+    if (path === broken) continue;
+    const loaded = await loadFolder(path).catch(() => undefined);
+    if (loaded) return `${path} is sound: continue from it with detco train --resume ${path}`;
+  }
+  return `no other checkpoint of ${run} is sound: bring back a copy of this one, or start another run with another --out`;
 }
 
 /**
- * Reads a checkpoint.
+ * Reads a checkpoint, and verifies it.
  *
- * @param path a run's folder (its `last`), or one checkpoint's folder
- * @throws when there is none, or it is incomplete or of another format
+ * @param path a run's folder, for its newest, or one checkpoint's folder
+ * @throws CheckpointError when there is none, or it is incomplete, damaged or of another format: names the file, and a checkpoint of the same
+ *   run that is sound
  */
 export async function loadCheckpoint(path: string): Promise<LoadedCheckpoint> {
-  const folder = (await stat(join(path, 'state.json')).catch(() => undefined)) === undefined ? await lastCheckpoint(path) : path;
+  const named = namedCheckpoint(path);
+  const alone = named === undefined && (await stat(join(path, STATE_FILE)).catch(() => undefined)) !== undefined;
+  const folder = named?.path ?? (alone ? path : await lastCheckpoint(path));
   if (folder === undefined)
-    throw new Error(
-      `No checkpoint in "${path}": expected a run's folder with a link "${LAST}", or a checkpoint's folder with a state.json`,
+    throw new CheckpointError(
+      `No checkpoint in "${path}": expected a run's folder with checkpoints/step-N in it, or one such folder with a ${STATE_FILE}`,
     );
-  const state = JSON.parse(await readFile(join(folder, 'state.json'), 'utf8')) as TrainState;
-  if (state.format !== CHECKPOINT_FORMAT)
-    throw new Error(`${join(folder, 'state.json')} has format ${state.format}: this version of detco reads format ${CHECKPOINT_FORMAT}`);
-  const [query, key, optimizer, queues] = await Promise.all(
-    CHECKPOINT_PARTS.map((part) => readSafetensors(join(folder, `${part}.safetensors`))),
-  );
-  if (!query || !key || !optimizer || !queues) throw new Error(`${folder} is incomplete`);
-  return { path: folder, state, tensors: { query, key, optimizer, queues } };
+  try {
+    return await loadFolder(folder);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CheckpointError(`${reason}; ${await soundAlternative(named?.run ?? path, folder)}`, { cause: error });
+  }
 }

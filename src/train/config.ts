@@ -214,6 +214,11 @@ function check(config: TrainConfig): TrainConfig {
   return config;
 }
 
+/** The name of the preset that options are made from. */
+export function presetOf({ preset, file }: { readonly preset?: string | undefined; readonly file?: ConfigInput | undefined }): string {
+  return preset ?? file?.preset ?? 'detco-r50';
+}
+
 /**
  * The options of a new run.
  *
@@ -224,7 +229,7 @@ function check(config: TrainConfig): TrainConfig {
 export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): TrainConfig {
   checkNames(given, '');
   checkNames(file, '');
-  const preset: string = given.preset ?? file.preset ?? 'detco-r50';
+  const preset = presetOf({ ...given, file });
   const defaults = Object.entries(presets).find(([name]) => name === preset)?.[1];
   if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
   const merged = merge(defaults as Layer, file as Layer, given as Layer, { preset });

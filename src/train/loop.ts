@@ -5,11 +5,13 @@ import type { ContrastiveMethod } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config.js';
-import { CHECKPOINT_FORMAT, lastCheckpoint, saveCheckpoint, type TrainState } from './checkpoint.js';
+import { saveCheckpoint, updateCheckpoint } from './checkpoint.js';
+import { CHECKPOINT_FORMAT, type TrainState } from './checkpoint-state.js';
 import { explainOutOfMemory } from './memory.js';
 import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
+import { lastCheckpoint, prune } from './run-checkpoints.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
 import { createTrainStep, nonFiniteTerm, type StagedViews, type StepResult, type TrainStep } from './step.js';
@@ -53,7 +55,10 @@ export interface LoopContext extends TrainRequests {
 }
 
 /** Where a run begins: all zeros, or what a checkpoint says. */
-export type LoopStart = Pick<TrainState, 'step' | 'epoch' | 'evaluatedStep' | 'pipeline'>;
+export interface LoopStart extends Pick<TrainState, 'step' | 'epoch' | 'evaluatedStep' | 'pipeline'> {
+  /** Folder of that checkpoint. */
+  readonly checkpoint?: string;
+}
 
 export interface LoopEnd {
   /** Whether every step was done, as opposed to stopped by the signal. */
@@ -84,7 +89,8 @@ class Loop {
   #evaluatedStep: number | undefined;
   #pipeline: PipelineState | undefined;
   #loss: number | undefined;
-  #checkpointStep: number | undefined;
+  /** The newest checkpoint of this call, or the one it began with. */
+  #checkpointed: { readonly step: number; readonly path: string } | undefined;
   /** A batch of this call, for a recorder. */
   #kept: Batch | undefined;
   /** Whether the first update is done. */
@@ -98,7 +104,7 @@ class Loop {
     this.#epoch = start.epoch;
     this.#evaluatedStep = start.evaluatedStep;
     this.#pipeline = start.pipeline;
-    if (start.step > 0) this.#checkpointStep = start.step;
+    if (start.checkpoint !== undefined) this.#checkpointed = { step: start.step, path: start.checkpoint };
     const { config, engine, method, velocities } = context;
     this.#collapse = new CollapseWatch(config.method.dim);
     this.#trainStep = createTrainStep({
@@ -258,6 +264,7 @@ class Loop {
 
   async #checkpoint(): Promise<string> {
     const { config, configDigest, engine, method, velocities, run, versions, hooks } = this.#context;
+    run.assertOurs();
     run.sync();
     const state: TrainState = {
       format: CHECKPOINT_FORMAT,
@@ -271,9 +278,16 @@ class Loop {
       configDigest,
       versions,
     };
-    const path = await saveCheckpoint(run.path, state, checkpointTensors(method, velocities), config.keepCheckpoints);
-    if (this.#checkpointStep !== this.#step) hooks.onCheckpoint?.(path);
-    this.#checkpointStep = this.#step;
+    if (this.#checkpointed?.step === this.#step) {
+      // What may have moved is the epoch, and whether it was evaluated.
+      await updateCheckpoint(this.#checkpointed.path, state);
+      return this.#checkpointed.path;
+    }
+    const path = await saveCheckpoint(run.path, state, checkpointTensors(method, velocities));
+    this.#checkpointed = { step: this.#step, path };
+    await run.settle();
+    await prune(run.path, this.#step, config.keepCheckpoints);
+    hooks.onCheckpoint?.(path);
     return path;
   }
 

@@ -1,9 +1,14 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, `bad-samples.jsonl` and the checkpoints. */
-import { appendFileSync, closeSync, fsyncSync, openSync } from 'node:fs';
-import { mkdir, readdir, readFile, stat, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
-import { replaceFile } from './checkpoint.js';
+import { appendFileSync, closeSync, createReadStream, fsyncSync, openSync } from 'node:fs';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { replaceFile } from './checkpoint-state.js';
 import { errorCode, isFullDisk } from './error-code.js';
+import { Held } from './held.js';
+import { endLastLine, type Resumption, settleMetrics } from './metrics-file.js';
+import { RunDirectoryError } from './run-directory-error.js';
+import { RunLock } from './run-lock.js';
 
 /** One update. */
 export interface StepMetrics {
@@ -36,15 +41,25 @@ export interface EvaluationMetrics {
 }
 
 const CONFIG = 'config.json';
-const METRICS = 'metrics.jsonl';
+export const METRICS = 'metrics.jsonl';
 const BAD_SAMPLES = 'bad-samples.jsonl';
 /** Any of these makes a folder a run. */
 const RUN_FILES: ReadonlySet<string> = new Set([CONFIG, METRICS, 'checkpoints']);
 
-/** Thrown when the folder that was asked for cannot be used; the message says which one can. */
-export class RunDirectoryError extends Error {
-  override name = 'RunDirectoryError';
+/** What has become of a run's folder while the run went on. */
+export interface Loss {
+  /** In words, with the folder. */
+  readonly problem: string;
+  /** Whether the folder is still the run's own. */
+  readonly ours: boolean;
 }
+
+/** Thrown before a write to a folder that is no longer the run's, or that lacks what the run has written. */
+export class LostError extends Error {
+  override name = 'LostError';
+}
+
+const STATE_WORDS = { gone: 'was deleted or moved', replaced: 'was replaced by another' } as const;
 
 async function entries(path: string): Promise<string[]> {
   try {
@@ -81,65 +96,116 @@ export async function readRunConfig(path: string): Promise<unknown> {
   }
 }
 
-/** Length in bytes of the leading complete lines that `keep` accepts; the first refused or unreadable line ends them. */
-function keptBytes(text: Buffer, keep: (line: Record<string, unknown>) => boolean): number {
-  let start = 0;
-  for (;;) {
-    const end = text.indexOf('\n', start);
-    if (end === -1) return start;
-    try {
-      if (!keep(JSON.parse(text.toString('utf8', start, end)) as Record<string, unknown>)) return start;
-    } catch {
-      return start;
-    }
-    start = end + 1;
-  }
+/** Whether `path` holds a run, or what is left of one. */
+export async function holdsRun(path: string): Promise<boolean> {
+  return (await entries(path)).some((entry) => RUN_FILES.has(entry));
 }
 
-/** Appends to the logs of a run. Lines are written at once: a kill loses none that was reported. */
+/** Appends to the logs of a run, whose folder it has locked. Lines are written at once: a kill loses none that was reported. */
 export class RunDirectory {
   readonly path: string;
+  readonly #lock: RunLock;
+  readonly #folder: Held;
   readonly #files = new Map<string, number>();
+  #metrics: Held | undefined;
+  #config: unknown;
+  #failure: unknown;
   readonly #badSamples = new Set<string>();
+  /** Until the first checkpoint of a run that goes on. */
+  #resumption: Resumption | undefined;
 
-  private constructor(path: string) {
+  private constructor(path: string, lock: RunLock) {
     this.path = path;
+    this.#lock = lock;
+    this.#folder = new Held(path);
   }
 
   /** Makes the folder of a new run and writes `config.json`. */
   static async create(path: string, config: unknown): Promise<RunDirectory> {
     await assertNoRun(path);
     await mkdir(path, { recursive: true });
-    const run = new RunDirectory(path);
-    await run.writeConfig(config);
-    return run;
-  }
-
-  /** Opens the folder of a run to continue after `step` updates: what was logged after them is cut off, since it will be made again. */
-  static async reopen(path: string, step: number): Promise<RunDirectory> {
-    const run = new RunDirectory(path);
-    const metrics = join(path, METRICS);
-    if ((await stat(metrics).catch(() => undefined)) !== undefined)
-      await truncate(
-        metrics,
-        keptBytes(await readFile(metrics), (line) => Number(line['step']) <= step),
-      );
-
-    const bad = join(path, BAD_SAMPLES);
-    if ((await stat(bad).catch(() => undefined)) !== undefined) {
-      const text = await readFile(bad);
-      const kept = keptBytes(text, (line) => run.#badSamples.add(JSON.stringify(line)).size > 0);
-      await truncate(bad, kept);
+    const run = new RunDirectory(path, await RunLock.take(path));
+    try {
+      // Another process may have made its run there meanwhile, and have ended.
+      await assertNoRun(path);
+      await run.writeConfig(config);
+      return run;
+    } catch (error) {
+      await run.close();
+      throw error;
     }
-    return run;
   }
 
-  /** Replaces `config.json`. */
-  async writeConfig(config: unknown): Promise<void> {
+  /** Opens the folder of a run to continue, and changes nothing yet. Throws a RunDirectoryError when another process trains there. */
+  static async open(path: string): Promise<RunDirectory> {
+    return new RunDirectory(path, await RunLock.take(path));
+  }
+
+  /** Gets ready to log what comes after `step` updates. What was logged beyond them stays until `settle`. */
+  async continueAfter(step: number): Promise<void> {
+    this.#resumption = { step, bytes: await endLastLine(join(this.path, METRICS)) };
+    const bad = join(this.path, BAD_SAMPLES);
+    if ((await endLastLine(bad)) > 0)
+      for await (const line of createInterface({ input: createReadStream(bad) })) this.#badSamples.add(line);
+  }
+
+  /** What has happened to the folder, so that nothing more may be written; undefined when all is well. */
+  loss(): Loss | undefined {
+    const folder = this.#folder.state();
+    if (folder !== 'there') return { problem: `"${this.path}" ${STATE_WORDS[folder]} while the run went on`, ours: false };
+    const lock = this.#lock.state();
+    if (lock === 'replaced') return { problem: `"${this.path}" was taken over by another process, which trains there`, ours: false };
+    if (lock === 'gone') return { problem: `the lock of "${this.path}" was removed, so that another process may train there`, ours: true };
+    const metrics = this.#metrics?.state() ?? 'there';
+    return metrics === 'there'
+      ? undefined
+      : { problem: `${join(this.path, METRICS)} ${STATE_WORDS[metrics]} while the run went on`, ours: true };
+  }
+
+  /** Throws a LostError when the folder is no longer what it was. */
+  assertOurs(): void {
+    const loss = this.loss();
+    if (loss) throw new LostError(loss.problem);
+  }
+
+  /** A run with the same options in a folder beside, or in the folder's own place when that is free. */
+  async beside(): Promise<RunDirectory> {
+    await mkdir(dirname(resolve(this.path)), { recursive: true });
+    for (let n = 0; ; n++) {
+      const path = n === 0 ? this.path : `${this.path}.rescued${n === 1 ? '' : `-${n}`}`;
+      try {
+        await mkdir(path);
+      } catch (error) {
+        if (errorCode(error) === 'EEXIST') continue;
+        throw error;
+      }
+      return RunDirectory.create(path, this.#config);
+    }
+  }
+
+  /** Removes the lines of updates that have been made again. To be called when a checkpoint of this run is complete. */
+  async settle(): Promise<void> {
+    const resumption = this.#resumption;
+    if (resumption === undefined) return;
+    this.#resumption = undefined;
+    const file = this.#files.get(METRICS);
+    if (file === undefined) return;
+    this.#closeLogs();
+    const path = join(this.path, METRICS);
+    await settleMetrics(path, resumption).catch((error: unknown) => {
+      throw this.#explained(path, error);
+    });
+  }
+
+  /** Replaces `config.json`; without `config` by what it was. */
+  async writeConfig(config: unknown = this.#config): Promise<void> {
+    this.#config = config;
     await replaceFile(join(this.path, CONFIG), config);
   }
 
   appendMetrics(line: StepMetrics | EvaluationMetrics): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    this.assertOurs();
     this.#append(METRICS, JSON.stringify(line));
   }
 
@@ -148,7 +214,13 @@ export class RunDirectory {
     const line = JSON.stringify(sample);
     if (this.#badSamples.has(line)) return;
     this.#badSamples.add(line);
-    this.#append(BAD_SAMPLES, line);
+    // Whoever meets a bad sample cannot end the run: the next line of metrics does.
+    if (this.loss()) return;
+    try {
+      this.#append(BAD_SAMPLES, line);
+    } catch (error) {
+      this.#failure ??= error;
+    }
   }
 
   /** Makes the logs durable, so that none of their lines is missing from under a checkpoint. */
@@ -156,9 +228,18 @@ export class RunDirectory {
     for (const file of this.#files.values()) fsyncSync(file);
   }
 
-  close(): void {
+  /** Gives the folder to whoever comes next. */
+  async close(): Promise<void> {
+    this.#closeLogs();
+    await this.#lock.release();
+    this.#folder.close();
+  }
+
+  #closeLogs(): void {
     for (const file of this.#files.values()) closeSync(file);
     this.#files.clear();
+    this.#metrics?.close();
+    this.#metrics = undefined;
   }
 
   #append(name: string, line: string): void {
@@ -168,11 +249,16 @@ export class RunDirectory {
       if (file === undefined) {
         file = openSync(path, 'a');
         this.#files.set(name, file);
+        if (name === METRICS) this.#metrics = new Held(path);
       }
       appendFileSync(file, `${line}\n`);
     } catch (error) {
-      if (!isFullDisk(error)) throw error;
-      throw new Error(`No space left to append to ${path}: free some space and continue with --resume ${this.path}`, { cause: error });
+      throw this.#explained(path, error);
     }
+  }
+
+  #explained(path: string, error: unknown): unknown {
+    if (!isFullDisk(error)) return error;
+    return new Error(`No space left to append to ${path}: free some space and continue with --resume ${this.path}`, { cause: error });
   }
 }

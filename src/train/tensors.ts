@@ -1,7 +1,8 @@
 /** Between the variables of a method and the files of a checkpoint. */
 import { tensor, type Variable, variable, zeros } from '@tensorflow/tfjs-core';
 import type { ContrastiveMethod } from '../model/index.js';
-import type { CheckpointPart, LoadedCheckpoint } from './checkpoint.js';
+import type { LoadedCheckpoint } from './checkpoint.js';
+import type { CheckpointPart } from './checkpoint-state.js';
 import type { TensorSource } from './safetensors.js';
 
 /** Prefix of the names in `ContrastiveMethod.tensors()` that each file holds, without it. */

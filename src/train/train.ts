@@ -8,10 +8,11 @@ import { EvaluationImages, evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
-import { lastCheckpoint, loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
+import type { LoadedCheckpoint } from './checkpoint.js';
 import {
   configDigest,
   OptionsError,
+  presetOf,
   resolveConfig,
   resumeConfig,
   trainingRecipe,
@@ -21,12 +22,16 @@ import {
 } from './config.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertNoRun, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
+import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { createVelocities, restoreTensors } from './tensors.js';
 
 export interface TrainOptions extends ConfigInput {
   /** Folder of a new run. Default `runs/PRESET-TIME`. */
   readonly out?: string;
-  /** Folder of a run to continue; options that are not given are the run's own. */
+  /**
+   * What to continue: a run's folder, or one of its checkpoints, `RUN/checkpoints/step-N`; options that are not given are the run's own.
+   * `auto` is the run in `out`, or the newest below it (without `out`: of `runs/PRESET-*`), or a new one when there is none.
+   */
   readonly resume?: string;
   /** Options of a config file, between the preset's and these. */
   readonly file?: ConfigInput;
@@ -60,9 +65,16 @@ interface RunFacts {
 interface Beginning {
   readonly path: string;
   readonly config: TrainConfig;
-  readonly past?: { readonly facts: Partial<RunFacts>; readonly checkpoint?: LoadedCheckpoint };
+  readonly past?: {
+    readonly run: RunDirectory;
+    readonly facts: Partial<RunFacts>;
+    readonly warnings: readonly string[];
+    readonly checkpoint?: LoadedCheckpoint;
+  };
 }
 
+/** Folder of runs that were given none. */
+const RUNS = 'runs';
 /** Folder of a run's own shard indexes. */
 const INDEX = 'index';
 
@@ -73,12 +85,16 @@ function versions(): Record<string, string> {
 
 async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions): Promise<Beginning> {
   const config = resolveConfig(given, file);
-  const path = out ?? `runs/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
+  const path = out ?? `${RUNS}/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
   await assertNoRun(path);
   return { path, config };
 }
 
-async function beginAgain(path: string, { out, resume: _resume, file = {}, ...given }: TrainOptions): Promise<Beginning> {
+/** Locks the run, and reads where it stands. */
+async function beginAgain(
+  { run: path, checkpoint: named }: ResumePoint,
+  { out, resume: _resume, file = {}, ...given }: TrainOptions,
+): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${out} with --resume ${path}: a resumed run stays in its folder; leave --out out`);
   const {
@@ -88,9 +104,23 @@ async function beginAgain(path: string, { out, resume: _resume, file = {}, ...gi
     ...saved
   } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
   const config = resumeConfig(saved, given, file, path);
-  const last = await lastCheckpoint(path);
   const facts = { ...(shardList && { shardList }), ...(engineDescription && { engineDescription }), ...(made && { versions: made }) };
-  return { path, config, past: { facts, ...(last === undefined ? {} : { checkpoint: await loadCheckpoint(last) }) } };
+  const run = await RunDirectory.open(path);
+  try {
+    const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
+    return { path, config, past: { run, facts, warnings, ...(checkpoint && { checkpoint }) } };
+  } catch (error) {
+    await run.close();
+    throw error;
+  }
+}
+
+async function begin(options: TrainOptions): Promise<Beginning> {
+  const { resume, out, ...rest } = options;
+  if (resume === undefined) return beginNew(options);
+  if (resume !== AUTO) return beginAgain(await resumePoint(resume), options);
+  const run = await (out === undefined ? newestRun(RUNS, `${presetOf(options)}-`) : newestRun(out));
+  return run === undefined ? beginNew(options) : beginAgain({ run }, rest);
 }
 
 /** Throws an OptionsError naming the first shard that is not the one the run began with. */
@@ -150,8 +180,11 @@ function asOptionsError(error: unknown): never {
 export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   const began = performance.now();
   const { signal, poll, profile = false, ...hooks } = controls;
-  const beginning = options.resume === undefined ? await beginNew(options) : await beginAgain(options.resume, options);
+  const beginning = await begin(options);
   const { path, past } = beginning;
+  let run = past?.run;
+  // Whatever ends this, another may train there after it.
+  await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
   const { precision, device, threads } = beginning.config;
   const engineOptions = { precision, device, ...(threads === undefined ? {} : { threads }) };
   const engine = await selectEngine(beginning.config.engine, engineOptions).catch((error: unknown) => {
@@ -164,7 +197,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   if (config.augment === 'device' && engine.name === 'wasm')
     hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 
-  let run: RunDirectory | undefined;
+  for (const warning of past?.warnings ?? []) hooks.onWarning?.(warning);
+  await run?.continueAfter(past?.checkpoint?.state.step ?? -1);
   const earlyBad: object[] = [];
   const evaluations: EvaluationMetrics[] = [];
   const state = past?.checkpoint?.state;
@@ -210,13 +244,13 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     }
     const facts: RunFacts = { shardList, engineDescription: engine.description, versions: versions() };
     const kept = { ...withoutLogins(config), ...facts };
-    run = past === undefined ? await RunDirectory.create(path, kept) : await RunDirectory.reopen(path, state?.step ?? -1);
-    if (past !== undefined) await run.writeConfig(kept);
+    if (run) await run.writeConfig(kept);
+    else run = await RunDirectory.create(path, kept);
     for (const bad of earlyBad) run.appendBadSample(bad);
     hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
     if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
 
-    const start: LoopStart = state ?? { step: 0, epoch: 0 };
+    const start: LoopStart = state && past?.checkpoint ? { ...state, checkpoint: past.checkpoint.path } : { step: 0, epoch: 0 };
     const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
     const { freeRate, ...end } = await trainLoop(
       {
@@ -253,7 +287,6 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
       ...(measured && measured.steps.length > 0 ? { profile: measured } : {}),
     };
   } finally {
-    run?.close();
     method.dispose();
     for (const velocity of velocities.values()) velocity.dispose();
   }

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ProfileReport, SweepPoint, Trace } from '#dist/pipeline/profile/index.js';
-import { CHECKPOINT_PARTS } from '#dist/train/checkpoint.js';
+import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { checkTrace } from '../pipeline/profile/trace.js';
 import { chromium, dumpDom } from '../support/chromium.js';
 import { startHttp } from '../support/http.js';

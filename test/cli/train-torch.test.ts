@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { CHECKPOINT_PARTS, loadCheckpoint } from '#dist/train/checkpoint.js';
+import { loadCheckpoint } from '#dist/train/checkpoint.js';
+import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { whereAvailable } from '../engine/available.js';
 import { detco } from './detco.js';
 

@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { CHECKPOINT_PARTS, loadCheckpoint } from '#dist/train/checkpoint.js';
+import { loadCheckpoint } from '#dist/train/checkpoint.js';
+import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { writeTestShards } from '../support/shards.js';
 import { detco } from './detco.js';
 

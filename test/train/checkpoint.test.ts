@@ -1,14 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { lastCheckpoint, loadCheckpoint, saveCheckpoint, type TrainState } from '#dist/train/checkpoint.js';
+import { loadCheckpoint, saveCheckpoint, updateCheckpoint } from '#dist/train/checkpoint.js';
+import type { TrainState } from '#dist/train/checkpoint-state.js';
+import { lastCheckpoint, lastProblem, listCheckpoints, prune } from '#dist/train/run-checkpoints.js';
 import type { TensorSource } from '#dist/train/safetensors.js';
 
 function state(step: number): TrainState {
-  return { format: 1, step, epoch: 0, pointer: 32, seed: 7, engine: 'wasm', configDigest: 'd', versions: {} };
+  const pipeline = { epoch: 0, step, epochStart: 0, lanes: [{ taken: 2 * step, good: 2 * step }] };
+  const rest = { format: 1, step, epoch: 0, pointer: 32, seed: 7, engine: 'wasm', configDigest: 'd', versions: {} } as const;
+  return { ...rest, ...(step > 0 && { pipeline }) };
 }
 
 function tensors(value: number, elements = 4) {
@@ -45,8 +49,14 @@ describe('checkpoints', () => {
   });
   afterEach(() => rm(run, { recursive: true, force: true }));
 
+  const steps = async () => (await readdir(join(run, 'checkpoints'))).toSorted();
+  const save = async (folder: string, step: number, keep = 2) => {
+    await saveCheckpoint(folder, state(step), tensors(step));
+    await prune(folder, step, keep);
+  };
+
   test('come back as they went, through the run or by name', async () => {
-    const path = await saveCheckpoint(run, state(3), tensors(0.5), 2);
+    const path = await saveCheckpoint(run, state(3), tensors(0.5));
     expect(path).toBe(join(run, 'checkpoints', 'step-3'));
     for (const from of [run, path]) {
       const loaded = await loadCheckpoint(from);
@@ -63,14 +73,23 @@ describe('checkpoints', () => {
   });
 
   test('are kept up to the newest few, by number and not by name', async () => {
-    for (const step of [8, 9, 10, 11]) await saveCheckpoint(run, state(step), tensors(step), 2);
-    expect((await readdir(join(run, 'checkpoints'))).toSorted()).toEqual(['step-10', 'step-11']);
+    for (const step of [8, 9, 10, 11]) await save(run, step);
+    expect(await steps()).toEqual(['step-10', 'step-11']);
     expect(await readlink(join(run, 'last'))).toBe(join('checkpoints', 'step-11'));
     expect((await lstat(join(run, 'last'))).isSymbolicLink()).toBe(true);
   });
 
+  test('after the one that a run went back to stay until the next is complete', async () => {
+    for (const step of [4, 8, 12]) await save(run, step, 9);
+    await saveCheckpoint(run, state(6), tensors(6));
+    expect(await steps()).toEqual(['step-12', 'step-4', 'step-6', 'step-8']);
+    await prune(run, 6, 9);
+    expect(await steps()).toEqual(['step-4', 'step-6']);
+    expect((await loadCheckpoint(run)).state.step).toBe(6);
+  });
+
   test('leave `last` alone until they are complete', async () => {
-    await saveCheckpoint(run, state(1), tensors(1), 2);
+    await saveCheckpoint(run, state(1), tensors(1));
     const broken = tensors(2);
     broken.queues = new Map([
       [
@@ -85,7 +104,7 @@ describe('checkpoints', () => {
         },
       ],
     ]);
-    await expect(saveCheckpoint(run, state(2), broken, 2)).rejects.toThrow('device lost');
+    await expect(saveCheckpoint(run, state(2), broken)).rejects.toThrow('device lost');
     expect((await loadCheckpoint(run)).state.step).toBe(1);
     expect(await readdir(join(run, 'checkpoints'))).toEqual(['step-1']);
 
@@ -93,28 +112,118 @@ describe('checkpoints', () => {
     try {
       expect(await readdir(join(killed, 'checkpoints'))).toEqual(['.step-2.partial', 'step-1']);
       expect((await loadCheckpoint(killed)).state.step).toBe(1);
-      await saveCheckpoint(killed, state(2), tensors(2), 2);
+      await saveCheckpoint(killed, state(2), tensors(2));
       expect(await readdir(join(killed, 'checkpoints'))).toEqual(['step-1', 'step-2']);
     } finally {
       await rm(killed, { recursive: true });
     }
   });
 
-  test('replace a complete folder that a kill left between the rename and `last`', async () => {
-    await saveCheckpoint(run, state(1), tensors(1), 3);
-    await saveCheckpoint(run, state(2), tensors(2), 3);
-    await rm(join(run, 'last'));
-    await symlink(join('checkpoints', 'step-1'), join(run, 'last'));
-    await saveCheckpoint(run, state(2), tensors(5), 3);
+  test('made anew by a run that went back replace the old ones', async () => {
+    await saveCheckpoint(run, state(1), tensors(1));
+    await saveCheckpoint(run, state(2), tensors(2));
+    await saveCheckpoint(run, state(2), tensors(5));
     expect((await loadCheckpoint(run)).tensors.query.get('w')?.data[0]).toBe(5);
+    await prune(run, 2, 2);
+    expect(await readdir(join(run, 'checkpoints'))).toEqual(['step-1', 'step-2']);
   });
 
-  test('of a step that `last` names already change their state alone', async () => {
-    await saveCheckpoint(run, state(1), tensors(1), 2);
-    await saveCheckpoint(run, { ...state(1), epoch: 1 }, tensors(9), 2);
+  test('change their state alone when epoch or evaluation move on', async () => {
+    const path = await saveCheckpoint(run, state(1), tensors(1));
+    await updateCheckpoint(path, { ...state(1), epoch: 1 });
     const loaded = await loadCheckpoint(run);
-    expect(loaded.state.epoch).toBe(1);
+    expect([loaded.state.epoch, loaded.verified]).toEqual([1, true]);
     expect(loaded.tensors.query.get('w')?.data[0]).toBe(1);
+  });
+
+  describe('without the link `last` to the newest', () => {
+    const copied = (step: number) => cp(join(run, 'checkpoints', `step-${step}`), join(run, 'last'), { recursive: true });
+    const cases: [string, () => Promise<unknown>, string][] = [
+      ['dropped', async () => undefined, 'is missing'],
+      ['dangling', () => symlink(join('checkpoints', 'step-99'), join(run, 'last')), 'step-99, which is not there'],
+      ['a folder', () => copied(2), 'is no link'],
+      ['a file', () => writeFile(join(run, 'last'), 'checkpoints/step-2'), 'is no link'],
+      ['of an older one', () => symlink(join('checkpoints', 'step-1'), join(run, 'last')), 'step-1, which is not the newest'],
+    ];
+    test.each(cases)('(%s) they are found by their folders, and the next one mends it', async (_what, make, problem) => {
+      for (const step of [1, 2]) await save(run, step);
+      await rm(join(run, 'last'));
+      await make();
+      const newest = join(run, 'checkpoints', 'step-2');
+      expect(await lastCheckpoint(run)).toBe(newest);
+      expect(await lastProblem(run, newest)).toContain(problem);
+      expect((await loadCheckpoint(run)).state.step).toBe(2);
+      const next = await saveCheckpoint(run, state(3), tensors(3));
+      expect(await lastProblem(run, next)).toBeUndefined();
+      expect(await steps()).toEqual(['step-1', 'step-2', 'step-3']);
+    });
+
+    test('a copy that a link became is a checkpoint when it is the only one of its step', async () => {
+      await save(run, 2);
+      await rm(join(run, 'last'));
+      await copied(2);
+      await rm(join(run, 'checkpoints'), { recursive: true });
+      expect((await loadCheckpoint(run)).state.step).toBe(2);
+      await save(run, 3);
+      expect((await listCheckpoints(run)).map(({ step }) => step)).toEqual([3, 2]);
+      expect((await loadCheckpoint(join(run, 'checkpoints', 'step-2'))).state.step).toBe(2);
+    });
+  });
+
+  test.each(['query.safetensors', 'key.safetensors', 'optimizer.safetensors', 'queues.safetensors', 'state.json'])(
+    'with a bit of %s flipped are refused, naming the file and the sound one before',
+    async (name) => {
+      for (const step of [1, 2, 3]) await save(run, step, 9);
+      const file = join(run, 'checkpoints', 'step-3', name);
+      const bytes = await readFile(file);
+      // Of a digit in state.json, which leaves it JSON.
+      const at = name === 'state.json' ? bytes.indexOf('"taken": 6') + 9 : bytes.length - 3;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+      await writeFile(file, bytes);
+      await writeFile(join(run, 'checkpoints', 'step-2', 'key.safetensors'), '');
+      const sound = join(run, 'checkpoints', 'step-1');
+      const loading = loadCheckpoint(run);
+      await expect(loading).rejects.toThrow(`${file} is damaged`);
+      await expect(loading).rejects.toThrow(`${sound} is sound: continue from it with detco train --resume ${sound}`);
+      expect((await loadCheckpoint(sound)).state.step).toBe(1);
+    },
+  );
+
+  test.each<[string, (stored: Record<string, unknown>) => unknown, string]>([
+    ['no pipeline', ({ pipeline: _pipeline, ...rest }) => rest, 'pipeline: expected where the data stand after step 2'],
+    ['a negative step', (stored) => ({ ...stored, step: -1 }), 'step -1: '],
+    ['a huge step', (stored) => ({ ...stored, step: 1e300 }), 'step 1e+300: '],
+    ['half a step', (stored) => ({ ...stored, step: 2.5 }), 'step 2.5: '],
+    ['the data of another step', (stored) => ({ ...stored, step: 3 }), 'expected the state after step 3'],
+    ['an option it does not know', (stored) => ({ ...stored, steps: 3 }), 'Unrecognized key: "steps"'],
+    ['no object in it', () => [], 'state.json is damaged'],
+  ])('whose state.json has %s are refused, sums or not', async (_what, change, message) => {
+    const path = await saveCheckpoint(run, state(2), tensors(2));
+    const file = join(path, 'state.json');
+    const { sha256: _sum, files: _files, ...stored } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+    await writeFile(file, JSON.stringify(change(stored)));
+    await expect(loadCheckpoint(run)).rejects.toThrow(message);
+    await expect(loadCheckpoint(run)).rejects.toThrow(`${file} is damaged`);
+  });
+
+  test('that were cut short name the file', async () => {
+    const path = await saveCheckpoint(run, state(2), tensors(2));
+    const cut = async (name: string) => truncate(join(path, name), (await stat(join(path, name))).size - 5);
+    await cut('queues.safetensors');
+    await expect(loadCheckpoint(run)).rejects.toThrow(/queues\.safetensors is damaged: it has \d+ bytes, \d+ were written/);
+    await cut('state.json');
+    await expect(loadCheckpoint(run)).rejects.toThrow(`${join(path, 'state.json')} is damaged`);
+    await rm(join(path, 'state.json'));
+    await expect(loadCheckpoint(path)).rejects.toThrow(`${join(path, 'state.json')} is missing`);
+  });
+
+  test('made without sums are read, and said not to be verified', async () => {
+    const path = await saveCheckpoint(run, state(2), tensors(2));
+    await writeFile(join(path, 'state.json'), JSON.stringify(state(2)));
+    const { verified, tensors: read } = await loadCheckpoint(run);
+    expect([verified, read.key.get('w')?.data[0]]).toEqual([false, 2]);
+    await truncate(join(path, 'key.safetensors'), 100);
+    await expect(loadCheckpoint(run)).rejects.toThrow(join(path, 'key.safetensors'));
   });
 
   test('name what is missing when there is none', async () => {
@@ -123,7 +232,7 @@ describe('checkpoints', () => {
   });
 
   test('of another format are refused', async () => {
-    const path = await saveCheckpoint(run, state(1), tensors(1), 2);
+    const path = await saveCheckpoint(run, state(1), tensors(1));
     await writeFile(join(path, 'state.json'), JSON.stringify({ ...state(1), format: 99 }));
     await expect(loadCheckpoint(run)).rejects.toThrow('has format 99: this version of detco reads format 1');
   });
@@ -133,8 +242,8 @@ describe('checkpoints', () => {
     await mkdir(disk);
     mountSmallDisk(disk);
     try {
-      const first = await saveCheckpoint(disk, state(1), tensors(1, 8000), 2);
-      const failing = saveCheckpoint(disk, state(2), tensors(2, 32_000), 2);
+      const first = await saveCheckpoint(disk, state(1), tensors(1, 8000));
+      const failing = saveCheckpoint(disk, state(2), tensors(2, 32_000));
       await expect(failing).rejects.toThrow(`No space left to write ${join(disk, 'checkpoints', 'step-2')}`);
       await expect(failing).rejects.toThrow(`The previous checkpoint, ${first}, is intact`);
       expect((await loadCheckpoint(disk)).state.step).toBe(1);

@@ -137,7 +137,7 @@ function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
     const failure = trainLoop(context, { step: 0, epoch: 0 });
     await expect(failure).rejects.toThrow(refusal);
     await expect(failure).rejects.toThrow(/^A batch of 4 does not fit into memory after step 0: .*; start another run with --batch 2$/s);
-    run.close();
+    await run.close();
     method.dispose();
     tf.dispose([...velocities.values()]);
   });

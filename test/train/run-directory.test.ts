@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -28,13 +28,13 @@ describe('run directory', () => {
     const run = await RunDirectory.create(path, { batch: 4 });
     run.appendMetrics(evaluation(0));
     run.appendMetrics(line(1));
-    run.close();
+    await run.close();
     expect(await readRunConfig(path)).toEqual({ batch: 4 });
     expect(await metrics()).toEqual([evaluation(0), line(1)]);
   });
 
   test('is refused when it holds another run, saying what to do', async () => {
-    (await RunDirectory.create(path, {})).close();
+    await (await RunDirectory.create(path, {})).close();
     await expect(RunDirectory.create(path, {})).rejects.toThrow(
       `"${path}" already holds a run (config.json): continue it with --resume ${path}, or choose another --out`,
     );
@@ -50,25 +50,58 @@ describe('run directory', () => {
     await expect(readRunConfig(parent)).rejects.toThrow(`"${parent}" is not a run that can be resumed`);
   });
 
-  test('loses what was logged after the checkpoint, a torn last line too', async () => {
-    const run = await RunDirectory.create(path, {});
-    for (const step of [1, 2, 3]) run.appendMetrics(line(step));
-    run.appendMetrics(evaluation(2));
-    run.close();
-    await writeFile(join(path, 'metrics.jsonl'), '{"step": 4, "lo', { flag: 'a' });
+  /** A run that goes on after `step` updates. */
+  const resumed = async (step: number) => {
+    const run = await RunDirectory.open(path);
+    await run.continueAfter(step);
+    return run;
+  };
 
-    const again = await RunDirectory.reopen(path, 2);
+  test('keeps what was logged after the checkpoint until one of its own is complete, a torn last line excepted', async () => {
+    const run = await RunDirectory.create(path, {});
+    for (const step of [1, 2, 3, 4]) run.appendMetrics(line(step));
+    await run.close();
+    await writeFile(join(path, 'metrics.jsonl'), '{"step": 5, "lo', { flag: 'a' });
+
+    const again = await resumed(2);
     again.appendMetrics(line(3));
-    again.close();
+    expect(await metrics()).toEqual([line(1), line(2), line(3), line(4), line(3)]);
+    await again.settle();
     expect(await metrics()).toEqual([line(1), line(2), line(3)]);
+    again.appendMetrics(line(4));
+    await again.settle();
+    await again.close();
+    expect(await metrics()).toEqual([line(1), line(2), line(3), line(4)]);
   });
 
-  test('keeps an evaluation made at the step of the checkpoint', async () => {
+  test('killed between its checkpoint and its log, has a line a step after the next', async () => {
+    const slow = (step: number) => ({ ...line(step), stepMs: 9 });
     const run = await RunDirectory.create(path, {});
-    for (const entry of [line(1), evaluation(1), line(2)]) run.appendMetrics(entry);
-    run.close();
-    (await RunDirectory.reopen(path, 1)).close();
-    expect(await metrics()).toEqual([line(1), evaluation(1)]);
+    for (const step of [1, 2, 3, 4, 5]) run.appendMetrics(line(step));
+    await run.close();
+    const killed = await resumed(2);
+    for (const step of [3, 4]) killed.appendMetrics(slow(step));
+    killed.appendMetrics(evaluation(4));
+    await killed.close();
+
+    const again = await resumed(4);
+    again.appendMetrics(line(5));
+    await again.settle();
+    await again.close();
+    expect(await metrics()).toEqual([line(1), line(2), slow(3), slow(4), evaluation(4), line(5)]);
+  });
+
+  test('does not touch a log in which nothing is made again', async () => {
+    const run = await RunDirectory.create(path, {});
+    for (const entry of [line(1), evaluation(1)]) run.appendMetrics(entry);
+    await run.close();
+    const { ino } = await stat(join(path, 'metrics.jsonl'));
+    const again = await resumed(1);
+    again.appendMetrics(line(2));
+    await again.settle();
+    await again.close();
+    expect((await stat(join(path, 'metrics.jsonl'))).ino).toBe(ino);
+    expect(await metrics()).toEqual([line(1), evaluation(1), line(2)]);
   });
 
   test('notes a bad sample once, however often it is met', async () => {
@@ -76,11 +109,11 @@ describe('run directory', () => {
     const run = await RunDirectory.create(path, {});
     run.appendBadSample(bad);
     run.appendBadSample({ ...bad });
-    run.close();
-    const again = await RunDirectory.reopen(path, 0);
+    await run.close();
+    const again = await resumed(0);
     again.appendBadSample(bad);
     again.appendBadSample({ ...bad, epoch: 1 });
-    again.close();
+    await again.close();
     const lines = (await readFile(join(path, 'bad-samples.jsonl'), 'utf8')).trim().split('\n');
     expect(lines.map((text) => JSON.parse(text) as unknown)).toEqual([bad, { ...bad, epoch: 1 }]);
   });
@@ -91,6 +124,6 @@ describe('run directory', () => {
     expect(() => run.appendMetrics(line(1))).toThrow(
       `No space left to append to ${join(path, 'metrics.jsonl')}: free some space and continue with --resume ${path}`,
     );
-    run.close();
+    await run.close();
   });
 });

@@ -1,0 +1,219 @@
+/** `detco train --resume`: what it names, what it finds there, and that nothing is lost by it. Real processes, the wasm engine. */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
+import { writeTestShards } from '../support/shards.js';
+import { detco, type Outcome } from './detco.js';
+
+// Some twenty processes, each loading TensorFlow.js, on whatever machine runs the tests.
+jest.setTimeout(300_000);
+
+/** 24 samples: three steps an epoch. */
+const CONFIG = `
+preset: tiny
+engine: wasm
+batch: 8
+epochs: 2
+lr: 0.1
+method: { width: 4, dim: 8, queueSize: 24, bnGroups: 2 }
+recipe: { globalSize: 16, patchSize: 8 }
+checkpointEvery: 2
+keepCheckpoints: 9
+lanes: 2
+shuffle: 8
+`;
+const STEPS = 6;
+
+describe('detco train --resume', () => {
+  let folder = '';
+  let whole = '';
+  let arguments_: string[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'detco-resume-'));
+    const config = join(folder, 'config.yaml');
+    await writeFile(config, CONFIG);
+    const shards = await writeTestShards(join(folder, 'shards'), { counts: [12, 12] });
+    arguments_ = ['train', '--config', config, '--shards', ...shards];
+    whole = join(folder, 'whole');
+    const { code, stderr } = await detco([...arguments_, '--out', whole]);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(await checkpoints(whole)).toEqual(['step-0', 'step-2', 'step-3', 'step-4', 'step-6']);
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const checkpoints = async (run: string) => (await readdir(join(run, 'checkpoints'))).toSorted();
+  const log = (run: string) => readFile(join(run, 'metrics.jsonl'), 'utf8');
+
+  /** Lines of metrics.jsonl without what a clock put there. */
+  const metrics = async (run: string) =>
+    (await log(run))
+      .trimEnd()
+      .split('\n')
+      .map((line) => Object.entries(JSON.parse(line) as object).filter(([name]) => !/^(imagesPerSecond|dataWaitMs|stepMs)$/.test(name)));
+
+  /** A run is the uninterrupted one: the same losses, and the same bytes in the last checkpoint. */
+  async function expectWhole(run: string): Promise<void> {
+    expect(await metrics(run)).toEqual(await metrics(whole));
+    for (const part of CHECKPOINT_PARTS) {
+      const file = join('last', `${part}.safetensors`);
+      expect((await readFile(join(run, file))).equals(await readFile(join(whole, file)))).toBe(true);
+    }
+  }
+
+  /** A copy of the whole run without its last checkpoint, as a kill after step 4 would leave it, and what else `change` does to it. */
+  async function stopped(name: string, change: (run: string) => Promise<unknown> = async () => undefined): Promise<string> {
+    const run = join(folder, name);
+    await cp(whole, run, { recursive: true, verbatimSymlinks: true });
+    await rm(join(run, 'checkpoints', 'step-6'), { recursive: true });
+    await change(run);
+    return run;
+  }
+
+  const said = ({ stderr }: Outcome) => stderr;
+
+  test.each<[string, (run: string) => Promise<unknown>, string]>([
+    ['missing', (run) => rm(join(run, 'last')), 'last is missing'],
+    ['dangling', async () => undefined, 'step-6, which is not there'],
+    [
+      'a folder that a copy made of it',
+      async (run) => {
+        await rm(join(run, 'last'));
+        await cp(join(run, 'checkpoints', 'step-4'), join(run, 'last'), { recursive: true });
+      },
+      'last is no link, as some copies leave it',
+    ],
+  ])('goes on from the newest complete checkpoint when `last` is %s, and loses nothing by a kill', async (what, change, problem) => {
+    const run = await stopped(`last-${what.replaceAll(' ', '-')}`, change);
+    const before = await log(run);
+    const killed = await detco(['train', '--resume', run], {
+      onLine: (line) => (line.startsWith('step 5') ? 'SIGKILL' : undefined),
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(said(killed)).toContain(`${problem}: took the newest complete checkpoint, ${join(run, 'checkpoints', 'step-4')}`);
+    expect(said(killed)).toContain(`run ${run} continues after step 4`);
+    expect((await log(run)).startsWith(before)).toBe(true);
+    expect(await checkpoints(run)).toEqual(expect.arrayContaining(['step-0', 'step-2', 'step-3', 'step-4']));
+
+    const resumed = await detco(['train', '--resume', join(run, 'last')]);
+    expect({ code: resumed.code, stderr: resumed.code === 0 ? '' : said(resumed) }).toEqual({ code: 0, stderr: '' });
+    await expectWhole(run);
+  });
+
+  test('goes back to a checkpoint that is named; later ones stay until the next is complete', async () => {
+    const run = join(folder, 'back');
+    await cp(whole, run, { recursive: true, verbatimSymlinks: true });
+    const named = join(run, 'checkpoints', 'step-2');
+    const killed = await detco(['train', '--resume', named], { onLine: (line) => (line.startsWith('step 3') ? 'SIGKILL' : undefined) });
+    expect(said(killed)).toContain('goes back to step 2: step-6, step-4, step-3 and the lines of metrics.jsonl after it are removed when');
+    expect(said(killed)).toContain(`run ${run} continues after step 2`);
+    expect(await checkpoints(run)).toEqual(await checkpoints(whole));
+
+    // What was there when it went back is still the newest.
+    const again = await detco(['train', '--resume', run]);
+    expect(said(again)).toContain('continues after step 6');
+
+    const back = await detco(['train', '--resume', named, '--steps', '3']);
+    expect(back.code).toBe(0);
+    expect(await checkpoints(run)).toEqual(['step-0', 'step-2', 'step-3']);
+    expect(await metrics(run)).toEqual((await metrics(whole)).slice(0, 3));
+    expect((await detco(['train', '--resume', run, '--steps', String(STEPS)])).code).toBe(0);
+    await expectWhole(run);
+  });
+
+  test('refuses a damaged checkpoint, and names the sound one with the command that goes on from it', async () => {
+    const run = await stopped('damaged');
+    const file = join(run, 'checkpoints', 'step-4', 'optimizer.safetensors');
+    const bytes = await readFile(file);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 2) ^ 4, bytes.length - 2);
+    await writeFile(file, bytes);
+    const sound = join(run, 'checkpoints', 'step-3');
+    const refused = await detco(['train', '--resume', run]);
+    expect(refused.code).toBe(1);
+    expect(said(refused)).toContain(`detco: ${file} is damaged: its SHA-256 is `);
+    expect(said(refused)).toContain(`continue from it with detco train --resume ${sound}`);
+    expect(await checkpoints(run)).toContain('step-4');
+
+    expect((await detco(['train', '--resume', sound])).code).toBe(0);
+    await expectWhole(run);
+  });
+
+  test.each<[string, (run: string) => Promise<unknown>, string]>([
+    ['without its checkpoints', (run) => rm(join(run, 'checkpoints'), { recursive: true }), 'but metrics up to step 6'],
+    [
+      'whose checkpoints are halves',
+      async (run) => {
+        for (const name of await checkpoints(run)) await rm(join(run, 'checkpoints', name, 'state.json'));
+      },
+      'step-2 without a state.json',
+    ],
+  ])('refuses to begin a run again %s', async (what, change, found) => {
+    const run = await stopped(what.replaceAll(' ', '-'), change);
+    const before = await log(run);
+    const refused = await detco(['train', '--resume', run]);
+    expect(refused.code).toBe(1);
+    expect(said(refused)).toContain(`"${run}" has no complete checkpoint, but `);
+    expect(said(refused)).toContain(found);
+    expect(said(refused)).toContain('start another run with another --out');
+    expect(await log(run)).toBe(before);
+  });
+
+  test('auto with --out begins a run, continues it, and leaves one alone that is done: one command line for all', async () => {
+    const out = join(folder, 'auto');
+    const command = [...arguments_, '--out', out, '--resume', 'auto'];
+    const killed = await detco(command, {
+      onLine: (line) => (line === `checkpoint ${join(out, 'checkpoints', 'step-2')}` ? 'SIGKILL' : undefined),
+    });
+    expect(said(killed)).toContain(`run ${out}\n`);
+    const resumed = await detco(command);
+    expect(said(resumed)).toMatch(/continues after step [2-5]\n/);
+    expect(resumed.code).toBe(0);
+    await expectWhole(out);
+    const again = await detco(command);
+    expect([again.code, said(again).includes(`done: ${STEPS} steps`)]).toEqual([0, true]);
+    await expectWhole(out);
+  });
+
+  test('auto takes the run below --out that was written to last', async () => {
+    const out = join(folder, 'several');
+    await mkdir(out);
+    await mkdir(join(out, 'no-run'));
+    const older = await stopped(join('several', 'b'));
+    const newer = await stopped(join('several', 'a'));
+    await writeFile(join(newer, 'metrics.jsonl'), await log(newer));
+    const resumed = await detco([...arguments_, '--out', out, '--resume', 'auto']);
+    expect(said(resumed)).toContain(`run ${newer} continues after step 4`);
+    await expectWhole(newer);
+    expect(await checkpoints(older)).not.toContain('step-6');
+  });
+
+  test('is refused while another process trains there, and told which', async () => {
+    const run = join(folder, 'busy');
+    let second: Promise<Outcome> | undefined;
+    let ended = false;
+    let told = false;
+    const first = await detco([...arguments_, '--out', run, '--epochs', '200'], {
+      onLine: (line) => {
+        if (line.startsWith('step ')) second ??= detco(['train', '--resume', run]).finally(() => (ended = true));
+        if (!ended || told) return undefined;
+        told = true;
+        return 'SIGINT';
+      },
+    });
+    const refused = await second;
+    expect(refused?.code).toBe(2);
+    expect(refused?.stderr).toMatch(/"[^"]+busy" is in use: process \d+ on \S+ trains there since /);
+    expect(said(first)).toContain('stopped after step');
+    expect(await readdir(run)).not.toContain('lock');
+  });
+
+  test('is not kept from it by a process that was killed', async () => {
+    const run = await stopped('left');
+    await detco(['train', '--resume', run], { onLine: (line) => (line.includes('continues after') ? 'SIGKILL' : undefined) });
+    expect(await readdir(run)).toContain('lock');
+    expect((await detco(['train', '--resume', run])).code).toBe(0);
+    await expectWhole(run);
+  });
+});

@@ -1,0 +1,124 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { RunLock } from '#dist/train/run-lock.js';
+
+type Child = ChildProcessByStdio<Writable, Readable, null>;
+
+/** A process that asks for the lock, and what it says. */
+async function ask(run: string): Promise<{ readonly child: Child; readonly said: string }> {
+  const child = spawn(process.execPath, ['test/support/hold-lock.mjs', run], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [said] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  return { child, said };
+}
+
+async function end(child: Child): Promise<void> {
+  const ended = once(child, 'exit');
+  child.stdin.end();
+  if (child.exitCode === null) await ended;
+}
+
+describe('the lock of a run', () => {
+  let run = '';
+  const lock = () => join(run, 'lock');
+  beforeEach(async () => {
+    run = await mkdtemp(join(tmpdir(), 'detco-lock-'));
+  });
+  afterEach(() => rm(run, { recursive: true }));
+
+  const holder = async () => JSON.parse(await readFile(lock(), 'utf8')) as Record<string, unknown>;
+  const write = (changed: object) => writeFile(lock(), `${JSON.stringify(changed)}\n`);
+
+  test('is refused to a second process, which is told who has it, and free once that one is done', async () => {
+    const own = await RunLock.take(run);
+    const { child, said } = await ask(run);
+    expect(said).toContain(`RunDirectoryError: "${run}" is in use: process ${process.pid} on ${hostname()} trains there since 20`);
+    await end(child);
+    expect(own.state()).toBe('there');
+    await own.release();
+    expect(await readdir(run)).toEqual([]);
+    const next = await ask(run);
+    expect(next.said).toBe('taken');
+    await end(next.child);
+    expect(await readdir(run)).toEqual([]);
+  });
+
+  test('of a process that was killed does not block', async () => {
+    const { child, said } = await ask(run);
+    expect(said).toBe('taken');
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+    expect((await holder())['pid']).toBe(child.pid);
+    const own = await RunLock.take(run);
+    expect((await holder())['pid']).toBe(process.pid);
+    await own.release();
+  });
+
+  test('of a process whose number another has got does not block', async () => {
+    const first = await RunLock.take(run);
+    const { began, ...mine } = await holder();
+    await first.release();
+    // Where the system does not tell when a process began, its number is all there is.
+    if (began === undefined) return;
+    await write({ ...mine, began: '1' });
+    await (await RunLock.take(run)).release();
+  });
+
+  test.each(['host', 'namespace'])('of another %s counts until it has been silent for two minutes', async (name) => {
+    const first = await RunLock.take(run);
+    const mine = await holder();
+    await first.release();
+    await write({ ...mine, [name]: 'elsewhere', pid: 1 });
+    const refused = RunLock.take(run);
+    await expect(refused).rejects.toThrow('is in use: process 1 on ');
+    await expect(refused).rejects.toThrow(`if it is no more, wait 120 s, or remove ${lock()}`);
+    const now = Date.now() / 1000;
+    await utimes(lock(), now, now - 121);
+    await (await RunLock.take(run)).release();
+  });
+
+  test('that holds nothing counts as one that is being made', async () => {
+    await writeFile(lock(), '');
+    await expect(RunLock.take(run)).rejects.toThrow('another process is about to train there');
+  });
+
+  test('left behind is taken by one of many processes that come at once', async () => {
+    const { child } = await ask(run);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const asked = await Promise.all(Array.from({ length: 6 }, () => ask(run)));
+    const taken = asked.filter(({ said }) => said === 'taken');
+    expect(taken).toHaveLength(1);
+    expect(asked.filter(({ said }) => said.includes(`process ${taken[0]?.child.pid} on`))).toHaveLength(5);
+    await Promise.all(asked.map((one) => end(one.child)));
+    expect(await readdir(run)).toEqual([]);
+  });
+
+  test('shows by its time that the process lives while its main thread is busy', async () => {
+    const own = await RunLock.take(run, { everyMs: 5 });
+    const before = statSync(lock()).mtimeMs;
+    // The event loop has no turn from here on.
+    const deadline = Date.now() + 30_000;
+    while (statSync(lock()).mtimeMs === before && Date.now() < deadline);
+    expect(statSync(lock()).mtimeMs).toBeGreaterThan(before);
+    expect((await holder())['pid']).toBe(process.pid);
+    await own.release();
+  });
+
+  test('that was taken by another is noticed, and left alone', async () => {
+    const own = await RunLock.take(run);
+    await rename(lock(), join(run, 'away'));
+    expect(own.state()).toBe('gone');
+    await write({ pid: 1 });
+    expect(own.state()).toBe('replaced');
+    await own.release();
+    expect(await holder()).toEqual({ pid: 1 });
+  });
+});
