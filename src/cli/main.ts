@@ -2,19 +2,24 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../pipeline/source/identity.js';
-import { doctorCommand } from './doctor.js';
-import { engineCommand } from './engine.js';
-import { indexCommand } from './index.js';
 import { Interrupted } from './interrupt.js';
-import { profileCommand } from './profile.js';
-import { shardCommand } from './shard.js';
-import { synthCommand } from './synth.js';
-import { trainCommand } from './train.js';
-import { verifyCommand } from './verify.js';
-import { viewsCommand } from './views.js';
+
+/** Each is loaded when it is asked for: to load what all of them import takes longer than many a command runs. */
+const COMMANDS = new Map<string, () => Promise<Command>>([
+  ['train', async () => (await import('./train.js')).trainCommand()],
+  ['profile', async () => (await import('./profile.js')).profileCommand()],
+  ['shard', async () => (await import('./shard.js')).shardCommand()],
+  ['index', async () => (await import('./index.js')).indexCommand()],
+  ['verify', async () => (await import('./verify.js')).verifyCommand()],
+  ['synth', async () => (await import('./synth.js')).synthCommand()],
+  ['views', async () => (await import('./views.js')).viewsCommand()],
+  ['engine', async () => (await import('./engine.js')).engineCommand()],
+  ['doctor', async () => (await import('./doctor.js')).doctorCommand()],
+]);
 
 const FAILED = 1;
 const UNUSABLE = 2;
+const VERSION_FLAGS = ['-V', '--version'];
 
 function version(): string {
   return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
@@ -30,22 +35,18 @@ function withExitOverride(command: Command): Command {
     .configureOutput({ outputError: (text, write) => write(withoutSecrets(text)) });
 }
 
-function createProgram(): Command {
+/** The commands that arguments may mean: the one that comes first, none with the version, else all, as in help and suggestions. */
+async function commandsFor(first = ''): Promise<Command[]> {
+  if (VERSION_FLAGS.includes(first)) return [];
+  const named = COMMANDS.get(first);
+  return Promise.all((named === undefined ? [...COMMANDS.values()] : [named]).map((load) => load()));
+}
+
+async function createProgram(first?: string): Promise<Command> {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
-    .version(version());
-  const commands = [
-    trainCommand(),
-    profileCommand(),
-    shardCommand(),
-    indexCommand(),
-    verifyCommand(),
-    synthCommand(),
-    viewsCommand(),
-    engineCommand(),
-    doctorCommand(),
-  ];
-  for (const command of commands) program.addCommand(command);
+    .version(version(), VERSION_FLAGS.join(', '));
+  for (const command of await commandsFor(first)) program.addCommand(command);
   return withExitOverride(program);
 }
 
@@ -61,7 +62,8 @@ function exitCodeOf(error: unknown): number {
 }
 
 try {
-  await createProgram().parseAsync();
+  const program = await createProgram(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     // Commander has printed its message; help and --version end with 0.
