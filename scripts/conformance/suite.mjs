@@ -1,7 +1,6 @@
 /** The program that bundle.mjs makes one script of: starts the engine, runs the suite on it, reports. */
 import Module from 'node:module';
 import { parseArgs } from 'node:util';
-import * as tfjs from '@tensorflow/tfjs';
 import * as core from '@tensorflow/tfjs-core';
 import { engine as tfEngine, getBackend } from '@tensorflow/tfjs-core';
 import { registerTestEnv } from '@tensorflow/tfjs-core/dist/jasmine_util';
@@ -78,7 +77,7 @@ process.exit(summary.ok ? 0 : 1);
 function shareTensorFlowJs() {
   const KernelBackend = new Proxy(core.KernelBackend, { apply: () => undefined });
   const held = new Map([
-    ['@tensorflow/tfjs', { ...tfjs, KernelBackend }],
+    ['@tensorflow/tfjs', { ...core, KernelBackend }],
     ['@tensorflow/tfjs-core', { ...core, KernelBackend }],
   ]);
   const load = Module._load;

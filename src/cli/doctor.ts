@@ -3,6 +3,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { Command } from 'commander';
 import { inspectEngines } from '../engine/index.js';
 import type { EngineReport } from '../engine/index.js';
+import { inspectTfjs } from '../engine/packages.js';
 import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
@@ -31,8 +32,9 @@ async function inspectSharp(): Promise<Report['sharp']> {
   }
 }
 
-/** What loading an addon has shown goes before what its files promise. */
+/** What loading an addon has shown goes before what its files promise; before both, what all engines need. */
 function withStates(engines: readonly EngineReport[], states: Pick<Report, 'torch' | 'tensorflow'>): EngineReport[] {
+  if (inspectTfjs() !== undefined) return [...engines];
   return engines.map((engine) => {
     const unavailable = engine.name === 'wasm' ? undefined : states[engine.name].unavailable;
     return unavailable === undefined ? engine : { ...engine, available: false, ...unavailable };

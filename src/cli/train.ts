@@ -1,6 +1,7 @@
 /** `detco train` */
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { inspectTfjs } from '../engine/packages.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
 import { interruptible, type Interrupted } from './interrupt.js';
@@ -57,6 +58,8 @@ interface Flags extends Pick<
 const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
 async function run({ config, queueSize, index, json, profile, ...flags }: Flags): Promise<void> {
+  const missing = inspectTfjs();
+  if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
   const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);

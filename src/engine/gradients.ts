@@ -1,4 +1,5 @@
-/** Gradients in place of TensorFlow.js's own, for all engines. */
+/** Gradients for all engines: TensorFlow.js's own, and one in place of its own. */
+import './tfjs-extras.js';
 import { Mean, mul, registerGradient, reshape, tile, util } from '@tensorflow/tfjs-core';
 import type { MeanAttrs, Tensor } from '@tensorflow/tfjs-core';
 

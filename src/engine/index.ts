@@ -6,6 +6,7 @@ import { ENGINE_NAMES } from './engine.js';
 import { resolveOptions } from './check.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
 import { UnavailableError, type Unavailable } from './native/unavailable.js';
+import { inspectTfjs } from './packages.js';
 
 export { ENGINE_NAMES, PRECISIONS } from './engine.js';
 export type { Engine, EngineName, EngineOptions, GroupedBatchNormResult, NamedTensors, Precision, SgdOptions } from './engine.js';
@@ -90,7 +91,7 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
 }
 
 async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefined> {
-  return (await load()).unavailable();
+  return inspectTfjs() ?? (await load()).unavailable();
 }
 
 async function started({ load }: EngineEntry, options: EngineOptions): Promise<Engine> {

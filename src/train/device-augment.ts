@@ -178,7 +178,7 @@ function autoContrast(images: Images): Images {
 function sharpness(images: Images, steps: readonly { readonly factor: number }[]): Images {
   const [samples, height, width] = images.shape;
   if (height < 3 || width < 3) return images.clone();
-  const kernel = tf.tensor2d([1, 1, 1, 1, 5, 1, 1, 1, 1], [9, 1]).div(13).reshape([3, 3, 1, 1]) as tf.Tensor4D;
+  const kernel = tf.div(tf.tensor4d([1, 1, 1, 1, 5, 1, 1, 1, 1], [3, 3, 1, 1]), 13) as tf.Tensor4D;
   const inner = tf.floor(tf.add(tf.depthwiseConv2d(images, tf.tile(kernel, [1, 1, 3, 1]) as tf.Tensor4D, 1, 'valid'), 0.5));
   // The outermost pixels stay as they are.
   const middle = tf.slice(images, [0, 1, 0, 0], [samples, height - 2, width, 3]);

@@ -62,10 +62,12 @@ export function nodePackage(version: string, binding: string = BINDING): Record<
     [`${folder}/dist/register_all_kernels.js`]: "require('google-protobuf');",
     [`${folder}/binding/tfjs_binding.cc`]: binding,
     [`${folder}/binding/tfjs_backend.cc`]: '',
+    'node_modules/@tensorflow/tfjs/package.json': JSON.stringify({ name: '@tensorflow/tfjs', version }),
+    'node_modules/@tensorflow/tfjs/index.js': "module.exports = require('@tensorflow/tfjs-core');",
     'node_modules/google-protobuf/package.json': JSON.stringify({ name: 'google-protobuf', version: '3.21.4' }),
     'node_modules/google-protobuf/index.js': '',
   };
 }
 
-/** The TensorFlow.js that this package uses. */
-export const TFJS_FOLDER = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json'));
+/** The tfjs-core that this package uses. */
+export const CORE_FOLDER = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-core/package.json'));

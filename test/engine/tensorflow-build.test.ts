@@ -17,7 +17,7 @@ import type { Candidate } from '#dist/engine/tensorflow/candidate.js';
 import type { BuildRecord } from '#dist/engine/tensorflow/product.js';
 import { writeTree } from '../support/tree.js';
 import { hasTools } from './available.js';
-import { compiledTensorFlow, distribution, nodePackage, TENSORFLOW_PARTS, TFJS_FOLDER } from './libtensorflow.js';
+import { compiledTensorFlow, distribution, nodePackage, TENSORFLOW_PARTS, CORE_FOLDER } from './libtensorflow.js';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '../..');
@@ -56,16 +56,14 @@ async function evaluate(expression: string, { project, env, dist = join(ROOT, 'd
   return JSON.parse(stdout);
 }
 
-/** An expression that gives what a CommonJS file of the TensorFlow.js that this package uses exports. */
-function importOf(file: string): string {
-  return `(await import('${pathToFileURL(join(TFJS_FOLDER, '..', file)).href}')).default`;
-}
+/** An expression that gives what the tfjs-core that this package uses exports. */
+const OUR_CORE = `(await import('${pathToFileURL(join(CORE_FOLDER, 'dist/tf-core.node.js')).href}')).default`;
 
 /** A user's folder with tfjs-node installed, a Python with TensorFlow in PATH, and an empty folder for the product. */
 async function place(name: string, files: Readonly<Record<string, string>> = nodePackage(VERSION), site?: string): Promise<Place> {
   const project = await tree(`${name}/project`, files);
   await mkdir(join(project, 'node_modules/@tensorflow'), { recursive: true });
-  await symlink(TFJS_FOLDER, join(project, 'node_modules/@tensorflow/tfjs'));
+  await symlink(CORE_FOLDER, join(project, 'node_modules/@tensorflow/tfjs-core'));
   const env = { ...OUR_ENV, DETCO_TENSORFLOW_BUILD: join(folder, name, 'build'), ...(site !== undefined && { PYTHONPATH: site }) };
   return { project, env };
 }
@@ -99,8 +97,8 @@ describe('buildTensorFlow', () => {
     const use = `(async () => {
       const { createBackend, source, libraryFolder, packageName, binding } = loadTensorFlow();
       const { core, union, isSet } = createBackend();
-      const [ours, ourCore] = [${importOf('tfjs/dist/tf.node.js')}, ${importOf('tfjs-core/dist/tf-core.node.js')}];
-      const shared = union === ours && core === ourCore;
+      const ours = ${OUR_CORE};
+      const shared = union === ours && core === ours;
       return { source, libraryFolder, packageName, version: binding.TF_Version, shared, isSet };
     })()`;
     expect(await evaluate(use, where)).toEqual({
@@ -404,9 +402,8 @@ describe('an installed package', () => {
       ],
     });
 
-    await rm(join(where.project, 'node_modules/@tensorflow/tfjs'));
-    const copy = { '@tensorflow/tfjs/package.json': '{"version":"4.0.0"}', '@tensorflow/tfjs-core/package.json': '{"version":"4.0.0"}' };
-    await writeTree(join(where.project, 'node_modules'), copy);
+    await rm(join(where.project, 'node_modules/@tensorflow/tfjs-core'));
+    await writeTree(join(where.project, 'node_modules'), { '@tensorflow/tfjs-core/package.json': '{"version":"4.0.0"}' });
     expect(await evaluate('inspectTensorFlow()', await withoutProduct(where))).toEqual({
       reason: expect.stringContaining(`uses another copy of TensorFlow.js (${join(where.project, 'node_modules/@tensorflow/tfjs-core')})`),
       remedy: `install version ${VERSION} of it (npm install @tensorflow/tfjs-node@${VERSION}), then npm dedupe`,
@@ -475,7 +472,7 @@ describe('the real TensorFlow', () => {
       expect(await evaluate('buildTensorFlow()', where)).toMatchObject({ info: { version: here?.version, gpu: expect.any(Boolean) } });
       const multiply = `(async () => {
         const { createBackend } = loadTensorFlow();
-        const tf = ${importOf('tfjs/dist/tf.node.js')};
+        const tf = ${OUR_CORE};
         tf.registerBackend('tensorflow', createBackend);
         await tf.setBackend('tensorflow');
         return [...tf.matMul([[1, 2], [3, 4]], [[1], [1]]).dataSync()];

@@ -2,19 +2,20 @@
  * `detco engine build tensorflow`: compiles the binding of the npm package tfjs-node against a TensorFlow from PyPI, in a temporary folder, tries
  * the product in a process of its own and moves it into place. A build that fails or is stopped leaves the last product as it was.
  */
-import { mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { stagingFolder, writableFolder } from '../native/product.js';
 import { quoteErrors, runTool, type ToolOptions } from '../native/run-tool.js';
 import { COMPILER_PACKAGE, findCompiler, missingCompiler, nodeHeaders } from '../native/toolchain.js';
-import { aptLine } from '../native/unavailable.js';
+import { aptLine, UnavailableError } from '../native/unavailable.js';
+import { CORE, inspectTfjs, resolvePackage } from '../packages.js';
 import { withoutGlibc, type Candidate } from './candidate.js';
 import { BUILD_COMMAND, PIP_COMMAND } from './commands.js';
 import { WHEEL_CUDA } from './explain.js';
 import { LIBRARIES, type LibTensorFlow } from './libtensorflow.js';
 import { locateTensorFlow, type TensorFlowPlace } from './locate.js';
-import { gatherPackage, resolvePackage, type NodePackage } from './npm-package.js';
+import { gatherPackage, tfjsVersion, type NodePackage } from './npm-package.js';
 import { probeAddon, type TensorFlowInfo } from './probe.js';
 import { ADDON, buildFolder, NODE_API, packageIn, readRecord, RECORD, type BuildRecord } from './product.js';
 import { checkWheel, unpackWheel } from './wheel.js';
@@ -57,6 +58,8 @@ export async function buildTensorFlow(options: BuildOptions = {}): Promise<Build
       `The engine tensorflow is built on Linux only, this is ${process.platform}: install the stock package or use --engine wasm`,
     );
   }
+  const missing = inspectTfjs();
+  if (missing !== undefined) throw new UnavailableError(missing);
   const unfit = withoutGlibc();
   if (unfit !== undefined) throw new Error(`Cannot build: ${unfit.reason}: ${unfit.remedy}`);
   if (wheel !== undefined) await checkWheel(wheel, env, signal);
@@ -99,12 +102,17 @@ function whatIsMissing(hasTensorFlow: boolean, hasCompiler: boolean, env: NodeJS
   return `Cannot build: ${what} not found. ${apt}${pip}`.trim();
 }
 
-/** The kernels must see the very TensorFlow.js that this package uses; where the product lies elsewhere, by links. */
+/**
+ * The kernels must see the very tfjs-core that this package uses; where the product lies elsewhere, by a link. They ask for it by the name of
+ * the union package too, whose other parts they do not use.
+ */
 async function shareTensorFlowJs(build: string): Promise<void> {
-  for (const name of ['@tensorflow/tfjs', '@tensorflow/tfjs-core']) {
-    const ours = resolvePackage(name, import.meta.url);
-    if (ours !== undefined && resolvePackage(name, join(build, 'package.json')) !== ours) await symlink(ours, packageIn(build, name));
-  }
+  const ours = resolvePackage(CORE, import.meta.url);
+  if (ours !== undefined && resolvePackage(CORE, join(build, 'package.json')) !== ours) await symlink(ours, packageIn(build, CORE));
+  const union = packageIn(build, '@tensorflow/tfjs');
+  await mkdir(union);
+  await writeFile(join(union, 'package.json'), JSON.stringify({ name: '@tensorflow/tfjs', version: tfjsVersion(), main: 'index.js' }));
+  await writeFile(join(union, 'index.js'), `module.exports = require('${CORE}');\n`);
 }
 
 async function compile(

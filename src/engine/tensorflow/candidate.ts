@@ -6,9 +6,10 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { inspectLibrary, inspectNode } from '../native/product.js';
 import type { Unavailable } from '../native/unavailable.js';
+import { CORE, resolvePackage } from '../packages.js';
 import { BUILD_COMMAND, currentCommand, INSTALL_REMEDY } from './commands.js';
 import { libraryBytes, LIBRARIES, readVersion } from './libtensorflow.js';
-import { installedPackages, resolvePackage, stockAddon, tfjsVersion, type NodePackage } from './npm-package.js';
+import { installedPackages, stockAddon, tfjsVersion, type NodePackage } from './npm-package.js';
 import { ADDON, buildFolder, packageIn, readRecord, RECORD, type BuildRecord } from './product.js';
 
 /** An addon and the JavaScript over it. */
@@ -114,8 +115,8 @@ function inspectInstalled({ name, version, folder }: NodePackage): Candidate | U
   // Elsewhere than on Linux the file has another format.
   const broken = process.platform === 'linux' ? inspectLibrary(addon) : undefined;
   if (broken !== undefined) return { reason: broken, remedy: `npm rebuild ${name}` };
-  const theirs = resolvePackage('@tensorflow/tfjs-core', join(tfjsOf(folder), 'package.json'));
-  const ours = resolvePackage('@tensorflow/tfjs-core', import.meta.url);
+  const theirs = resolvePackage(CORE, join(tfjsOf(folder), 'package.json'));
+  const ours = resolvePackage(CORE, import.meta.url);
   if (theirs !== ours) {
     return {
       reason: `${name} ${version} uses another copy of TensorFlow.js (${theirs ?? 'none is found'}) than detco (${ours}), which would not see its kernels`,

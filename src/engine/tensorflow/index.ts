@@ -26,8 +26,6 @@ export async function unavailable(): Promise<Unavailable | undefined> {
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const resolved = resolveOptions(options);
   assertAlone();
-  // The union package registers the gradients.
-  await import('@tensorflow/tfjs');
   const context = await openContext(resolved);
   const backend = context.tensorflow.createBackend();
   const tracked = new TrackedBinding(context.tensorflow.binding);

@@ -1,12 +1,12 @@
 /** The npm package tfjs-node: where it is installed, and from the registry where it is not. Nothing is written into an installed one. */
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { buffer } from 'node:stream/consumers';
 import { dirname, join, normalize } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { runTool, type ToolOptions } from '../native/run-tool.js';
+import { CORE, resolvePackage } from '../packages.js';
 import { NODE_PACKAGES } from './commands.js';
 import { ADDON, packageIn } from './product.js';
 
@@ -22,7 +22,8 @@ export interface NodePackage {
 
 /** The version of the TensorFlow.js that the engine runs on; backend and kernels must be of the same one. */
 export function tfjsVersion(): string {
-  return versionOf(dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json'))) ?? 'unknown';
+  const folder = resolvePackage(CORE, import.meta.url);
+  return (folder === undefined ? undefined : versionOf(folder)) ?? 'unknown';
 }
 
 /** Those that the user's project or this package sees, the preferred one first. @param project the user's folder */
@@ -32,15 +33,6 @@ export function installedPackages(project: string = process.cwd()): NodePackage[
     const version = folder === undefined ? undefined : versionOf(folder);
     return folder === undefined || version === undefined ? [] : [{ name, version, folder }];
   });
-}
-
-/** A package's folder as seen from a file, undefined where it is not seen. */
-export function resolvePackage(name: string, from: string): string | undefined {
-  try {
-    return realpathSync(dirname(createRequire(from).resolve(`${name}/package.json`)));
-  } catch {
-    return undefined;
-  }
 }
 
 function versionOf(folder: string): string | undefined {

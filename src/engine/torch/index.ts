@@ -30,8 +30,6 @@ export async function unavailable(): Promise<{ reason: string; remedy: string } 
 
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const { precision, device, threads = availableParallelism() } = resolveOptions(options);
-  // The union package registers the gradients.
-  await import('@tensorflow/tfjs');
   const addon = loadNative();
   const info = addon.info();
   const chosen = chooseDevice(device, info);

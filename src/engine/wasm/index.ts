@@ -45,8 +45,6 @@ function refuse(options: EngineOptions): void {
 
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   refuse(options);
-  // The union package registers the gradients; the backend registers itself. Both change the one tfjs-core.
-  await import('@tensorflow/tfjs');
   await import('@tensorflow/tfjs-backend-wasm');
   if (!(await setBackend(BACKEND))) throw new Error('the TensorFlow.js WebAssembly backend does not start here: see "detco doctor"');
   await ready();
