@@ -16,6 +16,8 @@ export interface RemoteRequest {
 
 /** An answer without bytes of the object. */
 export interface Refusal {
+  /** Who refused, after redirects. */
+  readonly origin: string;
   readonly status: number;
   readonly headers: Headers;
   /** Its beginning, when it is long. */
@@ -23,6 +25,8 @@ export interface Refusal {
 }
 
 export interface Answer extends Dispatcher.ResponseData {
+  /** Who answered, after redirects. */
+  readonly origin: string;
   readonly fields: Headers;
   /** The body, to be read; fails when it stalls. */
   readonly paced: AsyncIterable<Uint8Array>;
@@ -50,7 +54,13 @@ export async function send(redirects: boolean, request: RemoteRequest, signal: A
   const fields = Object.fromEntries(
     Object.entries(answer.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
   );
-  return { ...answer, fields, paced: paced(answer.body, timeoutMs) };
+  return { ...answer, origin: lastOrigin(answer) ?? request.origin, fields, paced: paced(answer.body, timeoutMs) };
+}
+
+/** The redirect interceptor keeps the URLs that it has been to. */
+function lastOrigin({ context }: Dispatcher.ResponseData): string | undefined {
+  const { history } = (context ?? {}) as { readonly history?: readonly URL[] };
+  return history?.at(-1)?.origin;
 }
 
 /** Ends an answer whose body is not wanted; its error has nobody to reach. */
@@ -74,7 +84,7 @@ export async function readRefusal(answer: Answer): Promise<Refusal> {
     body = Buffer.concat([body, chunk]);
     if (body.byteLength >= REFUSAL_BYTES) break;
   }
-  return { status: answer.statusCode, headers: answer.fields, body: body.toString() };
+  return { origin: answer.origin, status: answer.statusCode, headers: answer.fields, body: body.toString() };
 }
 
 /** The object's size, as RFC 9110 section 15.5.17 and as S3 (error InvalidRange) state it. */

@@ -1,10 +1,11 @@
 /** The sockets of this thread: one pool, opened with the first request. */
 import { EnvHttpProxyAgent, interceptors, type Dispatcher } from 'undici';
+import { addEnvironmentHeaders } from './environment-headers.js';
 import { httpLimits } from './retry.js';
 
 interface Sockets {
   readonly agent: EnvHttpProxyAgent;
-  /** The same sockets; follows redirects, each attempt from the first URL again (signed target URLs expire). */
+  /** The same sockets; adds the headers of the environment and follows redirects, each attempt from the first URL again (signed target URLs expire). */
   readonly redirecting: Dispatcher;
 }
 
@@ -18,8 +19,18 @@ export function dispatcher({ redirects }: { readonly redirects: boolean }): Disp
 }
 
 function open(): Sockets {
-  const agent = new EnvHttpProxyAgent({ connect: { timeout: httpLimits().timeoutMs } });
-  return { agent, redirecting: agent.compose(interceptors.redirect({ maxRedirections: 5 })) };
+  const agent = new EnvHttpProxyAgent({
+    connect: { timeout: httpLimits().timeoutMs },
+    ...proxy('httpProxy', 'http_proxy', 'HTTP_PROXY'),
+    ...proxy('httpsProxy', 'https_proxy', 'HTTPS_PROXY'),
+  });
+  return { agent, redirecting: agent.compose(addEnvironmentHeaders, interceptors.redirect({ maxRedirections: 5 })) };
+}
+
+/** A proxy without a scheme speaks HTTP, as curl has it; undici wants the scheme. */
+function proxy(option: 'httpProxy' | 'httpsProxy', ...names: readonly string[]): EnvHttpProxyAgent.Options {
+  const value = names.map((name) => process.env[name]).find((text) => text);
+  return value === undefined ? {} : { [option]: value.includes('://') ? value : `http://${value}` };
 }
 
 /** Whether a host has answered anything yet in this thread. */

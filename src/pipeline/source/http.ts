@@ -1,6 +1,7 @@
 /** Shards behind plain HTTP(S) URLs. */
 import type { Headers, Refusal, RemoteRequest } from './answer.js';
 import { openRemote } from './cache.js';
+import { environmentHeaders, isHub } from './environment-headers.js';
 import type { RemoteObject } from './remote.js';
 import { SourceError, type OpenOptions } from './source.js';
 
@@ -12,6 +13,8 @@ export function openHttp(location: string, options: OpenOptions = {}): AsyncGene
 function httpObject(location: string): RemoteObject {
   const url = parseHttpUrl(location);
   const login = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  // Read here for its errors; each hop gets its own.
+  environmentHeaders(url.origin);
   const authorization: Headers = login === ':' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` };
   return {
     location,
@@ -22,7 +25,7 @@ function httpObject(location: string): RemoteObject {
         path: url.pathname + url.search,
         headers: { ...headers, ...authorization },
       }),
-    refused: (answer) => new SourceError(location, remedy(answer)),
+    refused: (answer) => new SourceError(location, remedy(answer, { login: login !== ':' && answer.origin === url.origin })),
   };
 }
 
@@ -32,18 +35,37 @@ export function listHttp(location: string): Promise<string[]> {
   return Promise.resolve([location]);
 }
 
+const SET_TOKEN = 'set DETCO_HTTP_HEADERS to';
+
+function hubRemedy(origin: string, said: string, sent: boolean): string {
+  const token = sent
+    ? 'the token is not accepted: check that HF_TOKEN may read this set'
+    : 'set HF_TOKEN to a token that may read this set';
+  return `${origin} refuses access ${said}; ${token} (${origin}/settings/tokens), and accept the terms of a gated set on its page`;
+}
+
 function parseHttpUrl(location: string): URL {
   if (!URL.canParse(location)) throw new SourceError(location, 'is not a URL; expected for example https://host/path/shard-000000.tar');
   return new URL(location);
 }
 
-function remedy({ status }: Refusal): string {
+/** @param login whether the request had one from the URL */
+function remedy({ origin, status, headers }: Refusal, { login }: { readonly login: boolean }): string {
   switch (status) {
     case 401:
-    case 407:
-      return `the server wants a login (${status}); put it in the URL as https://user:password@host/...`;
-    case 403:
-      return 'the server refuses access (403); check the permission, and if the URL is presigned, make a fresh one';
+    case 403: {
+      // Hugging Face says GatedRepo or RepoNotFound.
+      const said = `(${[status, headers['x-error-code']].filter(Boolean).join(' ')})`;
+      const own = environmentHeaders(origin);
+      if (!login && isHub(origin)) return hubRemedy(origin, said, 'authorization' in own);
+      if (login || Object.keys(own).length > 0) {
+        const from = login ? 'the login in the URL' : 'the headers that DETCO_HTTP_HEADERS has for it';
+        return `${origin} refuses access ${said}; check ${from}, and that it permits this`;
+      }
+      return status === 401
+        ? `${origin} wants a login ${said}; ${SET_TOKEN} "${origin} Authorization: Bearer TOKEN", or put user:password@ before the host in the URL`
+        : `${origin} refuses access ${said}; if the URL is presigned, make a fresh one; if it wants a token, ${SET_TOKEN} "${origin} Authorization: Bearer TOKEN"`;
+    }
     case 404:
     case 410:
       return `no such object (${status}); check the URL`;

@@ -125,11 +125,7 @@ export class Retries {
     const { signal, onRetry } = this.#options;
     signal?.throwIfAborted();
     if (error instanceof SourceError) throw error;
-    const transient = error instanceof TransientError || error instanceof SlowError;
-    if (!transient && !TRANSIENT_CODES.has(codeOf(error) ?? '')) {
-      const remedy = /CERT|SELF_SIGNED/.test(codeOf(error) ?? '') ? '; if you trust the server, put its CA into NODE_EXTRA_CA_CERTS' : '';
-      throw new SourceError(this.#location, reasonOf(error) + remedy, { offset, cause: error });
-    }
+    if (!isTransient(error)) throw new SourceError(this.#location, reasonOf(error) + finalRemedy(error), { offset, cause: error });
     this.#failures = progressed ? 1 : this.#failures + 1;
     const limit = known ? this.#limit : Math.min(this.#limit, RETRIES_OF_UNKNOWN_HOST);
     if (this.#failures > limit) {
@@ -152,6 +148,26 @@ export class Retries {
       throw interrupted;
     }
   }
+}
+
+function isTransient(error: unknown): boolean {
+  if (error instanceof TransientError || error instanceof SlowError) return true;
+  return TRANSIENT_CODES.has(codeOf(error) ?? '') || TRANSIENT_STATUSES.has(proxyStatus(error) ?? 0);
+}
+
+/** What a proxy answered that was to open a tunnel (undici 7.30 says it in words only). */
+function proxyStatus(error: unknown): number | undefined {
+  const status = /^Proxy response \((\d{3})\)/.exec(reasonOf(error))?.[1];
+  return status === undefined ? undefined : Number(status);
+}
+
+function finalRemedy(error: unknown): string {
+  if (/CERT|SELF_SIGNED/.test(codeOf(error) ?? '')) return '; if you trust the server, put its CA into NODE_EXTRA_CA_CERTS';
+  const status = proxyStatus(error);
+  if (status === undefined) return '';
+  return status === 407
+    ? '; the proxy wants a login: put user:password@ before its host in HTTP_PROXY and HTTPS_PROXY'
+    : '; the proxy of HTTP_PROXY and HTTPS_PROXY refuses: name the host in NO_PROXY to go without';
 }
 
 function remedy(error: unknown, known: boolean): string {
