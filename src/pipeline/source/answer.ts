@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import { dispatcher, noteAnswer } from './connection.js';
 import { paced } from './pace.js';
 import { httpLimits } from './retry.js';
+import { reasonOf } from './source.js';
 
 export type Headers = Readonly<Record<string, string>>;
 
@@ -42,14 +43,20 @@ const REFUSAL_BYTES = 64 << 10;
 /** @param redirects whether they are followed */
 export async function send(redirects: boolean, request: RemoteRequest, signal: AbortSignal | undefined): Promise<Answer> {
   const { timeoutMs, headersTimeoutMs } = httpLimits();
-  const answer = await dispatcher({ redirects }).request({
-    ...request,
-    method: 'GET',
-    signal: signal ?? null,
-    headersTimeout: headersTimeoutMs,
-    bodyTimeout: timeoutMs,
-    highWaterMark: READ_AHEAD_BYTES,
-  });
+  const answer = await dispatcher({ redirects })
+    .request({
+      ...request,
+      method: 'GET',
+      signal: signal ?? null,
+      headersTimeout: headersTimeoutMs,
+      bodyTimeout: timeoutMs,
+      highWaterMark: READ_AHEAD_BYTES,
+    })
+    .catch((error: unknown) => {
+      // undici (7.30) explains it by clients that are not used here.
+      if (reasonOf(error).startsWith('Redirect loop')) throw new Error('the server redirects in a circle; check the URL');
+      throw error;
+    });
   noteAnswer(request.origin);
   const fields = Object.fromEntries(
     Object.entries(answer.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),

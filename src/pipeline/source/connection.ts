@@ -3,6 +3,9 @@ import { EnvHttpProxyAgent, interceptors, type Dispatcher } from 'undici';
 import { addEnvironmentHeaders } from './environment-headers.js';
 import { httpLimits } from './retry.js';
 
+/** In a row; a mirror and a login make three or so. */
+export const MOST_REDIRECTS = 5;
+
 interface Sockets {
   readonly agent: EnvHttpProxyAgent;
   /** The same sockets; adds the headers of the environment and follows redirects, each attempt from the first URL again (signed target URLs expire). */
@@ -24,7 +27,7 @@ function open(): Sockets {
     ...proxy('httpProxy', 'http_proxy', 'HTTP_PROXY'),
     ...proxy('httpsProxy', 'https_proxy', 'HTTPS_PROXY'),
   });
-  return { agent, redirecting: agent.compose(addEnvironmentHeaders, interceptors.redirect({ maxRedirections: 5 })) };
+  return { agent, redirecting: agent.compose(addEnvironmentHeaders, interceptors.redirect({ maxRedirections: MOST_REDIRECTS })) };
 }
 
 /** A proxy without a scheme speaks HTTP, as curl has it; undici wants the scheme. */

@@ -1,6 +1,7 @@
 /** Shards behind plain HTTP(S) URLs. */
 import type { Headers, Refusal, RemoteRequest } from './answer.js';
 import { openRemote } from './cache.js';
+import { MOST_REDIRECTS } from './connection.js';
 import { environmentHeaders, isHub } from './environment-headers.js';
 import type { RemoteObject } from './remote.js';
 import { SourceError, type OpenOptions } from './source.js';
@@ -66,6 +67,12 @@ function remedy({ origin, status, headers }: Refusal, { login }: { readonly logi
         ? `${origin} wants a login ${said}; ${SET_TOKEN} "${origin} Authorization: Bearer TOKEN", or put user:password@ before the host in the URL`
         : `${origin} refuses access ${said}; if the URL is presigned, make a fresh one; if it wants a token, ${SET_TOKEN} "${origin} Authorization: Bearer TOKEN"`;
     }
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+      return `the server redirects more than ${MOST_REDIRECTS} times, or to nowhere (${status}); check the URL`;
     case 404:
     case 410:
       return `no such object (${status}); check the URL`;

@@ -298,6 +298,14 @@ describe('from a server that', () => {
     expect(server.requests.slice(-4).map(({ path }) => path)).toEqual(['/x.tar', '/signed-0', '/x.tar', '/signed-1']);
   });
 
+  test.each([
+    ['in a circle', () => '/x.tar', /redirects in a circle; check the URL/],
+    ['on and on', () => `/${requests++}`, /redirects more than 5 times, or to nowhere \(302\); check the URL/],
+  ])('redirects %s: an error', async (_how, next, message) => {
+    handler = (_request, response) => response.writeHead(302, { location: next() }).end();
+    await expect(read()).rejects.toThrow(message);
+  });
+
   test('is aborted during a pause: ends at once with the reason', async () => {
     handler = (_request, response) => response.writeHead(503, { 'retry-after': '100' }).end();
     const abort = new AbortController();
@@ -393,7 +401,7 @@ test('a login in the URL is sent and never shown', async () => {
   const url = (login: string): string => server.url.replace('//', `//${login}@`);
   expect((await collect(openShard(`${url('me:p%40ss')}/x.tar`))).equals(body)).toBe(true);
   const error: unknown = await collect(openShard(`${url('me:secret')}/x.tar`)).catch((error: unknown) => error);
-  expect(String(error)).toContain(`${server.url}/x.tar: the server wants a login (401)`);
+  expect(String(error)).toContain(`${server.url} refuses access (401); check the login in the URL`);
   expect(String(error)).not.toContain('secret');
   await closeSources();
   await server.close();
