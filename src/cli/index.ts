@@ -3,7 +3,9 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { indexShards, type IndexReport, type LabelSummary, type ShardSize, type ShuffleSummary } from '../pipeline/shard/index-shards.js';
+import { leftOutInWords } from '../pipeline/shard/left-out.js';
 import { listShards } from '../pipeline/source/index.js';
+import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './whole.js';
@@ -13,24 +15,26 @@ const schema = z.object({
   out: z.string().min(1, 'expected a folder; give for example --out shards/index'),
   workers: whole(1, 256, '--workers 8').optional(),
   batch: whole(1, 1_000_000, '--batch 256'),
+  ...fieldShape,
   force: z.boolean().default(false),
   json: z.boolean().default(false),
 });
 
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
-  const { shards, out, workers = availableParallelism(), batch, force, json } = parseOptions(schema, raw);
+  const { shards, out, workers = availableParallelism(), batch, force, json, ...choice } = parseOptions(schema, raw);
+  const fields = await readFields(choice);
   const interrupted = 'interrupted; give the same command again, finished indexes are kept';
   const report = await watch({ format: 'index {value}/{total} shards', interrupted }, async ({ signal, update }) => {
     const locations = await listShards(shards, { signal });
     const onShard = (done: number): void => update(done, locations.length);
-    return indexShards(locations, { dir: out, workers, force, batchSize: batch, signal, onShard });
+    return indexShards(locations, { dir: out, fields, workers, force, batchSize: batch, signal, onShard });
   });
   console.log(json ? JSON.stringify({ out, ...report }) : lines(report, out).join('\n'));
   if (report.failed.length > 0) process.exitCode = 1;
 }
 
 function lines(
-  { shards, kept, samples, bytes, bad, labels, smallest, largest, uneven, shuffle, failed }: IndexReport,
+  { shards, kept, samples, bytes, bad, labels, smallest, largest, uneven, shuffle, leftOut, failed }: IndexReport,
   out: string,
 ): string[] {
   return [
@@ -40,6 +44,7 @@ function lines(
     ...(uneven > 0 ? [`uneven: ${uneven} shards have less than nine tenths of the largest; lanes that read them run dry early`] : []),
     ...(samples > 0 ? shuffleInWords(shuffle) : []),
     ...(bad > 0 ? [`bad: ${bad} samples will be left out; detco verify names them`] : []),
+    ...(leftOut.length > 0 ? [`left out: ${leftOutInWords(leftOut)}; detco verify names each`] : []),
     ...failed.map(({ problem }) => `cannot be read: ${problem}`),
   ];
 }
@@ -85,7 +90,7 @@ export function labelsInWords({ labelled, distinct, lowest, highest }: LabelSumm
 
 /** Indexes `--shards` into `--out`. */
 export function indexCommand(): Command {
-  return new Command('index')
+  const command = new Command('index')
     .description('note where each sample of the shards lies, and say what the shards hold')
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .requiredOption('--out <dir>', 'folder of the indexes')
@@ -94,4 +99,5 @@ export function indexCommand(): Command {
     .option('--force', 'read also the shards whose index is there')
     .option('--json', 'print the report as one JSON object')
     .action(run);
+  return addFieldOptions(command);
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { recipes } from '../pipeline/index.js';
 import { identityOf } from '../pipeline/source/identity.js';
+import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions, UsageError } from './usage-error.js';
@@ -24,6 +25,7 @@ const schema = z.object({
   globalSize: whole(1, 2048, '--global-size 224'),
   patchSize: whole(1, 2048, '--patch-size 64'),
   seed: whole(0, 0xffff_ffff, '--seed 1'),
+  ...fieldShape,
   cacheDir: z.string().min(1).optional(),
   augment: z.enum(['worker', 'device'], { error: 'expected worker or device' }).optional(),
   consume: positive('images a second, such as 400').optional(),
@@ -50,6 +52,9 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     recipe,
     globalSize,
     patchSize,
+    imageField,
+    labelField,
+    classesFile,
     ...rest
   } = parseOptions(schema, flags);
   // No other command needs it.
@@ -58,6 +63,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const options = {
     ...rest,
+    ...(await readFields({ imageField, labelField, classesFile })),
     recipe: recipes[recipe]({ globalSize, patchSize }),
     batchSize: batch,
     signal,
@@ -86,7 +92,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
 }
 
 export function profileCommand(): Command {
-  return new Command('profile')
+  const command = new Command('profile')
     .description('Measure a pipeline: what it can give, whether a consumer would starve, by what, and what to change.')
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .option('--seconds <n>', 'how long to measure', '10')
@@ -104,4 +110,5 @@ export function profileCommand(): Command {
     .option('--sweep', 'measure every number of workers, too, and say how many are enough')
     .option('--json', 'print the report as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
+  return addFieldOptions(command);
 }

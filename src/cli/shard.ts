@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { parseOptions, UsageError } from './usage-error.js';
@@ -69,11 +70,12 @@ function summary({ images, labelled, classes, resized, pattern, bytes, kept }: S
   ].join(', ');
 }
 
-function notes({ images, bad, ignored }: ShardingReport, out: string): string[] {
+function notes({ images, bad, ignored, leftOut }: ShardingReport, out: string): string[] {
   const share = (100 * bad) / (images + bad);
   const warning = share > 100 * MANY_BAD ? `warning: ${share.toFixed(1)} % of the images are bad; check the source. ` : '';
   return [
     ...(ignored > 0 ? [`${ignored} files left out: not named .jpg, .jpeg, .png or .webp`] : []),
+    ...leftOut.map((one) => `left out: ${archiveLeftOutInWords(one)}`),
     ...(bad > 0 ? [`${warning}${bad} bad images left out: ${out}/bad-samples.jsonl`] : []),
   ];
 }

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { inspectTfjs } from '../engine/packages.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
+import { addFieldOptions } from './fields.js';
 import { interruptible, type Interrupted } from './interrupt.js';
 import { UsageError } from './usage-error.js';
 
@@ -26,6 +27,9 @@ interface Flags extends Pick<
   TrainOptions,
   | 'shards'
   | 'valShards'
+  | 'imageField'
+  | 'labelField'
+  | 'classesFile'
   | 'augment'
   | 'cacheDir'
   | 'cacheSize'
@@ -117,7 +121,7 @@ async function showProfile(
 
 export function trainCommand(): Command {
   const seen = integer(1);
-  return new Command('train')
+  const command = new Command('train')
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the update and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
@@ -158,4 +162,5 @@ export function trainCommand(): Command {
     .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
+  return addFieldOptions(command);
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
 import { listShards } from '../pipeline/source/index.js';
+import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { labelsInWords } from './index.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
@@ -12,6 +13,7 @@ import { whole } from './whole.js';
 const schema = z.object({
   shards: z.array(z.string()),
   index: z.string().min(1, 'expected the folder that detco index wrote').optional(),
+  ...fieldShape,
   decode: z.boolean(),
   classes: whole(1, 0x7fffffff, '--classes 1000').optional(),
   workers: whole(1, 1024, '--workers 8').optional(),
@@ -19,13 +21,15 @@ const schema = z.object({
 });
 
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
-  const { shards, index, decode, classes, workers = availableParallelism(), json } = parseOptions(schema, raw);
+  const { shards, index, decode, classes, workers = availableParallelism(), json, ...choice } = parseOptions(schema, raw);
+  const fields = await readFields(choice);
   const format = 'verify {samples} samples, {value}/{total} shards';
   const report = await watch({ format, interrupted: 'interrupted' }, async ({ signal, update }) => {
     const locations = await listShards(shards, { signal });
     return verifyShards(locations, {
       ...(index !== undefined && { indexDir: index }),
       ...(classes !== undefined && { classes }),
+      fields,
       decode,
       workers,
       signal,
@@ -56,7 +60,7 @@ function inWords({ shard, key, member, offset, problem }: Problem): string {
 
 /** Checks `--shards` and exits with 1 when anything is wrong. */
 export function verifyCommand(): Command {
-  return new Command('verify')
+  const command = new Command('verify')
     .description('read shards to their end and name every problem; exits with 1 when there is one')
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .option('--index <dir>', 'compare with the indexes that detco index wrote')
@@ -65,4 +69,5 @@ export function verifyCommand(): Command {
     .option('--workers <n>', 'images decoded at once (default: the cores)')
     .option('--json', 'print the report as one JSON object')
     .action(run);
+  return addFieldOptions(command);
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { createPipeline, recipes } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
+import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { RECIPE_NAMES, recipeName } from './recipe-name.js';
 import { parseOptions } from './usage-error.js';
@@ -17,11 +18,14 @@ const schema = z.object({
   globalSize: whole(1, 2048, '--global-size 224'),
   patchSize: whole(1, 2048, '--patch-size 64'),
   seed: whole(0, 0xffff_ffff, '--seed 1'),
+  ...fieldShape,
 });
 
 async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
-  const { shards, out, recipe, count, seed, ...sizes } = parseOptions(schema, flags);
-  for await (const batch of await createPipeline({ shards, recipe: recipes[recipe](sizes), batchSize: count, seed, workers: 2, signal })) {
+  const { shards, out, recipe, count, seed, globalSize, patchSize, ...choice } = parseOptions(schema, flags);
+  const views = recipes[recipe]({ globalSize, patchSize });
+  const fields = await readFields(choice);
+  for await (const batch of await createPipeline({ shards, ...fields, recipe: views, batchSize: count, seed, workers: 2, signal })) {
     await writeFile(out, await contactSheet(batch));
     process.stderr.write(`${out}: ${batch.size} images, a row for each of ${Object.keys(batch.views).join(', ')}\n`);
     break;
@@ -29,7 +33,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
 }
 
 export function viewsCommand(): Command {
-  return new Command('views')
+  const command = new Command('views')
     .description('Draw what a recipe makes of the first images, as one PNG.')
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .option('--out <file>', 'PNG to write', 'views.png')
@@ -39,4 +43,5 @@ export function viewsCommand(): Command {
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
+  return addFieldOptions(command);
 }

@@ -1,7 +1,10 @@
 /** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
 import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 
-export interface ImageOptions extends Pick<PipelineOptions, 'cacheDir' | 'cacheSize' | 'workers'> {
+export interface ImageOptions extends Pick<
+  PipelineOptions,
+  'cacheDir' | 'cacheSize' | 'workers' | 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'
+> {
   /** Shard specs; samples without a label are passed over. */
   readonly shards: readonly string[];
   /** Side of the centre crop, pixels. */

@@ -11,6 +11,7 @@ export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
 export { ShardError } from './shard/shard-error.js';
 export { type CacheEvent, type RetryEvent, SourceError } from './source/index.js';
+export type { LeftOut, LeftOutKind, ShardLeftOut } from './shard/left-out.js';
 export type { BadSample } from './worker/lane.js';
 export type { Span, StageTotals } from './profile/meters.js';
 export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profile/snapshot.js';

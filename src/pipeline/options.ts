@@ -6,6 +6,7 @@ import { usableCores } from './machine.js';
 import { expectedOneOf } from './nearest.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from './quoted.js';
+import type { ShardLeftOut } from './shard/left-out.js';
 import { type CacheEvent, formatByteSize, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
 import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
@@ -57,6 +58,20 @@ export interface PipelineOptions {
    * view's `pending`: more images a core, for machines with few cores and a large GPU. Default 'worker'.
    */
   readonly augment?: 'worker' | 'device';
+  /**
+   * Field of a sample that is its image, such as `input.jpg`; several with `;` between, of which each sample has one. Default: the
+   * one that is an image by its last extension; a sample that has two is a bad one.
+   */
+  readonly imageField?: string;
+  /** Field of a sample that is its label. Default `cls`. */
+  readonly labelField?: string;
+  /** Names of the classes 0, 1, ...: a label may be one of them. Default: labels are whole numbers, and a sample with another has none. */
+  readonly classNames?: readonly string[];
+  /**
+   * Called once for each shard and each reason for which it has members that are part of no sample: links, labels away from
+   * their images, text for a label. Default: one process warning for each reason.
+   */
+  readonly onLeftOut?: (leftOut: ShardLeftOut) => void;
   /** What to do with a sample that cannot be decoded. Default 'skip'. */
   readonly onBadSample?: 'skip' | 'fail';
   /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
@@ -146,6 +161,9 @@ const shape = {
   worldSize: count.max(1024).default(PIPELINE_DEFAULTS.worldSize),
   divide: z.enum(['shards', 'samples']).optional(),
   indexDir: z.string().min(1).optional(),
+  imageField: z.string().min(1).optional(),
+  labelField: z.string().min(1).optional(),
+  classNames: z.array(z.string()).readonly().optional(),
   workers: count.optional(),
   workerMemoryMb: count.max(MOST_MEGABYTES).optional(),
   shuffle: z
@@ -166,6 +184,7 @@ const shape = {
   cacheSize: z.union([z.string(), z.number()]).optional(),
   decodedCache: z.union([z.string(), z.number()]).optional(),
   resume: pipelineStateSchema.optional(),
+  onLeftOut: callback<NonNullable<PipelineOptions['onLeftOut']>>().optional(),
   onBad: callback<NonNullable<PipelineOptions['onBad']>>().optional(),
   onCache: callback<NonNullable<PipelineOptions['onCache']>>().optional(),
   onRetry: callback<NonNullable<PipelineOptions['onRetry']>>().optional(),

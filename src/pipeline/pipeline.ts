@@ -15,6 +15,8 @@ import { advance, epochBeginning, nextEpoch, rankLanes, resumedState } from './p
 import { MeterBoard } from './profile/board.js';
 import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
+import type { SampleFields } from './shard/group.js';
+import { type LeftOutCount, warnOncePerKind } from './shard/left-out.js';
 import { countSamples } from './shard/shard-index.js';
 import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
 import { identityOf } from './source/identity.js';
@@ -55,7 +57,8 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
   const { lanes, seed, shuffle, divide, indexDir } = resolved;
-  const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards), resolved) : undefined;
+  const division =
+    divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards, fieldsOf(resolved)), resolved) : undefined;
   const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
   return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
 }
@@ -69,6 +72,14 @@ async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<Cach
       cause: error,
     });
   }
+}
+
+function fieldsOf({ imageField, labelField, classNames }: ResolvedOptions): SampleFields {
+  return { imageField, labelField, classNames };
+}
+
+function inWords({ shard, key, offset, reason }: BadSample): string {
+  return `the last is ${key} at byte ${offset} of ${shard}: ${reason}`;
 }
 
 function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | undefined {
@@ -103,7 +114,11 @@ class WorkerPipeline implements Pipeline {
   #failure: unknown;
   /** Of remote shards, by location. */
   readonly #versions = new Map<string, string>();
+  /** Shards of which it was told what they leave out. */
+  readonly #leftOut = new Set<number>();
+  readonly #warnLeftOut = warnOncePerKind((warning) => process.emitWarning(warning));
   #badSamples = 0;
+  #lastBad: BadSample | undefined;
   #goodSamples = 0;
   #lease: Lease | undefined;
   #iterated = false;
@@ -220,6 +235,7 @@ class WorkerPipeline implements Pipeline {
         epochs,
         done,
         indexDir,
+        fields: fieldsOf(this.#resolved),
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
@@ -267,10 +283,10 @@ class WorkerPipeline implements Pipeline {
 
   #emptyEpoch(epoch: number): Error {
     const samples = this.#control.epochSamples(epoch) ?? 0;
-    if (samples === 0)
-      return new Error(
-        `No usable sample in ${this.shards.length} shards (first: ${this.shards[0] ?? ''}); ${this.#badSamples} could not be decoded.`,
-      );
+    if (samples === 0) {
+      const bad = this.#lastBad ? `${this.#badSamples} are bad, ${inWords(this.#lastBad)}` : 'detco verify says what they hold';
+      return new Error(`No usable sample in ${this.shards.length} shards (first: ${this.shards[0] ?? ''}); ${bad}`);
+    }
     return new RangeError(
       `Pipeline option batchSize: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,
     );
@@ -287,6 +303,7 @@ class WorkerPipeline implements Pipeline {
 
   #receive(report: WorkerReport): void {
     if ('bad' in report) this.#countBad(report.bad);
+    else if ('leftOut' in report) this.#tellLeftOut(report.leftOut);
     else if ('retry' in report) this.#options.onRetry?.(report.retry);
     else if ('cache' in report) this.#options.onCache?.(report.cache);
     else this.#checkVersion(report.version);
@@ -304,18 +321,23 @@ class WorkerPipeline implements Pipeline {
     );
   }
 
+  /** Lanes may share a shard, and come to it again in each epoch. */
+  #tellLeftOut({ shard, counts }: { readonly shard: number; readonly counts: readonly LeftOutCount[] }): void {
+    if (this.#leftOut.has(shard)) return;
+    this.#leftOut.add(shard);
+    const { onLeftOut = this.#warnLeftOut } = this.#options;
+    for (const count of counts) onLeftOut({ shard: identityOf(this.shards[shard] ?? ''), ...count });
+  }
+
   #countBad(bad: BadSample): void {
     this.#badSamples++;
+    this.#lastBad = bad;
     this.#options.onBad?.(bad);
     const { maxBadSamples } = this.#resolved;
     const read = Math.max(this.#badSamples + this.#goodSamples, FEWEST_JUDGED);
     const most = maxBadSamples < 1 ? Math.floor(maxBadSamples * read) : maxBadSamples;
     if (this.#badSamples > most) {
-      this.#fail(
-        new Error(
-          `${this.#badSamples} bad samples are more than maxBadSamples ${maxBadSamples} allows; the last is ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}`,
-        ),
-      );
+      this.#fail(new Error(`${this.#badSamples} bad samples are more than maxBadSamples ${maxBadSamples} allows; ${inWords(bad)}`));
     }
   }
 

@@ -52,6 +52,10 @@ const configSchema = z.strictObject({
   shards: z.array(z.string().min(1)).min(1),
   /** Labelled shards for kNN; without them nothing is evaluated. */
   valShards: z.array(z.string().min(1)).min(1).optional(),
+  /** What follows the key of a sample in the names of its image and its label, and a file of class names where labels are such. */
+  imageField: z.string().min(1).optional(),
+  labelField: z.string().min(1).optional(),
+  classesFile: z.string().min(1).optional(),
   engine: z.enum(['auto', ...ENGINE_NAMES]).default('auto'),
   /** What convolutions and matrix products compute in. */
   precision: z.enum(PRECISIONS).default('fp32'),
@@ -122,6 +126,7 @@ const NESTED = { method: methodOptionsSchema, recipe: recipeSchema, knn: knnSche
 const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'steps',
   'valShards',
+  'classesFile',
   'workers',
   'device',
   'threads',

@@ -7,6 +7,8 @@ import { selectEngine } from '../engine/index.js';
 import { EvaluationImages, evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
+import { readClassNames } from '../pipeline/shard/class-names.js';
+import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import {
@@ -202,6 +204,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const earlyBad: object[] = [];
   const evaluations: EvaluationMetrics[] = [];
   const state = past?.checkpoint?.state;
+  const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
+  const samples = await sampleOptions(config, hooks, record);
   // One that is there already may be of other runs.
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   await using pipeline = await createPipeline({
@@ -215,7 +219,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     augment: config.augment,
     onBadSample: config.onBadSample,
     maxBadSamples: config.maxBadSamples,
-    onBad: (bad) => (run ? run.appendBadSample(bad) : earlyBad.push(bad)),
+    onBad: record,
+    ...samples,
     onCache: warnOnce(hooks),
     indexDir: config.indexDir ?? join(path, INDEX),
     ...cacheOptions(config),
@@ -269,7 +274,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
             hooks.onEvaluation?.(metrics);
           },
         },
-        ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method, signal) }),
+        ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method, samples, signal) }),
         ...(signal && { signal }),
         ...(poll && { poll }),
         ...(recorder && { recorder }),
@@ -296,6 +301,26 @@ function cacheOptions({ cacheDir, cacheSize }: TrainConfig): Pick<PipelineOption
   return { ...(cacheDir === undefined ? {} : { cacheDir }), ...(cacheSize === undefined ? {} : { cacheSize }) };
 }
 
+type SampleOptions = Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'>;
+
+/** What members of shards are what. What is left out is recorded for each shard, and warned of once for each reason. */
+async function sampleOptions(
+  { imageField, labelField, classesFile }: TrainConfig,
+  hooks: TrainHooks,
+  record: (leftOut: ShardLeftOut) => unknown,
+): Promise<SampleOptions> {
+  const warn = warnOncePerKind((warning) => hooks.onWarning?.(warning));
+  return {
+    ...(imageField !== undefined && { imageField }),
+    ...(labelField !== undefined && { labelField }),
+    ...(classesFile !== undefined && { classNames: await readClassNames(classesFile).catch(asOptionsError) }),
+    onLeftOut: (leftOut) => {
+      record(leftOut);
+      warn(leftOut);
+    },
+  };
+}
+
 /** A disk that is full stays full for many shards. */
 function warnOnce(hooks: TrainHooks): (event: CacheEvent) => void {
   let warned = false;
@@ -310,11 +335,12 @@ function knnEvaluation(
   config: TrainConfig & { readonly valShards: readonly string[] },
   engine: Awaited<ReturnType<typeof selectEngine>>,
   method: ContrastiveMethod,
+  samples: SampleOptions,
   signal: AbortSignal | undefined,
 ) {
   const { knn, recipe, batch, workers } = config;
   const { globalSize } = recipe;
-  const rest = { globalSize, batch, ...cacheOptions(config), ...(workers === undefined ? {} : { workers }) };
+  const rest = { globalSize, batch, ...samples, ...cacheOptions(config), ...(workers === undefined ? {} : { workers }) };
   const bank = new EvaluationImages({ ...rest, shards: config.shards, limit: knn.bank });
   const queries = new EvaluationImages({ ...rest, shards: config.valShards, limit: knn.queries });
   const { temperature, k } = knn;

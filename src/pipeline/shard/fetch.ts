@@ -1,6 +1,7 @@
 /** Fetches single samples of a shard by the bytes that its index gives. */
 import { crc32 } from 'node:zlib';
 import { openShard, SourceError, type OpenOptions } from '../source/index.js';
+import type { SampleFields } from './group.js';
 import { indexPath, type IndexedSample } from './shard-index.js';
 
 /** A sample that is to be fetched. */
@@ -12,6 +13,8 @@ export interface SampleRequest {
 export interface FetchOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache' | 'onVersion'> {
   /** The folder that the index came from, for messages. */
   readonly indexDir: string;
+  /** Which members the index took for images. */
+  readonly fields?: SampleFields | undefined;
 }
 
 /** Requests under way at the same time. */
@@ -61,7 +64,7 @@ function compare(a: string, b: string): number {
 }
 
 /** The images of neighbours in one shard, in memory of their own. */
-async function fetchRun(run: readonly SampleRequest[], { indexDir, ...options }: FetchOptions): Promise<Buffer[]> {
+async function fetchRun(run: readonly SampleRequest[], { indexDir, fields, ...options }: FetchOptions): Promise<Buffer[]> {
   const images = run.map(({ entry }) => Buffer.allocUnsafeSlow(entry.size));
   const [first] = run;
   const last = run.at(-1);
@@ -81,16 +84,16 @@ async function fetchRun(run: readonly SampleRequest[], { indexDir, ...options }:
   }
   run.forEach(({ location, entry }, i) => {
     if (crc32(images[i] ?? '') !== entry.crc)
-      throw changedShard(location, indexDir, `the checksum of ${entry.key} is another`, entry.offset);
+      throw changedShard(location, indexPath(indexDir, location, fields), `the checksum of ${entry.key} is another`, entry.offset);
   });
   return images;
 }
 
-/** A shard is not what its index says. */
-export function changedShard(location: string, indexDir: string, problem: string, offset: number): SourceError {
+/** A shard is not what its index, the file `index`, says. */
+export function changedShard(location: string, index: string, problem: string, offset: number): SourceError {
   return new SourceError(
     location,
-    `has changed since it was indexed: ${problem}; put the old shard back, or remove ${indexPath(indexDir, location)} and begin the epoch again`,
+    `has changed since it was indexed: ${problem}; put the old shard back, or remove ${index} and begin the epoch again`,
     { offset },
   );
 }

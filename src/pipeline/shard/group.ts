@@ -7,6 +7,7 @@
  * Which member is the image is known when the run is over. A second image, or a name that comes twice, must neither be lost
  * nor get the label of another.
  */
+import { createHash } from 'node:crypto';
 import { headerOf, leftOutByKind, leftOutByName, type LeftOut } from './left-out.js';
 import { isImageField, LABEL_FIELD, MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
 import type { TarMember } from './tar/reader.js';
@@ -37,6 +38,14 @@ export interface SampleFields {
   readonly labelField?: string | undefined;
   /** Names of the classes 0, 1, ...: a label may be one of them. */
   readonly classNames?: readonly string[] | undefined;
+}
+
+/** Names a choice of fields: an index made with one says nothing about another. Empty for the default. */
+export function fieldsDigest({ imageField, labelField, classNames }: SampleFields = {}): string {
+  if (imageField === undefined && labelField === undefined && classNames === undefined) return '';
+  return createHash('sha256')
+    .update(JSON.stringify([imageField, labelField, classNames]))
+    .digest('hex');
 }
 
 export interface GroupOptions {
@@ -184,18 +193,15 @@ export class SampleGrouper {
       const said = JSON.stringify(text?.trim() ?? `${member.size} bytes`);
       const names = this.#classes.size;
       const expected = names > 0 ? ` or one of ${names} class names` : '; for class names give classNames (--classes-file)';
-      this.#leaveOut('unusable label', member, `label ${said}; expected a whole number${expected}`);
+      this.#leaveOut('unusable label', member, `holds the label ${said}; expected a whole number${expected}`);
     }
   }
 
   #reportWithoutImage({ key }: Run, member: TarMember): void {
     const { imageField } = this.#options.fields ?? {};
-    const expected = imageField === undefined ? `an image of ${JSON.stringify(key)}` : JSON.stringify(`${key}.${imageField}`);
-    this.#leaveOut(
-      'file without image',
-      member,
-      `lies away from ${expected}; the members of a sample must be neighbours: unpack and pack with tar --sort=name`,
-    );
+    const image = imageField === undefined ? 'image' : JSON.stringify(`${key}.${imageField}`);
+    const remedy = 'the members of a sample must be neighbours: unpack the archive, and pack it with tar --sort=name';
+    this.#leaveOut('file without image', member, `has no ${image} beside it; ${remedy}`);
   }
 
   #leaveOut(kind: LeftOut['kind'], member: TarMember, problem: string): void {

@@ -2,6 +2,8 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { PIPELINE_DEFAULTS } from '../options.js';
 import { shuffleQuality, type ShuffleQuality } from '../plan/shuffle-quality.js';
+import type { SampleFields } from './group.js';
+import type { LeftOutCount, LeftOutKind } from './left-out.js';
 import { ShardError } from './shard-error.js';
 import { mapInOrder } from './in-order.js';
 import { indexShard, readIndex, writeIndex, type ShardIndex } from './shard-index.js';
@@ -11,6 +13,8 @@ import { identityOf } from '../source/identity.js';
 export interface IndexShardsOptions {
   /** Folder of the indexes; made when absent. */
   readonly dir: string;
+  /** Which members are images and labels. */
+  readonly fields?: SampleFields;
   /** Shards that are read at once. */
   readonly workers: number;
   /** Reads also the shards whose index is there. */
@@ -31,6 +35,8 @@ export interface IndexReport {
   readonly bytes: number;
   /** Samples that the shards themselves say are bad. */
   readonly bad: number;
+  /** What the shards hold that is part of no sample. */
+  readonly leftOut: readonly Pick<LeftOutCount, 'kind' | 'count'>[];
   readonly labels: LabelSummary;
   /** The shards of fewest and of most samples. */
   readonly smallest: ShardSize | undefined;
@@ -76,17 +82,17 @@ const EVEN = 0.9;
  */
 export async function indexShards(
   locations: readonly string[],
-  { dir, workers, force = false, batchSize, signal, onShard }: IndexShardsOptions,
+  { dir, fields, workers, force = false, batchSize, signal, onShard }: IndexShardsOptions,
 ): Promise<IndexReport> {
   await mkdir(dir, { recursive: true });
   const summary = new Summary();
   const failed: { shard: string; problem: string }[] = [];
   let kept = 0;
   let done = 0;
-  const options = signal ? { signal } : {};
+  const options = { fields, ...(signal && { signal }) };
   const build = async (location: string): Promise<{ index: ShardIndex; kept: boolean } | { shard: string; problem: string }> => {
     signal?.throwIfAborted();
-    const present = force ? undefined : await readIndex(dir, location);
+    const present = force ? undefined : await readIndex(dir, location, fields);
     if (present && (await isCurrent(present, location))) return { index: present, kept: true };
     try {
       const index = await indexShard(location, options);
@@ -120,11 +126,13 @@ class Summary {
   readonly #shards: ShardSize[] = [];
   #bytes = 0;
   #bad = 0;
+  readonly #leftOut = new Map<LeftOutKind, number>();
   /** Neighbours that both have a label, and those of them that have the same. */
   #pairs = 0;
   #same = 0;
 
-  add({ location, bytes, samples }: ShardIndex): void {
+  add({ location, bytes, samples, leftOut }: ShardIndex): void {
+    for (const { kind, count } of leftOut) this.#leftOut.set(kind, (this.#leftOut.get(kind) ?? 0) + count);
     this.#shards.push({ shard: location, samples: samples.length });
     this.#bytes += bytes;
     let before: number | undefined;
@@ -152,6 +160,7 @@ class Summary {
       samples: counts.reduce((sum, count) => sum + count, 0),
       bytes: this.#bytes,
       bad: this.#bad,
+      leftOut: [...this.#leftOut].map(([kind, count]) => ({ kind, count })),
       labels: this.#labels.summary(),
       smallest,
       largest,

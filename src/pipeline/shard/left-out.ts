@@ -2,22 +2,24 @@
 import type { TarMember } from './tar/reader.js';
 
 /** Reasons, in the words of a count: `2 hard links`. */
-export type LeftOutKind =
-  | 'hard link'
-  | 'symbolic link'
-  | 'sparse file'
-  | 'special file'
-  | 'continued file'
-  | 'member of unknown type'
-  | 'AppleDouble file'
-  | 'hidden file'
-  | 'file without extension'
-  | 'file without image'
-  | 'repeated name'
-  | 'unusable label'
-  | 'other field'
-  | 'shard without sample'
-  | 'tail behind the end';
+export const LEFT_OUT_KINDS = [
+  'hard link',
+  'symbolic link',
+  'sparse file',
+  'special file',
+  'continued file',
+  'member of unknown type',
+  'AppleDouble file',
+  'hidden file',
+  'file without extension',
+  'file without image',
+  'repeated name',
+  'unusable label',
+  'other field',
+  'shard without sample',
+  'tail behind the end',
+] as const;
+export type LeftOutKind = (typeof LEFT_OUT_KINDS)[number];
 
 /** A member that is no part of a sample, or a fault of the shard as a whole. */
 export interface LeftOut {
@@ -37,15 +39,43 @@ export interface LeftOutCount {
   readonly first: LeftOut;
 }
 
-/** Adds up what is left out by its reason, in the order in which the reasons are met. */
-export function countLeftOut(all: Iterable<LeftOut>): LeftOutCount[] {
-  const counts = new Map<LeftOutKind, { count: number; readonly first: LeftOut }>();
-  for (const leftOut of all) {
-    const seen = counts.get(leftOut.kind);
+/** Adds up what a shard leaves out, however much it is. */
+export class LeftOutCounter {
+  readonly #counts = new Map<LeftOutKind, { count: number; readonly first: LeftOut }>();
+
+  add(leftOut: LeftOut): void {
+    const seen = this.#counts.get(leftOut.kind);
     if (seen) seen.count++;
-    else counts.set(leftOut.kind, { count: 1, first: leftOut });
+    else this.#counts.set(leftOut.kind, { count: 1, first: leftOut });
   }
-  return [...counts].map(([kind, { count, first }]) => ({ kind, count, first }));
+
+  /** By reason, in the order in which the reasons were met. */
+  get counts(): LeftOutCount[] {
+    return [...this.#counts].map(([kind, { count, first }]) => ({ kind, count, first }));
+  }
+}
+
+/** What a shard leaves out for one reason, as `PipelineOptions.onLeftOut` is told. */
+export interface ShardLeftOut extends LeftOutCount {
+  /** Path or URL of the shard, without a password. */
+  readonly shard: string;
+}
+
+/** One line for a person, in the words of the first. */
+function leftOutWarning({ shard, first, ...counted }: ShardLeftOut): string {
+  const name = first.name === undefined ? '' : `${JSON.stringify(first.name)} `;
+  const which = counted.count === 1 ? '' : 'the first, ';
+  return `${shard}: ${leftOutInWords([counted])}: ${which}${name}at byte ${first.offset}, ${first.problem}`;
+}
+
+/** Takes what shards leave out and warns of each reason at the first shard that has it: a set has it in all of them. */
+export function warnOncePerKind(warn: (warning: string) => void): (leftOut: ShardLeftOut) => void {
+  const warned = new Set<LeftOutKind>();
+  return (leftOut) => {
+    if (warned.has(leftOut.kind)) return;
+    warned.add(leftOut.kind);
+    warn(`${leftOutWarning(leftOut)}. This is said of one shard; detco verify names all of it`);
+  };
 }
 
 /** `2 hard links, 1 unusable label` */

@@ -4,7 +4,8 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { identityOf } from '../source/identity.js';
-import type { ShardSample } from './group.js';
+import { fieldsDigest, type SampleFields, type ShardSample } from './group.js';
+import { LEFT_OUT_KINDS, type LeftOutCount, LeftOutCounter } from './left-out.js';
 import { readShard, type ReadOptions } from './read.js';
 
 /** One sample of a shard, in the order of the shard. */
@@ -30,7 +31,11 @@ export interface ShardIndex {
   readonly location: string;
   /** Length of the shard. */
   readonly bytes: number;
+  /** Which members were taken for images and labels. */
+  readonly fields?: SampleFields | undefined;
   readonly samples: readonly IndexedSample[];
+  /** Everything else that the shard holds. */
+  readonly leftOut: readonly LeftOutCount[];
 }
 
 /** Bytes of the tar header between `ShardSample.offset` and the image. */
@@ -40,11 +45,13 @@ export const HEADER_BYTES = 512;
  * Reads a shard from end to end and tells where its samples lie.
  * @throws as `readShard` does
  */
-export async function indexShard(location: string, options: Pick<ReadOptions, 'signal' | 'onRetry'> = {}): Promise<ShardIndex> {
+export async function indexShard(location: string, options: Pick<ReadOptions, 'signal' | 'onRetry' | 'fields'> = {}): Promise<ShardIndex> {
   const samples: IndexedSample[] = [];
+  const leftOut = new LeftOutCounter();
   let bytes = 0;
-  for await (const sample of readShard(location, { ...options, onEnd: (end) => (bytes = end.bytes) })) samples.push(indexSample(sample));
-  return { location: identityOf(location), bytes, samples };
+  const told: ReadOptions = { onEnd: (end) => (bytes = end.bytes), onLeftOut: (one) => leftOut.add(one) };
+  for await (const sample of readShard(location, { ...options, ...told })) samples.push(indexSample(sample));
+  return { location: identityOf(location), bytes, fields: options.fields, samples, leftOut: leftOut.counts };
 }
 
 /** The index entry of a sample that has been read. */
@@ -60,16 +67,16 @@ export function indexSample({ key, start, offset, image, label, problem }: Shard
   };
 }
 
-/** The file in `dir` that holds the index of the shard at `location`. */
-export function indexPath(dir: string, location: string): string {
+/** The file in `dir` that holds the index of the shard at `location`, read with `fields`. */
+export function indexPath(dir: string, location: string, fields?: SampleFields): string {
   const shown = identityOf(location);
   const name = /([^/\\?#]+)(?:[?#].*)?$/.exec(shown)?.[1] ?? 'shard';
-  const hash = createHash('sha256').update(shown).digest('hex').slice(0, 16);
+  const hash = createHash('sha256').update(shown).update(fieldsDigest(fields)).digest('hex').slice(0, 16);
   return join(dir, `${name.replace(/[^\w.-]/g, '_').slice(0, 100)}-${hash}.json`);
 }
 
 const FORMAT = 'detco-shard-index';
-const VERSION = 2;
+const VERSION = 3;
 
 /** A file holds one column a field, which is a third of the size of one object a sample. */
 interface Columns {
@@ -77,6 +84,9 @@ interface Columns {
   readonly version: number;
   readonly location: string;
   readonly bytes: number;
+  /** Digest of the choice of fields. */
+  readonly fields: string;
+  readonly leftOut: readonly LeftOutCount[];
   readonly key: readonly string[];
   readonly start: readonly number[];
   readonly offset: readonly number[];
@@ -93,12 +103,17 @@ let columnsSchema: Promise<{ parse(value: unknown): Columns }> | undefined;
 async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
   const { z } = await import('zod');
   const ordinals = z.array(z.int().nonnegative());
+  const kind = z.enum(LEFT_OUT_KINDS);
+  const first = z.object({ kind, name: z.string().optional(), offset: z.int().nonnegative(), problem: z.string() });
+  const leftOutCount = z.object({ kind, count: z.int().positive(), first });
   return z
     .object({
       format: z.literal(FORMAT),
       version: z.literal(VERSION),
       location: z.string(),
       bytes: z.int().nonnegative(),
+      fields: z.string(),
+      leftOut: z.array(leftOutCount),
       key: z.array(z.string()),
       start: ordinals,
       offset: ordinals,
@@ -111,10 +126,11 @@ async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
 }
 
 /** @returns undefined when there is none, or none that this version can read whole: such a file is to be written anew */
-export async function readIndex(dir: string, location: string): Promise<ShardIndex | undefined> {
-  const columns = await readColumns(indexPath(dir, location));
-  if (columns?.location !== identityOf(location)) return undefined;
-  return { location: columns.location, bytes: columns.bytes, samples: columns.key.map((_, i) => entry(columns, i)) };
+export async function readIndex(dir: string, location: string, fields?: SampleFields): Promise<ShardIndex | undefined> {
+  const columns = await readColumns(indexPath(dir, location, fields));
+  if (columns?.location !== identityOf(location) || columns.fields !== fieldsDigest(fields)) return undefined;
+  const { bytes, leftOut } = columns;
+  return { location: columns.location, bytes, fields, samples: columns.key.map((_, i) => entry(columns, i)), leftOut };
 }
 
 /** Index files read at the same time. */
@@ -124,11 +140,12 @@ const PARALLEL = 8;
  * Samples of each shard, from the indexes in `dir`.
  * @throws RangeError naming a shard without an index
  */
-export async function countSamples(dir: string, locations: readonly string[]): Promise<number[]> {
+export async function countSamples(dir: string, locations: readonly string[], fields?: SampleFields): Promise<number[]> {
   const counts: (number | undefined)[] = [];
   let next = 0;
   const count = async (): Promise<void> => {
-    for (let i = next++; i < locations.length; i = next++) counts[i] = (await readColumns(indexPath(dir, locations[i] ?? '')))?.key.length;
+    for (let i = next++; i < locations.length; i = next++)
+      counts[i] = (await readColumns(indexPath(dir, locations[i] ?? '', fields)))?.key.length;
   };
   await Promise.all(Array.from({ length: PARALLEL }, count));
   const missing = locations.filter((_, i) => counts[i] === undefined);
@@ -161,7 +178,7 @@ function entry({ key, start, offset, size, crc, label, problem }: Columns, i: nu
  * @throws the file system's error
  */
 export async function writeIndex(dir: string, index: ShardIndex): Promise<void> {
-  const path = indexPath(dir, index.location);
+  const path = indexPath(dir, index.location, index.fields);
   const text = serialize(index);
   if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
   await mkdir(dir, { recursive: true });
@@ -175,12 +192,14 @@ export async function writeIndex(dir: string, index: ShardIndex): Promise<void> 
   }
 }
 
-function serialize({ location, bytes, samples }: ShardIndex): string {
+function serialize({ location, bytes, fields, samples, leftOut }: ShardIndex): string {
   const columns: Columns = {
     format: FORMAT,
     version: VERSION,
     location: identityOf(location),
     bytes,
+    fields: fieldsDigest(fields),
+    leftOut,
     key: samples.map(({ key }) => key),
     start: samples.map(({ start }) => start),
     offset: samples.map(({ offset }) => offset),

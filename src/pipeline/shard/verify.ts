@@ -6,7 +6,7 @@ import { reasonOf } from '../source/source.js';
 import { decodeImage } from '../worker/decode.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
-import type { ShardSample } from './group.js';
+import type { SampleFields, ShardSample } from './group.js';
 import type { LeftOutKind } from './left-out.js';
 import { readShard } from './read.js';
 import { ShardError } from './shard-error.js';
@@ -16,9 +16,11 @@ import type { TarEnd } from './tar/reader.js';
 export interface VerifyOptions {
   /** Folder of the indexes to check against. */
   readonly indexDir?: string;
+  /** Which members are images and labels. */
+  readonly fields?: SampleFields;
   /** Whether every image is decoded to its last row. */
   readonly decode: boolean;
-  /** Labels must be below it. */
+  /** Labels must be below it. Default: the number of `fields.classNames`, if there are any. */
   readonly classes?: number;
   /** Images that are decoded at once in each of the shards that are read at once. */
   readonly workers: number;
@@ -102,19 +104,20 @@ interface CheckedShard {
 
 async function checkShard(
   location: string,
-  { indexDir, decode, classes, workers, signal }: VerifyOptions,
+  { indexDir, fields, decode, classes = fields?.classNames?.length, workers, signal }: VerifyOptions,
   onSample: () => void,
 ): Promise<CheckedShard> {
   const shard = identityOf(location);
   const problems: Problem[] = [];
   const samples: SeenSample[] = [];
   let end: TarEnd | undefined;
-  const index = indexDir === undefined ? undefined : await readIndex(indexDir, location);
+  const index = indexDir === undefined ? undefined : await readIndex(indexDir, location, fields);
   if (indexDir !== undefined && !index) {
     problems.push({ kind: 'index', shard, problem: `has no index in "${indexDir}"; make it with detco index` });
   }
   try {
     const read = readShard(location, {
+      fields,
       ...(signal && { signal }),
       onEnd: (found) => (end = found),
       onLeftOut: ({ name, ...leftOut }) => problems.push({ ...leftOut, shard, ...(name !== undefined && { member: name }) }),

@@ -18,7 +18,8 @@ export async function* openS3(location: string, options: OpenOptions = {}): Asyn
 
 /**
  * The tar files that `s3://bucket/prefix/` or a glob such as `s3://bucket/train-*.tar` names, sorted by code unit; any
- * other location stands for itself and is not looked up. In a glob `*` stays within a slash and `**` does not.
+ * other location stands for itself and is not looked up. In a glob `*` stays within a slash and `**` does not; as on a disk
+ * neither stands for a name that begins with a dot, such as the `._a.tar` of macOS.
  */
 export async function listS3(location: string, options: OpenOptions = {}): Promise<string[]> {
   const { bucket, key } = parseS3(location);
@@ -39,7 +40,7 @@ export async function listS3(location: string, options: OpenOptions = {}): Promi
     token = page.next;
   } while (token !== undefined);
   return keys
-    .filter((name) => matches.test(name))
+    .filter((name) => matches.test(name) && !isHidden(name.slice(prefix.length), prefix, key.slice(prefix.length)))
     .toSorted()
     .map((name) => `s3://${bucket}/${name}`);
 }
@@ -48,6 +49,12 @@ function parseS3(location: string): { readonly bucket: string; readonly key: str
   const [, bucket, key] = /^s3:\/\/([^/]+)(?:\/(.*))?$/is.exec(location) ?? [];
   if (bucket === undefined) throw new SourceError(location, 'is not an S3 location; expected s3://bucket/key.tar or s3://bucket/prefix/');
   return { bucket, key: key ?? '' };
+}
+
+/** Whether a part of a name begins with a dot that the specification, `prefix` and `pattern`, does not ask for. */
+function isHidden(rest: string, prefix: string, pattern: string): boolean {
+  const begins = prefix === '' || prefix.endsWith('/') ? /(?:^|\/)\./ : /\/\./;
+  return begins.test(rest) && !pattern.includes('/.');
 }
 
 function globPattern(glob: string): RegExp {

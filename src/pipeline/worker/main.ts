@@ -16,6 +16,8 @@ import { RenderTimer } from '../profile/render-timer.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
+import type { SampleFields } from '../shard/group.js';
+import type { LeftOutCount } from '../shard/left-out.js';
 import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
 import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
@@ -39,6 +41,8 @@ export interface ServeTask {
   readonly done: readonly LaneOptions['done'][];
   /** Folder of shard indexes. */
   readonly indexDir?: string | undefined;
+  /** Which members of a sample are its image and its label. */
+  readonly fields: SampleFields;
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
   readonly cache?: CacheFolder;
@@ -55,6 +59,7 @@ export interface ServeTask {
 /** What a worker tells the consumer besides batches. */
 export type WorkerReport =
   | { readonly bad: BadSample }
+  | { readonly leftOut: { readonly shard: number; readonly counts: readonly LeftOutCount[] } }
   | { readonly retry: RetryEvent }
   | { readonly cache: CacheEvent }
   | { readonly version: VersionEvent };
@@ -146,7 +151,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, batchSize, dropLast, cache } = this.#task;
+    const { plan, shards, indexDir, fields, batchSize, dropLast, cache } = this.#task;
     const { lane } = this.#timers;
     const samples = laneSamples({
       plan,
@@ -160,7 +165,11 @@ class LaneServer {
       signal: this.#signal,
       onBad: (bad) => this.#reportBad(bad),
       meters: lane,
+      onLeftOut: (shard, counts) => {
+        if (counts.length > 0) this.#report({ leftOut: { shard, counts } });
+      },
       reading: {
+        fields,
         ...(cache && { cache }),
         onCache: (event) => {
           lane.cacheRead(event.kind === 'hit');

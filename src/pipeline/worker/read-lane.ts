@@ -9,9 +9,10 @@
 import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
 import { changedShard } from '../shard/fetch.js';
 import type { ShardSample } from '../shard/group.js';
+import { type LeftOutCount, LeftOutCounter } from '../shard/left-out.js';
 import { type ReadOptions, readShard } from '../shard/read.js';
 import { ShardError } from '../shard/shard-error.js';
-import { HEADER_BYTES, type IndexedSample, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
+import { HEADER_BYTES, type IndexedSample, indexPath, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
 import { identityOf } from '../source/identity.js';
 import { reasonOf } from '../source/source.js';
 
@@ -34,7 +35,9 @@ export interface ReadLaneOptions {
   readonly indexDir?: string | undefined;
   readonly signal: AbortSignal;
   /** How remote shards are read. */
-  readonly reading?: Pick<ReadOptions, 'cache' | 'onCache' | 'onVersion' | 'onRetry' | 'meters'>;
+  readonly reading?: Pick<ReadOptions, 'fields' | 'cache' | 'onCache' | 'onVersion' | 'onRetry' | 'meters'>;
+  /** Told what a shard leaves out, by its ordinal, once all of it is known; each time that the lane reads of it. */
+  readonly onLeftOut?: (shard: number, leftOut: readonly LeftOutCount[]) => void;
 }
 
 /**
@@ -42,12 +45,14 @@ export interface ReadLaneOptions {
  * @throws SourceError when a shard is not what its index says; else as `readShard` does
  */
 export async function* readLane(options: ReadLaneOptions, named: number): AsyncGenerator<LaneSample> {
-  const { plan, epoch, lane, shards, indexDir } = options;
+  const { plan, epoch, lane, shards, indexDir, reading, onLeftOut } = options;
   let left = named;
   for (const part of laneShards(plan, epoch, lane)) {
     const location = shards[part.shard] as string;
-    const index = indexDir !== undefined && (left > 0 || part.to !== Infinity) ? await readIndex(indexDir, location) : undefined;
+    const indexed = indexDir !== undefined && (left > 0 || part.to !== Infinity);
+    const index = indexed ? await readIndex(indexDir, location, reading?.fields) : undefined;
     if (index && indexDir !== undefined) {
+      onLeftOut?.(part.shard, index.leftOut);
       const samples = ordinals(part, index);
       const passed = samples.slice(0, left);
       for (const i of passed) yield namedSample(part.shard, i, index.samples[i] as IndexedSample);
@@ -85,6 +90,7 @@ async function* readIndexed(
   wanted: readonly number[],
 ): AsyncGenerator<LaneSample> {
   const location = shards[shard] as string;
+  const file = indexPath(indexDir, location, reading?.fields);
   const first = wanted[0] ?? 0;
   const last = wanted.at(-1) ?? 0;
   const from = { index: first, start: samples[first]?.start ?? 0 };
@@ -96,31 +102,34 @@ async function* readIndexed(
     for await (const sample of readShard(location, { ...range, part: { part, parts }, signal, ...reading })) {
       const entry = samples[sample.index];
       if (sample.key !== entry?.key || sample.offset + HEADER_BYTES !== entry.offset)
-        throw changedShard(location, indexDir, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
+        throw changedShard(location, file, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
       count++;
       yield { ...sample, shard };
     }
   } catch (error) {
     if (!(error instanceof ShardError) || count > 0) throw error;
-    throw changedShard(location, indexDir, `no sample begins at byte ${from.start}`, from.start);
+    throw changedShard(location, file, `no sample begins at byte ${from.start}`, from.start);
   }
-  if (count < wanted.length) throw changedShard(location, indexDir, `${wanted.length - count} samples are missing`, bytes);
+  if (count < wanted.length) throw changedShard(location, file, `${wanted.length - count} samples are missing`, bytes);
 }
 
 /** Streams a shard, or a part of it, from the beginning; one that was read whole leaves its index. */
 async function* readWhole(
-  { shards, indexDir, signal, reading }: ReadLaneOptions,
+  { shards, indexDir, signal, reading, onLeftOut }: ReadLaneOptions,
   { shard, part, parts }: ShardPart,
 ): AsyncGenerator<LaneSample> {
   const location = shards[shard] as string;
   const dir = parts === 1 ? indexDir : undefined;
   const samples: IndexedSample[] = [];
+  const leftOut = new LeftOutCounter();
   let bytes = 0;
-  for await (const sample of readShard(location, { part: { part, parts }, signal, onEnd: (end) => (bytes = end.bytes), ...reading })) {
+  const told: ReadOptions = { onEnd: (end) => (bytes = end.bytes), onLeftOut: (one) => leftOut.add(one) };
+  for await (const sample of readShard(location, { part: { part, parts }, signal, ...told, ...reading })) {
     if (dir !== undefined) samples.push(indexSample(sample));
     yield { ...sample, shard };
   }
-  if (dir !== undefined) await keepIndex(dir, { location, bytes, samples });
+  onLeftOut?.(shard, leftOut.counts);
+  if (dir !== undefined) await keepIndex(dir, { location, bytes, fields: reading?.fields, samples, leftOut: leftOut.counts });
 }
 
 let warned = false;

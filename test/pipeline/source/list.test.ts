@@ -73,7 +73,12 @@ describe('listShards on S3', () => {
   const empty = Buffer.alloc(1);
   beforeAll(async () => {
     s3 = await startS3({
-      files: { 'in/b.tar': empty, 'in/a.tar': empty, 'in/sub/c.tar': empty, 'in/a b+(1).tar': empty, 'in/note.md': empty, 'x.tar': empty },
+      files: Object.fromEntries(
+        ['in/b.tar', 'in/a.tar', 'in/sub/c.tar', 'in/a b+(1).tar', 'in/note.md', 'x.tar', 'in/._a.tar', 'in/.old/d.tar'].map((name) => [
+          name,
+          empty,
+        ]),
+      ),
     });
     restore = setEnv(s3.env);
   });
@@ -83,7 +88,7 @@ describe('listShards on S3', () => {
     await s3.close();
   });
 
-  test('lists a prefix, sorted, tar files only', async () => {
+  test('lists a prefix, sorted, tar files only, no hidden ones', async () => {
     const inside = ['a b+(1).tar', 'a.tar', 'b.tar', 'sub/c.tar'].map((name) => `${s3.url}/in/${name}`);
     expect(await listShards([`${s3.url}/in/`])).toEqual(inside);
     expect(await listShards([s3.url])).toEqual([...inside, `${s3.url}/x.tar`]);
@@ -92,6 +97,7 @@ describe('listShards on S3', () => {
   test('matches globs within a directory or across them', async () => {
     expect(await listShards([`${s3.url}/in/*.tar`])).toEqual(['a b+(1).tar', 'a.tar', 'b.tar'].map((name) => `${s3.url}/in/${name}`));
     expect(await listShards([`${s3.url}/**/c.tar`])).toEqual([`${s3.url}/in/sub/c.tar`]);
+    expect(await listShards([`${s3.url}/in/._*.tar`])).toEqual([`${s3.url}/in/._a.tar`]);
   });
 
   test('leaves a key as it is, without asking for it', async () => {

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { listShards, openShard } from '../../source/index.js';
 import { identityOf } from '../../source/identity.js';
 import { reasonOf } from '../../source/source.js';
+import type { LeftOut } from '../left-out.js';
 import { isImageField, LABEL_FIELD, memberName } from '../member.js';
 import type { ShardSample } from '../group.js';
 import { readShard } from '../read.js';
@@ -42,6 +43,8 @@ export interface ArchivedSample {
   readonly sample: ShardSample;
 }
 
+/** The backslash before a byte of a name that is not UTF-8, which is no separator. */
+const ESCAPE = /\\(?=x[0-9A-F]{2})/g;
 /** A class archive of ILSVRC, named by its WordNet id. */
 const CLASS_ARCHIVE = /^n\d{8}\.tar$/;
 
@@ -72,17 +75,21 @@ export async function listArchives(spec: string, signal?: AbortSignal): Promise<
   return { archives, classes };
 }
 
-/** Streams the samples of the archives, one after another, from a place on. */
+/** Streams every image of the archives as a sample of its own, one archive after another, from a place on. */
 export async function* readArchives(
   archives: readonly Archive[],
   from: Place,
+  onLeftOut: (archive: number, leftOut: LeftOut) => void,
   signal?: AbortSignal,
 ): AsyncGenerator<ArchivedSample, void, undefined> {
   for (const [number, { location, start, end, folder, label }] of archives.entries()) {
     if (number < from.archive) continue;
     const begin = number === from.archive && from.index > 0 ? from : { start, index: 0 };
-    for await (const sample of readShard(location, { from: begin, ...(end !== undefined && { end }), ...(signal && { signal }) })) {
-      const key = plainKey(folder === undefined ? sample.key : `${folder}/${sample.key}`);
+    const range = { from: begin, ...(end !== undefined && { end }), ...(signal && { signal }) };
+    const told = (leftOut: LeftOut): void => onLeftOut(number, leftOut);
+    for await (const sample of readShard(location, { ...range, everyImage: true, onLeftOut: told })) {
+      const own = sample.key.replace(ESCAPE, '_');
+      const key = plainKey(folder === undefined ? own : `${folder}/${own}`);
       const place = { archive: number, start: sample.start, index: sample.index };
       yield { place, key, sample: label === undefined ? sample : { ...sample, label } };
     }

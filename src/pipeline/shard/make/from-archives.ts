@@ -10,6 +10,7 @@ import { type PreparedSample, prepareSample } from './image.js';
 import { mapInOrder } from '../in-order.js';
 import type { MakeShardsOptions } from './options.js';
 import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';
+import { ArchivesLeftOut, archiveLeftOutInWords } from './left-out.js';
 import { type BadImage, type MadeShards, ShardSet } from './set.js';
 import { hasSpool, readSpool, removeSpools, SpoolWriter, type SpoolSize } from './spool.js';
 import { type Outcome, writeShards } from './write-set.js';
@@ -38,7 +39,7 @@ export async function fromArchives(options: MakeShardsOptions, source: string): 
     await cutSpools(set, set.reading?.spools ?? [], options);
   }
   await removeSpools(options.dir, () => false);
-  return { set, classes, kept, ignored: 0 };
+  return { set, classes, kept, ignored: 0, leftOut: set.reading?.leftOut ?? [] };
 }
 
 /** Whether every spool that will be read again is there. */
@@ -56,16 +57,16 @@ async function fillSpools(set: ShardSet, archives: readonly Archive[], options: 
   const writer = await SpoolWriter.open(dir, set.reading?.spools ?? []);
   const spoolOf = seed === undefined ? (ordinal: number) => Math.floor(ordinal / SPOOL_SAMPLES) : dealer(seed);
   let problems: BadImage[] = [];
+  const leftOut = new ArchivesLeftOut(archives, set.reading?.leftOut ?? []);
   let samples = set.reading?.samples ?? 0;
   const record = async (next: Place, done: boolean): Promise<void> => {
-    await set.setReading({ next, samples, spools: await writer.flush(), done, problems });
+    await set.setReading({ next, samples, spools: await writer.flush(), done, problems, leftOut: leftOut.before(next) });
     problems = [];
   };
   const begin = set.reading?.next ?? { archive: 0, start: archives[0]?.start ?? 0, index: 0 };
   const progress = byteProgress(archives);
-  for await (const { place, prepared } of mapInOrder(readArchives(archives, begin, signal), workers, (item) =>
-    prepare(item, archives, options),
-  )) {
+  const read = readArchives(archives, begin, (archive, one) => leftOut.add(archive, one), signal);
+  for await (const { place, prepared } of mapInOrder(read, workers, (item) => prepare(item, archives, options))) {
     signal?.throwIfAborted();
     if (writer.pendingBytes >= checkpointBytes) await record(place, false);
     if (prepared.members) writer.add(spoolOf(samples), { members: prepared.members, resized: prepared.resized });
@@ -73,9 +74,13 @@ async function fillSpools(set: ShardSet, archives: readonly Archive[], options: 
     samples++;
     onProgress?.({ images: samples, share: READING_SHARE * progress(place) });
   }
-  if (samples === 0)
-    throw new ShardPlanError(`${JSON.stringify(options.source)} has no image; expected members named .jpg, .jpeg, .png or .webp`);
-  await record({ archive: archives.length, start: 0, index: 0 }, true);
+  const end = { archive: archives.length, start: 0, index: 0 };
+  if (samples === 0) {
+    const others = leftOut.before(end).filter(({ kind }) => kind !== 'shard without sample');
+    const held = others.map((one) => `; ${archiveLeftOutInWords(one)}`).join('');
+    throw new ShardPlanError(`${JSON.stringify(options.source)} has no image; expected members named .jpg, .jpeg, .png or .webp${held}`);
+  }
+  await record(end, true);
 }
 
 async function prepare(

@@ -50,5 +50,5 @@ export async function fromList(
     ...(signal && { signal }),
     onImage: () => onProgress?.({ images: ++done, share: done / images.length }),
   });
-  return { set, classes, kept, ignored };
+  return { set, classes, kept, ignored, leftOut: [] };
 }

@@ -8,7 +8,7 @@ import { fromList } from './from-list.js';
 import { listFolder, readImageList } from './listed.js';
 import type { MakeShardsOptions } from './options.js';
 import { ShardPlanError } from './plan.js';
-import { type Counts, DIGITS, type MadeShards } from './set.js';
+import { type ArchiveLeftOut, type Counts, DIGITS, type MadeShards } from './set.js';
 import { findSource } from './source.js';
 
 export { ShardPlanError } from './plan.js';
@@ -25,6 +25,8 @@ export interface ShardingReport extends Counts {
   readonly classes: number;
   /** Files of a folder that are no images by their name. */
   readonly ignored: number;
+  /** Members of archives that are no images of the set, by the reason. */
+  readonly leftOut: readonly ArchiveLeftOut[];
   /** Shards that an earlier run had written. */
   readonly kept: number;
 }
@@ -52,7 +54,7 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
   }
 }
 
-function report({ set, classes, kept, ignored }: MadeShards, source: string): ShardingReport {
+function report({ set, classes, kept, ignored, leftOut }: MadeShards, source: string): ShardingReport {
   const counts = set.counts();
   if (counts.images === 0) {
     throw new Error(
@@ -63,7 +65,7 @@ function report({ set, classes, kept, ignored }: MadeShards, source: string): Sh
   let bytes = 0;
   for (const record of set.records.values()) bytes += record.bytes;
   const pattern = shardPattern(set.plan.prefix, shards, DIGITS);
-  return { shards, pattern, bytes, ...counts, classes: classes.length, kept, ignored };
+  return { shards, pattern, bytes, ...counts, classes: classes.length, kept, ignored, leftOut };
 }
 
 function isWithin(dir: string, folder: string): boolean {

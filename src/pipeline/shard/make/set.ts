@@ -10,6 +10,7 @@ import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } fro
 import { join } from 'node:path';
 import { codeOf } from '../../source/source.js';
 import { refuseShards, shardName } from '../write.js';
+import type { LeftOutCount } from '../left-out.js';
 import type { Place } from './archives.js';
 import { planDifferences, ShardPlanError, type ShardPlan } from './plan.js';
 import type { SpoolSize } from './spool.js';
@@ -50,6 +51,14 @@ export interface Reading {
   readonly done: boolean;
   /** Bad images since the line before. */
   readonly problems: readonly BadImage[];
+  /** What was left out of the archives up to there, in all. */
+  readonly leftOut: readonly ArchiveLeftOut[];
+}
+
+/** Members of archives that are no images of the set, for one reason. */
+export interface ArchiveLeftOut extends LeftOutCount {
+  /** The archive that holds the first. */
+  readonly source: string;
 }
 
 /** A set that is whole. */
@@ -60,6 +69,7 @@ export interface MadeShards {
   readonly kept: number;
   /** Files of a folder that are no images by their name. */
   readonly ignored: number;
+  readonly leftOut: readonly ArchiveLeftOut[];
 }
 
 interface Line {

@@ -2,6 +2,8 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { codeOf, reasonOf } from '../../source/source.js';
+import { compressionOf } from '../tar/compressed.js';
+import { BLOCK_BYTES, isEmptyBlock, parseHeader } from '../tar/header.js';
 import { ShardPlanError } from './plan.js';
 
 export interface FoundSource {
@@ -26,8 +28,9 @@ export async function findSource(source: string): Promise<FoundSource> {
   }
   if (found.isDirectory()) return { kind: (await holdsArchives(path)) ? 'tars' : 'folder', path };
   const head = await readHead(path, source);
-  if (isTarHeader(head)) return { kind: 'tars', path };
-  if (head[0] === 0x1f && head[1] === 0x8b) throw new ShardPlanError(`${JSON.stringify(source)} is compressed with gzip; gunzip it first`);
+  if (head.length === BLOCK_BYTES && (isEmptyBlock(head) || parseHeader(head))) return { kind: 'tars', path };
+  const compressed = compressionOf(head);
+  if (compressed !== undefined) throw new ShardPlanError(`${JSON.stringify(source)} ${compressed}`);
   if (head.length === 0) throw new ShardPlanError(`${JSON.stringify(source)} is empty; ${EXPECTED}`);
   if (head.includes(0) || !isText(head))
     throw new ShardPlanError(`${JSON.stringify(source)} is neither text nor a tar archive; ${EXPECTED}`);
@@ -43,21 +46,13 @@ async function holdsArchives(dir: string): Promise<boolean> {
 async function readHead(path: string, source: string): Promise<Buffer> {
   try {
     await using file = await open(path);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(512), 0, 512, 0);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(BLOCK_BYTES), 0, BLOCK_BYTES, 0);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
     throw new ShardPlanError(`${JSON.stringify(source)} cannot be read (${reasonOf(error)}); make it readable for this user`, {
       cause: error,
     });
   }
-}
-
-/** POSIX.1-1988, ustar: the checksum field is the sum of the header's bytes with itself as spaces. */
-function isTarHeader(head: Buffer): boolean {
-  if (head.length < 512) return false;
-  let sum = 8 * 0x20;
-  for (const [place, byte] of head.entries()) if (place < 148 || place >= 156) sum += byte;
-  return sum === Number.parseInt(head.toString('latin1', 148, 156).replace(/\0.*/s, ''), 8);
 }
 
 /** A multi-byte character may be cut at the end. */

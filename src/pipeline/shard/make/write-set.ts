@@ -1,5 +1,6 @@
 /** Images in the order of the plan -> the shards of a set that are missing. */
-import { ShardFile } from '../write.js';
+import { memberName } from '../member.js';
+import { ShardFile, type ShardMember } from '../write.js';
 import type { PreparedSample } from './image.js';
 import type { BadImage, Counts, ShardSet } from './set.js';
 
@@ -27,9 +28,9 @@ export async function writeShards(
       signal?.throwIfAborted();
       if (open?.shard !== outcome.shard) {
         if (open) await finish(set, open).then(onShard);
-        open = { shard: outcome.shard, file: await ShardFile.create(set.path(outcome.shard)), problems: [], ...zero() };
+        open = { shard: outcome.shard, file: await ShardFile.create(set.path(outcome.shard)), problems: [], keys: new Set(), ...zero() };
       }
-      if (outcome.members) await open.file.add(outcome.members);
+      if (outcome.members) await open.file.add(withOwnKey(outcome.members, open.keys));
       if (outcome.bad) open.problems.push(outcome.bad);
       open.images += Number(!outcome.bad);
       open.bad += Number(outcome.bad !== undefined);
@@ -49,12 +50,23 @@ interface OpenShard extends Mutable<Counts> {
   readonly shard: number;
   readonly file: ShardFile;
   readonly problems: BadImage[];
+  /** Of its samples. */
+  readonly keys: Set<string>;
 }
 
-async function finish(set: ShardSet, { file, ...counts }: OpenShard): Promise<number> {
+async function finish(set: ShardSet, { file, keys: _keys, ...counts }: OpenShard): Promise<number> {
   const { bytes } = await file.finish();
   await set.add({ ...counts, bytes });
   return counts.shard;
+}
+
+/** Archives may hold a name twice: side by side in one shard, two samples of one key would be read as one. */
+function withOwnKey(members: readonly ShardMember[], keys: Set<string>): readonly ShardMember[] {
+  const { key = '' } = memberName(members[0]?.name ?? '') ?? {};
+  let own = key;
+  for (let copy = 2; keys.has(own); copy++) own = `${key}-${copy}`;
+  keys.add(own);
+  return own === key ? members : members.map(({ name, data }) => ({ name: `${own}${name.slice(key.length)}`, data }));
 }
 
 const zero = (): Counts => ({ images: 0, bad: 0, labelled: 0, resized: 0 });

@@ -125,7 +125,8 @@ export class TarReader {
       const header = block.length === BLOCK_BYTES ? parseHeader(block) : undefined;
       if (!header && ended) {
         await this.#drain();
-        return this.#finish({ bytes: this.#at, marked: true, trailing: at });
+        const zeros = block.every((byte) => byte === 0);
+        return this.#finish({ bytes: this.#at, marked: true, ...(!zeros && { trailing: at }) });
       }
       if (!header) throw this.#noHeader(at, block);
       empty = 0;

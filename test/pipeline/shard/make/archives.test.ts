@@ -316,3 +316,60 @@ describe('what cannot be used', () => {
     await http.close();
   });
 });
+
+describe('archives of others', () => {
+  const archive = (name: string): string => join('fixtures', 'archives', name);
+  const keysOf = async (): Promise<string[]> => {
+    const keys: string[] = [];
+    for (const path of await shardPaths(out)) for await (const { key } of readShard(path)) keys.push(key);
+    return keys.toSorted();
+  };
+
+  test.each([
+    ['dots.tar', ['train/cat_0', 'train/cat_1', 'train/cat_2', 'train/dog_3', 'train/dog_4', 'train/dog_5']],
+    ['dup-adjacent.tar', ['000', '000-2', '002']],
+    ['two-images.tar', ['pair/000_input', 'pair/000_target', 'pair/001_input', 'pair/001_target']],
+    ['latin1.tar', ['caf_xE8', 'caf_xE9']],
+    ['v7.tar', ['000', '001', '002', '003', '004', '005']],
+  ])('keep every image of %s, each under a key of its own', async (name, keys) => {
+    await make({ source: archive(name) });
+    expect(await keysOf()).toEqual(keys);
+  });
+
+  test('count what they leave out by its reason, and name the first', async () => {
+    const { images, leftOut } = await make({ source: archive('hardlink.tar') });
+    expect(images).toBe(3);
+    expect(leftOut.map(({ kind, count, first }) => [kind, count, first.name, first.offset])).toEqual([
+      ['symbolic link', 1, 'b/w.jpg', 6144],
+      ['hard link', 2, 'b/x.jpg', 6656],
+    ]);
+    await expect(make({ source: archive('symlinks.tar'), dir: `${out}-links` })).rejects.toThrow(
+      /has no image; .*4 symbolic links, such as "in100\/000\.jpg"/,
+    );
+  });
+
+  test('are counted once by a run that goes on after a kill', async () => {
+    const members = samples.slice(0, 40).flatMap(({ key, image }) => [
+      { name: `${key}.jpg`, body: image },
+      { name: `${key}.json`, body: '{}' },
+      { name: `${key}.link.jpg`, type: 'symlink' as const },
+    ]);
+    const mixed = join(root, 'mixed.tar');
+    await writeFile(mixed, await tarOf(members));
+    const whole = await make({ source: mixed });
+    const stop = new AbortController();
+    const dir = `${out}-killed`;
+    const onProgress = ({ images }: { readonly images: number }): void => {
+      if (images === 20) stop.abort(new Error('killed'));
+    };
+    const options = { source: mixed, dir, checkpointBytes: 10_000 };
+    await expect(make({ ...options, signal: stop.signal, onProgress })).rejects.toThrow('killed');
+    const resumed = await make(options);
+    const counts = [
+      ['other field', 40],
+      ['symbolic link', 40],
+    ];
+    for (const { leftOut } of [whole, resumed]) expect(leftOut.map(({ kind, count }) => [kind, count]).toSorted()).toEqual(counts);
+    expect(await shardBytes(dir)).toEqual(await shardBytes(out));
+  });
+});
