@@ -19,6 +19,8 @@ const told = new Map(
 );
 const archives = (await readdir(CASES)).filter((name) => name.endsWith('.tar'));
 
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+
 test('the table is about every archive', () => {
   expect([...told.keys()].toSorted()).toEqual(archives.toSorted());
 });
@@ -31,7 +33,7 @@ test.each(archives)('%s holds what the table says', async (name) => {
     expect(offset).toBeGreaterThanOrEqual(0);
     expect(problem).not.toMatch(/damaged|cut off/);
   }
-  const held = `${samples} samples, ${labels.labelled} labels`;
+  const held = `${counted(samples, 'sample')}, ${counted(labels.labelled, 'label')}`;
   const found = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
   expect(found === '' ? held : `${held}; ${found}`).toBe(told.get(name));
 });
