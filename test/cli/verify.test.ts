@@ -1,5 +1,5 @@
 /** `detco index` and `detco verify`. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -41,7 +41,7 @@ test('problems are listed and end with 1', async () => {
   expect(code).toBe(1);
   expect(stdout).toContain(`${cut} (byte 2348): ends at byte 2348 in the middle of the archive`);
   expect(stdout).toContain(`${odd} ("h-truncated", byte 12800): cannot be decoded: `);
-  expect(stdout).toMatch(/\n4 problems: 1 archive, 3 image\n$/);
+  expect(stdout).toMatch(/\n5 problems: 1 archive, 3 image, 1 file without image\n$/);
   const json = await detco(['verify', '--shards', 'fixtures/odd/{cut,odd}.tar', '--no-decode', '--json']);
   expect(json.code).toBe(1);
   expect(JSON.parse(json.stdout)).toMatchObject({
@@ -49,10 +49,32 @@ test('problems are listed and end with 1', async () => {
     problems: [
       { kind: 'archive', shard: cut },
       { kind: 'image', key: 'i-empty' },
+      { kind: 'file without image', member: 'README.txt', offset: 17920 },
     ],
   });
   const failed = await detco(['index', '--shards', 'fixtures/odd/cut.tar', '--out', index]);
   expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining(`cannot be read: ${cut}: ends at byte 2348`) });
+});
+
+test('fields and a file of class names are chosen by options of verify and index alike', async () => {
+  const pairs = ['--shards', 'fixtures/archives/two-images.tar'];
+  expect(await detco(['verify', ...pairs])).toMatchObject({ code: 1, stdout: expect.stringContaining('--image-field input.jpg') });
+  expect(await detco(['verify', ...pairs, '--image-field', 'input.jpg'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('no problems'),
+  });
+  const names = join(dir, 'names.txt');
+  await writeFile(names, ['n01440760', 'n01440761', 'n01440762', 'n01440763', 'n01440764', 'n01440765', ''].join('\n'));
+  const labels = ['--shards', 'fixtures/archives/text-labels.tar'];
+  const counted = await detco(['index', ...labels, '--out', join(dir, 'text')]);
+  expect(counted).toMatchObject({ code: 0, stdout: expect.stringContaining('left out: 6 unusable labels; detco verify names each') });
+  const named = await detco(['verify', ...labels, '--classes-file', names]);
+  expect(named).toMatchObject({ code: 0, stdout: expect.stringContaining('labels: 6 classes, 0..5') });
+  await writeFile(names, 'cat\ndog\ncat\n');
+  const twice = await detco(['verify', ...labels, '--classes-file', names]);
+  expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining(`--classes-file "${names}": line 3 "cat" is line 1 as well`) });
+  const none = await detco(['verify', ...labels, '--classes-file', join(dir, 'none')]);
+  expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('expected a file with one class name on each line') });
 });
 
 test.each([

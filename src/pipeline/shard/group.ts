@@ -200,7 +200,7 @@ export class SampleGrouper {
   #reportWithoutImage({ key }: Run, member: TarMember): void {
     const { imageField } = this.#options.fields ?? {};
     const image = imageField === undefined ? 'image' : JSON.stringify(`${key}.${imageField}`);
-    const remedy = 'the members of a sample must be neighbours: unpack the archive, and pack it with tar --sort=name';
+    const remedy = 'if it lies elsewhere in the archive, unpack that and pack it with tar --sort=name: a sample is a run of neighbours';
     this.#leaveOut('file without image', member, `has no ${image} beside it; ${remedy}`);
   }
 

@@ -128,7 +128,7 @@ describe('a name that comes twice', () => {
       ['b', 'image 2', undefined],
       ['a', 'image 3', undefined],
     ]);
-    expect(found.leftOut).toEqual([['file without image', 'b.cls', expect.stringMatching(/^has no image beside it; .* tar --sort=name$/)]]);
+    expect(found.leftOut).toEqual([['file without image', 'b.cls', expect.stringMatching(/^has no image beside it; .* tar --sort=name/)]]);
   });
 
   test('but for its case is another name', async () => {

@@ -134,7 +134,7 @@ describe('readShard', () => {
         kind: 'unusable label',
         name: 'a.cls',
         offset: 1024,
-        problem: expect.stringMatching(/^label "cat"; expected a whole number; .*--classes-file/),
+        problem: expect.stringMatching(/^holds the label "cat"; expected a whole number; .*--classes-file/),
       },
       { kind: 'unusable label', name: 'b.cls', offset: 2048, problem: expect.stringContaining('label "300 bytes"') },
       { kind: 'unusable label', name: 'c.cls', offset: 5120, problem: expect.stringContaining('label "2.5"') },
@@ -156,7 +156,7 @@ describe('readShard', () => {
       { name: 'd.cls', body: 'shark' },
     );
     expect(samples.map(({ label }) => label)).toEqual([1, 2, 1, undefined]);
-    expect(leftOut.map(({ problem }) => problem)).toEqual(['label "shark"; expected a whole number or one of 3 class names']);
+    expect(leftOut.map(({ problem }) => problem)).toEqual(['holds the label "shark"; expected a whole number or one of 3 class names']);
   });
 
   test('reads names too long for a plain header', async () => {

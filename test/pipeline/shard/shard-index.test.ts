@@ -105,7 +105,7 @@ describe('an index folder', () => {
     for (const damage of [
       () => truncate(file, Math.floor(text.length / 2)),
       () => truncate(file, 0),
-      () => writeFile(file, text.replace('"version":2', '"version":1')),
+      () => writeFile(file, text.replace('"version":3', '"version":2')),
       () => writeFile(file, text.replace(/"crc":\[\d+,/, '"crc":[')),
       () => writeFile(file, '{"some":"thing"}'),
     ]) {

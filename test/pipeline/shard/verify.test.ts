@@ -121,7 +121,7 @@ describe('names with shard, key and byte', () => {
     const always = ['b: has no label, and others have one', 'd: has no label, and others have one'];
     expect(await problems()).toEqual([
       'c: label -1; expected 0 or more',
-      expect.stringMatching(/^d.cls: label "cat"; expected a whole number/),
+      expect.stringMatching(/^d.cls: holds the label "cat"; expected a whole number/),
       ...always,
     ]);
     expect(await problems(9)).toContain('a: label 9; expected 0..8');
