@@ -7,7 +7,7 @@ import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config.js';
 import { saveCheckpoint, updateCheckpoint } from './checkpoint.js';
 import { CHECKPOINT_FORMAT, type TrainState } from './checkpoint-state.js';
-import { explainOutOfMemory } from './memory.js';
+import { afterFailure } from './failure.js';
 import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
@@ -93,6 +93,10 @@ class Loop {
   #checkpointed: { readonly step: number; readonly path: string } | undefined;
   /** A batch of this call, for a recorder. */
   #kept: Batch | undefined;
+  /** Whether an update is on its way: its weights are of no step. */
+  #updating = false;
+  /** Whether a checkpoint is on its way. */
+  #saving = false;
   /** Whether the first update is done. */
   #prepared = false;
   readonly #collapse: CollapseWatch;
@@ -129,13 +133,22 @@ class Loop {
       if (finished && this.#epoch < config.epochs && !this.#atLimit()) this.#epoch = config.epochs;
       if (finished) await this.#evaluate();
     } catch (error) {
-      if (!signal?.aborted || error !== signal.reason) throw explainOutOfMemory(error, { batch: config.batch, step: this.#step });
+      if (!signal?.aborted || error !== signal.reason) throw await this.#failed(error);
       finished = false;
     }
-    const checkpoint = await this.#checkpoint();
+    const checkpoint = await this.#checkpoint().catch(async (error: unknown) => {
+      throw await this.#failed(error);
+    });
     const end = { finished, step: this.#step, epoch: this.#epoch, checkpoint, ...(this.#loss === undefined ? {} : { loss: this.#loss }) };
     const freeRate = await this.#freeRate();
     return { ...end, ...(freeRate === undefined ? {} : { freeRate }) };
+  }
+
+  #failed(error: unknown): Promise<unknown> {
+    const { run, config } = this.#context;
+    const unsaved = !this.#saving && this.#step > (this.#checkpointed?.step ?? 0);
+    const save = (folder: string) => this.#save(folder);
+    return afterFailure(error, { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && { save }) });
   }
 
   /** @returns whether the last update of the run was reached */
@@ -187,6 +200,7 @@ class Loop {
     const { config, run, hooks, recorder } = this.#context;
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
+    this.#updating = true;
     const running = this.#trainStep.run(batch.views, { step: this.#step, learningRate: lr });
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
@@ -197,6 +211,7 @@ class Loop {
     this.#pipeline = batch.state;
     this.#loss = result.loss;
     await this.#assertFinite(result, lr);
+    this.#updating = false;
 
     const imagesPerSecond = (1000 * batch.size) / (dataWaitMs + stepMs);
     const metrics: StepMetrics = {
@@ -262,11 +277,32 @@ class Loop {
     hooks.onEvaluation?.(metrics);
   }
 
+  /** Writes a checkpoint where the newest is of an earlier step, else its state. */
   async #checkpoint(): Promise<string> {
-    const { config, configDigest, engine, method, velocities, run, versions, hooks } = this.#context;
+    const { config, run, hooks } = this.#context;
+    this.#saving = true;
     run.assertOurs();
     run.sync();
-    const state: TrainState = {
+    if (this.#checkpointed?.step === this.#step) {
+      // What may have moved is the epoch, and whether it was evaluated.
+      await updateCheckpoint(this.#checkpointed.path, this.#state());
+    } else {
+      this.#checkpointed = { step: this.#step, path: await this.#save(run.path) };
+      await run.settle();
+      await prune(run.path, this.#step, config.keepCheckpoints);
+      hooks.onCheckpoint?.(this.#checkpointed.path);
+    }
+    this.#saving = false;
+    return this.#checkpointed.path;
+  }
+
+  #save(folder: string): Promise<string> {
+    return saveCheckpoint(folder, this.#state(), checkpointTensors(this.#context.method, this.#context.velocities));
+  }
+
+  #state(): TrainState {
+    const { config, configDigest, engine, method, versions } = this.#context;
+    return {
       format: CHECKPOINT_FORMAT,
       step: this.#step,
       epoch: this.#epoch,
@@ -278,17 +314,6 @@ class Loop {
       configDigest,
       versions,
     };
-    if (this.#checkpointed?.step === this.#step) {
-      // What may have moved is the epoch, and whether it was evaluated.
-      await updateCheckpoint(this.#checkpointed.path, state);
-      return this.#checkpointed.path;
-    }
-    const path = await saveCheckpoint(run.path, state, checkpointTensors(method, velocities));
-    this.#checkpointed = { step: this.#step, path };
-    await run.settle();
-    await prune(run.path, this.#step, config.keepCheckpoints);
-    hooks.onCheckpoint?.(path);
-    return path;
   }
 
   #atLimit(): boolean {

@@ -1,7 +1,7 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, `bad-samples.jsonl` and the checkpoints. */
 import { appendFileSync, closeSync, createReadStream, fsyncSync, openSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { replaceFile } from './checkpoint-state.js';
 import { errorCode, isFullDisk } from './error-code.js';
@@ -58,8 +58,6 @@ export interface Loss {
 export class LostError extends Error {
   override name = 'LostError';
 }
-
-const STATE_WORDS = { gone: 'was deleted or moved', replaced: 'was replaced by another' } as const;
 
 async function entries(path: string): Promise<string[]> {
   try {
@@ -151,15 +149,13 @@ export class RunDirectory {
 
   /** What has happened to the folder, so that nothing more may be written; undefined when all is well. */
   loss(): Loss | undefined {
-    const folder = this.#folder.state();
-    if (folder !== 'there') return { problem: `"${this.path}" ${STATE_WORDS[folder]} while the run went on`, ours: false };
+    const changed = 'was moved, deleted or replaced while the run went on';
+    if (this.#folder.state() !== 'there') return { problem: `"${this.path}" ${changed}`, ours: false };
     const lock = this.#lock.state();
     if (lock === 'replaced') return { problem: `"${this.path}" was taken over by another process, which trains there`, ours: false };
     if (lock === 'gone') return { problem: `the lock of "${this.path}" was removed, so that another process may train there`, ours: true };
     const metrics = this.#metrics?.state() ?? 'there';
-    return metrics === 'there'
-      ? undefined
-      : { problem: `${join(this.path, METRICS)} ${STATE_WORDS[metrics]} while the run went on`, ours: true };
+    return metrics === 'there' ? undefined : { problem: `${join(this.path, METRICS)} ${changed}`, ours: true };
   }
 
   /** Throws a LostError when the folder is no longer what it was. */
@@ -168,18 +164,15 @@ export class RunDirectory {
     if (loss) throw new LostError(loss.problem);
   }
 
-  /** A run with the same options in a folder beside, or in the folder's own place when that is free. */
+  /** A run with the same options in the folder's place, or beside it when another run is there. */
   async beside(): Promise<RunDirectory> {
-    await mkdir(dirname(resolve(this.path)), { recursive: true });
     for (let n = 0; ; n++) {
       const path = n === 0 ? this.path : `${this.path}.rescued${n === 1 ? '' : `-${n}`}`;
       try {
-        await mkdir(path);
+        return await RunDirectory.create(path, this.#config);
       } catch (error) {
-        if (errorCode(error) === 'EEXIST') continue;
-        throw error;
+        if (!(error instanceof RunDirectoryError)) throw error;
       }
-      return RunDirectory.create(path, this.#config);
     }
   }
 

@@ -22,6 +22,7 @@ import {
   type ConfigInput,
   type TrainConfig,
 } from './config.js';
+import { DataError, withDataErrors } from './data-error.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertNoRun, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
@@ -238,7 +239,10 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
   const batches = await started(pipeline).catch(async (error: unknown) => {
     if (makesIndex) await removeIndex(path);
-    throw error instanceof RangeError ? new OptionsError(error.message, { cause: error }) : error;
+    if (signal?.aborted && error === signal.reason) throw error;
+    if (error instanceof RangeError) throw new OptionsError(error.message, { cause: error });
+    const failure = new DataError(error, { shards: shardList, run: past && path });
+    throw new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
   });
   const method = ContrastiveMethod.create(engine, config.method, config.seed);
   const velocities = createVelocities(method);
@@ -264,7 +268,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
         engine,
         method,
         velocities,
-        batches,
+        batches: withDataErrors(batches, { shards: shardList, run: path, signal }),
         run,
         versions: facts.versions,
         hooks: {
