@@ -5,9 +5,10 @@ import { NamedPlaceError, type Place } from '../engine/native/place.js';
 import { blasWarning } from '../engine/torch/blas.js';
 import { buildTorch } from '../engine/torch/build.js';
 import { buildTensorFlow } from '../engine/tensorflow/build.js';
+import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
-import { whole } from './whole.js';
+import { whole } from './number.js';
 
 const torchSchema = z
   .object({
@@ -68,6 +69,7 @@ async function building<Report>(build: (hearing: Hearing) => Promise<Report>): P
 
 async function torch(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const { json, ...options } = parseOptions(torchSchema, raw);
+  await assertFolder('--work', options.work);
   await building(async ({ places, ...hearing }) => {
     const { file, record, info, seconds } = await buildTorch({ ...options, ...hearing });
     const slow = blasWarning(record.libraryFolder);

@@ -6,9 +6,10 @@ import { indexShards, type IndexReport, type LabelSummary, type ShardSize, type 
 import { leftOutInWords } from '../pipeline/shard/left-out.js';
 import { listShards } from '../pipeline/source/index.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
+import { assertFolder } from './output.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
-import { whole } from './whole.js';
+import { whole } from './number.js';
 
 const schema = z.object({
   shards: z.array(z.string()),
@@ -22,6 +23,7 @@ const schema = z.object({
 
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const { shards, out, workers = availableParallelism(), batch, force, json, ...choice } = parseOptions(schema, raw);
+  await assertFolder('--out', out);
   const fields = await readFields(choice);
   const interrupted = 'interrupted; give the same command again, finished indexes are kept';
   const report = await watch({ format: 'index {value}/{total} shards', interrupted }, async ({ signal, update }) => {

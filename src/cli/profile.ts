@@ -1,44 +1,36 @@
 /** `detco profile`: what the pipeline can give, whether a consumer would starve, by what, and what to change. */
-import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { recipes } from '../pipeline/index.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
-import { RECIPE_NAMES, recipeName } from './recipe-name.js';
-import { parseOptions, UsageError } from './usage-error.js';
-import { whole } from './whole.js';
+import { positive, whole } from './number.js';
+import { assertFile, writeOutput } from './output.js';
+import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
+import { asUsageError, parseOptions } from './usage-error.js';
 
 /** Timed visits of the stages that a trace holds, of each thread. */
 const TRACE_SPANS = 1 << 17;
 const SWEEP_SECONDS = 3;
-
-const positive = (what: string) => z.coerce.number({ error: `expected ${what}` }).positive(`expected ${what}`);
+const DAY_SECONDS = 86_400;
 
 const schema = z.object({
   shards: z.array(z.string()).min(1),
-  seconds: positive('seconds, such as 10'),
+  seconds: positive(DAY_SECONDS, '--seconds 10'),
   workers: whole(1, 1024, '--workers 4').optional(),
   batch: whole(1, 1_000_000, '--batch 64'),
-  recipe: recipeName,
-  globalSize: whole(1, 2048, '--global-size 224'),
-  patchSize: whole(1, 2048, '--patch-size 64'),
+  ...recipeOptions,
   seed: whole(0, 0xffff_ffff, '--seed 1'),
   ...fieldShape,
-  cacheDir: z.string().min(1).optional(),
+  cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
   augment: z.enum(['worker', 'device'], { error: 'expected worker or device' }).optional(),
-  consume: positive('images a second, such as 400').optional(),
+  consume: positive(1e9, '--consume 400').optional(),
   report: z.string().min(1, 'expected a file; give for example --report profile.html').optional(),
   trace: z.string().min(1, 'expected a file; give for example --trace trace.json').optional(),
   json: z.boolean().default(false),
   sweep: z.boolean().default(false),
 });
-
-/** What the pipeline says of its options is about the command's. */
-function asUsageError(error: unknown): never {
-  throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error;
-}
 
 async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
   const {
@@ -57,6 +49,8 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     classesFile,
     ...rest
   } = parseOptions(schema, flags);
+  await assertFile('--report', reportFile);
+  await assertFile('--trace', traceFile);
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =
     await import('../pipeline/profile/index.js');
@@ -84,10 +78,10 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   // First, so that a file that cannot be written does not cost the measurement.
   const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
   console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
-  if (traceFile !== undefined) await writeFile(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
+  if (traceFile !== undefined) await writeOutput(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
   if (reportFile !== undefined) {
     const subject = rest.shards.map(identityOf).join(' ');
-    await writeFile(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
+    await writeOutput(reportFile, reportHtml(report, measured, { subject, ...(points && enough ? { sweep: points, knee: enough } : {}) }));
   }
 }
 

@@ -5,9 +5,10 @@ import { z } from 'zod';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
+import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
-import { whole } from './whole.js';
+import { whole } from './number.js';
 
 const DEFAULTS = Object.freeze({ perShard: '1000', prefix: 'train', quality: '90', seed: '0' });
 /** Share of bad images above which something is wrong with the source. */
@@ -38,6 +39,7 @@ const schema = z
 
 async function run(source: string, raw: Readonly<Record<string, unknown>>): Promise<void> {
   const { out, json, shuffle, seed, quality, workers, resizeShort, ...options } = parseOptions(schema, raw);
+  await assertFolder('--out', out);
   const interrupted = 'interrupted; give the same command again to go on';
   try {
     const report = await watch({ format: 'shard {images} images ({percentage} %)', interrupted }, ({ signal, update }) =>

@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
+import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
-import { whole } from './whole.js';
+import { whole } from './number.js';
 
 const DEFAULTS = Object.freeze({
   perShard: '1000',
@@ -54,6 +55,7 @@ export function synthCommand(): Command {
     .option('--json', 'print the report as one JSON object')
     .action(async (raw: Record<string, unknown>) => {
       const { out, json, ...options } = parseOptions(schema, raw);
+      await assertFolder('--out', out);
       const format = 'synth {value}/{total} pictures ({percentage} %)';
       const interrupted = 'interrupted; the unfinished shard was removed';
       try {

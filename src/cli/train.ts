@@ -1,69 +1,49 @@
 /** `detco train` */
-import { writeFile } from 'node:fs/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { z } from 'zod';
 import { inspectTfjs } from '../engine/packages.js';
+import { MOST_THREADS } from '../engine/threads.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
+import { LIMITS } from '../train/limits.js';
 import { interruptible, type Interrupted } from './interrupt.js';
-import { UsageError } from './usage-error.js';
+import { positive, whole } from './number.js';
+import { assertFile, writeOutput } from './output.js';
+import { parseOptions, UsageError } from './usage-error.js';
 
-function integer(minimum: number) {
-  return (text: string): number => {
-    const value = Number(text);
-    if (text.trim() === '' || !Number.isInteger(value) || value < minimum)
-      throw new InvalidArgumentError(`Expected an integer, at least ${minimum}.`);
-    return value;
-  };
-}
+const folder = (example: string) => z.string().min(1, `expected a folder; give for example ${example}`).optional();
 
-function positiveNumber(text: string): number {
-  const value = Number(text);
-  if (!(value > 0 && value < Infinity)) throw new InvalidArgumentError('Expected a number above 0, such as 0.03.');
-  return value;
-}
-
-interface Flags extends Pick<
-  TrainOptions,
-  | 'shards'
-  | 'valShards'
-  | 'imageField'
-  | 'labelField'
-  | 'classesFile'
-  | 'augment'
-  | 'cacheDir'
-  | 'cacheSize'
-  | 'decodedCache'
-  | 'batch'
-  | 'epochs'
-  | 'steps'
-  | 'workers'
-  | 'seed'
-  | 'lr'
-  | 'checkpointEvery'
-  | 'evalEvery'
-  | 'out'
-  | 'resume'
-> {
-  readonly preset?: string;
-  readonly engine?: string;
-  readonly precision?: string;
-  readonly device?: string;
-  readonly threads?: number;
-  readonly config?: string;
-  readonly queueSize?: number;
-  readonly json?: true;
-  readonly index?: string;
+/** What is a name or an amount of bytes is left to `train`, which reads it from config files as well. */
+const schema = z.looseObject({
+  index: folder('--index shards/index'),
+  cacheDir: folder('--cache-dir cache'),
+  out: folder('--out runs/first'),
+  resume: folder('--resume runs/first'),
+  threads: whole(1, MOST_THREADS, '--threads 2').optional(),
+  batch: whole(...LIMITS.batch, '--batch 256').optional(),
+  epochs: whole(...LIMITS.epochs, '--epochs 200').optional(),
+  steps: whole(...LIMITS.steps, '--steps 1000').optional(),
+  workers: whole(...LIMITS.workers, '--workers 8').optional(),
+  seed: whole(...LIMITS.seed, '--seed 1').optional(),
+  lr: positive(LIMITS.lr[1], '--lr 0.03').optional(),
+  queueSize: whole(...LIMITS.queueSize, '--queue-size 65536').optional(),
+  checkpointEvery: whole(...LIMITS.checkpointEvery, '--checkpoint-every 1000').optional(),
+  evalEvery: whole(...LIMITS.evalEvery, '--eval-every 5').optional(),
+  config: z.string().min(1, 'expected a file; give for example --config options.yaml').optional(),
   /** File of the report, or true. */
-  readonly profile?: string | true;
-}
+  profile: z.union([z.string(), z.literal(true)]).optional(),
+  json: z.boolean().default(false),
+});
 
 /** Failures that other arguments would have avoided. */
 const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
 
-async function run({ config, queueSize, index, json, profile, ...flags }: Flags): Promise<void> {
+async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
+  const { config, queueSize, index, json, profile, ...flags } = parseOptions(schema, raw);
+  await assertFile('--profile', profile === true ? undefined : profile);
   const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);
@@ -113,14 +93,13 @@ async function showProfile(
   process.stderr.write(`\n${reportLines(report).join('\n')}\n`);
   if (typeof file !== 'string') return report;
   // The run is done and its result is still to be printed.
-  await writeFile(file, reportHtml(report, measured, { subject: `training ${run}` })).catch((error: unknown) =>
+  await writeOutput(file, reportHtml(report, measured, { subject: `training ${run}` })).catch((error: unknown) =>
     warn(`the report could not be written: ${error instanceof Error ? error.message : String(error)}; give --profile a file that can be`),
   );
   return report;
 }
 
 export function trainCommand(): Command {
-  const seen = integer(1);
   const command = new Command('train')
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the update and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
@@ -143,22 +122,22 @@ export function trainCommand(): Command {
     .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')
     .option('--precision <name>', 'fp32, tf32 or bf16: what convolutions and matrix products compute in (default fp32)')
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default auto: the best the engine finds)')
-    .option('--threads <n>', "threads of the engine's CPU kernels (default: the engine's choice)", seen)
+    .option('--threads <n>', "threads of the engine's CPU kernels (default: the engine's choice)")
     .option('--out <folder>', 'folder of the run (default runs/PRESET-TIME)')
     .option(
       '--resume <run>',
       'continue RUN, or RUN/checkpoints/step-N, with the options it began with; auto: the run of --out if there is one, else a new one',
     )
-    .option('--batch <n>', 'images an update', seen)
-    .option('--epochs <n>', 'epochs of the run; the learning rate follows them', seen)
-    .option('--steps <n>', 'end after so many updates, if that is sooner', seen)
-    .option('--workers <n>', 'worker threads of the pipeline (default: the cores)', seen)
+    .option('--batch <n>', 'images an update')
+    .option('--epochs <n>', 'epochs of the run; the learning rate follows them')
+    .option('--steps <n>', 'end after so many updates, if that is sooner')
+    .option('--workers <n>', 'worker threads of the pipeline (default: the cores)')
     .option('--augment <where>', 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU')
-    .option('--seed <n>', 'of order, views, weights and permutations (default 0)', integer(0))
-    .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256', positiveNumber)
-    .option('--queue-size <n>', 'keys in each queue; a multiple of the batch', seen)
-    .option('--checkpoint-every <steps>', 'checkpoints besides the one at the end of each epoch', seen)
-    .option('--eval-every <epochs>', 'epochs between kNN evaluations', seen)
+    .option('--seed <n>', 'of order, views, weights and permutations (default 0)')
+    .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256')
+    .option('--queue-size <n>', 'keys in each queue; a multiple of the batch')
+    .option('--checkpoint-every <steps>', 'checkpoints besides the one at the end of each epoch')
+    .option('--eval-every <epochs>', 'epochs between kNN evaluations')
     .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);

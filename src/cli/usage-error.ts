@@ -6,6 +6,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** What the pipeline says of its options is about the command's. For `catch`. */
+export function asUsageError(error: unknown): never {
+  throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error;
+}
+
 /**
  * Options as commander collects them -> options as the command uses them. The schema's messages say what was expected
  * and what to do; the option and the value it got are put before them.

@@ -8,7 +8,7 @@ import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { labelsInWords } from './index.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
-import { whole } from './whole.js';
+import { whole } from './number.js';
 
 const schema = z.object({
   shards: z.array(z.string()),

@@ -2,6 +2,7 @@
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import { PRECISIONS } from './engine.js';
 import type { EngineOptions, Precision } from './engine.js';
+import { MOST_THREADS } from './threads.js';
 
 /** Engine options with their defaults. */
 export interface ResolvedEngineOptions {
@@ -16,8 +17,8 @@ const DEVICE = /^(auto|cpu|cuda(:\d+)?)$/;
 export function resolveOptions({ precision = 'fp32', device = 'auto', threads }: EngineOptions = {}): ResolvedEngineOptions {
   if (!PRECISIONS.includes(precision)) throw new Error(`unknown precision "${String(precision)}": expected ${PRECISIONS.join(', ')}`);
   if (!DEVICE.test(device)) throw new Error(`unknown device "${device}": expected auto, cpu, cuda, or one GPU such as cuda:1`);
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1)) {
-    throw new Error(`threads ${threads}: expected a whole number, at least 1`);
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
+    throw new Error(`threads ${threads}: expected a whole number, 1..${MOST_THREADS}, eight for each core at most`);
   }
   return { precision, device, ...(threads === undefined ? {} : { threads }) };
 }

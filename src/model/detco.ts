@@ -24,7 +24,7 @@ import type { MethodOptions } from './options.js';
 import { startingValues } from './parameters.js';
 import { KeyQueues } from './queue.js';
 import type { Stage } from './resnet.js';
-import { kindsOf, TERMS, termNames, trains } from './terms.js';
+import { kindsOf, queueNames, TERMS, termNames, trains } from './terms.js';
 import { asImages, permutationOf, viewOf } from './views.js';
 import type { KeyPermutations, StepViews } from './views.js';
 
@@ -70,8 +70,7 @@ export class ContrastiveMethod {
     const heads = kindsOf(options, ['query', 'key']);
     this.#query = new Encoder(engine, options, heads, true, (spec) => startingValues(spec, seed));
     this.#key = new Encoder(engine, options, heads, false, ({ name }) => this.#query.tensor(name).dataSync<'float32'>());
-    const banks = this.#kinds('key').flatMap((kind) => levelsOf(options).map((level) => `${kind}.${level}`));
-    this.#queues = new KeyQueues(engine, banks, options.queueSize, options.dim, seed);
+    this.#queues = new KeyQueues(engine, queueNames(options), options.queueSize, options.dim, seed);
     const trained = [...this.#query.parameters].filter(([name]) => this.#kinds('query').some((kind) => trains(options, kind, name)));
     this.parameters = new Map(trained);
   }

@@ -6,6 +6,7 @@ export { fromTorchLayout, toTorchLayout } from './parameters.js';
 export type { Weights } from './parameters.js';
 export { methodPresets } from './presets.js';
 export type { MethodPreset } from './presets.js';
+export { queueNames } from './terms.js';
 export { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
 export type { Architecture, Stage, Stem } from './resnet.js';
 export { permutation } from './views.js';

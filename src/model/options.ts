@@ -1,5 +1,7 @@
 /** The options of a contrastive method: DetCo, and MoCo v1 and v2 as its subsets. */
 import { z } from 'zod';
+import { quoted } from '../pipeline/quoted.js';
+import { MOST_CHANNELS, MOST_KEYS } from './limits.js';
 import { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
 import type { Stage } from './resnet.js';
 
@@ -8,15 +10,16 @@ export const TERM_NAMES = ['gg', 'll', 'gl'] as const;
 export type Term = (typeof TERM_NAMES)[number];
 
 const count = z.int().positive();
+const channels = count.max(MOST_CHANNELS);
 
 export const methodOptionsSchema = z.strictObject({
   arch: z.enum(ARCHITECTURE_NAMES).default('resnet50'),
   /** Channels of the stem; the four stages have width x (1, 2, 4, 8), four times that with bottlenecks. */
-  width: count.default(64),
+  width: channels.default(64),
   stem: z.enum(['imagenet', 'small']).default('imagenet'),
   /** The stages that have losses, with the weight w_i of each (Eq. 1). */
   levels: z
-    .partialRecord(z.enum(STAGES), z.number().positive())
+    .partialRecord(z.enum(STAGES), z.number().positive().max(1000))
     .refine((levels) => Object.keys(levels).length > 0, 'expected a weight for at least one of res2, res3, res4, res5')
     .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 }),
   terms: z
@@ -28,12 +31,12 @@ export const methodOptionsSchema = z.strictObject({
   /** `mlp`: Linear, ReLU, Linear (MoCo v2); `linear`: one Linear (MoCo v1). */
   head: z.enum(['mlp', 'linear']).default('mlp'),
   /** Hidden width of every MLP head; by default the channels of its stage. */
-  hidden: count.optional(),
+  hidden: channels.optional(),
   /** Dimensions of an embedding. */
-  dim: count.default(128),
+  dim: channels.default(128),
   /** Keys in each queue, K. */
-  queueSize: count.default(65536),
-  temperature: z.number().positive().default(0.2),
+  queueSize: count.max(MOST_KEYS).default(65536),
+  temperature: z.number().positive().max(1000).default(0.2),
   /** m in key <- m key + (1 - m) query. */
   keyMomentum: z.number().min(0).max(1).default(0.999),
   /** Contiguous parts of the batch that batch norm normalises separately; must divide the batch. */
@@ -49,7 +52,7 @@ export function methodOptions(input: z.input<typeof methodOptionsSchema> = {}): 
   const problems = parsed.error.issues.map((issue) => {
     let value: unknown = input;
     for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-    return `${issue.path.join('.') || 'options'} = ${JSON.stringify(value)}: ${issue.message}`;
+    return `${issue.path.join('.') || 'options'} = ${quoted(value)}: ${issue.message}`;
   });
   throw new TypeError(`Unusable method options: ${problems.join('; ')}`);
 }

@@ -26,6 +26,11 @@ export function termNames(options: MethodOptions): string[] {
   });
 }
 
+/** The queues of keys, `global.res5`: one for each kind of key and level. */
+export function queueNames(options: MethodOptions): string[] {
+  return kindsOf(options, ['key']).flatMap((kind) => levelsOf(options).map((level) => `${kind}.${level}`));
+}
+
 /** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
 export function trains(options: MethodOptions, kind: Kind, name: string): boolean {
   if (name.startsWith('head.')) return name.startsWith(`head.${kind}.`);

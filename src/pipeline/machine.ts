@@ -1,6 +1,6 @@
 /** What this process may use of the machine. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 
 /** Cores that this process may use: fewer than the machine has under `taskset` or in a container with a quota. */
 export function usableCores(): number {
@@ -12,6 +12,12 @@ export function usableCores(): number {
     // No cgroup v2: no quota that could be read.
   }
   return Math.min(availableParallelism(), quota);
+}
+
+/** Bytes of memory that this process may use: fewer than the machine has in a container with a limit. */
+export function usableMemory(): number {
+  // Without a limit it is 0 or more than there is.
+  return Math.min(totalmem(), process.constrainedMemory() || Infinity);
 }
 
 /** libuv's own default, and the most it starts. */

@@ -244,7 +244,7 @@ function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 
 }
 
 function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): number | undefined {
-  if (decodedCache === undefined || Number(decodedCache) === 0) return undefined;
+  if (decodedCache === undefined || /^\s*0+\s*$/.test(String(decodedCache))) return undefined;
   const bytes = byteSize('decodedCache', decodedCache);
   if (bytes <= MOST_DECODED_BYTES) return bytes;
   const most = formatByteSize(MOST_DECODED_BYTES);

@@ -1,13 +1,16 @@
 /**
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Piscina } from 'piscina';
 import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { Lease } from './batch/lease.js';
-import { Slot } from './batch/slots.js';
+import { Slot, slotBytes, type SlotShape } from './batch/slots.js';
+import { usableMemory } from './machine.js';
+import { folderProblem } from './output-place.js';
 import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
@@ -18,7 +21,7 @@ import type { PipelineMeters } from './profile/snapshot.js';
 import type { SampleFields } from './shard/group.js';
 import { type LeftOutCount, warnOncePerKind } from './shard/left-out.js';
 import { countSamples } from './shard/shard-index.js';
-import { type CacheFolder, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
+import { type CacheFolder, formatByteSize, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
 import { identityOf } from './source/identity.js';
 import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
@@ -54,24 +57,49 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
   validateRecipe(options.recipe);
+  assertSlotsFit(resolved.slots, slotShape(options, resolved));
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
   const { lanes, seed, shuffle, divide, indexDir } = resolved;
   const division =
     divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards, fieldsOf(resolved)), resolved) : undefined;
+  if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
   const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
   return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
 }
 
+function slotShape({ recipe }: PipelineOptions, { batchSize, augment }: ResolvedOptions): SlotShape {
+  return { recipe, batchSize, deferred: augment === 'device' };
+}
+
+/** Shared memory is there as soon as it is asked for, and ends the process when it is written to and there is none. */
+function assertSlotsFit(slots: number, shape: SlotShape): void {
+  const [bytes, most] = [slots * slotBytes(shape), usableMemory()];
+  if (bytes <= most) return;
+  const fits = Math.floor((shape.batchSize * most) / bytes);
+  throw new RangeError(
+    `Pipeline option batchSize: ${slots} slots of ${shape.batchSize} samples take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
+      `use less than ${fits}, or smaller views`,
+  );
+}
+
 async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
   if (cacheDir === undefined) return undefined;
-  try {
-    return await openCacheFolder(resolve(cacheDir), cacheSize);
-  } catch (error) {
-    throw new RangeError(`Pipeline option cacheDir: "${cacheDir}" cannot be written (${reasonOf(error)}); choose a folder of yours`, {
-      cause: error,
-    });
-  }
+  await assertFolder('cacheDir', cacheDir);
+  return openCacheFolder(resolve(cacheDir), cacheSize);
+}
+
+async function assertFolder(option: keyof PipelineOptions, path: string): Promise<void> {
+  const problem = await folderProblem(path);
+  if (problem !== undefined) throw new RangeError(`Pipeline option ${option}: "${path}": ${problem}`);
+}
+
+/** One that is there may be read-only: its indexes are read. */
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 function fieldsOf({ imageField, labelField, classNames }: ResolvedOptions): SampleFields {
@@ -140,8 +168,7 @@ class WorkerPipeline implements Pipeline {
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
-    const shape = { recipe: options.recipe, batchSize: resolved.batchSize, deferred: resolved.augment === 'device' };
-    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(shape));
+    this.#slots = Array.from({ length: resolved.slots }, () => new Slot(slotShape(options, resolved)));
     this.#board = new MeterBoard(
       { ...resolved, lanes: this.#lanes.length },
       this.#slots[0]?.buffer.byteLength ?? 0,

@@ -11,7 +11,10 @@ import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
 import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
 import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
 import { identityOf, withoutSecrets } from '../pipeline/source/identity.js';
+import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE } from '../pipeline/augment/recipe.js';
 import { expectedOneOf } from '../pipeline/nearest.js';
+import { quoted } from '../pipeline/quoted.js';
+import { LIMITS } from './limits.js';
 import { PRESET_NAMES, presets } from './presets.js';
 
 /** Options that cannot be used; the message quotes the value and says what was expected. */
@@ -25,13 +28,14 @@ export class OptionsError extends Error {
 
 const count = z.int().positive();
 const rate = z.number().nonnegative();
+const within = ([low, high]: readonly [number, number]) => z.int().min(low).max(high);
 
 const recipeSchema = z.strictObject({
   name: z.enum(['detco', 'mocoV2', 'mocoV1', 'simclr']),
   /** Side of a global view, pixels. */
-  globalSize: count.default(224),
+  globalSize: count.max(MOST_GLOBAL_SIDE).default(224),
   /** Side of a patch, pixels. */
-  patchSize: count.default(64),
+  patchSize: count.max(MOST_PATCH_SIDE).default(64),
   /** RandAugment on the global views of `detco`. */
   randAugment: z.boolean().default(true),
 });
@@ -64,14 +68,14 @@ const configSchema = z.strictObject({
   /** Threads of the engine's CPU kernels; by default the engine's choice. */
   threads: count.optional(),
   /** Images an update. */
-  batch: count,
+  batch: within(LIMITS.batch),
   /** Epochs of the whole run; the learning rate is a function of them. */
-  epochs: count,
+  epochs: within(LIMITS.epochs),
   /** Updates after which the run ends, if that is before `epochs`. Does not move the learning rate. */
-  steps: count.optional(),
-  seed: z.int().nonnegative().max(0xffffffff).default(0),
+  steps: within(LIMITS.steps).optional(),
+  seed: within(LIMITS.seed).default(0),
   /** Learning rate at batch 256; scaled linearly by batch/256. */
-  lr: rate,
+  lr: z.number().min(LIMITS.lr[0]).max(LIMITS.lr[1]),
   schedule: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('cosine') }),
     z.strictObject({ kind: z.literal('step'), milestones: z.array(count), factor: z.number().positive().default(0.1) }),
@@ -79,11 +83,11 @@ const configSchema = z.strictObject({
   /** Updates of linear warm-up. */
   warmupSteps: z.int().nonnegative().default(0),
   sgdMomentum: rate.max(1).default(0.9),
-  weightDecay: rate.default(1e-4),
+  weightDecay: rate.max(1).default(1e-4),
   method: methodOptionsSchema,
   recipe: recipeSchema,
   /** Worker threads of the pipeline; by default the machine's cores. */
-  workers: count.optional(),
+  workers: within(LIMITS.workers).optional(),
   /** Virtual streams that the order of samples is made from. */
   lanes: count.default(PIPELINE_DEFAULTS.lanes),
   /** Compressed samples in each lane's shuffle buffer. */
@@ -101,11 +105,11 @@ const configSchema = z.strictObject({
   /** Bad samples to bear: a count, or below 1 a share. */
   maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
   /** Updates between checkpoints, besides the one at the end of each epoch. */
-  checkpointEvery: count.optional(),
+  checkpointEvery: within(LIMITS.checkpointEvery).optional(),
   /** Newest checkpoints that are kept. */
   keepCheckpoints: count.default(2),
   /** Epochs between evaluations, besides those before the first and after the last update. */
-  evalEvery: count.default(1),
+  evalEvery: within(LIMITS.evalEvery).default(1),
   knn: knnSchema.prefault({}),
 });
 
@@ -193,7 +197,7 @@ function parse(input: Layer): TrainConfig {
   const issues = error.issues.map(({ path, message }) => {
     let value: unknown = input;
     for (const key of path) value = isRecord(value) || Array.isArray(value) ? Reflect.get(value, key) : undefined;
-    return `${path.join('.')} = ${JSON.stringify(value)}: ${message}`;
+    return `${path.join('.')} = ${quoted(value)}: ${message}`;
   });
   throw new OptionsError(`Unusable options: ${issues.join('; ')}`);
 }

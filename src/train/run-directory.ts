@@ -3,6 +3,7 @@ import { appendFileSync, closeSync, createReadStream, fsyncSync, openSync } from
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { folderProblem } from '../pipeline/output-place.js';
 import { replaceFile } from './checkpoint-state.js';
 import { errorCode, isFullDisk } from './error-code.js';
 import { Held } from './held.js';
@@ -59,19 +60,24 @@ export class LostError extends Error {
   override name = 'LostError';
 }
 
+/** Throws a RunDirectoryError when a run cannot write into `path`, which need not be there. */
+export async function assertWritable(path: string): Promise<void> {
+  const problem = await folderProblem(path);
+  if (problem !== undefined) throw new RunDirectoryError(`The run cannot be in "${path}": ${problem}`);
+}
+
 async function entries(path: string): Promise<string[]> {
   try {
     return await readdir(path);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    if (errorCode(error) === 'ENOTDIR')
-      throw new RunDirectoryError(`"${path}" is a file: expected a folder for the run; choose another --out`, { cause: error });
+    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
     throw error;
   }
 }
 
-/** Throws a RunDirectoryError when `path` holds a run, or is a file. */
+/** Throws a RunDirectoryError when `path` holds a run, or cannot hold one. */
 export async function assertNoRun(path: string): Promise<void> {
+  await assertWritable(path);
   const found = (await entries(path)).filter((entry) => RUN_FILES.has(entry));
   if (found.length > 0)
     throw new RunDirectoryError(

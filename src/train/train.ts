@@ -9,6 +9,7 @@ import { ContrastiveMethod } from '../model/index.js';
 import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { readClassNames } from '../pipeline/shard/class-names.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
+import { listShards } from '../pipeline/source/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import {
@@ -24,8 +25,9 @@ import {
 } from './config.js';
 import { DataError, withDataErrors } from './data-error.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
-import { assertNoRun, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
+import { assertQueuesFit } from './memory.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
+import { assertNoRun, assertWritable, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { createVelocities, restoreTensors } from './tensors.js';
 
 export interface TrainOptions extends ConfigInput {
@@ -106,6 +108,7 @@ async function beginAgain(
     versions: made,
     ...saved
   } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
+  await assertWritable(path);
   const config = resumeConfig(saved, given, file, path);
   const facts = { ...(shardList && { shardList }), ...(engineDescription && { engineDescription }), ...(made && { versions: made }) };
   const run = await RunDirectory.open(path);
@@ -197,6 +200,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
+  assertQueuesFit(config, engine);
+  // The first evaluation comes when the run has a folder.
+  if (config.valShards) await listShards(config.valShards, signal ? { signal } : {}).catch(asOptionsError);
   if (config.augment === 'device' && engine.name === 'wasm')
     hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 

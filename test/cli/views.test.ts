@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
+import { writeTestShards } from '../support/shards.js';
 import { detco } from './detco.js';
 
 const SHARDS = 'fixtures/shards/val-000.tar';
@@ -34,6 +35,32 @@ test('detco views draws a column an image and a row a view', async () => {
   expect(await sharp(out).metadata()).toMatchObject({ format: 'png', width: 3 * 52, height: 4 * 52 });
   const { channels } = await sharp(out).stats();
   expect(Math.min(...channels.map(({ stdev }) => stdev))).toBeGreaterThan(20);
+});
+
+test('detco views makes the folder of its picture, and tells of it in JSON', async () => {
+  const out = join(folder, 'new/views.png');
+  const args = ['--out', out, '--count', '2', '--global-size', '40', '--patch-size', '12', '--recipe', 'mocoV2', '--json'];
+  const { code, stdout, stderr } = await detco(['views', '--shards', SHARDS, ...args]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(JSON.parse(stdout)).toEqual({
+    out,
+    samples: [
+      expect.objectContaining({ key: expect.any(String) }),
+      expect.objectContaining({ shard: expect.stringContaining('val-000.tar') }),
+    ],
+    views: { globalQ: [40, 40, 3], globalK: [40, 40, 3] },
+  });
+  expect(await sharp(out).metadata()).toMatchObject({ format: 'png' });
+});
+
+test('detco views refuses more images than there are', async () => {
+  const args = ['--count', '64', '--global-size', '16', '--patch-size', '16', '--out', join(folder, 'none.png')];
+  const shards = await writeTestShards(join(folder, 'shards'), { counts: [5] });
+  const { code, stderr } = await detco(['views', '--shards', ...shards, ...args]);
+  expect({ code, stderr }).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('batchSize: 64 is more than the 5 samples of an epoch'),
+  });
 });
 
 test('detco views refuses a recipe it does not know', async () => {

@@ -17,7 +17,8 @@ describe('selectEngine', () => {
   test.each([
     [{ precision: 'fp16' as 'bf16' }, 'unknown precision "fp16": expected fp32, tf32, bf16'],
     [{ device: 'gpu' }, 'unknown device "gpu": expected auto, cpu, cuda, or one GPU such as cuda:1'],
-    [{ threads: 0 }, 'threads 0: expected a whole number, at least 1'],
+    [{ threads: 0 }, 'threads 0: expected a whole number, 1..'],
+    [{ threads: 5_000_000 }, 'threads 5000000: expected a whole number, 1..'],
   ])('refuses %j, which no engine has', async (options, message) => {
     await expect(selectEngine('auto', options)).rejects.toThrow(message);
   });

@@ -1,4 +1,4 @@
-/** A disk that is really full: a small file system in memory. */
+/** Disks that are really full or read-only: small file systems in memory. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,10 @@ const quiet = { stdio: 'ignore' } as const;
 /** @param size as `mount` reads it, such as `256k` */
 export function mountDisk(path: string, size: string): void {
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path], quiet);
+}
+
+export function mountReadOnly(path: string): void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', path], quiet);
 }
 
 export function growDisk(path: string, size: string): void {

@@ -43,7 +43,7 @@ describe('run directory', () => {
   test('is refused when it is a file', async () => {
     const file = join(parent, 'file');
     await writeFile(file, '');
-    await expect(RunDirectory.create(file, {})).rejects.toThrow(`"${file}" is a file`);
+    await expect(RunDirectory.create(file, {})).rejects.toThrow(`expected a folder, and "${file}" is a file`);
   });
 
   test('cannot be resumed when it is no run', async () => {

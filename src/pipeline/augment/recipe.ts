@@ -98,6 +98,10 @@ export interface RecipeSizes {
   readonly patchSize?: number;
 }
 
+/** Sides of the views of the built-in recipes, pixels. Their blur grows with them, to the standard deviation of 8 that the kernels reach. */
+export const MOST_GLOBAL_SIDE = 896;
+export const MOST_PATCH_SIDE = 256;
+
 const RATIO = [3 / 4, 4 / 3] as const;
 const FLIP: HorizontalFlip = { op: 'horizontalFlip', p: 0.5 };
 

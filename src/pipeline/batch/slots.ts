@@ -57,6 +57,11 @@ function layout({ recipe, batchSize, deferred }: SlotShape) {
   return { views, records, pending, total: pending + (deferred ? batchSize * views.length * PENDING_BYTES : 0) };
 }
 
+/** Bytes of a slot. */
+export function slotBytes(shape: SlotShape): number {
+  return layout(shape).total;
+}
+
 /** One slot, as seen by a worker or by the consumer. */
 export class Slot {
   readonly buffer: SharedArrayBuffer;

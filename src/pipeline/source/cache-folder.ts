@@ -47,9 +47,6 @@ interface CacheFile extends CacheEntry {
 /** Makes the folder and clears what killed processes left in it. */
 export async function openCacheFolder(dir: string, limit?: number): Promise<CacheFolder> {
   await mkdir(dir, { recursive: true });
-  const probe = join(dir, `.${randomBytes(8).toString('hex')}`);
-  await (await open(probe, 'wx')).close();
-  await unlink(probe);
   await withoutStale(await list(dir));
   return { dir, run: randomBytes(4).toString('hex'), ...(limit !== undefined && { limit }) };
 }

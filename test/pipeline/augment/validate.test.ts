@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { recipes } from '#dist/pipeline/augment/recipe.js';
+import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, recipes } from '#dist/pipeline/augment/recipe.js';
 import { validateRecipe } from '#dist/pipeline/augment/validate.js';
 import { createPipeline } from '#dist/pipeline/index.js';
 
@@ -47,4 +47,13 @@ test('createPipeline checks its recipe', async () => {
   const created = createPipeline(options);
   await expect(created).rejects.toThrow(RangeError);
   await expect(created).rejects.toThrow('recipe.views.globalQ.size is -1');
+});
+
+test.each(Object.entries(recipes))('the built-in recipe %s can be had at the greatest sizes that commands take', (_, make) => {
+  expect(validateRecipe(make({ globalSize: MOST_GLOBAL_SIDE, patchSize: MOST_PATCH_SIDE })).views).toBeDefined();
+});
+
+test('no greater ones than its blur can follow', () => {
+  expect(() => validateRecipe(recipes.detco({ globalSize: MOST_GLOBAL_SIDE + 1 }))).toThrow(/globalQ.*sigma/);
+  expect(() => validateRecipe(recipes.detco({ patchSize: MOST_PATCH_SIDE + 1 }))).toThrow(/patchesQ.*sigma/);
 });

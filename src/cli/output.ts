@@ -1,0 +1,28 @@
+/** Where a command's results go: looked at before the work, written after it. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileProblem, folderProblem } from '../pipeline/output-place.js';
+import { UsageError } from './usage-error.js';
+
+type Problem = (path: string) => Promise<string | undefined>;
+
+async function assertPlace(option: string, path: string | undefined, problem: Problem): Promise<void> {
+  const found = path === undefined ? undefined : await problem(path);
+  if (found !== undefined) throw new UsageError(`${option} ${JSON.stringify(path)}: ${found}`);
+}
+
+/** @throws UsageError when files cannot be put into the folder that an option names; it need not be there */
+export function assertFolder(option: string, path: string | undefined): Promise<void> {
+  return assertPlace(option, path, folderProblem);
+}
+
+/** @throws UsageError when the file that an option names cannot be written; neither it nor its folder need be there */
+export function assertFile(option: string, path: string | undefined): Promise<void> {
+  return assertPlace(option, path, fileProblem);
+}
+
+/** Writes a file whose place was looked at, and makes its folder. */
+export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content);
+}

@@ -1,0 +1,132 @@
+/** Numbers and places that cannot be used are told before the work, by every command in the same way. */
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { detco } from './detco.js';
+
+const SHARDS = ['--shards', 'fixtures/shards/val-000.tar'];
+const SMALL = ['--global-size', '16', '--patch-size', '16'];
+const TINY = ['train', ...SHARDS, '--preset', 'tiny', '--engine', 'wasm', '--steps', '1'];
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-arguments-'));
+  await writeFile(join(folder, 'file'), '');
+  await mkdir(join(folder, 'folder'));
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+async function refusal(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await detco(args);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  return stderr;
+}
+
+describe('a number', () => {
+  test.each<[string[], string]>([
+    [['train', '--batch', '2.5'], '--batch "2.5": expected a whole number, 1..1000000; give for example --batch 256'],
+    [['train', '--batch', '1e3'], '--batch "1e3": expected a whole number'],
+    [['train', '--batch', '0x10'], '--batch "0x10": expected a whole number'],
+    [['train', '--batch', ' 8 '], '--batch " 8 ": expected a whole number'],
+    [['train', '--batch', '-8'], '--batch "-8": expected a whole number'],
+    [['train', '--batch', ''], '--batch "": expected a whole number'],
+    [['train', '--epochs', '99999999999999999999'], '--epochs "99999999999999999999": expected a whole number, 1..1000000'],
+    [['train', '--queue-size', '100000000000'], '--queue-size "100000000000": expected a whole number, 1..16777216'],
+    [['train', '--threads', '500000'], `--threads "500000": expected a whole number, 1..${8 * availableParallelism()}`],
+    [['train', '--lr', '1e308'], '--lr "1e308": expected a number above 0, at most 1000; give for example --lr 0.03'],
+    [['train', '--lr', '0x10'], '--lr "0x10": expected a number above 0'],
+    [['train', '--lr', 'NaN'], '--lr "NaN": expected a number above 0'],
+    [['profile', ...SHARDS, '--seconds', '1e308'], '--seconds "1e308": expected a number above 0, at most 86400'],
+    [['profile', ...SHARDS, '--consume', ' '], '--consume " ": expected a number above 0'],
+    [['views', ...SHARDS, '--patch-size', '600'], '--patch-size "600": expected a whole number, 1..256'],
+    [['views', ...SHARDS, ...SMALL, '--global-size', '1000000000'], '--global-size "1000000000": expected a whole number, 1..896'],
+    [['synth', '--out', 'none', '--count', '1e9'], '--count "1e9": expected a whole number, 1..100000000'],
+  ])('%j', async (args, message) => {
+    expect(await refusal(args)).toContain(`detco: ${message}`);
+  });
+
+  test.each<[string, string]>([
+    ['lr: .nan', 'lr = NaN: '],
+    ['lr: .inf', 'lr = Infinity: '],
+    ['lr: 1e308', 'lr = 1e+308: Too big: expected number to be <=1000'],
+    ['batch: .nan', 'batch = NaN: '],
+    ['recipe: { globalSize: 1e9 }', 'recipe.globalSize = 1000000000: Too big: expected number to be <=896'],
+    ['recipe: { patchSize: 257 }', 'recipe.patchSize = 257: Too big: expected number to be <=256'],
+    ['method: { queueSize: 1e11 }', 'method.queueSize = 100000000000: Too big: expected number to be <=16777216'],
+    ['method: { temperature: .inf }', 'method.temperature = Infinity: '],
+    ['threads: 500000', 'threads 500000: expected a whole number, 1..'],
+    ['decodedCache: ""', '"" is no amount of bytes'],
+    ['batch: 1000000\nrecipe: { globalSize: 896 }\nmethod: { queueSize: 1000000 }', '3 slots of 1000000 samples take '],
+    [
+      'batch: 8\nmethod: { queueSize: 16777216, dim: 65536 }',
+      'queueSize 16777216: 8 queues of keys of 65536 dimensions take 35.2 TB, and there are ',
+    ],
+  ])('in a config file: %j', async (yaml, message) => {
+    const config = join(folder, 'options.yaml');
+    await writeFile(config, yaml);
+    expect(await refusal(['train', ...SHARDS, '--preset', 'tiny', '--config', config, '--out', join(folder, 'run')])).toContain(message);
+    expect(await readdir(folder)).not.toContain('run');
+  });
+});
+
+describe('a place for results', () => {
+  const within = (option: string) => [option, 'file/within'];
+  test.each<[string, string[]]>([
+    ['train --out', [...TINY, ...within('--out')]],
+    ['train --index', [...TINY, '--out', 'run', ...within('--index')]],
+    ['train --cache-dir', [...TINY, '--out', 'run', ...within('--cache-dir')]],
+    ['train --profile', [...TINY, '--out', 'run', ...within('--profile')]],
+    ['profile --report', ['profile', ...SHARDS, ...within('--report')]],
+    ['profile --trace', ['profile', ...SHARDS, ...within('--trace')]],
+    ['profile --cache-dir', ['profile', ...SHARDS, ...within('--cache-dir')]],
+    ['views --out', ['views', ...SHARDS, ...within('--out')]],
+    ['shard --out', ['shard', 'fixtures/shards/val-000.tar', ...within('--out')]],
+    ['index --out', ['index', ...SHARDS, ...within('--out')]],
+    ['synth --out', ['synth', '--count', '1', ...within('--out')]],
+    ['engine build torch --work', ['engine', 'build', 'torch', ...within('--work')]],
+  ])('%s within a file', async (_name, args) => {
+    const placed = args.map((arg) => (arg === 'file/within' || arg === 'run' ? join(folder, arg) : arg));
+    const stderr = await refusal(placed);
+    expect(stderr).toContain(
+      `"${join(folder, 'file/within')}": expected a folder, and "${join(folder, 'file')}" is a file; choose another place`,
+    );
+    expect(stderr).not.toContain('measuring');
+    expect((await readdir(folder)).filter((name) => name === 'run')).toEqual([]);
+  });
+
+  test.each([
+    ['train', '--profile', TINY],
+    ['profile', '--report', ['profile', ...SHARDS]],
+    ['profile', '--trace', ['profile', ...SHARDS]],
+    ['views', '--out', ['views', ...SHARDS]],
+  ])('%s %s that is a folder, or nothing', async (_command, option, args) => {
+    const at = join(folder, 'folder');
+    expect(await refusal([...args, option, at])).toContain(`${option} "${at}": expected a file, and this is a folder; add a name`);
+    expect(await refusal([...args, option, ''])).toContain(`${option} "": expected `);
+  });
+
+  test('is made when it is not there', async () => {
+    const [report, trace] = [join(folder, 'made/report.html'), join(folder, 'made/by/trace.json')];
+    const measured = await detco([
+      'profile',
+      ...SHARDS,
+      ...SMALL,
+      '--batch',
+      '4',
+      '--workers',
+      '1',
+      '--seconds',
+      '0.1',
+      '--report',
+      report,
+      '--trace',
+      trace,
+    ]);
+    expect(measured).toMatchObject({ code: 0 });
+    expect(await readFile(report, 'utf8')).toContain('</html>');
+    expect(JSON.parse(await readFile(trace, 'utf8'))).toHaveProperty('traceEvents');
+  });
+});
