@@ -6,6 +6,7 @@
  */
 import { ShardError } from '../shard-error.js';
 import { compressionOf } from './compressed.js';
+import { ChunkReader } from './chunks.js';
 import { BLOCK_BYTES, hasMoreMap, isEmptyBlock, parseHeader, type TarHeader } from './header.js';
 import { decodeName } from './name.js';
 import { parsePax } from './pax.js';
@@ -70,11 +71,7 @@ const END_BLOCKS = 2;
 
 export class TarReader {
   readonly #location: string;
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  #chunk: Uint8Array = new Uint8Array();
-  #used = 0;
-  /** Byte of the archive that comes next. */
-  #at: number;
+  readonly #bytes: ChunkReader;
   /** Bytes of the member at hand that were not taken: content, then padding. */
   #content = 0;
   #padding = 0;
@@ -84,13 +81,12 @@ export class TarReader {
   /** @param start byte of the archive at which `chunks` begin: the `start` of a member */
   constructor(location: string, chunks: AsyncIterable<Uint8Array>, start = 0) {
     this.#location = location;
-    this.#chunks = chunks[Symbol.asyncIterator]();
-    this.#at = start;
+    this.#bytes = new ChunkReader(chunks, start);
   }
 
   /** Closes the file or the socket. */
   async close(): Promise<void> {
-    await this.#chunks.return?.();
+    await this.#bytes.close();
   }
 
   /** Known once there is no next member. */
@@ -104,14 +100,14 @@ export class TarReader {
    */
   async next(): Promise<TarMember | undefined> {
     await this.#pass(this.#content + this.#padding);
-    const start = this.#at;
+    const start = this.#bytes.at;
     let records: ReadonlyMap<string, string> = this.#global;
     let name: string | undefined;
     let target: string | undefined;
     let empty = 0;
     for (;;) {
-      const at = this.#at;
-      const block = await this.#take(BLOCK_BYTES);
+      const at = this.#bytes.at;
+      const block = await this.#bytes.take(BLOCK_BYTES);
       const ended = empty >= END_BLOCKS;
       if (block.length === 0 && at > 0) {
         // Headers about a member that does not come.
@@ -124,9 +120,9 @@ export class TarReader {
       }
       const header = block.length === BLOCK_BYTES ? parseHeader(block) : undefined;
       if (!header && ended) {
-        await this.#drain();
+        await this.#bytes.pass(Infinity);
         const zeros = block.every((byte) => byte === 0);
-        return this.#finish({ bytes: this.#at, marked: true, ...(!zeros && { trailing: at }) });
+        return this.#finish({ bytes: this.#bytes.at, marked: true, ...(!zeros && { trailing: at }) });
       }
       if (!header) throw this.#noHeader(at, block);
       empty = 0;
@@ -157,10 +153,9 @@ export class TarReader {
 
   /** The content of the member at hand, in memory of its own; to be asked for once. */
   async content(): Promise<Buffer> {
-    const size = this.#content;
-    const content = Buffer.allocUnsafeSlow(size);
+    const content = Buffer.allocUnsafeSlow(this.#content);
     this.#content = 0;
-    for (let filled = 0; filled < size;) filled += await this.#copy(content, filled);
+    if ((await this.#bytes.copy(content)) < content.length) throw this.#cut();
     return content;
   }
 
@@ -174,7 +169,7 @@ export class TarReader {
     const size = BARE.has(type) ? 0 : said === undefined ? header.size : Number(said);
     if (!Number.isSafeInteger(size) || size < 0) throw this.#damaged(at, 'its size is no number');
     for (let more = header.moreMap; more;) {
-      const block = await this.#take(BLOCK_BYTES);
+      const block = await this.#bytes.take(BLOCK_BYTES);
       if (block.length < BLOCK_BYTES) throw this.#cut();
       more = hasMoreMap(block);
     }
@@ -183,7 +178,7 @@ export class TarReader {
     let kind: MemberKind = KINDS[type] ?? 'unknown';
     // v7 has no type for directories.
     if (kind === 'file') kind = name.endsWith('/') ? 'directory' : sparse ? 'sparse file' : kind;
-    return { kind, type, name, target, start, offset: this.#at, size };
+    return { kind, type, name, target, start, offset: this.#bytes.at, size };
   }
 
   /** The content of a header that is about the next one. */
@@ -208,64 +203,10 @@ export class TarReader {
     return undefined;
   }
 
-  /** Up to `bytes`; fewer at the end of the archive. What is returned is valid until more is taken. */
-  async #take(bytes: number): Promise<Buffer> {
-    const left = this.#chunk.length - this.#used;
-    if (left >= bytes) {
-      const { buffer, byteOffset } = this.#chunk;
-      const taken = Buffer.from(buffer, byteOffset + this.#used, bytes);
-      this.#used += bytes;
-      this.#at += bytes;
-      return taken;
-    }
-    const taken = Buffer.alloc(bytes);
-    let filled = 0;
-    while (filled < bytes && (await this.#fill())) filled += this.#copyChunk(taken, filled);
-    return taken.subarray(0, filled);
-  }
-
-  /** @throws when there is nothing left */
-  async #copy(into: Buffer, filled: number): Promise<number> {
-    if (!(await this.#fill())) throw this.#cut();
-    return this.#copyChunk(into, filled);
-  }
-
-  #copyChunk(into: Buffer, filled: number): number {
-    const part = this.#chunk.subarray(this.#used, this.#used + into.length - filled);
-    into.set(part, filled);
-    this.#used += part.length;
-    this.#at += part.length;
-    return part.length;
-  }
-
   async #pass(bytes: number): Promise<void> {
     this.#content = 0;
     this.#padding = 0;
-    for (let left = bytes; left > 0;) {
-      if (!(await this.#fill())) throw this.#cut();
-      const passed = Math.min(left, this.#chunk.length - this.#used);
-      this.#used += passed;
-      this.#at += passed;
-      left -= passed;
-    }
-  }
-
-  async #drain(): Promise<void> {
-    while (await this.#fill()) {
-      this.#at += this.#chunk.length - this.#used;
-      this.#used = this.#chunk.length;
-    }
-  }
-
-  /** Sees to it that there is a byte; false at the end. */
-  async #fill(): Promise<boolean> {
-    while (this.#used === this.#chunk.length) {
-      const { value, done } = await this.#chunks.next();
-      if (done === true) return false;
-      this.#chunk = value;
-      this.#used = 0;
-    }
-    return true;
+    if ((await this.#bytes.pass(bytes)) < bytes) throw this.#cut();
   }
 
   #noHeader(at: number, block: Buffer): ShardError {
@@ -276,8 +217,8 @@ export class TarReader {
   }
 
   #cut(): ShardError {
-    const problem = `ends at byte ${this.#at} in the middle of the archive; it was cut off, so copy it again`;
-    return new ShardError(this.#location, this.#at, problem);
+    const problem = `ends at byte ${this.#bytes.at} in the middle of the archive; it was cut off, so copy it again`;
+    return new ShardError(this.#location, this.#bytes.at, problem);
   }
 
   #damaged(at: number, reason: string, cause?: unknown): ShardError {
