@@ -1,5 +1,5 @@
 /** Who we are to S3: credentials, and the signature of a request. */
-import { Sha256 } from '@aws-crypto/sha256-js';
+import { Sha256 } from '@smithy/core/checksum';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { Headers, RemoteRequest } from './answer.js';
 import { TransientError } from './retry.js';
