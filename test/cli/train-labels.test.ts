@@ -1,0 +1,53 @@
+/** `detco train` on shards whose labels are names: it needs none, and reads them where it is told what they mean. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { detco } from './detco.js';
+
+jest.setTimeout(120_000);
+
+const CONFIG = `
+preset: tiny
+engine: wasm
+batch: 2
+epochs: 1
+steps: 1
+method: { width: 4, dim: 8, queueSize: 4, bnGroups: 1 }
+recipe: { globalSize: 16, patchSize: 8 }
+knn: { bank: 6, queries: 6 }
+`;
+const SHARD = 'fixtures/archives/text-labels.tar';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'detco-labels-'));
+  await writeFile(join(dir, 'run.yaml'), CONFIG);
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+const train = (run: string, ...options: readonly string[]) =>
+  detco(['train', '--config', join(dir, 'run.yaml'), '--shards', SHARD, '--out', join(dir, run), ...options]);
+
+test('labels of words cost one warning, and no image', async () => {
+  const { code, stderr } = await train('words');
+  expect({ code, warnings: stderr.match(/warning: .*unusable label.*/g) }).toEqual({
+    code: 0,
+    warnings: [
+      expect.stringMatching(/text-labels\.tar: 6 unusable labels: the first, "\.\/000\.cls" at byte 512, holds the label "n01440760"/),
+    ],
+  });
+  const record = (await readFile(join(dir, 'words', 'bad-samples.jsonl'), 'utf8')).trimEnd().split('\n');
+  expect(record.map((line) => JSON.parse(line) as unknown)).toEqual([
+    expect.objectContaining({ shard: resolve(SHARD), kind: 'unusable label', count: 6 }),
+  ]);
+});
+
+test('labels of words are classes where a file names them', async () => {
+  const names = join(dir, 'classes.txt');
+  await writeFile(names, Array.from({ length: 6 }, (_, i) => `n0144076${i}\n`).join(''));
+  const { code, stderr } = await train('named', '--classes-file', names, '--val-shards', SHARD);
+  expect(code).toBe(0);
+  expect(stderr).not.toContain('unusable label');
+  expect(await readFile(join(dir, 'named', 'metrics.jsonl'), 'utf8')).toContain('knnTop1');
+});
