@@ -13,6 +13,6 @@ export const LIMITS = Object.freeze({
   queueSize: [1, MOST_KEYS],
   checkpointEvery: [1, MOST_COUNTED],
   evalEvery: [1, MOST_COUNTED],
-  /** Above it no update of SGD leaves a network that can be used. */
-  lr: [0, 1000],
+  // What float32 holds. A rate that is merely too high ends with the step at which the loss was no number.
+  lr: [0, 1e38],
 } as const satisfies Readonly<Record<string, readonly [low: number, high: number]>>);

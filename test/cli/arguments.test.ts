@@ -36,7 +36,7 @@ describe('a number', () => {
     [['train', '--epochs', '99999999999999999999'], '--epochs "99999999999999999999": expected a whole number, 1..1000000'],
     [['train', '--queue-size', '100000000000'], '--queue-size "100000000000": expected a whole number, 1..16777216'],
     [['train', '--threads', '500000'], `--threads "500000": expected a whole number, 1..${8 * availableParallelism()}`],
-    [['train', '--lr', '1e308'], '--lr "1e308": expected a number above 0, at most 1000; give for example --lr 0.03'],
+    [['train', '--lr', '1e308'], '--lr "1e308": expected a number above 0, at most 1e+38; give for example --lr 0.03'],
     [['train', '--lr', '0x10'], '--lr "0x10": expected a number above 0'],
     [['train', '--lr', 'NaN'], '--lr "NaN": expected a number above 0'],
     [['profile', ...SHARDS, '--seconds', '1e308'], '--seconds "1e308": expected a number above 0, at most 86400'],
@@ -51,7 +51,7 @@ describe('a number', () => {
   test.each<[string, string]>([
     ['lr: .nan', 'lr = NaN: '],
     ['lr: .inf', 'lr = Infinity: '],
-    ['lr: 1e308', 'lr = 1e+308: Too big: expected number to be <=1000'],
+    ['lr: 1e308', 'lr = 1e+308: Too big: expected number to be <=1e+38'],
     ['batch: .nan', 'batch = NaN: '],
     ['recipe: { globalSize: 1e9 }', 'recipe.globalSize = 1000000000: Too big: expected number to be <=896'],
     ['recipe: { patchSize: 257 }', 'recipe.patchSize = 257: Too big: expected number to be <=256'],
