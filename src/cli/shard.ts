@@ -4,7 +4,9 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
+import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
+import { byteSize } from './byte-size.js';
 import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
@@ -24,6 +26,8 @@ const schema = z
     resizeShort: whole(1, 65_535, '--resize-short 256').optional(),
     quality: whole(1, 100, '--quality 90').optional(),
     seed: whole(0, 0xffff_ffff, '--seed 1').optional(),
+    maxPixels: whole(1, MOST_PIXELS, '--max-pixels 67108864').optional(),
+    decodeMemory: byteSize.optional(),
     workers: whole(1, 1024, '--workers 8').optional(),
     shuffle: z.boolean(),
     json: z.boolean().default(false),
@@ -38,7 +42,7 @@ const schema = z
   });
 
 async function run(source: string, raw: Readonly<Record<string, unknown>>): Promise<void> {
-  const { out, json, shuffle, seed, quality, workers, resizeShort, ...options } = parseOptions(schema, raw);
+  const { out, json, shuffle, seed, quality, workers, resizeShort, maxPixels, decodeMemory, ...options } = parseOptions(schema, raw);
   await assertFolder('--out', out);
   const interrupted = 'interrupted; give the same command again to go on';
   try {
@@ -48,6 +52,8 @@ async function run(source: string, raw: Readonly<Record<string, unknown>>): Prom
         dir: out,
         ...options,
         ...(resizeShort !== undefined && { resizeShort }),
+        ...(maxPixels !== undefined && { maxPixels }),
+        ...(decodeMemory !== undefined && { decodeMemory }),
         quality: quality ?? Number(DEFAULTS.quality),
         ...(shuffle && { seed: seed ?? Number(DEFAULTS.seed) }),
         workers: workers ?? availableParallelism(),
@@ -92,7 +98,9 @@ export function shardCommand(): Command {
     .option('--prefix <name>', 'shards are named NAME-000000.tar and so on', DEFAULTS.prefix)
     .option('--resize-short <pixels>', 'make images smaller whose shorter side is above it')
     .option('--quality <q>', `JPEG quality of those, 1..100 (default: ${DEFAULTS.quality})`)
+    .option('--max-pixels <n>', 'pixels above which an image is left out as bad (default: 67108864)')
     .option('--workers <n>', 'images decoded at once (default: the cores)')
+    .option('--decode-memory <size>', 'what images may take while they are decoded (default: an eighth of the memory)')
     .option('--seed <n>', `of the shuffle (default: ${DEFAULTS.seed})`)
     .option('--no-shuffle', 'keep the order of the source')
     .option('--json', 'print the report as one JSON object')

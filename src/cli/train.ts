@@ -27,6 +27,7 @@ const schema = z.looseObject({
   workers: whole(...LIMITS.workers, '--workers 8').optional(),
   seed: whole(...LIMITS.seed, '--seed 1').optional(),
   lr: positive(LIMITS.lr[1], '--lr 0.03').optional(),
+  maxPixels: whole(...LIMITS.maxPixels, '--max-pixels 67108864').optional(),
   queueSize: whole(...LIMITS.queueSize, '--queue-size 65536').optional(),
   checkpointEvery: whole(...LIMITS.checkpointEvery, '--checkpoint-every 1000').optional(),
   evalEvery: whole(...LIMITS.evalEvery, '--eval-every 5').optional(),
@@ -116,6 +117,11 @@ export function trainCommand(): Command {
     .option(
       '--decoded-cache <size>',
       'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: 0, none; tiny: 100MB)',
+    )
+    .option('--max-pixels <n>', 'leave larger images out, as bad samples (default 67108864)')
+    .option(
+      '--decode-memory <size>',
+      'what images may take while they are decoded and wait for their place (default: an eighth of the memory)',
     )
     .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
     .option('--config <file>', 'YAML file of options, between the preset and the flags')

@@ -3,7 +3,9 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
+import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 import { listShards } from '../pipeline/source/index.js';
+import { byteSize } from './byte-size.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { labelsInWords } from './index.js';
 import { parseOptions } from './usage-error.js';
@@ -16,12 +18,24 @@ const schema = z.object({
   ...fieldShape,
   decode: z.boolean(),
   classes: whole(1, 0x7fffffff, '--classes 1000').optional(),
+  maxPixels: whole(1, MOST_PIXELS, '--max-pixels 67108864').optional(),
+  decodeMemory: byteSize.optional(),
   workers: whole(1, 1024, '--workers 8').optional(),
   json: z.boolean().default(false),
 });
 
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
-  const { shards, index, decode, classes, workers = availableParallelism(), json, ...choice } = parseOptions(schema, raw);
+  const {
+    shards,
+    index,
+    decode,
+    classes,
+    maxPixels,
+    decodeMemory,
+    workers = availableParallelism(),
+    json,
+    ...choice
+  } = parseOptions(schema, raw);
   const fields = await readFields(choice);
   const format = 'verify {samples} samples, {value}/{total} shards';
   const report = await watch({ format, interrupted: 'interrupted' }, async ({ signal, update }) => {
@@ -30,6 +44,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       ...(index !== undefined && { indexDir: index }),
       ...(classes !== undefined && { classes }),
       fields,
+      ...(maxPixels !== undefined && { maxPixels }),
+      ...(decodeMemory !== undefined && { decodeMemory }),
       decode,
       workers,
       signal,
@@ -66,7 +82,9 @@ export function verifyCommand(): Command {
     .option('--index <dir>', 'compare with the indexes that detco index wrote')
     .option('--no-decode', 'do not decode the images')
     .option('--classes <n>', 'labels must be below it')
+    .option('--max-pixels <n>', 'pixels above which an image is a problem (default: 67108864)')
     .option('--workers <n>', 'images decoded at once (default: the cores)')
+    .option('--decode-memory <size>', 'what images may take while they are decoded (default: an eighth of the memory)')
     .option('--json', 'print the report as one JSON object')
     .action(run);
   return addFieldOptions(command);

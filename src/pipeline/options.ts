@@ -9,7 +9,9 @@ import { quoted } from './quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
 import { type CacheEvent, formatByteSize, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
+import { defaultDecodeMemory } from './worker/decode-room.js';
 import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
+import { MAX_PIXELS, MOST_PIXELS } from './worker/image-header.js';
 import type { BadSample } from './worker/lane.js';
 
 export interface PipelineOptions {
@@ -76,6 +78,17 @@ export interface PipelineOptions {
   readonly onBadSample?: 'skip' | 'fail';
   /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
   readonly maxBadSamples?: number;
+  /**
+   * Pixels of an image above which it is a bad sample, by its header: a small file may be a huge image. Default 67108864. Part of the data:
+   * another limit may leave other samples out.
+   */
+  readonly maxPixels?: number;
+  /**
+   * Bytes that images may take while they are decoded and until they are placed, as a number or as `512MB`; further ones wait. Workers
+   * have equal shares. Beyond its share a worker holds only the image whose turn is next, and one worker at a time decodes such a one.
+   * Default: an eighth of the memory that the process may use. Changes memory and speed, never the result.
+   */
+  readonly decodeMemory?: string | number;
   /** Called for each bad sample that is skipped. */
   readonly onBad?: (bad: BadSample) => void;
   /** Timed visits of the stages to keep of each thread, for a trace. Default 0. */
@@ -117,6 +130,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   augment: 'worker',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
+  maxPixels: MAX_PIXELS,
   spans: 0,
 } as const);
 
@@ -175,6 +189,8 @@ const shape = {
   augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  maxPixels: count.max(MOST_PIXELS).default(PIPELINE_DEFAULTS.maxPixels),
+  decodeMemory: z.union([z.string(), z.number()]).optional(),
   spans: z
     .int()
     .nonnegative()
@@ -227,7 +243,14 @@ export function resolveOptions(options: PipelineOptions) {
       `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
     );
   }
-  return { ...data, divide, workers, cacheSize: cacheBytes(data), decodedCache: decodedBytes(data) };
+  return {
+    ...data,
+    divide,
+    workers,
+    cacheSize: cacheBytes(data),
+    decodedCache: decodedBytes(data),
+    decodeMemory: decodeBytes(data),
+  };
 }
 
 function unevenLanes(lanes: number, worldSize: number): string {
@@ -241,6 +264,10 @@ function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 
   if (cacheDir === undefined)
     throw new RangeError(`Pipeline option cacheSize: ${JSON.stringify(cacheSize)} without cacheDir; name the folder`);
   return byteSize('cacheSize', cacheSize);
+}
+
+function decodeBytes({ decodeMemory }: Pick<PipelineOptions, 'decodeMemory'>): number {
+  return decodeMemory === undefined ? defaultDecodeMemory() : byteSize('decodeMemory', decodeMemory);
 }
 
 function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): number | undefined {

@@ -104,6 +104,10 @@ const configSchema = z.strictObject({
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
   maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
+  /** Pixels above which an image is a bad sample; the pipeline's default where it is not given. */
+  maxPixels: within(LIMITS.maxPixels).optional(),
+  /** What images may take of memory while they are decoded and wait for their place: bytes, or text such as `512MB`. */
+  decodeMemory: z.union([z.string(), z.number()]).optional(),
   /** Updates between checkpoints, besides the one at the end of each epoch. */
   checkpointEvery: within(LIMITS.checkpointEvery).optional(),
   /** Newest checkpoints that are kept. */
@@ -137,6 +141,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'cacheDir',
   'cacheSize',
   'decodedCache',
+  'decodeMemory',
   'indexDir',
   'checkpointEvery',
   'keepCheckpoints',

@@ -1,5 +1,6 @@
 /** Bounds of numbers, for the config file and the command line. Beyond them a number is a slip of the keyboard. */
 import { MOST_KEYS } from '../model/limits.js';
+import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 
 /** Of what is only counted: epochs, updates. */
 const MOST_COUNTED = 1_000_000_000;
@@ -10,6 +11,7 @@ export const LIMITS = Object.freeze({
   steps: [1, MOST_COUNTED],
   seed: [0, 0xffff_ffff],
   workers: [1, 1024],
+  maxPixels: [1, MOST_PIXELS],
   queueSize: [1, MOST_KEYS],
   checkpointEvery: [1, MOST_COUNTED],
   evalEvery: [1, MOST_COUNTED],

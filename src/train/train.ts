@@ -230,7 +230,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     ...samples,
     onCache: warnOnce(hooks),
     indexDir: config.indexDir ?? join(path, INDEX),
-    ...cacheOptions(config),
+    ...readingOptions(config),
     ...(config.decodedCache === undefined ? {} : { decodedCache: config.decodedCache }),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
@@ -307,9 +307,17 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   }
 }
 
-function cacheOptions({ cacheDir, cacheSize }: TrainConfig): Pick<PipelineOptions, 'cacheDir' | 'cacheSize'> {
-  return { ...(cacheDir === undefined ? {} : { cacheDir }), ...(cacheSize === undefined ? {} : { cacheSize }) };
+/** How shards are read and decoded, for training and for evaluation. */
+function readingOptions({ cacheDir, cacheSize, maxPixels, decodeMemory }: TrainConfig): ReadingOptions {
+  return {
+    ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...(cacheSize === undefined ? {} : { cacheSize }),
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(decodeMemory === undefined ? {} : { decodeMemory }),
+  };
 }
+
+type ReadingOptions = Pick<PipelineOptions, 'cacheDir' | 'cacheSize' | 'maxPixels' | 'decodeMemory'>;
 
 type SampleOptions = Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'>;
 
@@ -350,7 +358,7 @@ function knnEvaluation(
 ) {
   const { knn, recipe, batch, workers } = config;
   const { globalSize } = recipe;
-  const rest = { globalSize, batch, ...samples, ...cacheOptions(config), ...(workers === undefined ? {} : { workers }) };
+  const rest = { globalSize, batch, ...samples, ...readingOptions(config), ...(workers === undefined ? {} : { workers }) };
   const bank = new EvaluationImages({ ...rest, shards: config.shards, limit: knn.bank });
   const queries = new EvaluationImages({ ...rest, shards: config.valShards, limit: knn.queries });
   const { temperature, k } = knn;

@@ -98,7 +98,7 @@ describe('a pipeline', () => {
       shard: shards[2],
       offset: 0,
       epoch: 0,
-      reason: expect.stringMatching(/unsupported image format/),
+      reason: 'the image is text; expected JPEG, PNG or WebP',
     });
   });
 
@@ -130,7 +130,7 @@ describe('what a pipeline refuses', () => {
 
   test('a bad sample, when told to fail', async () => {
     await expect(digestBatches({ ...options, onBadSample: 'fail' })).rejects.toThrow(
-      /bad sample s[02]-00[03] at byte \d+ of .*shard-00[02]\.tar: .*unsupported image format/,
+      /bad sample s[02]-00[03] at byte \d+ of .*shard-00[02]\.tar: the image is text; expected JPEG, PNG or WebP/,
     );
   });
 

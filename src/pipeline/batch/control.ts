@@ -3,8 +3,8 @@
  * `Atomics.waitAsync`, because the consumer's thread may be busy for seconds inside a training step: nothing a worker
  * needs may depend on that thread's event loop turning.
  *
- *   [ abort | pulse | open epoch ]   [ a region an epoch, in a ring ]            [ a pair a slot ]
- *                                     base step | finished | ready[] | total[]    open for step | filled
+ *   [ abort | pulse | open epoch | lock ]   [ a region an epoch, in a ring ]            [ a pair a slot ]
+ *                                            base step | finished | ready[] | total[]    open for step | filled
  *
  * A slot goes round: the consumer opens it for a step, workers fill its rows, the consumer leases it out as a batch and
  * on release opens it for the step `slots` later.
@@ -12,7 +12,8 @@
 const ABORT = 0;
 const PULSE = 1;
 const OPEN_EPOCH = 2;
-const HEADER = 3;
+const DECODE_LOCK = 3;
+const HEADER = 4;
 
 /** A consumer that computes on its thread tells of a free slot only afterwards, so workers also look for themselves. */
 const SLOT_LOOK_MS = 10;
@@ -137,6 +138,16 @@ export class Control {
     this.#set(OPEN_EPOCH, epoch + 1);
     this.#beat();
   }
+
+  // ---- decoding
+
+  /** Held by the worker that decodes an image beyond its share of memory. */
+  readonly decodeLock = {
+    acquire: async (): Promise<void> => {
+      while (Atomics.compareExchange(this.#words, DECODE_LOCK, 0, 1) !== 0) await this.#change(DECODE_LOCK, 1);
+    },
+    release: (): void => this.#set(DECODE_LOCK, 0),
+  };
 
   // ---- slots
 

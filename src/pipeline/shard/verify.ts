@@ -4,6 +4,7 @@ import { SourceError } from '../source/index.js';
 import { identityOf } from '../source/identity.js';
 import { reasonOf } from '../source/source.js';
 import { decodeImage } from '../worker/decode.js';
+import { DecodeRoom, defaultDecodeMemory } from '../worker/decode-room.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
 import type { SampleFields, ShardSample } from './group.js';
@@ -20,6 +21,10 @@ export interface VerifyOptions {
   readonly fields?: SampleFields;
   /** Whether every image is decoded to its last row. */
   readonly decode: boolean;
+  /** Pixels above which an image is a problem. Default 67108864. */
+  readonly maxPixels?: number;
+  /** Bytes that images may take while they are decoded. Default: an eighth of the memory that the process may use. */
+  readonly decodeMemory?: number;
   /** Labels must be below it. Default: the number of `fields.classNames`, if there are any. */
   readonly classes?: number;
   /** Images that are decoded at once in each of the shards that are read at once. */
@@ -60,15 +65,16 @@ const SHARDS_AT_ONCE = 4;
  * @throws the signal's reason
  */
 export async function verifyShards(locations: readonly string[], options: VerifyOptions): Promise<VerifyReport> {
-  const { workers, signal, onProgress } = options;
+  const { workers, decodeMemory = defaultDecodeMemory(), signal, onProgress } = options;
   const problems: Problem[] = [];
   const labels = new LabelCount();
   const unlabelled: Place[] = [];
   const duplicates = duplicateFinder();
   let [samples, bytes, shards, seen] = [0, 0, 0, 0];
   const onSample = (): void => onProgress?.({ samples: ++seen, shards });
+  const room = new DecodeRoom(decodeMemory);
   const active = Math.min(SHARDS_AT_ONCE, workers);
-  for await (const checked of mapInOrder(locations, active, (location) => checkShard(location, options, onSample))) {
+  for await (const checked of mapInOrder(locations, active, (location) => checkShard(location, options, room, onSample))) {
     signal?.throwIfAborted();
     const { shard } = checked;
     for (const problem of checked.problems) problems.push(problem);
@@ -104,12 +110,14 @@ interface CheckedShard {
 
 async function checkShard(
   location: string,
-  { indexDir, fields, decode, classes = fields?.classNames?.length, workers, signal }: VerifyOptions,
+  { indexDir, fields, decode, maxPixels, classes = fields?.classNames?.length, workers, signal }: VerifyOptions,
+  room: DecodeRoom,
   onSample: () => void,
 ): Promise<CheckedShard> {
   const shard = identityOf(location);
   const problems: Problem[] = [];
   const samples: SeenSample[] = [];
+  const check = decode ? (image: Uint8Array) => checkPixels(image, room, maxPixels) : checkBytes;
   let end: TarEnd | undefined;
   const index = indexDir === undefined ? undefined : await readIndex(indexDir, location, fields);
   if (indexDir !== undefined && !index) {
@@ -122,7 +130,7 @@ async function checkShard(
       onEnd: (found) => (end = found),
       onLeftOut: ({ name, ...leftOut }) => problems.push({ ...leftOut, shard, ...(name !== undefined && { member: name }) }),
     });
-    for await (const { sample, seen, reason } of mapInOrder(read, workers, (sample) => look(sample, decode))) {
+    for await (const { sample, seen, reason } of mapInOrder(read, workers, (sample) => look(sample, check))) {
       const place = { shard, key: sample.key, offset: sample.offset };
       const label = labelProblem(sample, classes);
       if (reason !== undefined) problems.push({ kind: 'image', ...place, problem: reason });
@@ -150,17 +158,29 @@ async function checkShard(
 /** Takes what is to be kept of a sample, so that its image can go. */
 async function look(
   { image, ...sample }: ShardSample,
-  decode: boolean,
+  check: (image: Uint8Array) => Promise<void> | void,
 ): Promise<{ readonly sample: Omit<ShardSample, 'image'>; readonly seen: SeenSample; readonly reason?: string }> {
   const { key, offset, label } = sample;
   const seen = { key, offset, crc: crc32(image), size: image.length, ...(label !== undefined && { label }) };
   if (sample.problem !== undefined) return { sample, seen, reason: sample.problem };
   try {
-    if (image.length === 0) throw new Error('the image is empty (0 bytes)');
-    if (decode) await decodeImage(image);
+    await check(image);
     return { sample, seen };
   } catch (error) {
     return { sample, seen, reason: `cannot be decoded: ${reasonOf(error)}` };
+  }
+}
+
+function checkBytes(image: Uint8Array): void {
+  if (image.length === 0) throw new Error('the image is empty (0 bytes)');
+}
+
+async function checkPixels(image: Uint8Array, room: DecodeRoom, maxPixels: number | undefined): Promise<void> {
+  const claim = room.claim();
+  try {
+    await decodeImage(image, { ...(maxPixels !== undefined && { maxPixels }), room: (bytes) => claim.take(bytes) });
+  } finally {
+    claim.give();
   }
 }
 

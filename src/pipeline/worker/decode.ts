@@ -1,7 +1,7 @@
 /** JPEG, PNG or WebP bytes to RGB pixels, as PIL's `Image.open(...).convert('RGB')` sees them. */
 import sharp, { type Sharp } from 'sharp';
 import type { DecodedImage } from '../augment/augmenter.js';
-import { jpegSize } from './jpeg-size.js';
+import { imageHeader, type ImageHeader, MAX_PIXELS, type Size } from './image-header.js';
 
 // One thread an image: the parallelism is over images. Nothing is looked at twice, so nothing is worth caching.
 sharp.concurrency(1);
@@ -10,20 +10,60 @@ sharp.cache(false);
 /** Images in this process that no decoding thread has begun with. */
 export const undecodedImages = (): number => sharp.counters().queue;
 
+export interface DecodeOptions {
+  /** Pixels above which an image is bad, by its header. Default `MAX_PIXELS`. */
+  readonly maxPixels?: number;
+  /** How many times smaller a JPEG of this size may be decoded; from 3 on that saves time. Default: it is decoded whole. */
+  readonly shrink?: (width: number, height: number) => number;
+  /** Waited for before pixels are decoded, with the bytes that this will take at most. */
+  readonly room?: (bytes: number) => Promise<void>;
+}
+
+/** Bytes per pixel: three of the decoder's result, and three of the copy that is taken of it. */
+const RESULT_BYTES = 6;
+/** Bytes per pixel of the whole image where that has to be held: three 16-bit coefficients, or pixels with padding twice. */
+const WHOLE_BYTES = 6;
+
+/** A header whose size is known. */
+export type CheckedHeader = ImageHeader & { readonly size: Size };
+
 /**
- * EXIF orientation and colour profiles are ignored and alpha is dropped, as torchvision's loader does.
- * @param shrink how many times smaller a JPEG of this size may be decoded; from 3 on that saves time
- * @throws if the bytes are not an image or end before the last pixel row
+ * EXIF orientation and colour profiles are ignored and alpha is dropped, as torchvision's loader does. One difference from PIL is meant:
+ * of 16-bit gray the high byte is taken, as PIL does with 16-bit colour, where PIL makes white of all that is above 255.
+ * @throws if the bytes are not an image, have more than `maxPixels` or end before the last pixel row
  */
-export async function decodeImage(bytes: Uint8Array, shrink?: (width: number, height: number) => number): Promise<DecodedImage> {
-  if (bytes.length === 0) throw new Error('the image is empty (0 bytes)');
-  const image = sharp(bytes, { failOn: 'truncated', ignoreIcc: true, autoOrient: false });
-  const original = shrink && jpegSize(bytes);
-  const times = original ? shrink(original.width, original.height) : 1;
-  if (!original || times === 1) return readPixels(image);
+export async function decodeImage(bytes: Uint8Array, { maxPixels, shrink, room }: DecodeOptions = {}): Promise<DecodedImage> {
+  const header = await checkHeader(bytes, maxPixels);
+  const { format, cmyk, size } = header;
+  const times = shrink && format === 'jpeg' && !cmyk ? shrink(size.width, size.height) : 1;
+  await room?.(bytesToDecode(header, times));
+  const image = openImage(bytes, maxPixels);
+  if (cmyk) return readCmyk(image);
+  if (times === 1) return readPixels(image);
   // The whole image and nothing else: sharp has libjpeg decode it smaller only then.
-  const smaller = image.resize(Math.floor(original.width / times), Math.floor(original.height / times), { fit: 'fill' });
-  return { ...(await readPixels(smaller)), original };
+  const smaller = image.resize(Math.floor(size.width / times), Math.floor(size.height / times), { fit: 'fill' });
+  return { ...(await readPixels(smaller)), original: size };
+}
+
+/** @throws if the bytes are not an image, or one of more pixels */
+export async function checkHeader(bytes: Uint8Array, maxPixels = MAX_PIXELS): Promise<CheckedHeader> {
+  const header = imageHeader(bytes);
+  const { width, height } = header.size ?? (await sharp(bytes, { limitInputPixels: false }).metadata());
+  if (width * height > maxPixels) {
+    const has = `the image has ${width} x ${height} = ${width * height} pixels, more than maxPixels ${maxPixels}`;
+    throw new Error(`${has}; make it smaller, or raise maxPixels (--max-pixels)`);
+  }
+  return { ...header, size: { width, height } };
+}
+
+/** Memory at most, for an image that is decoded `times` smaller. */
+export function bytesToDecode({ size: { width, height }, buffered }: CheckedHeader, times = 1): number {
+  return RESULT_BYTES * Math.floor(width / times) * Math.floor(height / times) + (buffered ? WHOLE_BYTES * width * height : 0);
+}
+
+/** Without orientation and profile. The limit is a second lock: the decoder may take its size from elsewhere. */
+export function openImage(bytes: Uint8Array, maxPixels = MAX_PIXELS): Sharp {
+  return sharp(bytes, { failOn: 'truncated', ignoreIcc: true, autoOrient: false, limitInputPixels: maxPixels });
 }
 
 async function readPixels(image: Sharp): Promise<DecodedImage> {
@@ -36,5 +76,26 @@ async function readPixels(image: Sharp): Promise<DecodedImage> {
 function spread(gray: Uint8Array): Uint8Array {
   const rgb = new Uint8Array(3 * gray.length);
   for (let i = 0; i < gray.length; i++) rgb.fill(gray[i] as number, 3 * i, 3 * i + 3);
+  return rgb;
+}
+
+/** By arithmetic, as PIL does; libvips would go by way of a printer's profile, 20 levels from it on average. */
+async function readCmyk(image: Sharp): Promise<DecodedImage> {
+  const inks = image.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth: 'uchar' });
+  const { data, info } = await inks.toBuffer({ resolveWithObject: true });
+  if (info.channels !== 4) throw new Error(`the image decodes to ${info.channels} channels, expected 4`);
+  return { width: info.width, height: info.height, data: cmykToRgb(data) };
+}
+
+/** Pillow's `cmyk2rgb` (Convert.c): what is left of the light after black, less the ink's share of it, rounded. */
+function cmykToRgb(inks: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array((inks.length / 4) * 3);
+  for (let from = 0, to = 0; from < inks.length; from += 4) {
+    const light = 255 - (inks[from + 3] as number);
+    for (let ink = 0; ink < 3; ink++) {
+      const product = (inks[from + ink] as number) * light + 128;
+      rgb[to++] = light - ((product + (product >> 8)) >> 8);
+    }
+  }
   return rgb;
 }

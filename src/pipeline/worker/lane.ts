@@ -1,5 +1,6 @@
 /** A lane's stream inside a worker: shards -> compressed samples -> shuffle buffer -> decoded good samples. */
-import type { Augmenter, LoadedImage } from '../augment/augmenter.js';
+import type { Augmenter, DecodedImage, LoadedImage } from '../augment/augmenter.js';
+import { PipelineAborted } from '../batch/control.js';
 import { MAX_KEY_BYTES } from '../batch/slots.js';
 import { laneShare } from '../plan/lanes.js';
 import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuffle.js';
@@ -9,8 +10,9 @@ import { fetchImages } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
 import { reasonOf } from '../source/source.js';
 import { decodeImage, undecodedImages } from './decode.js';
+import type { Claim, DecodeRoom } from './decode-room.js';
 import type { DecodedCache } from './decoded-cache.js';
-import { jpegSize } from './jpeg-size.js';
+import { imageHeader } from './image-header.js';
 import { type LaneSample, readLane, type ReadLaneOptions } from './read-lane.js';
 
 /** A sample that could not be used. */
@@ -36,6 +38,10 @@ export interface LaneOptions extends ReadLaneOptions {
   readonly done: { readonly taken: number; readonly good: number };
   /** What the images are decoded for. */
   readonly augmenter: Augmenter;
+  /** Pixels above which an image is bad. */
+  readonly maxPixels: number;
+  /** Where its pixels find room. */
+  readonly room: DecodeRoom;
   /** Images of epochs before. */
   readonly decoded?: DecodedCache | undefined;
   readonly onBad: (bad: BadSample) => void;
@@ -68,8 +74,9 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
       meters.decoderQueue(undecodedImages());
       let loaded: LoadedImage;
       try {
-        loaded = await decode(sample, options);
+        loaded = await decode(sample, good, options);
       } catch (error) {
+        if (error instanceof PipelineAborted) throw error;
         meters.failed(STAGE.decode);
         meters.enter(TASK.find, STAGE.shuffle);
         if (again) continue;
@@ -147,7 +154,32 @@ function fetchNamed(
   return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
 }
 
-async function decode(sample: LaneSample, { augmenter, decoded, plan, epoch }: LaneOptions): Promise<LoadedImage> {
+/** @param good how many came before it in the epoch */
+async function decode(sample: LaneSample, good: number, options: LaneOptions): Promise<LoadedImage> {
+  const { augmenter, epoch, lane, room } = options;
+  const claim = room.claim({ epoch, round: good, lane });
+  try {
+    const pixels = await pixelsOf(sample, claim, options);
+    const loaded = augmenter.load(pixels);
+    claim.keep(pixels.data.byteLength);
+    return {
+      render: loaded.render,
+      unload() {
+        loaded.unload();
+        claim.give();
+      },
+    };
+  } catch (error) {
+    claim.give();
+    throw error;
+  }
+}
+
+async function pixelsOf(
+  sample: LaneSample,
+  claim: Claim,
+  { augmenter, decoded, plan, epoch, maxPixels }: LaneOptions,
+): Promise<DecodedImage> {
   const { image } = sample;
   if (sample.problem !== undefined || !image) throw new Error(sample.problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
@@ -156,11 +188,14 @@ async function decode(sample: LaneSample, { augmenter, decoded, plan, epoch }: L
   const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
   const kept = decoded?.get(sample, image);
   // A JPEG alone can be decoded smaller.
-  if (kept && (!jpegSize(image) || shrink(kept.width, kept.height) === 1)) return augmenter.load(kept);
-  const pixels = await decodeImage(image, shrink);
+  if (kept && (imageHeader(image).format !== 'jpeg' || shrink(kept.width, kept.height) === 1)) {
+    await claim.take(kept.data.byteLength);
+    return kept;
+  }
+  const pixels = await decodeImage(image, { maxPixels, shrink, room: (needed) => claim.take(needed) });
   // One that was decoded smaller is for this epoch's views alone.
   if (!pixels.original) decoded?.put(sample, image, pixels);
-  return augmenter.load(pixels);
+  return pixels;
 }
 
 function decodeProblem(error: unknown): string {

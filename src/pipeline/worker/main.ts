@@ -19,6 +19,7 @@ import { turnOf } from '../plan/turns.js';
 import type { SampleFields } from '../shard/group.js';
 import type { LeftOutCount } from '../shard/left-out.js';
 import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
+import { DecodeRoom } from './decode-room.js';
 import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 
@@ -46,6 +47,10 @@ export interface ServeTask {
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
   readonly cache?: CacheFolder;
+  /** Pixels above which an image is bad. */
+  readonly maxPixels: number;
+  /** This worker's share of the memory for decoding, bytes. */
+  readonly decodeBytes: number;
   /** Of a `DecodedCache`. */
   readonly decoded?: SharedArrayBuffer;
   /** Ordinal of this worker. */
@@ -80,17 +85,25 @@ async function serveLanes(task: ServeTask): Promise<void> {
   const timer = new RenderTimer(thread);
   const augmenter = await createAugmenter(task.recipe, { deferred: task.deferred, onView: (view) => timer.viewDone(view) });
   const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
-  const slots = task.slots.map((buffer) => new Slot(task, buffer));
-  const decoded = task.decoded && new DecodedCache(task.decoded);
-  // A lane may be waiting for a socket rather than for another lane.
+  const room = new DecodeRoom(task.decodeBytes, control.decodeLock);
+  // A lane may be waiting for a socket or for room rather than for another lane.
   const stop = new AbortController();
   // Every lane listens, and so does every file or socket it reads: more than the ten that Node takes for a leak.
   setMaxListeners(0, stop.signal);
+  stop.signal.addEventListener('abort', () => room.close(new PipelineAborted()));
   void control.abortion().then(() => stop.abort());
+  const parts: WorkerParts = {
+    control,
+    slots: task.slots.map((buffer) => new Slot(task, buffer)),
+    augmenter,
+    decoded: task.decoded && new DecodedCache(task.decoded),
+    room,
+    signal: stop.signal,
+  };
   let failure: unknown;
   const runLane = (lane: number) => {
     const timers = { meters, timer, lane: new LaneMeters(meters, thread, lane) };
-    return new LaneServer(task, lane, control, slots, augmenter, decoded, stop.signal, timers).run().catch((error: unknown) => {
+    return new LaneServer(task, lane, parts, timers).run().catch((error: unknown) => {
       // The first failure ends the run for everybody: the other lanes wait for this one's turns.
       if (!control.aborted) failure = error;
       control.abort();
@@ -98,6 +111,16 @@ async function serveLanes(task: ServeTask): Promise<void> {
   };
   await Promise.all(task.serves.map(runLane));
   if (failure !== undefined) throw failure;
+}
+
+/** What the lanes of a worker share. */
+interface WorkerParts {
+  readonly control: Control;
+  readonly slots: readonly Slot[];
+  readonly augmenter: Augmenter;
+  readonly decoded: DecodedCache | undefined;
+  readonly room: DecodeRoom;
+  readonly signal: AbortSignal;
 }
 
 interface LaneTimers {
@@ -110,32 +133,17 @@ class LaneServer {
   readonly #task: ServeTask;
   /** Place of the lane among those of the rank. */
   readonly #lane: number;
+  readonly #parts: WorkerParts;
   readonly #control: Control;
-  readonly #slots: readonly Slot[];
-  readonly #augmenter: Augmenter;
-  readonly #decoded: DecodedCache | undefined;
-  readonly #signal: AbortSignal;
   readonly #timers: LaneTimers;
   /** Whether the sample that is looked for has been found. */
   #found = false;
 
-  constructor(
-    task: ServeTask,
-    lane: number,
-    control: Control,
-    slots: readonly Slot[],
-    augmenter: Augmenter,
-    decoded: DecodedCache | undefined,
-    signal: AbortSignal,
-    timers: LaneTimers,
-  ) {
+  constructor(task: ServeTask, lane: number, parts: WorkerParts, timers: LaneTimers) {
     this.#task = task;
     this.#lane = lane;
-    this.#control = control;
-    this.#slots = slots;
-    this.#augmenter = augmenter;
-    this.#decoded = decoded;
-    this.#signal = signal;
+    this.#parts = parts;
+    this.#control = parts.control;
     this.#timers = timers;
   }
 
@@ -148,10 +156,12 @@ class LaneServer {
     for (let epoch = firstEpoch; epoch < epochs; epoch++) {
       await this.#serveEpoch(epoch, (epoch === firstEpoch ? done[this.#lane] : undefined) ?? { taken: 0, good: 0 });
     }
+    this.#parts.room.leave(this.#globalLane);
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, fields, batchSize, dropLast, cache } = this.#task;
+    const { plan, shards, indexDir, fields, batchSize, dropLast, maxPixels, cache } = this.#task;
+    const { augmenter, decoded, room, signal } = this.#parts;
     const { lane } = this.#timers;
     const samples = laneSamples({
       plan,
@@ -160,9 +170,11 @@ class LaneServer {
       lane: this.#globalLane,
       done,
       indexDir,
-      augmenter: this.#augmenter,
-      decoded: this.#decoded,
-      signal: this.#signal,
+      augmenter,
+      maxPixels,
+      room,
+      decoded,
+      signal,
       onBad: (bad) => this.#reportBad(bad),
       meters: lane,
       onLeftOut: (shard, counts) => {
@@ -184,6 +196,8 @@ class LaneServer {
       },
     });
     let k = this.#control.ready(epoch, this.#lane);
+    const turn = (round: number) => ({ epoch, round, lane: this.#globalLane });
+    room.advance(turn(k));
     try {
       // One sample is decoded while the one before it is placed.
       let next = this.#find(samples, epoch);
@@ -196,6 +210,7 @@ class LaneServer {
         next.catch(() => undefined);
         await this.#place(sample, epoch, k++);
         sample.loaded.unload();
+        room.advance(turn(k));
         lane.queue(QUEUE.decoded, -1);
       }
       lane.leave(TASK.place);
@@ -237,7 +252,7 @@ class LaneServer {
     await this.#control.slotOpen(step);
     lane.enter(TASK.place, STAGE.augment);
     timer.begin();
-    const slot = this.#slots[this.#control.slotOf(step)] as Slot;
+    const slot = this.#parts.slots[this.#control.slotOf(step)] as Slot;
     const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
     const pending = sample.loaded.render(stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);

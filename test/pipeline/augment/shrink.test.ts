@@ -1,17 +1,16 @@
 /** Large images are decoded smaller when every crop has pixels to spare; the views stay those of the whole image. */
-import { beforeAll, describe, expect, test } from '@jest/globals';
+import { beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeline/augment/augmenter.js';
 import { recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
 import { readShard } from '#dist/pipeline/shard/read.js';
 import { decodeImage } from '#dist/pipeline/worker/decode.js';
-import { jpegSize } from '#dist/pipeline/worker/jpeg-size.js';
 
 const SHARD = new URL('../../../fixtures/shards/val-000.tar', import.meta.url).pathname;
 const [WIDTH, HEIGHT] = [1530, 1020];
 
 /** A picture as large as a camera's, with detail everywhere: fixtures side by side. */
-async function largeJpeg(progressive = false): Promise<Buffer> {
+async function largeJpeg(): Promise<Buffer> {
   const tiles: { input: Buffer; left: number; top: number }[] = [];
   const side = 102;
   for await (const { image } of readShard(SHARD)) {
@@ -25,7 +24,7 @@ async function largeJpeg(progressive = false): Promise<Buffer> {
   }
   return sharp({ create: { width: WIDTH, height: HEIGHT, channels: 3, background: '#808080' } })
     .composite(tiles)
-    .jpeg({ quality: 90, progressive })
+    .jpeg({ quality: 90 })
     .toBuffer();
 }
 
@@ -56,7 +55,7 @@ test('views of a smaller decode are within the tolerance of resampling', async (
   for (let index = 0; index < 60; index++) {
     const sample = { seed: 5, epoch: 0, shard: 0, index };
     let asked = 0;
-    const image = await decodeImage(jpeg, (width, height) => (asked = augmenter.shrink(width, height, sample)));
+    const image = await decodeImage(jpeg, { shrink: (width, height) => (asked = augmenter.shrink(width, height, sample)) });
     shrinks.add(asked);
     expect([image.width, image.height]).toEqual([Math.floor(WIDTH / asked), Math.floor(HEIGHT / asked)]);
     const [got, wanted] = [rendered(augmenter, image, index), rendered(augmenter, whole, index)];
@@ -75,32 +74,6 @@ test('an image without pixels to spare is decoded whole', async () => {
   const sample = { seed: 5, epoch: 0, shard: 0, index: 0 };
   expect(augmenter.shrink(500, 375, sample)).toBe(1);
   expect(augmenter.shrink(WIDTH, HEIGHT, sample)).toBe(1);
-  const image = await decodeImage(jpeg, () => 1);
+  const image = await decodeImage(jpeg, { shrink: () => 1 });
   expect([image.width, image.height, image.original]).toEqual([WIDTH, HEIGHT, undefined]);
-});
-
-describe('the size in a frame header', () => {
-  test('of every fixture is the decoded one', async () => {
-    let count = 0;
-    for await (const { image } of readShard(SHARD)) {
-      const { width, height } = await sharp(image).metadata();
-      expect(jpegSize(image)).toEqual({ width, height });
-      if (++count === 40) break;
-    }
-  });
-
-  test('of a progressive JPEG and of one with metadata before it', async () => {
-    expect(jpegSize(await largeJpeg(true))).toEqual({ width: WIDTH, height: HEIGHT });
-    const described = await sharp(jpeg)
-      .withExif({ IFD0: { Copyright: 'x'.repeat(5000) } })
-      .toBuffer();
-    expect(jpegSize(described)).toEqual({ width: WIDTH, height: HEIGHT });
-  });
-
-  test('is not made up for other bytes', async () => {
-    expect(jpegSize(await sharp(jpeg).resize(20).png().toBuffer())).toBeUndefined();
-    expect(jpegSize(Buffer.alloc(0))).toBeUndefined();
-    expect(jpegSize(jpeg.subarray(0, 20))).toBeUndefined();
-    expect(jpegSize(Buffer.concat([Buffer.from([0xff, 0xd8]), Buffer.alloc(100)]))).toBeUndefined();
-  });
 });

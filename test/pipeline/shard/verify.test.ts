@@ -48,11 +48,28 @@ describe('names with shard, key and byte', () => {
         shard,
         key: testKey(0, 3),
         offset: await offsetOf(shard, testKey(0, 3)),
-        problem: 'cannot be decoded: Input buffer contains unsupported image format',
+        problem: 'cannot be decoded: the image is text; expected JPEG, PNG or WebP',
       },
     ]);
     expect(samples).toBe(6);
     expect((await verify([shard], { decode: false })).problems).toEqual([]);
+  });
+
+  test('an SVG that is named .png, though the decoder could draw it', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>';
+    const shard = await shardOf('drawn.tar', [{ name: 'a.png', body: svg }]);
+    const { problems } = await verify([shard]);
+    expect(problems).toEqual([
+      { kind: 'image', shard, key: 'a', offset: 0, problem: 'cannot be decoded: the image is SVG; expected JPEG, PNG or WebP' },
+    ]);
+  });
+
+  test('images that are larger than they may be, with any memory for decoding', async () => {
+    const shards = await writeTestShards(dir, { counts: [5, 7] });
+    const { problems } = await verify(shards, { maxPixels: 23, decodeMemory: 1 });
+    expect(problems).toHaveLength(12);
+    expect(problems[0]?.problem).toMatch(/^cannot be decoded: the image has \d+ x \d+ = \d+ pixels, more than maxPixels 23; /);
+    expect((await verify(shards, { decodeMemory: 1 })).problems).toEqual([]);
   });
 
   test('archives that end in the middle or are none, and goes on to the others', async () => {

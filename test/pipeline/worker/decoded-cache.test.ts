@@ -10,6 +10,7 @@ import { viewBytes } from '#dist/pipeline/augment/recipe.js';
 import { LaneMeters } from '#dist/pipeline/profile/lane-meters.js';
 import { Meters } from '#dist/pipeline/profile/meters.js';
 import { DecodedCache } from '#dist/pipeline/worker/decoded-cache.js';
+import { DecodeRoom } from '#dist/pipeline/worker/decode-room.js';
 import { decodeImage } from '#dist/pipeline/worker/decode.js';
 import { type GoodSample, laneSamples } from '#dist/pipeline/worker/lane.js';
 import { writeTestShards } from '../../support/shards.js';
@@ -112,6 +113,8 @@ describe('a pipeline with a decoded cache', () => {
       lane: 0,
       done: { taken: 0, good: 0 },
       augmenter,
+      maxPixels: 10_000,
+      room: new DecodeRoom(1 << 20),
       decoded,
       signal: new AbortController().signal,
       onBad: () => {},

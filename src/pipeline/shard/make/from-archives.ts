@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { Random, streamId } from '../../plan/random.js';
 import { identityOf } from '../../source/identity.js';
 import { type Archive, type ArchivedSample, listArchives, type Place, readArchives } from './archives.js';
+import { DecodeRoom, defaultDecodeMemory } from '../../worker/decode-room.js';
 import { type PreparedSample, prepareSample } from './image.js';
 import { mapInOrder } from '../in-order.js';
 import type { MakeShardsOptions } from './options.js';
@@ -65,8 +66,9 @@ async function fillSpools(set: ShardSet, archives: readonly Archive[], options: 
   };
   const begin = set.reading?.next ?? { archive: 0, start: archives[0]?.start ?? 0, index: 0 };
   const progress = byteProgress(archives);
+  const room = new DecodeRoom(options.decodeMemory ?? defaultDecodeMemory());
   const read = readArchives(archives, begin, (archive, one) => leftOut.add(archive, one), signal);
-  for await (const { place, prepared } of mapInOrder(read, workers, (item) => prepare(item, archives, options))) {
+  for await (const { place, prepared } of mapInOrder(read, workers, (item) => prepare(item, archives, options, room))) {
     signal?.throwIfAborted();
     if (writer.pendingBytes >= checkpointBytes) await record(place, false);
     if (prepared.members) writer.add(spoolOf(samples), { members: prepared.members, resized: prepared.resized });
@@ -87,12 +89,13 @@ async function prepare(
   { place, key, sample }: ArchivedSample,
   archives: readonly Archive[],
   options: MakeShardsOptions,
+  room: DecodeRoom,
 ): Promise<{ readonly place: Place; readonly prepared: PreparedSample }> {
   const { image, offset, label, problem } = sample;
   const source = identityOf(archives[place.archive]?.location ?? '');
   if (problem !== undefined) return { place, prepared: { bad: { source, key, offset, reason: problem }, resized: false } };
   const read = (): Promise<Uint8Array> => Promise.resolve(image);
-  return { place, prepared: await prepareSample({ source, key, offset, ...(label !== undefined && { label }), read }, options) };
+  return { place, prepared: await prepareSample({ source, key, offset, ...(label !== undefined && { label }), read }, options, room) };
 }
 
 /** Deals samples to spools, one to each in a random order and again: even counts, and each spool sees every class. */

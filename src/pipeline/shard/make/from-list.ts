@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Random, streamId } from '../../plan/random.js';
+import { DecodeRoom, defaultDecodeMemory } from '../../worker/decode-room.js';
 import { prepareSample } from './image.js';
 import { mapInOrder } from '../in-order.js';
 import type { ImageList, ListedImage } from './listed.js';
@@ -40,11 +41,12 @@ export async function fromList(
       }
     }
   }
+  const room = new DecodeRoom(options.decodeMemory ?? defaultDecodeMemory());
   const before = set.counts();
   let done = before.images + before.bad;
   const prepared = mapInOrder(missing(), workers, async ([shard, { path, ...image }]) => ({
     shard,
-    ...(await prepareSample({ ...image, source: path, read: () => readFile(path) }, options)),
+    ...(await prepareSample({ ...image, source: path, read: () => readFile(path) }, options, room)),
   }));
   await writeShards(set, prepared, {
     ...(signal && { signal }),

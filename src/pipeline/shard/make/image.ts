@@ -1,7 +1,8 @@
 /** What becomes of one image on its way into a shard. */
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { reasonOf } from '../../source/source.js';
-import { decodeImage } from '../../worker/decode.js';
+import { bytesToDecode, checkHeader, decodeImage, openImage } from '../../worker/decode.js';
+import type { Claim, DecodeRoom } from '../../worker/decode-room.js';
 import type { ShardMember } from '../write.js';
 import type { BadImage } from './set.js';
 
@@ -10,6 +11,8 @@ export interface ImageOptions {
   readonly resizeShort?: number;
   /** JPEG quality of those that are, 1..100. */
   readonly quality: number;
+  /** Pixels above which an image is bad. */
+  readonly maxPixels?: number;
 }
 
 export interface PreparedImage {
@@ -23,33 +26,31 @@ export interface PreparedImage {
  * Makes an image whose shorter side is above `resizeShort` that small, as torchvision's `Resize(resizeShort)` counts
  * pixels, and keeps the bytes of any other. Either way it has been decoded to its last row. Orientation and profile are
  * dropped with the rest of the metadata, as the pipeline ignores them.
- * @throws if the bytes are not an image or end before the last pixel row
+ * @throws if the bytes are not an image, have more than `maxPixels` or end before the last pixel row
  */
-async function prepareImage(bytes: Uint8Array, { resizeShort, quality }: ImageOptions): Promise<PreparedImage> {
-  if (bytes.length === 0) throw new Error('the image is empty (0 bytes)');
-  if (resizeShort !== undefined) {
-    const { width, height } = await sharp(bytes).metadata();
-    const short = Math.min(width, height);
-    if (short > resizeShort) {
-      const side = (pixels: number): number => Math.floor((resizeShort * pixels) / short);
-      const data = await sharp(bytes, { failOn: 'truncated', ignoreIcc: true, autoOrient: false })
-        .toColourspace('srgb')
-        .removeAlpha()
-        .resize(side(width), side(height), { fit: 'fill' })
-        .jpeg({ quality })
-        .toBuffer();
-      return { data, extension: 'jpg', resized: true };
-    }
+async function prepareImage(
+  bytes: Uint8Array,
+  { resizeShort = Infinity, quality, maxPixels }: ImageOptions,
+  claim: Claim,
+): Promise<PreparedImage> {
+  const limit = maxPixels === undefined ? {} : { maxPixels };
+  const header = await checkHeader(bytes, maxPixels);
+  await claim.take(bytesToDecode(header));
+  const { width, height } = header.size;
+  const short = Math.min(width, height);
+  if (short <= resizeShort) {
+    await decodeImage(bytes, limit);
+    return { data: bytes, extension: header.format === 'jpeg' ? 'jpg' : header.format, resized: false };
   }
-  await decodeImage(bytes);
-  return { data: bytes, extension: extensionOf(bytes), resized: false };
+  const side = (pixels: number): number => Math.floor((resizeShort * pixels) / short);
+  const image = header.cmyk ? await decodeCmyk(bytes, limit) : openImage(bytes, maxPixels).toColourspace('srgb').removeAlpha();
+  const data = await image.resize(side(width), side(height), { fit: 'fill' }).jpeg({ quality }).toBuffer();
+  return { data, extension: 'jpg', resized: true };
 }
 
-/** By content: names lie (ILSVRC2012 has a PNG called .JPEG). Readers look at the bytes of anything else themselves. */
-function extensionOf(bytes: Uint8Array): PreparedImage['extension'] {
-  const magic = Buffer.from(bytes.subarray(0, 12)).toString('latin1');
-  if (magic.startsWith('\x89PNG')) return 'png';
-  return magic.startsWith('RIFF') && magic.endsWith('WEBP') ? 'webp' : 'jpg';
+async function decodeCmyk(bytes: Uint8Array, limit: Pick<ImageOptions, 'maxPixels'>): Promise<Sharp> {
+  const { data, width, height } = await decodeImage(bytes, limit);
+  return sharp(data, { raw: { width, height, channels: 3 } });
 }
 
 /** An image of a source, still to be read. */
@@ -66,12 +67,19 @@ export interface PreparedSample {
 }
 
 /** Reads and prepares an image; never fails because of it. */
-export async function prepareSample({ read, label, ...place }: SourceImage, options: ImageOptions): Promise<PreparedSample> {
+export async function prepareSample(
+  { read, label, ...place }: SourceImage,
+  options: ImageOptions,
+  room: DecodeRoom,
+): Promise<PreparedSample> {
+  const claim = room.claim();
   try {
-    const { data, extension, resized } = await prepareImage(await read(), options);
+    const { data, extension, resized } = await prepareImage(await read(), options, claim);
     const image = { name: `${place.key}.${extension}`, data };
     return { members: label === undefined ? [image] : [image, { name: `${place.key}.cls`, data: Buffer.from(String(label)) }], resized };
   } catch (error) {
     return { bad: { ...place, reason: reasonOf(error) }, resized: false };
+  } finally {
+    claim.give();
   }
 }

@@ -15,6 +15,10 @@ export interface MakeShardsOptions {
   readonly quality: number;
   /** Of the shuffle; the order of the source is kept without it. */
   readonly seed?: number;
+  /** Pixels above which an image is bad. Default 67108864. */
+  readonly maxPixels?: number;
+  /** Bytes that images may take while they are decoded. Default: an eighth of the memory that the process may use. */
+  readonly decodeMemory?: number;
   /** Images that are decoded at once. Changes speed, never the result. */
   readonly workers: number;
   /** Bytes read from archives between two places to go on from. Default 64 MiB. */

@@ -1,6 +1,7 @@
 /** What a set of shards is made from and how: everything that decides their bytes. */
 import sharp from 'sharp';
 import { identityOf, withoutSecrets } from '../../source/identity.js';
+import { MAX_PIXELS } from '../../worker/image-header.js';
 import type { MakeShardsOptions } from './options.js';
 
 /** Arguments that cannot be used: the source, the folder, or options that contradict what the folder holds. */
@@ -21,13 +22,19 @@ export interface ShardPlan {
   readonly perShard: number;
   readonly resizeShort: number | null;
   readonly quality: number | null;
+  /** Pixels above which an image is bad; null is the default. */
+  readonly maxPixels: number | null;
   /** Of the shuffle; null keeps the order of the source. */
   readonly seed: number | null;
   /** Version of the JPEG encoder's library, when images are encoded. */
   readonly encoder: string | null;
 }
 
-export function planOf({ prefix, perShard, resizeShort, quality, seed }: MakeShardsOptions, source: string, listing: string): ShardPlan {
+export function planOf(
+  { prefix, perShard, resizeShort, quality, maxPixels, seed }: MakeShardsOptions,
+  source: string,
+  listing: string,
+): ShardPlan {
   return {
     source: identityOf(source),
     listing,
@@ -35,6 +42,7 @@ export function planOf({ prefix, perShard, resizeShort, quality, seed }: MakeSha
     perShard,
     resizeShort: resizeShort ?? null,
     quality: resizeShort === undefined ? null : quality,
+    maxPixels: maxPixels === undefined || maxPixels === MAX_PIXELS ? null : maxPixels,
     seed: seed ?? null,
     encoder: resizeShort === undefined ? null : sharp.versions.vips,
   };
@@ -47,18 +55,22 @@ const TITLES: Readonly<Record<keyof ShardPlan, string>> = {
   perShard: '--per-shard',
   resizeShort: '--resize-short',
   quality: '--quality',
+  maxPixels: '--max-pixels',
   seed: '--seed',
   encoder: 'libvips',
 };
 
 /** How `now` differs from `then`, in words; empty when it does not. */
 export function planDifferences(then: ShardPlan, now: ShardPlan): string[] {
-  const show = (value: string | number | null): string => (value === null ? '(none)' : String(value));
-  return (Object.keys(TITLES) as (keyof ShardPlan)[])
-    .filter((field) => then[field] !== now[field])
-    .map((field) =>
-      field === 'listing' ? `${TITLES.listing} has changed` : `${TITLES[field]} ${show(then[field])} then, ${show(now[field])} now`,
-    );
+  const show = (value: string | number | null | undefined): string => String(value ?? '(none)');
+  return (
+    (Object.keys(TITLES) as (keyof ShardPlan)[])
+      // A set of before there was the option has none.
+      .filter((field) => (then[field] ?? null) !== now[field])
+      .map((field) =>
+        field === 'listing' ? `${TITLES.listing} has changed` : `${TITLES[field]} ${show(then[field])} then, ${show(now[field])} now`,
+      )
+  );
 }
 
 /** Shards of at most `perShard` images, as even as can be: a short last shard would leave a lane without work. */

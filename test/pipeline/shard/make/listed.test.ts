@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { makeShards, type MakeShardsOptions, ShardPlanError } from '#dist/pipeline/shard/make/index.js';
 import type { ShardSample } from '#dist/pipeline/shard/group.js';
 import { readShard } from '#dist/pipeline/shard/read.js';
+import { decodeImage } from '#dist/pipeline/worker/decode.js';
 import { ShardExistsError } from '#dist/pipeline/shard/write.js';
 import sharp, { type Sharp } from 'sharp';
 import { className, fixtureSamples, readAll, writeImageFolder } from '../../../support/images.js';
@@ -103,6 +104,38 @@ describe('an ImageFolder', () => {
     expect(read.get('b/deep/x_1-2')?.image).toEqual(await readFile('fixtures/odd/files/f-png.JPEG'));
     expect([...read.keys()].some((key) => key.startsWith('a/'))).toBe(true);
     expect([...read.keys()].some((key) => key.includes('hidden'))).toBe(false);
+  });
+
+  test('leaves out what has more pixels than it may, or is no JPEG, PNG or WebP, and refuses another limit later', async () => {
+    const mixed = join(root, 'mixed');
+    await mkdir(mixed, { recursive: true });
+    await cp('fixtures/odd/files/a-plain.jpg', join(mixed, 'fits.jpg'));
+    await writeFile(join(mixed, 'large.png'), await sharp('fixtures/odd/files/a-plain.jpg').resize(65, 48).png().toBuffer());
+    await writeFile(join(mixed, 'drawn.png'), '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>');
+    const options = { source: mixed, maxPixels: 64 * 48, decodeMemory: 1 };
+    expect(await make(options)).toMatchObject({ images: 1, bad: 2 });
+    const bad = await readFile(join(out, 'bad-samples.jsonl'), 'utf8');
+    expect(bad).toContain('the image has 65 x 48 = 3120 pixels, more than maxPixels 3072');
+    expect(bad).toContain('the image is SVG; expected JPEG, PNG or WebP');
+    await expect(make({ source: mixed })).rejects.toThrow('--max-pixels 3072 then, (none) now');
+  });
+
+  test('makes a CMYK image smaller from the colours that the pipeline sees', async () => {
+    const inks = join(root, 'inks');
+    await mkdir(inks, { recursive: true });
+    await cp('fixtures/odd/files/c-cmyk.jpg', join(inks, 'c.jpg'));
+    expect(await make({ source: inks, resizeShort: 24, quality: 100 })).toMatchObject({ images: 1, resized: 1 });
+    const { image } = [...(await readAll(await shardPaths(out))).values()][0] ?? {};
+    const { data, ...size } = await decodeImage(await readFile(join(inks, 'c.jpg')));
+    const expected = await sharp(data, { raw: { ...size, channels: 3 } })
+      .resize(32, 24, { fit: 'fill' })
+      .raw()
+      .toBuffer();
+    const got = await sharp(image).raw().toBuffer();
+    expect(got).toHaveLength(expected.length);
+    const distance = got.reduce((sum, level, i) => sum + Math.abs(level - (expected[i] ?? 0)), 0) / got.length;
+    // What JPEG costs; by way of a profile it would be above 10.
+    expect(distance).toBeLessThan(3);
   });
 
   test('without class folders gives images without labels', async () => {

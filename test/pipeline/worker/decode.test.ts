@@ -1,0 +1,67 @@
+/** Pixels as Pillow's `Image.open(...).convert('RGB')` gives them, for every mode (fixtures/golden/decode.json, made by decode.py there). */
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { decodeImage } from '#dist/pipeline/worker/decode.js';
+
+interface Golden {
+  readonly width: number;
+  readonly height: number;
+  readonly cases: readonly { readonly name: string; readonly mode: string; readonly file: string; readonly rgb: string }[];
+}
+
+const golden = JSON.parse(readFileSync(new URL('../../../fixtures/golden/decode.json', import.meta.url), 'utf8')) as Golden;
+const { width, height } = golden;
+const SIXTEEN_BIT_GRAY = 'I;16';
+
+describe('decodeImage', () => {
+  test.each(golden.cases.filter(({ mode }) => mode !== SIXTEEN_BIT_GRAY))('gives the bytes of Pillow for $name', async ({ file, rgb }) => {
+    const image = await decodeImage(Buffer.from(file, 'base64'));
+    expect([image.width, image.height]).toEqual([width, height]);
+    expect(Buffer.from(image.data).equals(Buffer.from(rgb, 'base64'))).toBe(true);
+  });
+
+  test('takes the high byte of 16-bit gray, of which Pillow makes white', async () => {
+    const gray = golden.cases.find(({ mode }) => mode === SIXTEEN_BIT_GRAY);
+    const levels = Array.from({ length: width * height }, (_, i) => (i % width) * 5000 + Math.floor(i / width));
+    const { data } = await decodeImage(Buffer.from(gray?.file ?? '', 'base64'));
+    expect([...data]).toEqual(levels.flatMap((level) => [level >> 8, level >> 8, level >> 8]));
+    expect([...Buffer.from(gray?.rgb ?? '', 'base64')]).toEqual(levels.flatMap((level) => Array<number>(3).fill(Math.min(level, 255))));
+  });
+
+  test('does not decode a CMYK image smaller, which would be by way of a profile', async () => {
+    const cmyk = golden.cases.find(({ name }) => name.startsWith('JPEG, CMYK'));
+    const image = await decodeImage(Buffer.from(cmyk?.file ?? '', 'base64'), { shrink: () => 3 });
+    expect([image.width, image.original]).toEqual([width, undefined]);
+  });
+});
+
+describe('an image that is too large', () => {
+  const MAX = 100;
+
+  test.each([
+    ['jpeg', 11, 10],
+    ['png', 10, 11],
+    ['webp', 101, 1],
+  ] as const)('is refused as %s before its pixels are decoded', async (format, columns, rows) => {
+    const image = { create: { width: columns, height: rows, channels: 3, background: '#123456' } } as const;
+    const bytes = await sharp(image).toFormat(format).toBuffer();
+    let asked = 0;
+    const room = (): Promise<void> => Promise.resolve(void asked++);
+    await expect(decodeImage(bytes, { maxPixels: MAX, room })).rejects.toThrow(
+      `the image has ${columns} x ${rows} = ${columns * rows} pixels, more than maxPixels 100; make it smaller, or raise maxPixels (--max-pixels)`,
+    );
+    expect(asked).toBe(0);
+    await decodeImage(bytes, { maxPixels: columns * rows, room });
+    expect(asked).toBe(1);
+  });
+
+  test('is refused by what its header says, whatever follows', async () => {
+    const bytes = await sharp({ create: { width: 8, height: 8, channels: 3, background: '#123456' } })
+      .png()
+      .toBuffer();
+    bytes.writeUInt32BE(16_000, 16);
+    bytes.writeUInt32BE(16_000, 20);
+    await expect(decodeImage(bytes)).rejects.toThrow('16000 x 16000 = 256000000 pixels, more than maxPixels 67108864');
+  });
+});
