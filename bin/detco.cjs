@@ -7,11 +7,17 @@ const { availableParallelism } = require('node:os');
 const { join } = require('node:path');
 const { pathToFileURL } = require('node:url');
 
+// Node opens its inspector on SIGUSR1 unless somebody listens; Slurm and others send it as a warning. Commands that can save listen themselves.
+process.on('SIGUSR1', () => {});
+
 process.env.UV_THREADPOOL_SIZE ??= String(Math.max(4, availableParallelism()));
 
-const main = join(__dirname, '..', 'dist', 'cli', 'main.js');
+const [surroundings, main] = ['surroundings.js', 'main.js'].map((name) => join(__dirname, '..', 'dist', 'cli', name));
 if (existsSync(main)) {
-  void import(pathToFileURL(main).href);
+  void import(pathToFileURL(surroundings).href).then(({ settle }) => {
+    settle();
+    return import(pathToFileURL(main).href);
+  });
 } else {
   process.stderr.write(`detco: ${main} is missing: run npm run build\n`);
   process.exitCode = 1;

@@ -1,13 +1,15 @@
 /** What ends a command from outside: one mechanism for all of them. Exit code 128 + the signal's number, as shells have it. */
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+import { underNohup } from './nohup.js';
 
 /**
  * Signals within this time of the first are the same wish: npx passes on the Ctrl-C that the terminal has sent to its child as well, `timeout` sends
  * to its child and to the child's group, and a shell sends SIGHUP beside the kernel's.
  */
 const ONE_WISH_MS = 1000;
+/** How often it is looked whether npm is still there. */
+const ORPHAN_MS = 250;
 
 /** Why a command ends before it is done. */
 export class Interrupted extends Error {
@@ -21,8 +23,8 @@ export class Interrupted extends Error {
 }
 
 /**
- * Runs `work`, whose signal the first SIGINT, SIGTERM or SIGHUP aborts with an `Interrupted`. A second one ends the process at once, as if nobody
- * had listened. The listeners stay: what comes after the first may come when the work has ended already.
+ * Runs `work`, whose signal the first SIGINT, SIGTERM or SIGHUP aborts with an `Interrupted`; under nohup SIGHUP is none. A second one ends the
+ * process at once, as if nobody had listened. The listeners stay: what comes after the first may come when the work has ended already.
  *
  * @param message of the `Interrupted`
  */
@@ -34,8 +36,38 @@ export async function interruptible<Result>(message: string, work: (signal: Abor
     if (!stop.signal.aborted) stop.abort(new Interrupted(signal, message));
     else if (performance.now() - firstAt >= ONE_WISH_MS) endAtOnce(signal);
   };
-  for (const signal of SIGNALS) process.on(signal, interrupt);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
+  if (!underNohup()) {
+    process.on('SIGHUP', interrupt);
+    onOrphaned(() => stop.abort(new Interrupted('SIGTERM', message)));
+  }
   return work(stop.signal);
+}
+
+/**
+ * npx passes SIGTERM on to the shell between it and this process, which dies of it and tells nobody; SIGHUP ends npx itself, the shell stays.
+ * Either death is the signal then.
+ */
+function onOrphaned(callback: () => void): void {
+  if (process.env['npm_command'] === undefined) return;
+  const before = npmAbove();
+  const timer = setInterval(() => {
+    if (npmAbove() === before) return;
+    clearInterval(timer);
+    callback();
+  }, ORPHAN_MS);
+  timer.unref();
+}
+
+/** npm, or its shell and npm; where /proc does not tell, the parent alone. */
+function npmAbove(): string {
+  const parent = process.ppid;
+  try {
+    const [, name = '', grandparent = ''] = /\((.*)\) . (\d+)/s.exec(readFileSync(`/proc/${parent}/stat`, 'utf8')) ?? [];
+    return name.startsWith('npm ') ? String(parent) : `${parent} ${grandparent}`;
+  } catch {
+    return String(parent);
+  }
 }
 
 /** By the signal itself, so that whoever waits for the process sees what ended it. */

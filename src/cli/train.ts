@@ -56,6 +56,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const task = { options, profile: profile !== undefined, ...(config === undefined ? {} : { configFile: config }) };
   await interruptible('stopped before the first update', async (signal) => {
     const training = startTraining(task, progress);
+    process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
       progress.onInfo('stopping: finishing the update and writing a checkpoint (again to stop at once)');
       training.stop();

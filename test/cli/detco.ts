@@ -17,6 +17,22 @@ function start(bin: string, args: readonly string[], env: NodeJS.ProcessEnv): Ch
   return spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
 }
 
+/** Sends a signal to the process that was started, or to the whole group that it leads. */
+export type Send = (signal: NodeJS.Signals, to?: 'process' | 'group') => void;
+
+/** Any command, in a group of its own, as a shell's job. Ends when nobody holds its output any more. */
+export async function job(
+  [file = '', ...args]: readonly string[],
+  { cwd, onLine }: { readonly cwd?: string; readonly onLine?: (line: string, send: Send) => void } = {},
+): Promise<Outcome> {
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, cwd });
+  const pid = child.pid ?? Number.NaN;
+  const ended = outcomeOf(child, (line) =>
+    onLine?.(line, (signal, to = 'process') => void process.kill(to === 'group' ? -pid : pid, signal)),
+  );
+  return ended;
+}
+
 function outcomeOf(child: Child, onLine?: (line: string) => void): Promise<Outcome> {
   let stdout = '';
   let stderr = '';
