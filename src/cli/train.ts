@@ -110,6 +110,10 @@ export function trainCommand(): Command {
       '--index <folder>',
       'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',
     )
+    .option(
+      '--check-shards <what>',
+      'what is asked of each shard at the start and compared at a resume: versions (times, ETags), sizes, or none (default versions)',
+    )
     .option('--cache-dir <folder>', 'keep remote shards here once they are read; runs may share it')
     .option(
       '--cache-size <size>',

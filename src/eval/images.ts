@@ -3,7 +3,17 @@ import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index
 
 export interface ImageOptions extends Pick<
   PipelineOptions,
-  'cacheDir' | 'cacheSize' | 'maxPixels' | 'decodeMemory' | 'workers' | 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'
+  | 'cacheDir'
+  | 'cacheSize'
+  | 'checkShards'
+  | 'cwd'
+  | 'maxPixels'
+  | 'decodeMemory'
+  | 'workers'
+  | 'imageField'
+  | 'labelField'
+  | 'classNames'
+  | 'onLeftOut'
 > {
   /** Shard specs; samples without a label are passed over. */
   readonly shards: readonly string[];

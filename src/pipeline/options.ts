@@ -7,7 +7,9 @@ import { expectedOneOf } from './nearest.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from './quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
-import { type CacheEvent, formatByteSize, parseByteSize, type RetryEvent } from './source/index.js';
+import { CHECK_SHARDS, type CheckShards } from './shard/same-shards.js';
+import { withoutSecrets } from './source/identity.js';
+import { type CacheEvent, formatByteSize, type FoundShard, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
 import { defaultDecodeMemory } from './worker/decode-room.js';
 import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
@@ -17,6 +19,18 @@ import type { BadSample } from './worker/lane.js';
 export interface PipelineOptions {
   /** Paths, brace ranges, globs, `@list` files, `http(s)://` URLs, `s3://bucket/key` or `s3://bucket/prefix/`. */
   readonly shards: string | readonly string[];
+  /** Folder that relative paths start from. Default: the working directory. */
+  readonly cwd?: string;
+  /**
+   * What is asked of each shard before the first is read, one small request a remote shard, so that one that is missing is named at
+   * the start; and what `expect` holds them to. Of 'versions' another time or ETag is an error unless an index shows that the
+   * content is the same; of 'sizes' it is not; of 'none' remote shards are not asked. Default 'versions'.
+   */
+  readonly checkShards?: CheckShards;
+  /** Shards of the run that is resumed, as its `found()` gave them: names, sizes and versions must be the same, in whatever place they are. */
+  readonly expect?: readonly FoundShard[];
+  /** Called after each answer to `checkShards`. */
+  readonly onAnswer?: (progress: { readonly asked: number; readonly total: number }) => void;
   /** Which views to make; see `recipes`. */
   readonly recipe: Recipe;
   /** Samples a batch. */
@@ -128,6 +142,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   slots: 3,
   dropLast: true,
   augment: 'worker',
+  checkShards: 'versions',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
   maxPixels: MAX_PIXELS,
@@ -187,6 +202,9 @@ const shape = {
   slots: count.min(2).max(1024).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
   augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
+  cwd: z.string().min(1).optional(),
+  checkShards: z.enum(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
+  expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
   maxPixels: count.max(MOST_PIXELS).default(PIPELINE_DEFAULTS.maxPixels),
@@ -200,6 +218,7 @@ const shape = {
   cacheSize: z.union([z.string(), z.number()]).optional(),
   decodedCache: z.union([z.string(), z.number()]).optional(),
   resume: pipelineStateSchema.optional(),
+  onAnswer: callback<NonNullable<PipelineOptions['onAnswer']>>().optional(),
   onLeftOut: callback<NonNullable<PipelineOptions['onLeftOut']>>().optional(),
   onBad: callback<NonNullable<PipelineOptions['onBad']>>().optional(),
   onCache: callback<NonNullable<PipelineOptions['onCache']>>().optional(),
@@ -219,7 +238,7 @@ export function resolveOptions(options: PipelineOptions) {
     const [issue] = error.issues;
     const path = issue?.path ?? [];
     const value = path.reduce<unknown>((outer, key) => (Object(outer) as Record<PropertyKey, unknown>)[key], options);
-    throw new RangeError(`Pipeline option ${path.join('.')}: ${issue?.message ?? 'invalid'}, got ${quoted(value)}`);
+    throw new RangeError(`Pipeline option ${path.join('.')}: ${issue?.message ?? 'invalid'}, got ${withoutSecrets(quoted(value))}`);
   }
   const { lanes, rank, worldSize, indexDir } = data;
   if (rank >= worldSize)

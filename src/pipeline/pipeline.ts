@@ -21,7 +21,17 @@ import type { PipelineMeters } from './profile/snapshot.js';
 import type { SampleFields } from './shard/group.js';
 import { type LeftOutCount, warnOncePerKind } from './shard/left-out.js';
 import { countSamples } from './shard/shard-index.js';
-import { type CacheFolder, formatByteSize, listShards, openCacheFolder, sweepRun, type VersionEvent } from './source/index.js';
+import { type ComparedShards, compareShards } from './shard/same-shards.js';
+import { askShards } from './source/ask.js';
+import {
+  type CacheFolder,
+  findShards,
+  formatByteSize,
+  type FoundShard,
+  openCacheFolder,
+  sweepRun,
+  type VersionEvent,
+} from './source/index.js';
 import { identityOf } from './source/identity.js';
 import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
@@ -41,6 +51,13 @@ const FEWEST_JUDGED = 1000;
 export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   /** Locations of the shards in the order of the plan, without logins and signatures. */
   readonly shards: readonly string[];
+  /**
+   * The shards with what is known of each by now, for `expect` of a pipeline that goes on: asked at the start, or else seen while it
+   * was read. In the order of the plan.
+   */
+  found(): FoundShard[];
+  /** What the shards have in common with those of `expect`. */
+  readonly compared: ComparedShards | undefined;
   /** What every stage has done so far; two of them make a `profileReport`. */
   meters(): PipelineMeters;
   /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
@@ -50,22 +67,28 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
 }
 
 /**
- * Prepares a pipeline: checks the options and lists the shards.
+ * Prepares a pipeline: checks the options, lists the shards and asks for each.
  *
- * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be listed
+ * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be
+ *   listed, if shards are missing, or if they are not those of `expect`
  */
 export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
   const resolved = resolveOptions(options);
   validateRecipe(options.recipe);
   assertSlotsFit(resolved.slots, slotShape(options, resolved));
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
-  const shards = await listShards(specs, options.signal ? { signal: options.signal } : {});
-  const { lanes, seed, shuffle, divide, indexDir } = resolved;
-  const division =
-    divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards, fieldsOf(resolved)), resolved) : undefined;
+  const { lanes, seed, shuffle, divide, indexDir, checkShards: check, rank, worldSize } = resolved;
+  const { signal, cwd, onRetry, onAnswer, expect } = options;
+  const fields = fieldsOf(resolved);
+  const asking = { ...(signal && { signal }), ...(onRetry && { onRetry }) };
+  const listed = await findShards(specs, { ...asking, ...(cwd !== undefined && { cwd }) });
+  const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize });
+  const compared = expect && (await compareShards(expect, found, { ...asking, check, indexDir, fields }));
+  const shards = found.map(({ location }) => location);
+  const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards, fields), resolved) : undefined;
   if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
   const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
-  return new WorkerPipeline(options, resolved, shards, plan, await openCache(resolved));
+  return new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
 }
 
 function slotShape({ recipe }: PipelineOptions, { batchSize, augment }: ResolvedOptions): SlotShape {
@@ -123,8 +146,9 @@ function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | u
 
 class WorkerPipeline implements Pipeline {
   readonly shards: readonly string[];
+  readonly compared: ComparedShards | undefined;
   /** With logins and signatures, for the workers alone. */
-  readonly #locations: readonly string[];
+  readonly #found: readonly FoundShard[];
   readonly #options: PipelineOptions;
   readonly #resolved: ResolvedOptions;
   readonly #plan: PlanOptions;
@@ -140,8 +164,8 @@ class WorkerPipeline implements Pipeline {
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
-  /** Of remote shards, by location. */
-  readonly #versions = new Map<string, string>();
+  /** Of remote shards that were read, by this pipeline or the one before, by location. */
+  readonly #seen = new Map<string, VersionEvent>();
   /** Shards of which it was told what they leave out. */
   readonly #leftOut = new Set<number>();
   readonly #warnLeftOut = warnOncePerKind((warning) => process.emitWarning(warning));
@@ -155,7 +179,7 @@ class WorkerPipeline implements Pipeline {
   constructor(
     options: PipelineOptions,
     resolved: ResolvedOptions,
-    locations: readonly string[],
+    { found, compared }: { readonly found: readonly FoundShard[]; readonly compared: ComparedShards | undefined },
     plan: PlanOptions,
     cache: CacheFolder | undefined,
   ) {
@@ -163,8 +187,14 @@ class WorkerPipeline implements Pipeline {
     this.#cache = cache;
     this.#resolved = resolved;
     this.#decoded = decodedMemory(resolved);
-    this.#locations = locations;
-    this.shards = locations.map(identityOf);
+    this.#found = found;
+    this.compared = compared;
+    this.shards = found.map(({ location }) => identityOf(location));
+    for (const [i, { location, version, bytes }] of (options.expect ?? []).entries()) {
+      // What is not asked for is held to what it was when it is read.
+      if (version !== undefined && found[i]?.version === undefined && identityOf(location) === this.shards[i])
+        this.#seen.set(location, { url: location, version, ...(bytes !== undefined && { bytes }) });
+    }
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
@@ -213,6 +243,14 @@ class WorkerPipeline implements Pipeline {
     }
   }
 
+  found(): FoundShard[] {
+    return this.#found.map((shard, i) => {
+      const location = this.shards[i] ?? '';
+      const seen = this.#seen.get(location);
+      return { location, bytes: shard.bytes ?? seen?.bytes, version: shard.version ?? seen?.version };
+    });
+  }
+
   meters(): PipelineMeters {
     const { slots, batchSize } = this.#resolved;
     const steps = Array.from({ length: slots }, (_, ahead) => this.#step + ahead);
@@ -252,7 +290,7 @@ class WorkerPipeline implements Pipeline {
     const { pool, served } = startWorkers(
       {
         plan: this.#plan,
-        shards: this.#locations,
+        shards: this.#found.map(({ location }) => location),
         recipe: this.#options.recipe,
         batchSize,
         dropLast,
@@ -340,13 +378,14 @@ class WorkerPipeline implements Pipeline {
   }
 
   /** An epoch reads what the one before read, or it is another epoch than the seed says. */
-  #checkVersion({ url, version }: VersionEvent): void {
-    const before = this.#versions.get(url);
-    this.#versions.set(url, version);
-    if (before === undefined || before === version) return;
+  #checkVersion(event: VersionEvent): void {
+    const { url, version } = event;
+    const before = this.#seen.get(url);
+    this.#seen.set(url, event);
+    if (before === undefined || before.version === version) return;
     this.#fail(
       new Error(
-        `${url}: the object was replaced during the run (${before} -> ${version}), so that its samples are others; put new data under a new name, and start again`,
+        `${url}: the object was replaced since it was first read (${before.version} -> ${version}), so that its samples are others; put new data under a new name, and start again`,
       ),
     );
   }

@@ -5,13 +5,15 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
 import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
 import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
-import { identityOf, withoutSecrets } from '../pipeline/source/identity.js';
 import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE } from '../pipeline/augment/recipe.js';
+import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
+import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
 import { expectedOneOf } from '../pipeline/nearest.js';
 import { quoted } from '../pipeline/quoted.js';
 import { LIMITS } from './limits.js';
@@ -27,6 +29,11 @@ export class OptionsError extends Error {
 }
 
 const count = z.int().positive();
+/** Absolute, so that a resume from another place means the same. */
+const absolutePath = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
 const rate = z.number().nonnegative();
 const within = ([low, high]: readonly [number, number]) => z.int().min(low).max(high);
 
@@ -59,7 +66,7 @@ const configSchema = z.strictObject({
   /** What follows the key of a sample in the names of its image and its label, and a file of class names where labels are such. */
   imageField: z.string().min(1).optional(),
   labelField: z.string().min(1).optional(),
-  classesFile: z.string().min(1).optional(),
+  classesFile: absolutePath.optional(),
   engine: z.enum(['auto', ...ENGINE_NAMES]).default('auto'),
   /** What convolutions and matrix products compute in. */
   precision: z.enum(PRECISIONS).default('fp32'),
@@ -95,12 +102,14 @@ const configSchema = z.strictObject({
   /** Who does colour, blur and RandAugment's point operations. */
   augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   /** Folder that keeps remote shards once they are read, and what it may hold: bytes, or text such as `200GB`. */
-  cacheDir: z.string().min(1).optional(),
+  cacheDir: absolutePath.optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
   /** What decoded images may take of memory, kept for the next epochs: bytes, or text such as `200MB`. For small images. */
   decodedCache: z.union([z.string(), z.number()]).optional(),
   /** Folder of shard indexes, which a resume uses to read only what it needs; by default `index` in the run's own. */
-  indexDir: z.string().min(1).optional(),
+  indexDir: absolutePath.optional(),
+  /** What is asked of each shard at the start, and compared at a resume: its time or ETag, its size only, or nothing. */
+  checkShards: z.enum(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
   maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
@@ -138,6 +147,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'workers',
   'device',
   'threads',
+  'checkShards',
   'cacheDir',
   'cacheSize',
   'decodedCache',
@@ -293,20 +303,15 @@ function canonical(value: unknown): string {
   );
 }
 
-/** Names every option that the loss sequence depends on, and the shards that were found. */
+/** Names every option that the loss sequence depends on, and the shards by their names: they may come to lie elsewhere. */
 export function configDigest(config: TrainConfig, shards: readonly string[]): string {
   // A config.json without `precision` is of a run in fp32: both have one digest.
   const { precision, ...rest } = config;
   const named = precision === 'fp32' ? rest : config;
   const bound = Object.entries(named).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards');
   return createHash('sha256')
-    .update(canonical({ ...Object.fromEntries(bound), shards }))
+    .update(canonical({ ...Object.fromEntries(bound), shards: shards.map(shardName) }))
     .digest('hex');
-}
-
-/** What may be written down of the options. */
-export function withoutLogins({ shards, valShards, ...rest }: TrainConfig): TrainConfig {
-  return { ...rest, shards: shards.map(identityOf), ...(valShards && { valShards: valShards.map(identityOf) }) };
 }
 
 /** The recipe of the training views. */

@@ -46,6 +46,8 @@ export interface LoopContext extends TrainRequests {
   readonly velocities: ReadonlyMap<string, Variable>;
   readonly batches: AsyncIterable<Batch>;
   readonly run: RunDirectory;
+  /** What is known of the data, written before a checkpoint that depends on it. */
+  readonly shards?: { save(run: string): Promise<void> };
   /** kNN top-1 by stage; absent when there is nothing to evaluate on. Awaits `pause` between blocks of images. */
   readonly evaluate?: (pause: () => Promise<void>) => Promise<Readonly<Record<string, number>>>;
   readonly versions: Readonly<Record<string, string>>;
@@ -296,7 +298,8 @@ class Loop {
     return this.#checkpointed.path;
   }
 
-  #save(folder: string): Promise<string> {
+  async #save(folder: string): Promise<string> {
+    await this.#context.shards?.save(folder);
     return saveCheckpoint(folder, this.#state(), checkpointTensors(this.#context.method, this.#context.velocities));
   }
 

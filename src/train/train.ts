@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { rm, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
+import type { Engine } from '../engine/engine.js';
 import { selectEngine } from '../engine/index.js';
 import { EvaluationImages, evaluateKnn } from '../eval/index.js';
 import { ContrastiveMethod } from '../model/index.js';
-import { type CacheEvent, createPipeline, type PipelineOptions } from '../pipeline/index.js';
+import { type CacheEvent, createPipeline, type FoundShard, type PipelineOptions, SourceError } from '../pipeline/index.js';
 import { readClassNames } from '../pipeline/shard/class-names.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
 import { listShards } from '../pipeline/source/index.js';
@@ -19,7 +20,6 @@ import {
   resolveConfig,
   resumeConfig,
   trainingRecipe,
-  withoutLogins,
   type ConfigInput,
   type TrainConfig,
 } from './config.js';
@@ -28,6 +28,8 @@ import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainReq
 import { assertQueuesFit } from './memory.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { assertNoRun, assertWritable, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
+import { comparedInWords, readRunShards, RunShards } from './run-shards.js';
+import { explainSpecs, shardSpecs, withoutLogins, type ShardSpecs, type SpecFacts } from './shard-specs.js';
 import { createVelocities, restoreTensors } from './tensors.js';
 
 export interface TrainOptions extends ConfigInput {
@@ -59,9 +61,7 @@ export interface TrainResult extends Omit<LoopEnd, 'freeRate'> {
 }
 
 /** `config.json` beyond the options. */
-interface RunFacts {
-  /** Absolute paths or URLs of the shards, in the order of the plan. */
-  readonly shardList: readonly string[];
+interface RunFacts extends SpecFacts {
   readonly engineDescription: string;
   readonly versions: Readonly<Record<string, string>>;
 }
@@ -70,16 +70,22 @@ interface RunFacts {
 interface Beginning {
   readonly path: string;
   readonly config: TrainConfig;
+  readonly specs: ShardSpecs;
   readonly past?: {
     readonly run: RunDirectory;
-    readonly facts: Partial<RunFacts>;
     readonly warnings: readonly string[];
     readonly checkpoint?: LoadedCheckpoint;
+    /** What the run has noted of its shards. */
+    readonly shards?: readonly FoundShard[];
+    /** What the run began with: what a resume is told is for that resume. */
+    readonly checkShards: unknown;
   };
 }
 
 /** Folder of runs that were given none. */
 const RUNS = 'runs';
+/** Time between two lines about shards that are asked for. */
+const ANSWERS_MS = 5000;
 /** Folder of a run's own shard indexes. */
 const INDEX = 'index';
 
@@ -92,7 +98,7 @@ async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions):
   const config = resolveConfig(given, file);
   const path = out ?? `${RUNS}/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
   await assertNoRun(path);
-  return { path, config };
+  return { path, config, specs: shardSpecs(config, [given, file ?? {}]) };
 }
 
 /** Locks the run, and reads where it stands. */
@@ -103,18 +109,25 @@ async function beginAgain(
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${out} with --resume ${path}: a resumed run stays in its folder; leave --out out`);
   const {
-    shardList,
-    engineDescription,
-    versions: made,
+    folders,
+    loginLeftOut,
+    engineDescription: _engine,
+    versions: _versions,
     ...saved
   } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
   await assertWritable(path);
   const config = resumeConfig(saved, given, file, path);
-  const facts = { ...(shardList && { shardList }), ...(engineDescription && { engineDescription }), ...(made && { versions: made }) };
+  const specs = shardSpecs(config, [given, file], { ...(folders && { folders }), ...(loginLeftOut && { loginLeftOut }) });
   const run = await RunDirectory.open(path);
   try {
     const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
-    return { path, config, past: { run, facts, warnings, ...(checkpoint && { checkpoint }) } };
+    const shards = await readRunShards(path);
+    return {
+      path,
+      config,
+      specs,
+      past: { run, warnings, checkShards: saved['checkShards'], ...(shards && { shards }), ...(checkpoint && { checkpoint }) },
+    };
   } catch (error) {
     await run.close();
     throw error;
@@ -127,18 +140,6 @@ async function begin(options: TrainOptions): Promise<Beginning> {
   if (resume !== AUTO) return beginAgain(await resumePoint(resume), options);
   const run = await (out === undefined ? newestRun(RUNS, `${presetOf(options)}-`) : newestRun(out));
   return run === undefined ? beginNew(options) : beginAgain({ run }, rest);
-}
-
-/** Throws an OptionsError naming the first shard that is not the one the run began with. */
-function assertSameShards(path: string, before: readonly string[], after: readonly string[]): void {
-  const at = Math.max(before.length, after.length);
-  for (let index = 0; index < at; index++) {
-    if (before[index] === after[index]) continue;
-    throw new OptionsError(
-      `--shards lists other shards than ${path} began with: shard ${index} is ${after[index] ?? 'missing'}, it was ${before[index] ?? 'none'} ` +
-        `(${after.length} shards, they were ${before.length}); give the same shards, or start another run`,
-    );
-  }
 }
 
 /** Begins to iterate: resolves once the first value, or the end, is there. */
@@ -169,15 +170,15 @@ async function removeIndex(path: string): Promise<void> {
 }
 
 /** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options. */
-function asOptionsError(error: unknown): never {
-  const about = error instanceof RangeError || (error instanceof Error && error.name === 'SourceError');
-  throw about ? new OptionsError(error.message, { cause: error }) : error;
+function asOptionsError(error: unknown, resumed?: string): never {
+  if (!(error instanceof RangeError || error instanceof SourceError)) throw error;
+  throw new OptionsError(resumed === undefined ? error.message : `${resumed} cannot go on: ${error.message}`, { cause: error });
 }
 
 /**
  * Trains, or continues a run.
  *
- * Leaves `config.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/`, `last` and `index/` in the run's folder.
+ * Leaves `config.json`, `shards.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/`, `last` and `index/` in the run's folder.
  * A resumed run has the loss sequence of one that was never stopped, on the same engine.
  *
  * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, memory does not suffice,
@@ -202,7 +203,10 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   hooks.onInfo?.(`engine ${engine.description}`);
   assertQueuesFit(config, engine);
   // The first evaluation comes when the run has a folder.
-  if (config.valShards) await listShards(config.valShards, signal ? { signal } : {}).catch(asOptionsError);
+  if (config.valShards)
+    await listShards(config.valShards, { cwd: beginning.specs.folders.valShards, ...(signal && { signal }) })
+      .catch(explainSpecs(path, beginning.specs, 'valShards'))
+      .catch(asOptionsError);
   if (config.augment === 'device' && engine.name === 'wasm')
     hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 
@@ -217,6 +221,10 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   await using pipeline = await createPipeline({
     shards: config.shards,
+    cwd: beginning.specs.folders.shards,
+    checkShards: config.checkShards,
+    onAnswer: sayProgress(hooks),
+    ...(past?.shards && { expect: past.shards }),
     recipe: trainingRecipe(config),
     batchSize: config.batch,
     seed: config.seed,
@@ -235,10 +243,12 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     ...(signal === undefined ? {} : { signal }),
-  }).catch(asOptionsError);
-  const shardList = pipeline.shards;
-  if (past?.facts.shardList) assertSameShards(path, past.facts.shardList, shardList);
-  const digest = configDigest(config, shardList);
+  })
+    .catch(explainSpecs(path, beginning.specs, 'shards'))
+    .catch((error: unknown) => asOptionsError(error, past && path));
+  if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
+  else if (past) hooks.onWarning?.(`${path} has no shards.json: whether the data are those of the run is not known`);
+  const digest = configDigest(config, pipeline.shards);
   if (state !== undefined && state.configDigest !== digest)
     throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
 
@@ -247,7 +257,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     if (makesIndex) await removeIndex(path);
     if (signal?.aborted && error === signal.reason) throw error;
     if (error instanceof RangeError) throw new OptionsError(error.message, { cause: error });
-    const failure = new DataError(error, { shards: shardList, run: past && path });
+    const failure = new DataError(error, { shards: pipeline.shards, run: past && path });
     throw new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
   });
   const method = ContrastiveMethod.create(engine, config.method, config.seed);
@@ -257,10 +267,13 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
       restoreTensors(method, velocities, past.checkpoint);
       method.queuePointer = past.checkpoint.state.pointer;
     }
-    const facts: RunFacts = { shardList, engineDescription: engine.description, versions: versions() };
-    const kept = { ...withoutLogins(config), ...facts };
+    const { folders, loginLeftOut } = beginning.specs;
+    const facts: RunFacts = { folders, loginLeftOut, engineDescription: engine.description, versions: versions() };
+    const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), ...facts };
     if (run) await run.writeConfig(kept);
     else run = await RunDirectory.create(path, kept);
+    const runShards = new RunShards(() => pipeline.found());
+    await runShards.save(path);
     for (const bad of earlyBad) run.appendBadSample(bad);
     hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
     if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
@@ -274,8 +287,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
         engine,
         method,
         velocities,
-        batches: withDataErrors(batches, { shards: shardList, run: path, signal }),
+        batches: withDataErrors(batches, { shards: pipeline.shards, run: path, signal }),
         run,
+        shards: runShards,
         versions: facts.versions,
         hooks: {
           ...hooks,
@@ -284,7 +298,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
             hooks.onEvaluation?.(metrics);
           },
         },
-        ...(config.valShards && { evaluate: knnEvaluation({ ...config, valShards: config.valShards }, engine, method, samples, signal) }),
+        ...(config.valShards && {
+          evaluate: knnEvaluation({ ...beginning, config }, config.valShards, { engine, method, samples, signal }),
+        }),
         ...(signal && { signal }),
         ...(poll && { poll }),
         ...(recorder && { recorder }),
@@ -349,19 +365,33 @@ function warnOnce(hooks: TrainHooks): (event: CacheEvent) => void {
   };
 }
 
-function knnEvaluation(
-  config: TrainConfig & { readonly valShards: readonly string[] },
-  engine: Awaited<ReturnType<typeof selectEngine>>,
-  method: ContrastiveMethod,
-  samples: SampleOptions,
-  signal: AbortSignal | undefined,
-) {
-  const { knn, recipe, batch, workers } = config;
+/** A server far away takes its time for many shards. */
+function sayProgress({ onInfo }: TrainHooks): NonNullable<PipelineOptions['onAnswer']> {
+  let said = performance.now();
+  return ({ asked, total }) => {
+    if (performance.now() - said < ANSWERS_MS) return;
+    said = performance.now();
+    onInfo?.(`asked for ${asked} of ${total} shards (--check-shards none leaves it out)`);
+  };
+}
+
+interface EvaluationParts {
+  readonly engine: Engine;
+  readonly method: ContrastiveMethod;
+  readonly samples: SampleOptions;
+  readonly signal: AbortSignal | undefined;
+}
+
+function knnEvaluation(beginning: Beginning, valShards: readonly string[], { engine, method, samples, signal }: EvaluationParts) {
+  const { path, config, specs } = beginning;
+  const { folders } = specs;
+  const { knn, recipe, batch, workers, checkShards } = config;
   const { globalSize } = recipe;
   const rest = { globalSize, batch, ...samples, ...readingOptions(config), ...(workers === undefined ? {} : { workers }) };
-  const bank = new EvaluationImages({ ...rest, shards: config.shards, limit: knn.bank });
-  const queries = new EvaluationImages({ ...rest, shards: config.valShards, limit: knn.queries });
+  // The training shards have been asked for.
+  const bank = new EvaluationImages({ ...rest, shards: config.shards, cwd: folders.shards, checkShards: 'none', limit: knn.bank });
+  const queries = new EvaluationImages({ ...rest, shards: valShards, cwd: folders.valShards, checkShards, limit: knn.queries });
   const { temperature, k } = knn;
-  return (pause: () => Promise<void>) =>
-    evaluateKnn({ engine, method, bank, queries, temperature, pause, ...(k === undefined ? {} : { k }), ...(signal && { signal }) });
+  const options = { engine, method, bank, queries, temperature, ...(k === undefined ? {} : { k }), ...(signal && { signal }) };
+  return (pause: () => Promise<void>) => evaluateKnn({ ...options, pause }).catch(explainSpecs(path, specs, 'valShards'));
 }

@@ -13,8 +13,8 @@ export interface Outcome {
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
-function start(bin: string, args: readonly string[], env: NodeJS.ProcessEnv): Child {
-  return spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+function start(bin: string, args: readonly string[], env: NodeJS.ProcessEnv, cwd?: string): Child {
+  return spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, cwd });
 }
 
 /** Sends a signal to the process that was started, or to the whole group that it leads. */
@@ -54,14 +54,16 @@ export async function detco(
   {
     bin = 'bin/detco.cjs',
     env = {},
+    cwd,
     onLine,
   }: {
     readonly bin?: string;
     readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly cwd?: string;
     readonly onLine?: (line: string) => NodeJS.Signals | undefined;
   } = {},
 ): Promise<Outcome> {
-  const child = start(bin, args, { ...process.env, ...env });
+  const child = start(bin, args, { ...process.env, ...env }, cwd);
   return outcomeOf(child, (line) => {
     const signal = onLine?.(line);
     if (signal !== undefined) child.kill(signal);

@@ -151,7 +151,7 @@ describe('detco train', () => {
 
   test.each<[string, (path: string) => string[], string]>([
     ['a folder that holds a run', (path) => [...arguments_, '--out', path], 'already holds a run'],
-    ['other shards', (path) => ['train', '--resume', path, '--shards', join(folder, 'other', '*.tar')], '--shards lists other shards than'],
+    ['other shards', (path) => ['train', '--resume', path, '--shards', join(folder, 'other', '*.tar')], 'shard-000.tar: has '],
     ['another seed', (path) => ['train', '--resume', path, '--seed', '5'], 'seed 5 differs from 0, with which'],
     ['another engine', (path) => ['train', '--resume', path, '--engine', 'torch'], 'engine "torch" differs from "wasm"'],
     ['another batch', (path) => ['train', '--resume', path, '--batch', '16'], 'batch 16 differs from 8'],

@@ -157,7 +157,7 @@ test.each([false, true])(
     const epochs = async (): Promise<void> => {
       for await (const { epoch } of pipeline) if (epoch === 1) replaced = true;
     };
-    await expect(epochs()).rejects.toThrow(/a\.tar: the object was replaced during the run \("1" -> "2"\)/);
+    await expect(epochs()).rejects.toThrow(/a\.tar: the object was replaced since it was first read \("1" -> "2"\)/);
     await server.close();
   },
 );

@@ -1,10 +1,10 @@
 /** Shards on a file system: paths, `file://` URLs, directories and globs. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
-import { codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
+import { codeOf, type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Bytes of one read. tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */
 export const READ_BYTES = 1 << 20;
@@ -42,29 +42,48 @@ export async function* openFile(
   }
 }
 
+/** Size and time of a file. */
+export async function askFile(location: string): Promise<FoundShard> {
+  try {
+    const found = await stat(toPath(location));
+    if (found.isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
+    return factsOf(location, found);
+  } catch (error) {
+    throw fileError(location, error);
+  }
+}
+
+function factsOf(location: string, { size, mtime }: Stats): FoundShard {
+  return { location, bytes: size, version: mtime.toISOString() };
+}
+
 /**
- * Absolute paths that a specification names: itself, the tar files under a directory, or what a glob matches
+ * Files that a specification names: itself, the tar files under a directory, or what a glob matches
  * (sorted by code unit, so the order is the same on every machine). A path that exists is never read as a glob.
  * @returns an empty list when nothing matches
  */
-export async function listFiles(spec: string): Promise<string[]> {
-  const path = toPath(spec);
+export async function listFiles(spec: string, { cwd = '.' }: ListOptions = {}): Promise<FoundShard[]> {
+  const path = resolve(cwd, toPath(spec));
   const found = await stat(path).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw fileError(spec, error);
   });
   if (found?.isDirectory()) return sorted(await glob('**/*.tar', { cwd: path, absolute: true }));
-  if (found) return [resolve(path)];
-  if (!/[*?[\]()!]/.test(path)) return [];
-  return sorted(await glob(path.split(sep).join('/'), { absolute: true, expandDirectories: false }));
+  if (found) return [factsOf(path, found)];
+  const pattern = toPath(spec);
+  if (!/[*?[\]()!]/.test(pattern)) return [];
+  return sorted(await glob(pattern.split(sep).join('/'), { cwd, absolute: true, expandDirectories: false }));
 }
 
 function toPath(location: string): string {
   return /^file:/i.test(location) ? fileURLToPath(location) : location;
 }
 
-function sorted(paths: readonly string[]): string[] {
-  return paths.map((path) => resolve(path)).toSorted();
+function sorted(paths: readonly string[]): FoundShard[] {
+  return paths
+    .map((path) => resolve(path))
+    .toSorted()
+    .map((location) => ({ location }));
 }
 
 function fileError(location: string, error: unknown, offset?: number): SourceError {
@@ -72,7 +91,7 @@ function fileError(location: string, error: unknown, offset?: number): SourceErr
   switch (codeOf(error)) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return new SourceError(location, 'no such file; check the path', options);
+      return new SourceError(location, 'no such file; check the path', { ...options, kind: 'missing' });
     case 'EACCES':
     case 'EPERM':
       return new SourceError(location, 'permission denied; make it readable for this user', options);

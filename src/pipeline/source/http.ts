@@ -3,12 +3,17 @@ import type { Headers, Refusal, RemoteRequest } from './answer.js';
 import { openRemote } from './cache.js';
 import { MOST_REDIRECTS } from './connection.js';
 import { environmentHeaders, isHub } from './environment-headers.js';
-import type { RemoteObject } from './remote.js';
-import { SourceError, type OpenOptions } from './source.js';
+import { askRemote, kindOf, type RemoteObject } from './remote.js';
+import { type FoundShard, SourceError, type OpenOptions } from './source.js';
 
 /** Streams the object at an `http(s)://` URL; `user:password@` becomes basic authentication. */
 export function openHttp(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
   return openRemote(httpObject(location), options);
+}
+
+/** Size and version of an object, for the price of a byte. */
+export function askHttp(location: string, options: OpenOptions = {}): Promise<FoundShard> {
+  return askRemote(httpObject(location), options);
 }
 
 function httpObject(location: string): RemoteObject {
@@ -26,14 +31,15 @@ function httpObject(location: string): RemoteObject {
         path: url.pathname + url.search,
         headers: { ...headers, ...authorization },
       }),
-    refused: (answer) => new SourceError(location, remedy(answer, { login: login !== ':' && answer.origin === url.origin })),
+    refused: (answer) =>
+      new SourceError(location, remedy(answer, { login: login !== ':' && answer.origin === url.origin }), { kind: kindOf(answer.status) }),
   };
 }
 
 /** A URL stands for itself: HTTP has no way to list. */
-export function listHttp(location: string): Promise<string[]> {
+export function listHttp(location: string): Promise<FoundShard[]> {
   parseHttpUrl(location);
-  return Promise.resolve([location]);
+  return Promise.resolve([{ location }]);
 }
 
 const SET_TOKEN = 'set DETCO_HTTP_HEADERS to';

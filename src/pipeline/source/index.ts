@@ -2,29 +2,40 @@
  * Where shard bytes come from. One file a backend: `file`, `http`, `s3`; all answer to the same contract, so nothing
  * after this folder knows which one it reads.
  */
+import { resolve } from 'node:path';
 import { expandBraces } from './braces.js';
-import { listFiles, openFile } from './file.js';
+import { askFile, listFiles, openFile } from './file.js';
 import { identityOf, schemeOf } from './identity.js';
-import { reasonOf, SourceError, type OpenOptions } from './source.js';
+import { type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 export { formatByteSize, parseByteSize } from './byte-size.js';
 export { openCacheFolder, sweepRun } from './cache-folder.js';
-export { type CacheEvent, type CacheFolder, type OpenOptions, type RetryEvent, SourceError, type VersionEvent } from './source.js';
+export {
+  type CacheEvent,
+  type CacheFolder,
+  type FoundShard,
+  type OpenOptions,
+  type RetryEvent,
+  SourceError,
+  type VersionEvent,
+} from './source.js';
 
 interface Backend {
-  /** Locations that a brace-free specification names; none when nothing matches. */
-  list(spec: string, options: OpenOptions): Promise<string[]>;
+  /** Shards that a brace-free specification names; none when nothing matches. */
+  list(spec: string, options: ListOptions): Promise<FoundShard[]>;
+  /** Size and version of a shard. */
+  ask(location: string, options: OpenOptions): Promise<FoundShard>;
   open(location: string, options: OpenOptions): AsyncGenerator<Uint8Array, void, undefined>;
 }
 
-const file: Backend = { list: listFiles, open: openFile };
+const file: Backend = { list: listFiles, ask: askFile, open: openFile };
 const s3 = remote(async () => {
-  const { listS3, openS3 } = await import('./s3.js');
-  return { list: listS3, open: openS3 };
+  const { askS3, listS3, openS3 } = await import('./s3.js');
+  return { list: listS3, ask: askS3, open: openS3 };
 });
 const http = remote(async () => {
-  const { listHttp, openHttp } = await import('./http.js');
-  return { list: listHttp, open: openHttp };
+  const { askHttp, listHttp, openHttp } = await import('./http.js');
+  return { list: listHttp, ask: askHttp, open: openHttp };
 });
 
 const BACKENDS: Readonly<Record<string, Backend>> = { file, http, https: http, s3 };
@@ -42,6 +53,7 @@ function remote(load: () => Promise<Backend>): Backend {
   };
   return {
     list: async (spec, options) => (await backend()).list(spec, options),
+    ask: async (location, options) => (await backend()).ask(location, options),
     async *open(location, options) {
       yield* (await backend()).open(location, options);
     },
@@ -62,30 +74,48 @@ function backendOf(location: string): Backend {
  *
  * A specification is a path, a directory (its tar files), a glob, `file://`, `http(s)://`, `s3://bucket/key`,
  * `s3://bucket/prefix/` or `s3://bucket/a-*.tar`, any of them with braces (`train-{000..146}.tar`), or a list of
- * specifications: `@list` or a name that ends in `.txt`, one a line, `#` begins a comment, paths from the working directory.
+ * specifications: `@list` or a name that ends in `.txt`, one a line, `#` begins a comment. Relative paths, those of a list too, start from `cwd`.
  * Order is that of the specifications, then that of the braces, then by code unit.
  * @throws SourceError for a specification that matches nothing, a shard named twice, or an unknown scheme
  */
-export async function listShards(specs: readonly string[], options: { readonly signal?: AbortSignal } = {}): Promise<string[]> {
-  const named = new Map<string, { readonly location: string; readonly by: string }>();
+export async function listShards(specs: readonly string[], options: ListOptions = {}): Promise<string[]> {
+  return (await findShards(specs, options)).map(({ location }) => location);
+}
+
+/** The same, with what the listing has said of each shard on the way. */
+export async function findShards(specs: readonly string[], options: ListOptions = {}): Promise<FoundShard[]> {
+  const named = new Map<string, { readonly found: FoundShard; readonly by: string }>();
   for (const spec of specs) {
     for (const line of isList(spec) ? await readList(spec, options) : [spec]) {
-      for (const location of await expand(line, options)) {
+      for (const found of await expand(line, options)) {
+        const { location } = found;
         const identity = identityOf(location);
         const earlier = named.get(identity);
         if (earlier !== undefined) {
-          const apart = earlier.location === location ? '' : ' (the two differ in login or signature only)';
+          const apart = earlier.found.location === location ? '' : ' (the two differ in login or signature only)';
           throw new SourceError(
             location,
             `is named twice, by "${identityOf(earlier.by)}" and by "${identityOf(line)}"${apart}; its samples would be seen twice an epoch, so name it once`,
           );
         }
-        named.set(identity, { location, by: line });
+        named.set(identity, { found, by: line });
       }
     }
   }
   if (named.size === 0) throw new SourceError(specs.join(' ') || '(none)', 'names no shard; expected for example train-{000..146}.tar');
-  return [...named.values()].map(({ location }) => location);
+  return [...named.values()].map(({ found }) => found);
+}
+
+/**
+ * Asks where a shard lies for its size and version: the file system, or the server for the price of a byte.
+ * @throws SourceError, of kind 'missing' when there is no such shard; the signal's reason when it is aborted
+ */
+export function askShard(location: string, options: Pick<OpenOptions, 'signal' | 'onRetry'> = {}): Promise<FoundShard> {
+  return backendOf(location).ask(location, options);
+}
+
+export function isRemote(location: string): boolean {
+  return backendOf(location) !== file;
 }
 
 /**
@@ -111,18 +141,23 @@ export async function closeSources(): Promise<void> {
   await closeSockets();
 }
 
-async function expand(spec: string, options: OpenOptions): Promise<string[]> {
-  const locations: string[] = [];
-  for (const one of braces(spec)) {
+async function expand(spec: string, options: ListOptions): Promise<FoundShard[]> {
+  const shards: FoundShard[] = [];
+  const named = braces(spec);
+  const nothing: string[] = [];
+  for (const one of named) {
     options.signal?.throwIfAborted();
     const found = await backendOf(one).list(one, options);
-    if (found.length === 0) {
-      const of = one === spec ? '' : ` (of "${identityOf(spec)}")`;
-      throw new SourceError(one, `matches no shard${of}; check the spelling, or name what exists`);
-    }
-    for (const location of found) locations.push(location);
+    if (found.length === 0) nothing.push(one);
+    for (const shard of found) shards.push(shard);
   }
-  return locations;
+  const [first] = nothing;
+  if (first !== undefined) {
+    const others = nothing.length === 1 ? '' : `, ${nothing.length} of whose ${named.length} names match none`;
+    const of = first === spec ? '' : ` (of "${identityOf(spec)}"${others})`;
+    throw new SourceError(first, `matches no shard${of}; check the spelling, or name what exists`, { kind: 'missing' });
+  }
+  return shards;
 }
 
 function braces(spec: string): string[] {
@@ -137,9 +172,10 @@ function isList(spec: string): boolean {
   return spec.startsWith('@') || /\.txt$/i.test(spec);
 }
 
-async function readList(spec: string, options: OpenOptions): Promise<string[]> {
+async function readList(spec: string, { cwd = '.', ...options }: ListOptions): Promise<string[]> {
   const parts: Uint8Array[] = [];
-  for await (const part of openShard(spec.replace(/^@/, ''), options)) parts.push(part);
+  const location = spec.replace(/^@/, '');
+  for await (const part of openShard(schemeOf(location) === undefined ? resolve(cwd, location) : location, options)) parts.push(part);
   const lines = Buffer.concat(parts).toString('utf8').split(/\r?\n/);
   const specs = lines.map((line) => line.replace(/(^|\s)#.*$/, '').trim()).filter((line) => line !== '');
   const nested = specs.find(isList);

@@ -29,7 +29,7 @@ import { hasAnswered } from './connection.js';
 import { SlowError } from './pace.js';
 import { Retries, TransientError, transientStatus } from './retry.js';
 import { identityOf } from './identity.js';
-import { SourceError, type OpenOptions } from './source.js';
+import { type FoundShard, SourceError, type OpenOptions } from './source.js';
 import { difference, isStrong, type Part, partOf, validatorOf, versionOf, type Version } from './version.js';
 
 /** An object as a backend describes it. */
@@ -108,10 +108,17 @@ export async function* readRemote(
   }
 }
 
+/** What a status says of an object. */
+export function kindOf(status: number): SourceError['kind'] {
+  if (status === 404 || status === 410) return 'missing';
+  return status === 401 || status === 403 || status === 407 ? 'refused' : undefined;
+}
+
 /** Tells the reader's owner which version the bytes are of, when the server says so itself. */
 export function reportVersion(location: string, version: Version, { onVersion }: OpenOptions): void {
   const validator = validatorOf(version);
-  if (validator !== undefined) onVersion?.({ url: identityOf(location), version: validator });
+  const { total } = version;
+  if (validator !== undefined) onVersion?.({ url: identityOf(location), version: validator, ...(total !== undefined && { bytes: total }) });
 }
 
 /** Fetches a small document whole, with the same patience. */
@@ -152,6 +159,12 @@ export async function probeRemote(object: RemoteObject, options: OpenOptions): P
 /** Bytes of an object whose server has refused a range and did not say, when it says so elsewhere. */
 async function sizeOf(object: RemoteObject, options: OpenOptions): Promise<number | undefined> {
   return (await probeRemote(object, options)).version.total;
+}
+
+/** A shard as the server has it at this moment. */
+export async function askRemote(object: RemoteObject, options: OpenOptions): Promise<FoundShard> {
+  const { version } = await probeRemote(object, options);
+  return { location: object.location, bytes: version.total, version: validatorOf(version) };
 }
 
 async function fetchOnce<T>(

@@ -4,16 +4,26 @@ import type { Refusal } from './answer.js';
 import { type Credentials, credentials, encode, forgetCredentials, sameCredentials, toWire } from './aws.js';
 import { bucketAddress } from './aws-config.js';
 import { openRemote } from './cache.js';
-import { fetchText, type RemoteObject } from './remote.js';
+import { askRemote, fetchText, kindOf, type RemoteObject } from './remote.js';
 import { TransientError } from './retry.js';
-import { SourceError, type OpenOptions } from './source.js';
+import { type FoundShard, type ListOptions, SourceError, type OpenOptions } from './source.js';
+import { isStrong, versionOf } from './version.js';
 
 /** Streams the object `s3://bucket/key`. */
 export async function* openS3(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* openRemote(await shardObject(location), options);
+}
+
+/** Size and version of an object, for the price of a byte. */
+export async function askS3(location: string, options: OpenOptions = {}): Promise<FoundShard> {
+  return askRemote(await shardObject(location), options);
+}
+
+function shardObject(location: string): Promise<RemoteObject> {
   const { bucket, key } = parseS3(location);
   if (key === '' || key.endsWith('/')) throw new SourceError(location, 'names no object; expected s3://bucket/key.tar');
   const path = `/${key.split('/').map(encode).join('/')}`;
-  yield* openRemote(await s3Object(location, bucket, path, {}), options);
+  return s3Object(location, bucket, path, {});
 }
 
 /**
@@ -21,13 +31,13 @@ export async function* openS3(location: string, options: OpenOptions = {}): Asyn
  * other location stands for itself and is not looked up. In a glob `*` stays within a slash and `**` does not; as on a disk
  * neither stands for a name that begins with a dot, such as the `._a.tar` of macOS.
  */
-export async function listS3(location: string, options: OpenOptions = {}): Promise<string[]> {
+export async function listS3(location: string, options: ListOptions = {}): Promise<FoundShard[]> {
   const { bucket, key } = parseS3(location);
   const star = key.indexOf('*');
-  if (star === -1 && key !== '' && !key.endsWith('/')) return [location];
+  if (star === -1 && key !== '' && !key.endsWith('/')) return [{ location }];
   const prefix = star === -1 ? key : key.slice(0, star);
   const matches = star === -1 ? /\.tar$/ : globPattern(key);
-  const keys: string[] = [];
+  const objects: ListedObject[] = [];
   let token: string | undefined;
   do {
     const query = {
@@ -36,13 +46,17 @@ export async function listS3(location: string, options: OpenOptions = {}): Promi
       ...(token !== undefined && { 'continuation-token': token }),
     };
     const page = parsePage(location, await fetchText(await s3Object(location, bucket, '', query), options));
-    keys.push(...page.keys);
+    objects.push(...page.objects);
     token = page.next;
   } while (token !== undefined);
-  return keys
-    .filter((name) => matches.test(name) && !isHidden(name.slice(prefix.length), prefix, key.slice(prefix.length)))
-    .toSorted()
-    .map((name) => `s3://${bucket}/${name}`);
+  return objects
+    .filter(({ key: name }) => matches.test(name) && !isHidden(name.slice(prefix.length), prefix, key.slice(prefix.length)))
+    .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ key: name, bytes, etag }) => ({
+      location: `s3://${bucket}/${name}`,
+      bytes,
+      version: etag !== undefined && isStrong(etag) ? etag : undefined,
+    }));
 }
 
 function parseS3(location: string): { readonly bucket: string; readonly key: string } {
@@ -87,7 +101,10 @@ async function s3Object(location: string, bucket: string, path: string, query: R
       const anonymous = identity === undefined;
       // The next shard looks again: an instance's credentials may only have been late.
       if (anonymous) forgetCredentials();
-      return new SourceError(location, remedy(error, { bucket, anonymous, listing: path === '' }));
+      const other = error.page !== undefined || (error.status === 404 && error.code !== 'NoSuchKey' && error.code !== '');
+      return new SourceError(location, remedy(error, { bucket, anonymous, listing: path === '' }), {
+        kind: other ? undefined : kindOf(error.status),
+      });
     },
   };
 }
@@ -178,8 +195,14 @@ function printable(text: string): string {
   return text.replace(/[\p{Cc}\s]+/gu, ' ');
 }
 
+interface ListedObject {
+  readonly key: string;
+  readonly bytes: number | undefined;
+  readonly etag: string | undefined;
+}
+
 interface Page {
-  readonly keys: readonly string[];
+  readonly objects: readonly ListedObject[];
   readonly next: string | undefined;
 }
 
@@ -189,11 +212,15 @@ function parsePage(location: string, text: string): Page {
     throw new SourceError(location, `${NOT_S3}${title ? ` (${printable(title)})` : ''}`);
   }
   const result = parser.parse(text).ListBucketResult as {
-    readonly Contents?: readonly { readonly Key: string }[];
+    readonly Contents?: readonly { readonly Key: string; readonly Size?: string; readonly ETag?: string }[];
     readonly NextContinuationToken?: string;
   };
   return {
-    keys: (result.Contents ?? []).map((item) => item.Key),
+    objects: (result.Contents ?? []).map(({ Key: key, Size: size, ETag: etag }) => ({
+      key,
+      bytes: size !== undefined && /^\d+$/.test(size) ? Number(size) : undefined,
+      etag: versionOf(200, etag === undefined ? {} : { etag }).etag,
+    })),
     next: result.NextContinuationToken,
   };
 }

@@ -22,6 +22,8 @@ export interface VersionEvent {
   readonly url: string;
   /** Its validators, as text. */
   readonly version: string;
+  /** Bytes of the whole object, when the server says. */
+  readonly bytes?: number;
 }
 
 /** What became of one read of a remote shard at the cache folder. */
@@ -64,28 +66,43 @@ export interface OpenOptions {
   readonly onCache?: (event: CacheEvent) => void;
 }
 
+/** A shard as it was found, before any of it is read. */
+export interface FoundShard {
+  /** Absolute path or URL. */
+  readonly location: string;
+  /** Its length, where that is known. */
+  readonly bytes?: number | undefined;
+  /** Text that changes with its content, where there is one: the time of a file, the ETag or Last-Modified of an object. */
+  readonly version?: string | undefined;
+}
+
+export interface ListOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
+  /** Folder that relative paths start from; the working directory unless told. */
+  readonly cwd?: string;
+}
+
 /** A shard that cannot be found, opened or read to its end; the message says what to do. */
 export class SourceError extends Error {
   /** Path or URL of the shard, or the specification that named it, without login and signature. */
   readonly location: string;
   /** Byte of the shard at which reading stopped, when it had begun. */
   readonly offset: number | undefined;
-  /** Whether there is no such shard, as opposed to one that cannot be reached or read. */
-  readonly missing: boolean;
+  /** Whether there is no such shard, or its server wants another login; undefined for what else may be wrong. */
+  readonly kind: 'missing' | 'refused' | undefined;
 
-  constructor(location: string, problem: string, { offset, missing = false, cause }: SourceErrorOptions = {}) {
+  constructor(location: string, problem: string, { offset, kind, cause }: SourceErrorOptions = {}) {
     const shown = identityOf(location);
     super(`${shown}: ${withoutSecrets(problem)}`, { cause: harmless(cause) });
     this.name = 'SourceError';
     this.location = shown;
     this.offset = offset;
-    this.missing = missing;
+    this.kind = kind;
   }
 }
 
 export interface SourceErrorOptions {
   readonly offset?: number;
-  readonly missing?: boolean;
+  readonly kind?: SourceError['kind'];
   readonly cause?: unknown;
 }
 
