@@ -7,6 +7,7 @@ import { inspectTfjs } from '../engine/packages.js';
 import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
+import { printJson, printLines } from './print.js';
 
 const GIB = 2 ** 30;
 
@@ -120,7 +121,8 @@ export function doctorCommand(): Command {
     .option('--json', 'print one JSON object')
     .action(async ({ json = false }: { json?: boolean }) => {
       const report = await inspect();
-      console.log(json ? JSON.stringify(report) : lines(report).join('\n'));
+      if (json) printJson(report);
+      else printLines(lines(report));
       if ('error' in report.sharp || !report.engines.some(({ available }) => available)) process.exitCode = 1;
     });
 }

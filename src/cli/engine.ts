@@ -9,6 +9,7 @@ import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
+import { printJson, printLines, say } from './print.js';
 
 const torchSchema = z
   .object({
@@ -36,10 +37,6 @@ const tensorflowSchema = z
     path: ['wheel'],
     error: 'it is built against one TensorFlow: give --wheel or --python, not both',
   });
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
 
 interface Hearing {
   readonly signal: AbortSignal;
@@ -76,7 +73,8 @@ async function torch(raw: Readonly<Record<string, unknown>>): Promise<void> {
     if (slow !== undefined) say(`warning: ${slow}`);
     const device = record.cuda ? 'CPU and CUDA' : 'CPU';
     const summary = `${file}: for LibTorch ${record.torchVersion}, ${device}, in ${seconds.toFixed(0)} s`;
-    console.log(json ? JSON.stringify({ file, ...record, info, seconds, places }) : summary);
+    if (json) printJson({ file, ...record, info, seconds, places });
+    else printLines([summary]);
   });
 }
 
@@ -86,7 +84,8 @@ async function tensorflow(raw: Readonly<Record<string, unknown>>): Promise<void>
     const { file, record, info, seconds } = await buildTensorFlow({ ...options, ...hearing });
     const device = record.cuda === undefined ? 'CPU' : 'CPU and CUDA';
     const summary = `${file}: ${record.packageName} ${record.packageVersion} for TensorFlow ${record.tensorflowVersion}, ${device}, in ${seconds.toFixed(0)} s`;
-    console.log(json ? JSON.stringify({ file, ...record, info, seconds, places }) : summary);
+    if (json) printJson({ file, ...record, info, seconds, places });
+    else printLines([summary]);
   });
 }
 

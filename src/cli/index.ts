@@ -10,6 +10,7 @@ import { assertFolder } from './output.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
+import { printJson, printLines } from './print.js';
 
 const schema = z.object({
   shards: z.array(z.string()),
@@ -31,7 +32,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     const onShard = (done: number): void => update(done, locations.length);
     return indexShards(locations, { dir: out, fields, workers, force, batchSize: batch, signal, onShard });
   });
-  console.log(json ? JSON.stringify({ out, ...report }) : lines(report, out).join('\n'));
+  if (json) printJson({ out, ...report });
+  else printLines(lines(report, out));
   if (report.failed.length > 0) process.exitCode = 1;
 }
 

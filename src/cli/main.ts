@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../pipeline/source/identity.js';
 import { Interrupted } from './interrupt.js';
+import { printableLines } from '../pipeline/printable.js';
 
 /** Each is loaded when it is asked for: to load what all of them import takes longer than many a command runs. */
 const COMMANDS = new Map<string, () => Promise<Command>>([
@@ -32,7 +33,7 @@ function withExitOverride(command: Command): Command {
     .exitOverride()
     .showHelpAfterError('(--help lists the options)')
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(withoutSecrets(text)) });
+    .configureOutput({ outputError: (text, write) => write(printableLines(withoutSecrets(text))) });
 }
 
 /** The commands that arguments may mean: the one that comes first, none with the version, else all, as in help and suggestions. */
@@ -69,7 +70,7 @@ try {
     // Commander has printed its message; help and --version end with 0.
     process.exitCode = error.exitCode === 0 ? 0 : UNUSABLE;
   } else {
-    process.stderr.write(`detco: ${describe(error)}\n`);
+    process.stderr.write(`detco: ${printableLines(describe(error))}\n`);
     process.exitCode = exitCodeOf(error);
   }
 }

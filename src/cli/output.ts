@@ -3,12 +3,13 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileProblem, folderProblem } from '../pipeline/output-place.js';
 import { UsageError } from './usage-error.js';
+import { quoted } from '../pipeline/quoted.js';
 
 type Problem = (path: string) => Promise<string | undefined>;
 
 async function assertPlace(option: string, path: string | undefined, problem: Problem): Promise<void> {
   const found = path === undefined ? undefined : await problem(path);
-  if (found !== undefined) throw new UsageError(`${option} ${JSON.stringify(path)}: ${found}`);
+  if (found !== undefined) throw new UsageError(`${option} ${quoted(path)}: ${found}`);
 }
 
 /** @throws UsageError when files cannot be put into the folder that an option names; it need not be there */

@@ -9,6 +9,7 @@ import { positive, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
 import { asUsageError, parseOptions } from './usage-error.js';
+import { printJson, printLines, say } from './print.js';
 
 /** Timed visits of the stages that a trace holds, of each thread. */
 const TRACE_SPANS = 1 << 17;
@@ -54,7 +55,6 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =
     await import('../pipeline/profile/index.js');
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const options = {
     ...rest,
     ...(await readFields({ imageField, labelField, classesFile })),
@@ -79,7 +79,8 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const enough = points && knee(points);
   // First, so that a file that cannot be written does not cost the measurement.
   const lines = [...reportLines(report), ...(points && enough ? ['', ...sweepLines(points, enough)] : [])];
-  console.log(json ? JSON.stringify({ ...report, ...(points ? { sweep: points, knee: enough } : {}) }) : lines.join('\n'));
+  if (json) printJson({ ...report, ...(points ? { sweep: points, knee: enough } : {}) });
+  else printLines(lines);
   if (traceFile !== undefined) await writeOutput(traceFile, JSON.stringify(chromeTrace(spans, measured.samples, measured.setup)));
   if (reportFile !== undefined) {
     const subject = rest.shards.map(identityOf).join(' ');

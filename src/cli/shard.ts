@@ -11,6 +11,8 @@ import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
+import { printJson, printLines, say } from './print.js';
+import { quoted } from '../pipeline/quoted.js';
 
 const DEFAULTS = Object.freeze({ perShard: '1000', prefix: 'train', quality: '90', seed: '0' });
 /** Share of bad images above which something is wrong with the source. */
@@ -61,10 +63,11 @@ async function run(source: string, raw: Readonly<Record<string, unknown>>): Prom
         onProgress: ({ images, share }) => update(Math.floor(share * STEPS), STEPS, { images }),
       }),
     );
-    for (const line of notes(report, out)) process.stderr.write(`${line}\n`);
-    console.log(json ? JSON.stringify({ out, ...report }) : summary(report, out));
+    for (const line of notes(report, out)) say(line);
+    if (json) printJson({ out, ...report });
+    else printLines([summary(report, out)]);
   } catch (error) {
-    if (error instanceof ShardExistsError) throw new UsageError(`--out ${JSON.stringify(out)}: ${error.message}`);
+    if (error instanceof ShardExistsError) throw new UsageError(`--out ${quoted(out)}: ${error.message}`);
     throw error instanceof ShardPlanError ? new UsageError(error.message) : error;
   }
 }

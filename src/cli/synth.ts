@@ -8,6 +8,8 @@ import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
+import { printJson, printLines } from './print.js';
+import { quoted } from '../pipeline/quoted.js';
 
 const DEFAULTS = Object.freeze({
   perShard: '1000',
@@ -63,9 +65,10 @@ export function synthCommand(): Command {
           synthesise({ ...options, dir: out, signal, onProgress: (done) => update(done, options.count) }),
         );
         const summary = `${report.images} pictures in ${out}/${report.pattern}: ${(report.bytes / 1e6).toFixed(1)} MB, ${report.imagesPerSecond} pictures a second`;
-        console.log(json ? JSON.stringify({ out, ...report }) : summary);
+        if (json) printJson({ out, ...report });
+        else printLines([summary]);
       } catch (error) {
-        throw error instanceof ShardExistsError ? new UsageError(`--out ${JSON.stringify(out)}: ${error.message}`) : error;
+        throw error instanceof ShardExistsError ? new UsageError(`--out ${quoted(out)}: ${error.message}`) : error;
       }
     });
 }

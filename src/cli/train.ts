@@ -11,6 +11,7 @@ import { interruptible, type Interrupted } from './interrupt.js';
 import { positive, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
+import { printJson, say } from './print.js';
 
 const folder = (example: string) => z.string().min(1, `expected a folder; give for example ${example}`).optional();
 
@@ -73,7 +74,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     const { profile: measured, ...rest } = result;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));
     if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
-    if (json) process.stdout.write(`${JSON.stringify({ ...rest, ...(report && { profile: report }) })}\n`);
+    if (json) printJson({ ...rest, ...(report && { profile: report }) });
   });
 }
 
@@ -92,7 +93,7 @@ async function showProfile(
 ): Promise<ProfileReport> {
   const { profileReport, reportHtml, reportLines } = await import('../pipeline/profile/index.js');
   const report = profileReport(measured);
-  process.stderr.write(`\n${reportLines(report).join('\n')}\n`);
+  for (const line of ['', ...reportLines(report)]) say(line);
   if (typeof file !== 'string') return report;
   // The run is done and its result is still to be printed.
   await writeOutput(file, reportHtml(report, measured, { subject: `training ${run}` })).catch((error: unknown) =>

@@ -1,5 +1,6 @@
 /** Arguments that cannot be used. */
 import type { z } from 'zod';
+import { quoted } from '../pipeline/quoted.js';
 
 /** Ends the command with exit code 2. The message quotes the value, says what was expected and what to do. */
 export class UsageError extends Error {
@@ -23,5 +24,5 @@ export function parseOptions<Schema extends z.ZodType>(schema: Schema, options: 
   const issue = parsed.error.issues[0];
   const name = String(issue?.path[0] ?? '');
   const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  throw new UsageError(`${flag} ${JSON.stringify(options[name]) ?? '(absent)'}: ${issue?.message ?? 'not usable'}`);
+  throw new UsageError(`${flag} ${options[name] === undefined ? '(absent)' : quoted(options[name])}: ${issue?.message ?? 'not usable'}`);
 }

@@ -11,6 +11,7 @@ import { labelsInWords } from './index.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
+import { printJson, printLines } from './print.js';
 
 const schema = z.object({
   shards: z.array(z.string()),
@@ -52,7 +53,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       onProgress: ({ samples, shards: done }) => update(done, locations.length, { samples }),
     });
   });
-  console.log(json ? JSON.stringify(report) : lines(report, decode).join('\n'));
+  if (json) printJson(report);
+  else printLines(lines(report, decode));
   if (report.problems.length > 0) process.exitCode = 1;
 }
 

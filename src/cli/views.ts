@@ -9,6 +9,7 @@ import { whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
 import { asUsageError, parseOptions } from './usage-error.js';
+import { printJson, say } from './print.js';
 
 const schema = z.object({
   shards: z.array(z.string()).min(1),
@@ -29,8 +30,8 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;
   const options = { shards, ...fields, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
   const { samples, views } = await draw(options, out).catch(asUsageError);
-  if (json) console.log(JSON.stringify({ out, samples, views }));
-  else process.stderr.write(`${out}: ${samples.length} images, a row for each of ${Object.keys(views).join(', ')}\n`);
+  if (json) printJson({ out, samples, views });
+  else say(`${out}: ${samples.length} images, a row for each of ${Object.keys(views).join(', ')}`);
 }
 
 /** Draws the first batch. @returns its samples, column by column, and the shape of each view, row by row */

@@ -280,8 +280,7 @@ function unevenLanes(lanes: number, worldSize: number): string {
 
 function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {
   if (cacheSize === undefined) return undefined;
-  if (cacheDir === undefined)
-    throw new RangeError(`Pipeline option cacheSize: ${JSON.stringify(cacheSize)} without cacheDir; name the folder`);
+  if (cacheDir === undefined) throw new RangeError(`Pipeline option cacheSize: ${quoted(cacheSize)} without cacheDir; name the folder`);
   return byteSize('cacheSize', cacheSize);
 }
 
@@ -294,7 +293,7 @@ function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): 
   const bytes = byteSize('decodedCache', decodedCache);
   if (bytes <= MOST_DECODED_BYTES) return bytes;
   const most = formatByteSize(MOST_DECODED_BYTES);
-  throw new RangeError(`Pipeline option decodedCache: ${JSON.stringify(decodedCache)} is more than this Node can share, ${most}; use less`);
+  throw new RangeError(`Pipeline option decodedCache: ${quoted(decodedCache)} is more than this Node can share, ${most}; use less`);
 }
 
 function byteSize(option: keyof PipelineOptions, value: string | number): number {

@@ -38,6 +38,7 @@ import type { BadSample } from './worker/lane.js';
 import type { WorkerReport } from './worker/main.js';
 import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
+import { printable } from './printable.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
@@ -130,7 +131,7 @@ function fieldsOf({ imageField, labelField, classNames }: ResolvedOptions): Samp
 }
 
 function inWords({ shard, key, offset, reason }: BadSample): string {
-  return `the last is ${key} at byte ${offset} of ${shard}: ${reason}`;
+  return printable(`the last is ${key} at byte ${offset} of ${shard}: ${reason}`);
 }
 
 function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | undefined {
@@ -353,7 +354,7 @@ class WorkerPipeline implements Pipeline {
     const samples = this.#control.epochSamples(epoch) ?? 0;
     if (samples === 0) {
       const bad = this.#lastBad ? `${this.#badSamples} are bad, ${inWords(this.#lastBad)}` : 'detco verify says what they hold';
-      return new Error(`No usable sample in ${this.shards.length} shards (first: ${this.shards[0] ?? ''}); ${bad}`);
+      return new Error(`No usable sample in ${this.shards.length} shards (first: ${printable(this.shards[0] ?? '')}); ${bad}`);
     }
     return new RangeError(
       `Pipeline option batchSize: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,
@@ -385,7 +386,7 @@ class WorkerPipeline implements Pipeline {
     if (before === undefined || before.version === version) return;
     this.#fail(
       new Error(
-        `${url}: the object was replaced since it was first read (${before.version} -> ${version}), so that its samples are others; put new data under a new name, and start again`,
+        `${printable(url)}: the object was replaced since it was first read (${before.version} -> ${version}), so that its samples are others; put new data under a new name, and start again`,
       ),
     );
   }

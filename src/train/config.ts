@@ -188,7 +188,7 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
     });
   }
   if (value !== null && !isRecord(value))
-    throw new OptionsError(`The config file "${path}" holds ${JSON.stringify(value)}: expected options, one a line, as in "batch: 64"`);
+    throw new OptionsError(`The config file "${path}" holds ${quoted(value)}: expected options, one a line, as in "batch: 64"`);
   checkNames(value ?? {}, ` in ${path}`);
   return value ?? {};
 }
@@ -281,7 +281,7 @@ export function resumeConfig(saved: unknown, given: ConfigInput, file: ConfigInp
   const differ = (name: string, value: unknown, was: unknown) => {
     if (canonical(value) === canonical(was)) return;
     throw new OptionsError(
-      `${name} ${JSON.stringify(value)} differs from ${JSON.stringify(was)}, with which ${path} began: a resumed run keeps its options; ` +
+      `${name} ${quoted(value)} differs from ${quoted(was)}, with which ${path} began: a resumed run keeps its options; ` +
         `leave ${name} out, or start another run with another --out`,
     );
   };

@@ -2,6 +2,7 @@
 import { SingleBar } from 'cli-progress';
 import type { TrainHooks } from './loop.js';
 import type { StepMetrics } from './run-directory.js';
+import { printable } from '../pipeline/printable.js';
 
 /** Between plain lines. */
 const LINE_INTERVAL_MS = 5000;
@@ -61,7 +62,7 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
   /** Prints above the bar: the bar is drawn again at the next step. */
   const print = (line: string) => {
     if (stream.isTTY) stream.write('\r\u001b[2K');
-    stream.write(`${line}\n`);
+    stream.write(`${printable(line)}\n`);
   };
 
   return {

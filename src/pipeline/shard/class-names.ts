@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { reasonOf } from '../source/source.js';
+import { quoted } from '../quoted.js';
 
 /**
  * Names of the classes 0, 1, ... from a file with one on each line, as the `classes.txt` that `detco shard` writes.
@@ -7,7 +8,7 @@ import { reasonOf } from '../source/source.js';
  */
 export async function readClassNames(file: string): Promise<string[]> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new RangeError(`${JSON.stringify(file)} cannot be read (${reasonOf(error)}); expected a file with one class name on each line`, {
+    throw new RangeError(`${quoted(file)} cannot be read (${reasonOf(error)}); expected a file with one class name on each line`, {
       cause: error,
     });
   });
@@ -19,8 +20,8 @@ export async function readClassNames(file: string): Promise<string[]> {
   for (const [label, name] of names.entries()) {
     const before = lines.get(name);
     if (name === '' || before !== undefined) {
-      const problem = name === '' ? 'is empty' : `${JSON.stringify(name)} is line ${before} as well`;
-      throw new RangeError(`${JSON.stringify(file)}: line ${label + 1} ${problem}; expected one class name on each line, each once`);
+      const problem = name === '' ? 'is empty' : `${quoted(name)} is line ${before} as well`;
+      throw new RangeError(`${quoted(file)}: line ${label + 1} ${problem}; expected one class name on each line, each once`);
     }
     lines.set(name, label + 1);
   }

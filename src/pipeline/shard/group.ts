@@ -11,6 +11,8 @@ import { createHash } from 'node:crypto';
 import { headerOf, leftOutByKind, leftOutByName, type LeftOut } from './left-out.js';
 import { isImageField, LABEL_FIELD, MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
 import type { TarMember } from './tar/reader.js';
+import { printable } from '../printable.js';
+import { quoted } from '../quoted.js';
 
 /** One image and what the shard says about it. */
 export interface ShardSample {
@@ -190,7 +192,7 @@ export class SampleGrouper {
     const value = text === undefined ? undefined : (this.#classes.get(text.trim()) ?? parseLabel(text));
     if (value !== undefined) run.label = { value, member };
     else {
-      const said = JSON.stringify(text?.trim() ?? `${member.size} bytes`);
+      const said = quoted(text?.trim() ?? `${member.size} bytes`);
       const names = this.#classes.size;
       const expected = names > 0 ? ` or one of ${names} class names` : '; for class names give classNames (--classes-file)';
       this.#leaveOut('unusable label', member, `holds the label ${said}; expected a whole number${expected}`);
@@ -199,7 +201,7 @@ export class SampleGrouper {
 
   #reportWithoutImage({ key }: Run, member: TarMember): void {
     const { imageField } = this.#options.fields ?? {};
-    const image = imageField === undefined ? 'image' : JSON.stringify(`${key}.${imageField}`);
+    const image = imageField === undefined ? 'image' : quoted(`${key}.${imageField}`);
     const remedy = 'if it lies elsewhere in the archive, unpack that and pack it with tar --sort=name: a sample is a run of neighbours';
     this.#leaveOut('file without image', member, `has no ${image} beside it; ${remedy}`);
   }
@@ -215,6 +217,6 @@ function newRun(key: string, start: number): Run {
 
 function tooMany(fields: readonly string[]): string {
   const more = fields.length > NAMED_FIELDS ? ` and ${fields.length - NAMED_FIELDS} more` : '';
-  const named = `${fields.slice(0, NAMED_FIELDS).join(', ')}${more}`;
-  return `has ${fields.length} images: ${named}; a sample has one: choose with imageField (--image-field ${fields[0]}), or give each its own key with detco shard`;
+  const named = `${fields.slice(0, NAMED_FIELDS).map(printable).join(', ')}${more}`;
+  return `has ${fields.length} images: ${named}; a sample has one: choose with imageField (--image-field ${printable(fields[0] ?? '')}), or give each its own key with detco shard`;
 }

@@ -1,5 +1,7 @@
 /** The account of what a shard holds and no sample has: each member with the reason, and what to do about it. */
 import type { TarMember } from './tar/reader.js';
+import { quoted } from '../quoted.js';
+import { printable } from '../printable.js';
 
 /** Reasons, in the words of a count: `2 hard links`. */
 export const LEFT_OUT_KINDS = [
@@ -63,9 +65,9 @@ export interface ShardLeftOut extends LeftOutCount {
 
 /** One line for a person, in the words of the first. */
 function leftOutWarning({ shard, first, ...counted }: ShardLeftOut): string {
-  const name = first.name === undefined ? '' : `${JSON.stringify(first.name)} `;
+  const name = first.name === undefined ? '' : `${quoted(first.name)} `;
   const which = counted.count === 1 ? '' : 'the first, ';
-  return `${shard}: ${leftOutInWords([counted])}: ${which}${name}at byte ${first.offset}, ${first.problem}`;
+  return `${printable(shard)}: ${leftOutInWords([counted])}: ${which}${name}at byte ${first.offset}, ${first.problem}`;
 }
 
 /** Takes what shards leave out and warns of each reason at the first shard that has it: a set has it in all of them. */
@@ -99,9 +101,9 @@ export function leftOutByKind(member: TarMember): LeftOut | undefined {
     case 'volume header':
       return undefined;
     case 'hard link':
-      return as(kind, `is a hard link to ${JSON.stringify(target)}, without content of its own; pack it with tar --hard-dereference`);
+      return as(kind, `is a hard link to ${quoted(target)}, without content of its own; pack it with tar --hard-dereference`);
     case 'symbolic link':
-      return as(kind, `is a symbolic link to ${JSON.stringify(target)}; pack what it leads to, with tar --dereference (-h)`);
+      return as(kind, `is a symbolic link to ${quoted(target)}; pack what it leads to, with tar --dereference (-h)`);
     case 'sparse file':
       return as(kind, 'is stored as a sparse file, in pieces; pack it without tar --sparse (-S)');
     case 'special file':
@@ -109,7 +111,7 @@ export function leftOutByKind(member: TarMember): LeftOut | undefined {
     case 'continued file':
       return as(kind, 'is the rest of a file that begins in another volume (tar --multi-volume); unpack the volumes and pack one archive');
     case 'unknown':
-      return as('member of unknown type', `has the type flag ${JSON.stringify(type)}, which no tar here knows; pack it with GNU tar`);
+      return as('member of unknown type', `has the type flag ${quoted(type)}, which no tar here knows; pack it with GNU tar`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { identityOf, withoutSecrets } from '../source/identity.js';
+import { printable } from '../printable.js';
 
 /** Bytes that are not a sound tar archive; the shard cannot be read further. */
 export class ShardError extends Error {
@@ -8,7 +9,7 @@ export class ShardError extends Error {
 
   constructor(location: string, offset: number, problem: string, cause?: unknown) {
     const shown = identityOf(location);
-    super(`${shown}: ${withoutSecrets(problem)}`, { cause });
+    super(printable(`${shown}: ${withoutSecrets(problem)}`), { cause });
     this.name = 'ShardError';
     this.location = shown;
     this.offset = offset;

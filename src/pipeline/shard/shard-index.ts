@@ -7,6 +7,7 @@ import { identityOf } from '../source/identity.js';
 import { fieldsDigest, type SampleFields, type ShardSample } from './group.js';
 import { LEFT_OUT_KINDS, type LeftOutCount, LeftOutCounter } from './left-out.js';
 import { readShard, type ReadOptions } from './read.js';
+import { printable } from '../printable.js';
 
 /** One sample of a shard, in the order of the shard. */
 export interface IndexedSample {
@@ -151,7 +152,9 @@ export async function countSamples(dir: string, locations: readonly string[], fi
   const missing = locations.filter((_, i) => counts[i] === undefined);
   if (missing[0] !== undefined) {
     const others = missing.length === 1 ? '' : ` and ${missing.length - 1} more of ${locations.length} shards`;
-    throw new RangeError(`"${dir}" has no index of ${identityOf(missing[0])}${others}; make it with detco index --shards ... --out ${dir}`);
+    throw new RangeError(
+      `"${dir}" has no index of ${printable(identityOf(missing[0]))}${others}; make it with detco index --shards ... --out ${dir}`,
+    );
   }
   return counts.map((samples) => samples ?? 0);
 }

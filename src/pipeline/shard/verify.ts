@@ -2,8 +2,7 @@
 import { crc32 } from 'node:zlib';
 import { SourceError } from '../source/index.js';
 import { identityOf } from '../source/identity.js';
-import { reasonOf } from '../source/source.js';
-import { decodeImage } from '../worker/decode.js';
+import { decodeImage, decodeProblem } from '../worker/decode.js';
 import { DecodeRoom, defaultDecodeMemory } from '../worker/decode-room.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
@@ -167,7 +166,7 @@ async function look(
     await check(image);
     return { sample, seen };
   } catch (error) {
-    return { sample, seen, reason: `cannot be decoded: ${reasonOf(error)}` };
+    return { sample, seen, reason: `cannot be decoded: ${decodeProblem(error)}` };
   }
 }
 

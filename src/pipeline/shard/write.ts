@@ -6,6 +6,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
+import { quoted } from '../quoted.js';
 
 /** One file of a sample, such as `000017.jpg`. Members with the same key must be added together. */
 export interface ShardMember {
@@ -34,7 +35,9 @@ export interface WrittenShard {
 export class ShardExistsError extends Error {
   override readonly name = 'ShardExistsError';
   constructor(readonly path: string) {
-    super(`"${path}" exists already: expected a folder without shards of this prefix; remove them, or choose another folder or prefix`);
+    super(
+      `${quoted(path)} exists already: expected a folder without shards of this prefix; remove them, or choose another folder or prefix`,
+    );
   }
 }
 

@@ -153,7 +153,7 @@ function remedy(
   { bucket, anonymous, listing }: { readonly bucket: string; readonly anonymous: boolean; readonly listing: boolean },
 ): string {
   const { status, code, message, page } = error;
-  const said = `(${printable([status, code, message, page].filter(Boolean).join(' '))})`;
+  const said = `(${oneLine([status, code, message, page].filter(Boolean).join(' '))})`;
   if (page !== undefined) return `${NOT_S3} ${said}`;
   if (isExpired(code)) return `the AWS credentials have expired; refresh them (aws sso login, or new AWS_SESSION_TOKEN) ${said}`;
   if (
@@ -191,7 +191,8 @@ function remedy(
 }
 
 /** Fit for a terminal: a server's words may hold control characters. */
-function printable(text: string): string {
+/** What a server says, on one line. */
+function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\s]+/gu, ' ');
 }
 
@@ -209,7 +210,7 @@ interface Page {
 function parsePage(location: string, text: string): Page {
   if (!/<ListBucketResult[\s>/]/.test(text)) {
     const title = titleOf(text);
-    throw new SourceError(location, `${NOT_S3}${title ? ` (${printable(title)})` : ''}`);
+    throw new SourceError(location, `${NOT_S3}${title ? ` (${oneLine(title)})` : ''}`);
   }
   const result = parser.parse(text).ListBucketResult as {
     readonly Contents?: readonly { readonly Key: string; readonly Size?: string; readonly ETag?: string }[];

@@ -1,6 +1,7 @@
 /** What every source of shard bytes takes and how it fails. */
 import { inspect } from 'node:util';
 import { identityOf, withoutSecrets } from './identity.js';
+import { printable } from '../printable.js';
 
 /** One failed attempt that will be repeated. */
 export interface RetryEvent {
@@ -92,7 +93,7 @@ export class SourceError extends Error {
 
   constructor(location: string, problem: string, { offset, kind, cause }: SourceErrorOptions = {}) {
     const shown = identityOf(location);
-    super(`${shown}: ${withoutSecrets(problem)}`, { cause: harmless(cause) });
+    super(printable(`${shown}: ${withoutSecrets(problem)}`), { cause: harmless(cause) });
     this.name = 'SourceError';
     this.location = shown;
     this.offset = offset;

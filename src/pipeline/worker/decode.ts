@@ -1,6 +1,7 @@
 /** JPEG, PNG or WebP bytes to RGB pixels, as PIL's `Image.open(...).convert('RGB')` sees them. */
 import sharp, { type Sharp } from 'sharp';
 import type { DecodedImage } from '../augment/augmenter.js';
+import { reasonOf } from '../source/source.js';
 import { imageHeader, type ImageHeader, MAX_PIXELS, type Size } from './image-header.js';
 
 // One thread an image: the parallelism is over images. Nothing is looked at twice, so nothing is worth caching.
@@ -64,6 +65,14 @@ export function bytesToDecode({ size: { width, height }, buffered }: CheckedHead
 /** Without orientation and profile. The limit is a second lock: the decoder may take its size from elsewhere. */
 export function openImage(bytes: Uint8Array, maxPixels = MAX_PIXELS): Sharp {
   return sharp(bytes, { failOn: 'truncated', ignoreIcc: true, autoOrient: false, limitInputPixels: maxPixels });
+}
+
+/** Why an image could not be decoded, on one line. */
+export function decodeProblem(error: unknown): string {
+  const reason = reasonOf(error);
+  // libvips keeps one error text for the process; when another thread has taken it sharp is left with this.
+  if (reason === 'Unknown error') return 'the image cannot be decoded; it is damaged or cut off';
+  return reason.trim().replaceAll(/\s*\n\s*/g, '; ');
 }
 
 async function readPixels(image: Sharp): Promise<DecodedImage> {

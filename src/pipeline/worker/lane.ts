@@ -8,8 +8,7 @@ import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import { fetchImages } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
-import { reasonOf } from '../source/source.js';
-import { decodeImage, undecodedImages } from './decode.js';
+import { decodeImage, decodeProblem, undecodedImages } from './decode.js';
 import type { Claim, DecodeRoom } from './decode-room.js';
 import type { DecodedCache } from './decoded-cache.js';
 import { imageHeader } from './image-header.js';
@@ -196,12 +195,6 @@ async function pixelsOf(
   // One that was decoded smaller is for this epoch's views alone.
   if (!pixels.original) decoded?.put(sample, image, pixels);
   return pixels;
-}
-
-function decodeProblem(error: unknown): string {
-  const reason = reasonOf(error);
-  // libvips keeps one error text for the process; when another thread has taken it sharp is left with this.
-  return reason === 'Unknown error' ? 'the image cannot be decoded; it is damaged or cut off' : reason;
 }
 
 /** Runs up to `count` items ahead of its reader; `onGet` is told of each item whether it was there when it was asked for. */

@@ -22,6 +22,7 @@ import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type 
 import { DecodeRoom } from './decode-room.js';
 import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
+import { printable } from '../printable.js';
 
 export interface ServeTask {
   readonly plan: PlanOptions;
@@ -291,7 +292,9 @@ class LaneServer {
   #reportBad(bad: BadSample): void {
     if (this.#task.onBadSample === 'fail') {
       throw new Error(
-        `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
+        printable(
+          `bad sample ${bad.key} at byte ${bad.offset} of ${bad.shard}: ${bad.reason}. Mend or remove it, or run with onBadSample 'skip'.`,
+        ),
       );
     }
     this.#report({ bad });

@@ -15,6 +15,7 @@ import { ShardError } from '../shard/shard-error.js';
 import { HEADER_BYTES, type IndexedSample, indexPath, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
 import { identityOf } from '../source/identity.js';
 import { reasonOf } from '../source/source.js';
+import { printable } from '../printable.js';
 
 /** A sample on its way through a lane. */
 export interface LaneSample extends Omit<ShardSample, 'image'> {
@@ -65,7 +66,7 @@ export async function* readLane(options: ReadLaneOptions, named: number): AsyncG
       }
     } else {
       throw new Error(
-        `${identityOf(location)}: its index was there when the pipeline began and is no more in ${indexDir}; make it again with detco index`,
+        `${printable(identityOf(location))}: its index was there when the pipeline began and is no more in ${indexDir}; make it again with detco index`,
       );
     }
   }
@@ -141,6 +142,6 @@ async function keepIndex(dir: string, index: ShardIndex): Promise<void> {
   } catch (error) {
     if (warned) return;
     warned = true;
-    process.emitWarning(`the index of ${identityOf(index.location)} could not be kept: ${reasonOf(error)}`);
+    process.emitWarning(printable(`the index of ${identityOf(index.location)} could not be kept: ${reasonOf(error)}`));
   }
 }

@@ -15,6 +15,7 @@ import { ArchivesLeftOut, archiveLeftOutInWords } from './left-out.js';
 import { type BadImage, type MadeShards, ShardSet } from './set.js';
 import { hasSpool, readSpool, removeSpools, SpoolWriter, type SpoolSize } from './spool.js';
 import { type Outcome, writeShards } from './write-set.js';
+import { quoted } from '../../quoted.js';
 
 /** Spools of a shuffle. Each is a fair part of all classes, and 128 parts of ImageNet fit in memory one at a time. */
 const SPOOLS = 128;
@@ -80,7 +81,7 @@ async function fillSpools(set: ShardSet, archives: readonly Archive[], options: 
   if (samples === 0) {
     const others = leftOut.before(end).filter(({ kind }) => kind !== 'shard without sample');
     const held = others.map((one) => `; ${archiveLeftOutInWords(one)}`).join('');
-    throw new ShardPlanError(`${JSON.stringify(options.source)} has no image; expected members named .jpg, .jpeg, .png or .webp${held}`);
+    throw new ShardPlanError(`${quoted(options.source)} has no image; expected members named .jpg, .jpeg, .png or .webp${held}`);
   }
   await record(end, true);
 }

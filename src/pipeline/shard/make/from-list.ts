@@ -10,6 +10,7 @@ import type { MakeShardsOptions } from './options.js';
 import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';
 import { type MadeShards, ShardSet } from './set.js';
 import { writeShards } from './write-set.js';
+import { quoted } from '../../quoted.js';
 
 const ORDER_STREAM = streamId('shard order');
 
@@ -22,7 +23,7 @@ export async function fromList(
   const { dir, perShard, seed, signal, onProgress, workers } = options;
   if (images.length === 0) {
     const others = ignored === 0 ? '' : ` (it has ${ignored} other files)`;
-    throw new ShardPlanError(`${JSON.stringify(source)} has no image${others}; expected files named .jpg, .jpeg, .png or .webp`);
+    throw new ShardPlanError(`${quoted(source)} has no image${others}; expected files named .jpg, .jpeg, .png or .webp`);
   }
   const listing = createHash('sha256');
   for (const { path, key, label } of images) listing.update(`${path}\t${key}\t${label}\n`);

@@ -1,7 +1,6 @@
 /** What becomes of one image on its way into a shard. */
 import sharp, { type Sharp } from 'sharp';
-import { reasonOf } from '../../source/source.js';
-import { bytesToDecode, checkHeader, decodeImage, openImage } from '../../worker/decode.js';
+import { bytesToDecode, checkHeader, decodeImage, decodeProblem, openImage } from '../../worker/decode.js';
 import type { Claim, DecodeRoom } from '../../worker/decode-room.js';
 import type { ShardMember } from '../write.js';
 import type { BadImage } from './set.js';
@@ -78,7 +77,7 @@ export async function prepareSample(
     const image = { name: `${place.key}.${extension}`, data };
     return { members: label === undefined ? [image] : [image, { name: `${place.key}.cls`, data: Buffer.from(String(label)) }], resized };
   } catch (error) {
-    return { bad: { ...place, reason: reasonOf(error) }, resized: false };
+    return { bad: { ...place, reason: decodeProblem(error) }, resized: false };
   } finally {
     claim.give();
   }

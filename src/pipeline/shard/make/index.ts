@@ -10,6 +10,7 @@ import type { MakeShardsOptions } from './options.js';
 import { ShardPlanError } from './plan.js';
 import { type ArchiveLeftOut, type Counts, DIGITS, type MadeShards } from './set.js';
 import { findSource } from './source.js';
+import { quoted } from '../../quoted.js';
 
 export { ShardPlanError } from './plan.js';
 export type { MakeShardsOptions, ShardingProgress } from './options.js';
@@ -42,7 +43,7 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
   try {
     const { kind, path } = await findSource(options.source);
     if (kind === 'folder' && isWithin(dir, path)) {
-      throw new ShardPlanError(`${JSON.stringify(dir)} lies within the source; expected another place, or it would be read as a class`);
+      throw new ShardPlanError(`${quoted(dir)} lies within the source; expected another place, or it would be read as a class`);
     }
     if (kind === 'tars') return report(await fromArchives(options, path), path);
     return report(await fromList(options, path, kind === 'folder' ? await listFolder(path) : await readImageList(path)), path);
@@ -50,7 +51,7 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
     signal?.throwIfAborted();
     if (!isFull(error)) throw error;
     const remedy = 'free some and give the same command again, it goes on';
-    throw new Error(`no space left in ${JSON.stringify(dir)}; ${remedy} (${reasonOf(error)})`, { cause: error });
+    throw new Error(`no space left in ${quoted(dir)}; ${remedy} (${reasonOf(error)})`, { cause: error });
   }
 }
 
@@ -58,7 +59,7 @@ function report({ set, classes, kept, ignored, leftOut }: MadeShards, source: st
   const counts = set.counts();
   if (counts.images === 0) {
     throw new Error(
-      `none of the ${counts.bad} images of ${JSON.stringify(identityOf(source))} can be read; ${join(set.dir, 'bad-samples.jsonl')} says why`,
+      `none of the ${counts.bad} images of ${quoted(identityOf(source))} can be read; ${join(set.dir, 'bad-samples.jsonl')} says why`,
     );
   }
   const shards = set.records.size;

@@ -3,6 +3,7 @@ import { identityOf } from '../../source/identity.js';
 import { type LeftOut, type LeftOutKind, leftOutInWords } from '../left-out.js';
 import type { Archive, Place } from './archives.js';
 import type { ArchiveLeftOut } from './set.js';
+import { quoted } from '../../quoted.js';
 
 export class ArchivesLeftOut {
   readonly #archives: readonly Archive[];
@@ -41,6 +42,6 @@ export class ArchivesLeftOut {
 
 /** One line for a person. */
 export function archiveLeftOutInWords({ first, source, ...counted }: ArchiveLeftOut): string {
-  const name = first.name === undefined ? '' : `${JSON.stringify(first.name)} `;
+  const name = first.name === undefined ? '' : `${quoted(first.name)} `;
   return `${leftOutInWords([counted])}, such as ${name}at byte ${first.offset} of ${source}: it ${first.problem}`;
 }

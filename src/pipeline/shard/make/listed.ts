@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { codeOf, reasonOf } from '../../source/source.js';
 import { parseLabel } from '../member.js';
 import { ShardPlanError } from './plan.js';
+import { quoted } from '../../quoted.js';
 
 export interface ListedImage {
   readonly path: string;
@@ -60,11 +61,11 @@ export async function readImageList(file: string): Promise<ImageList> {
     if (/^\s*(#|$)/.test(line)) continue;
     const [, name, text] = /^\s*(.*?\.(?:jpe?g|png|webp))(?:\s+(\S.*?))?\s*$/i.exec(line) ?? [];
     if (name === undefined) {
-      throw new ShardPlanError(`${file}:${number}: ${JSON.stringify(line.slice(0, 80))} names no .jpg, .jpeg, .png or .webp file; ${LINE}`);
+      throw new ShardPlanError(`${file}:${number}: ${quoted(line.slice(0, 80))} names no .jpg, .jpeg, .png or .webp file; ${LINE}`);
     }
     const label = text === undefined ? undefined : parseLabel(text);
     if (text !== undefined && label === undefined) {
-      throw new ShardPlanError(`${file}:${number}: label ${JSON.stringify(text)}; ${LINE}`);
+      throw new ShardPlanError(`${file}:${number}: label ${quoted(text)}; ${LINE}`);
     }
     const image = { path: resolve(base, name), key: unique(name) };
     found.push(label === undefined ? image : { ...image, label });
@@ -107,7 +108,7 @@ async function readFolder(dir: string): Promise<{ folders: string[]; images: str
     }
   } catch (error) {
     const remedy = codeOf(error) === 'EACCES' ? 'make it readable for this user' : 'check the path';
-    throw new ShardPlanError(`${JSON.stringify(dir)} cannot be read; ${remedy} (${reasonOf(error)})`, { cause: error });
+    throw new ShardPlanError(`${quoted(dir)} cannot be read; ${remedy} (${reasonOf(error)})`, { cause: error });
   }
   return { folders: folders.toSorted(), images: images.toSorted(), ignored };
 }

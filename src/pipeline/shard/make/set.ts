@@ -14,6 +14,7 @@ import type { LeftOutCount } from '../left-out.js';
 import type { Place } from './archives.js';
 import { planDifferences, ShardPlanError, type ShardPlan } from './plan.js';
 import type { SpoolSize } from './spool.js';
+import { quoted } from '../../quoted.js';
 
 /** An image that is left out. */
 export interface BadImage {
@@ -111,7 +112,7 @@ export class ShardSet {
       const differences = planDifferences(then, plan);
       if (differences.length > 0) {
         throw new ShardPlanError(
-          `${JSON.stringify(dir)} holds shards begun with other options (${differences.join('; ')}): expected the same, to go on; give those, empty the folder, or take another`,
+          `${quoted(dir)} holds shards begun with other options (${differences.join('; ')}): expected the same, to go on; give those, empty the folder, or take another`,
         );
       }
     }

@@ -5,6 +5,7 @@ import { codeOf, reasonOf } from '../../source/source.js';
 import { compressionOf } from '../tar/compressed.js';
 import { BLOCK_BYTES, isEmptyBlock, parseHeader } from '../tar/header.js';
 import { ShardPlanError } from './plan.js';
+import { quoted } from '../../quoted.js';
 
 export interface FoundSource {
   readonly kind: 'folder' | 'list' | 'tars';
@@ -20,20 +21,19 @@ export async function findSource(source: string): Promise<FoundSource> {
   const path = resolve(source);
   const found = await stat(path).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
-    throw new ShardPlanError(`${JSON.stringify(source)} cannot be read (${reasonOf(error)}); ${EXPECTED}`, { cause: error });
+    throw new ShardPlanError(`${quoted(source)} cannot be read (${reasonOf(error)}); ${EXPECTED}`, { cause: error });
   });
   if (!found) {
     if (/[*?{[]/.test(source)) return { kind: 'tars', path: source };
-    throw new ShardPlanError(`${JSON.stringify(source)}: there is nothing of that name; ${EXPECTED}`);
+    throw new ShardPlanError(`${quoted(source)}: there is nothing of that name; ${EXPECTED}`);
   }
   if (found.isDirectory()) return { kind: (await holdsArchives(path)) ? 'tars' : 'folder', path };
   const head = await readHead(path, source);
   if (head.length === BLOCK_BYTES && (isEmptyBlock(head) || parseHeader(head))) return { kind: 'tars', path };
   const compressed = compressionOf(head);
-  if (compressed !== undefined) throw new ShardPlanError(`${JSON.stringify(source)} ${compressed}`);
-  if (head.length === 0) throw new ShardPlanError(`${JSON.stringify(source)} is empty; ${EXPECTED}`);
-  if (head.includes(0) || !isText(head))
-    throw new ShardPlanError(`${JSON.stringify(source)} is neither text nor a tar archive; ${EXPECTED}`);
+  if (compressed !== undefined) throw new ShardPlanError(`${quoted(source)} ${compressed}`);
+  if (head.length === 0) throw new ShardPlanError(`${quoted(source)} is empty; ${EXPECTED}`);
+  if (head.includes(0) || !isText(head)) throw new ShardPlanError(`${quoted(source)} is neither text nor a tar archive; ${EXPECTED}`);
   return { kind: 'list', path };
 }
 
@@ -49,7 +49,7 @@ async function readHead(path: string, source: string): Promise<Buffer> {
     const { buffer, bytesRead } = await file.read(Buffer.alloc(BLOCK_BYTES), 0, BLOCK_BYTES, 0);
     return buffer.subarray(0, bytesRead);
   } catch (error) {
-    throw new ShardPlanError(`${JSON.stringify(source)} cannot be read (${reasonOf(error)}); make it readable for this user`, {
+    throw new ShardPlanError(`${quoted(source)} cannot be read (${reasonOf(error)}); make it readable for this user`, {
       cause: error,
     });
   }
