@@ -107,6 +107,7 @@ export function trainCommand(): Command {
     .description('Pre-train an encoder on tar shards. Ctrl-C finishes the update and writes a checkpoint; twice stops at once.')
     .option('--shards <spec...>', 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs')
     .option('--val-shards <spec...>', 'labelled shards for kNN accuracy')
+    .option('--skip-shards <name...>', 'training shards to leave out, such as train-000123.tar: the others keep their order')
     .option(
       '--index <folder>',
       'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',

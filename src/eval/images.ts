@@ -7,6 +7,7 @@ export interface ImageOptions extends Pick<
   | 'cacheSize'
   | 'checkShards'
   | 'cwd'
+  | 'skipShards'
   | 'maxPixels'
   | 'decodeMemory'
   | 'workers'

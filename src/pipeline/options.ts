@@ -19,6 +19,11 @@ import type { BadSample } from './worker/lane.js';
 export interface PipelineOptions {
   /** Paths, brace ranges, globs, `@list` files, `http(s)://` URLs, `s3://bucket/key` or `s3://bucket/prefix/`. */
   readonly shards: string | readonly string[];
+  /**
+   * Shards that are not read, by their names (`train-000123.tar`, braces too): the others keep their order. A state of a pipeline that
+   * read them can be resumed: for what its lanes had taken of them in that epoch, as many of their other samples are passed over.
+   */
+  readonly skipShards?: string | readonly string[];
   /** Folder that relative paths start from. Default: the working directory. */
   readonly cwd?: string;
   /**
@@ -203,6 +208,7 @@ const shape = {
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
   augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   cwd: z.string().min(1).optional(),
+  skipShards: z.union([z.string(), z.array(z.string())]).optional(),
   checkShards: z.enum(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
   onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),

@@ -15,6 +15,7 @@ import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './op
 import { divideSamples } from './plan/division.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
 import { advance, epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
+import { skippedNames, skippedShards } from './plan/skip.js';
 import { MeterBoard } from './profile/board.js';
 import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
@@ -82,13 +83,23 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const { signal, cwd, onRetry, onAnswer, expect } = options;
   const fields = fieldsOf(resolved);
   const asking = { ...(signal && { signal }), ...(onRetry && { onRetry }) };
-  const listed = await findShards(specs, { ...asking, ...(cwd !== undefined && { cwd }) });
-  const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize });
-  const compared = expect && (await compareShards(expect, found, { ...asking, check, indexDir, fields }));
-  const shards = found.map(({ location }) => location);
-  const division = divide === 'samples' ? divideSamples(await countSamples(indexDir ?? '', shards, fields), resolved) : undefined;
+  const names = skippedNames(resolved.skipShards ?? []);
+  const listed = await findShards(specs, { ...asking, ...(cwd !== undefined && { cwd }), mayBeMissing: names });
+  const shards = listed.map(({ location }) => location);
+  const skipped = skippedShards(shards, names);
+  const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize, skipped });
+  const compared = expect && (await compareShards(expect, found, { ...asking, check, indexDir, fields, skipped }));
+  const counted = async () => {
+    const counts = await countSamples(
+      indexDir ?? '',
+      shards.filter((_, i) => !skipped.includes(i)),
+      fields,
+    );
+    return shards.map((_, i) => (skipped.includes(i) ? 0 : (counts.shift() ?? 0)));
+  };
+  const division = divide === 'samples' ? divideSamples(await counted(), resolved) : undefined;
   if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
-  const plan = { shards: shards.length, lanes, seed, shuffle, ...(division && { division }) };
+  const plan = { shards: shards.length, lanes, seed, shuffle, skipped, ...(division && { division }) };
   return new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
 }
 

@@ -61,6 +61,8 @@ const configSchema = z.strictObject({
   preset: z.enum(PRESET_NAMES),
   /** Paths, brace ranges, globs, URLs. */
   shards: z.array(z.string().min(1)).min(1),
+  /** Training shards that are not read, by their names; braces too. */
+  skipShards: z.array(z.string().min(1)).min(1).optional(),
   /** Labelled shards for kNN; without them nothing is evaluated. */
   valShards: z.array(z.string().min(1)).min(1).optional(),
   /** What follows the key of a sample in the names of its image and its label, and a file of class names where labels are such. */
@@ -139,7 +141,10 @@ export type ConfigInput = Partial<Omit<FullInput, 'method' | 'recipe' | 'knn'>> 
 /** Options made of options: a layer changes the ones it names and leaves the others. */
 const NESTED = { method: methodOptionsSchema, recipe: recipeSchema, knn: knnSchema } as const;
 
-/** What may differ when a run is resumed: nothing here touches the loss sequence, but for the rounding of another device. */
+/**
+ * What may differ when a run is resumed: nothing here touches the loss sequence, but for the rounding of another device and for shards
+ * that are left out from there on, which the trainer says.
+ */
 const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'steps',
   'valShards',
@@ -148,6 +153,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'device',
   'threads',
   'checkShards',
+  'skipShards',
   'cacheDir',
   'cacheSize',
   'decodedCache',
@@ -293,7 +299,10 @@ export function resumeConfig(saved: unknown, given: ConfigInput, file: ConfigInp
     else differ(key, value, was);
   }
   const free = Object.entries(asked).filter(([key]) => FREE_ON_RESUME.has(key) || key === 'shards');
-  return check(parse(merge(before as Layer, Object.fromEntries(free))));
+  const after = parse(merge(before as Layer, Object.fromEntries(free)));
+  // What was left out before stays out.
+  const skipShards = [...new Set([...(before.skipShards ?? []), ...(after.skipShards ?? [])])];
+  return check(skipShards.length === 0 ? after : { ...after, skipShards });
 }
 
 /** JSON with sorted keys: equal for equal options. */

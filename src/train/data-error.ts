@@ -1,4 +1,5 @@
 /** Data that fail for good: which shard it was, and what to do about it. */
+import { shardName } from '../pipeline/source/identity.js';
 import { reasonOf } from '../pipeline/source/source.js';
 
 /** The batches ended before their time. Whoever trains saves what was computed, and says so between the message and the remedy. */
@@ -14,9 +15,14 @@ export class DataError extends Error {
   constructor(cause: unknown, { shards, run }: { readonly shards: readonly string[]; readonly run: string | undefined }) {
     super(reasonOf(cause), { cause });
     const [shard] = shards.filter((location) => this.message.includes(location)).toSorted((a, b) => b.length - a.length);
-    const mend = shard === undefined ? [] : [`mend the shard (detco verify --shards "${shard}" tells what is wrong with it)`];
-    const goOn = run === undefined ? [] : [`continue with detco train --resume ${run}`];
-    this.remedy = [...mend, ...goOn].join(', then ');
+    const goOn = run === undefined ? '' : `continue with detco train --resume ${run}`;
+    if (shard === undefined) this.remedy = goOn;
+    else {
+      const mend = `mend the shard (detco verify --shards "${shard}" tells what is wrong with it)`;
+      const skip = `--skip-shards "${shardName(shard)}"`;
+      this.remedy =
+        goOn === '' ? `${mend}, or leave it out with ${skip}` : `${mend}, then ${goOn}, or leave it out by adding ${skip} to that`;
+    }
   }
 }
 

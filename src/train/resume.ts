@@ -21,7 +21,7 @@ export interface ResumePoint {
 export interface Resumed {
   /** Absent when the run was stopped before its first checkpoint. */
   readonly checkpoint?: LoadedCheckpoint;
-  readonly warnings: readonly string[];
+  readonly warnings: string[];
 }
 
 /** @param resume `RUN`, `RUN/last` or `RUN/checkpoints/step-N` */

@@ -1,6 +1,6 @@
 /** By what a run finds its shards again: the specifications of `config.json`, which hold no login, and the folders they start from. */
 import { SourceError } from '../pipeline/index.js';
-import { identityOf } from '../pipeline/source/identity.js';
+import { identityOf, shardName } from '../pipeline/source/identity.js';
 import type { ConfigInput, TrainConfig } from './config.js';
 
 /** Options that name shards. */
@@ -40,8 +40,13 @@ export function shardSpecs(config: TrainConfig, given: readonly ConfigInput[], s
 }
 
 /** What may be written down of the options. */
-export function withoutLogins({ shards, valShards, ...rest }: TrainConfig): TrainConfig {
-  return { ...rest, shards: shards.map(identityOf), ...(valShards && { valShards: valShards.map(identityOf) }) };
+export function withoutLogins({ shards, valShards, skipShards, ...rest }: TrainConfig): TrainConfig {
+  return {
+    ...rest,
+    shards: shards.map(identityOf),
+    ...(valShards && { valShards: valShards.map(identityOf) }),
+    ...(skipShards && { skipShards: skipShards.map(shardName) }),
+  };
 }
 
 /** Adds to the failure of a resume by what its shards are looked for, and how to say otherwise. */

@@ -122,6 +122,12 @@ async function beginAgain(
   try {
     const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
     const shards = await readRunShards(path);
+    const begun = checkpoint !== undefined && checkpoint.state.step > 0;
+    if (begun && (config.skipShards?.length ?? 0) > ((saved['skipShards'] as readonly string[] | undefined)?.length ?? 0))
+      warnings.push(
+        'with shards left out the run goes on with the same order of the others, but not with the losses that it would have had; ' +
+          'what this epoch has taken of them, it passes over of their neighbours',
+      );
     return {
       path,
       config,
@@ -222,6 +228,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   await using pipeline = await createPipeline({
     shards: config.shards,
     cwd: beginning.specs.folders.shards,
+    ...skipOptions(config),
     checkShards: config.checkShards,
     onAnswer: sayProgress(hooks),
     ...(past?.shards && { expect: past.shards }),
@@ -246,6 +253,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   })
     .catch(explainSpecs(path, beginning.specs, 'shards'))
     .catch((error: unknown) => asOptionsError(error, past && path));
+  if (config.skipShards) hooks.onInfo?.(`leaves out ${config.skipShards.join(', ')} of ${pipeline.shards.length} shards`);
   if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
   else if (past) hooks.onWarning?.(`${path} has no shards.json: whether the data are those of the run is not known`);
   const digest = configDigest(config, pipeline.shards);
@@ -323,6 +331,10 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   }
 }
 
+function skipOptions({ skipShards }: TrainConfig): Pick<PipelineOptions, 'skipShards'> {
+  return skipShards === undefined ? {} : { skipShards };
+}
+
 /** How shards are read and decoded, for training and for evaluation. */
 function readingOptions({ cacheDir, cacheSize, maxPixels, decodeMemory }: TrainConfig): ReadingOptions {
   return {
@@ -389,7 +401,14 @@ function knnEvaluation(beginning: Beginning, valShards: readonly string[], { eng
   const { globalSize } = recipe;
   const rest = { globalSize, batch, ...samples, ...readingOptions(config), ...(workers === undefined ? {} : { workers }) };
   // The training shards have been asked for.
-  const bank = new EvaluationImages({ ...rest, shards: config.shards, cwd: folders.shards, checkShards: 'none', limit: knn.bank });
+  const bank = new EvaluationImages({
+    ...rest,
+    ...skipOptions(config),
+    shards: config.shards,
+    cwd: folders.shards,
+    checkShards: 'none',
+    limit: knn.bank,
+  });
   const queries = new EvaluationImages({ ...rest, shards: valShards, cwd: folders.valShards, checkShards, limit: knn.queries });
   const { temperature, k } = knn;
   const options = { engine, method, bank, queries, temperature, ...(k === undefined ? {} : { k }), ...(signal && { signal }) };

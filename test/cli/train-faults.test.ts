@@ -1,6 +1,6 @@
 /** What becomes of `detco train` when its data or its folder fail: nothing that was computed is lost. Real processes, servers and folders. */
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -97,6 +97,46 @@ describe('detco train', () => {
         const file = join('last', `${part}.safetensors`);
         expect((await readFile(join(run, file))).equals(await readFile(join(whole, file)))).toBe(true);
       }
+    });
+
+    test('goes on without it when it is left out, in the same way each time', async () => {
+      const runs = ['left-out', 'left-out-again'].map((name) => join(folder, name));
+      const [run = '', again = ''] = runs;
+      hole = true;
+      const failed = await train(run);
+      expect(failed.stderr).toContain(`or leave it out by adding --skip-shards "${HOLE}" to that`);
+      const { state } = await loadCheckpoint(run);
+      await cp(run, again, { recursive: true, verbatimSymlinks: true });
+      for (const path of runs) {
+        const resumed = await detco(['train', '--resume', path, '--skip-shards', HOLE]);
+        clean(resumed);
+        expect(resumed.stderr).toContain(`leaves out ${HOLE} of 6 shards`);
+        expect(resumed.stderr).toContain('warning: with shards left out the run goes on with the same order of the others');
+        expect(resumed.stderr).toContain(`continues after step ${state.step}`);
+      }
+      const lines = await metrics(run);
+      expect(lines.length).toBeGreaterThan(state.step);
+      expect(await metrics(again)).toEqual(lines);
+      // It stays out, and what is left out need not be there at all.
+      const { skipShards } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8')) as { skipShards: unknown };
+      expect(skipShards).toEqual([HOLE]);
+      clean(await detco(['train', '--resume', run]));
+    });
+
+    test('refuses to leave out what is no shard of the run', async () => {
+      const { code, stderr } = await detco([
+        'train',
+        '--config',
+        config,
+        '--shards',
+        ...shards,
+        '--skip-shards',
+        'shard-4.tar',
+        '--out',
+        'x',
+      ]);
+      expect([code, existsSync('x')]).toEqual([2, false]);
+      expect(stderr).toContain('none of the 6 shards is named "shard-4.tar"; expected a name such as "shard-000.tar"');
     });
   });
 

@@ -43,6 +43,8 @@ export interface PlanOptions {
   readonly seed: number;
   /** Samples a lane's shuffle buffer holds; 0 keeps shards and samples in the order they come. */
   readonly shuffle: number;
+  /** Ordinals of shards that have their place in the order and are not read. */
+  readonly skipped?: readonly number[];
   /** Absent when lanes take whole shards. */
   readonly division?: SampleDivision;
 }
@@ -59,6 +61,11 @@ const SHARD_STREAM = streamId('shards');
 
 /** What lane `lane` reads in epoch `epoch`, in order. */
 export function laneShards(plan: PlanOptions, epoch: number, lane: number): ShardPart[] {
+  const { skipped = [] } = plan;
+  return dealtShards(plan, epoch, lane).filter(({ shard }) => !skipped.includes(shard));
+}
+
+function dealtShards(plan: PlanOptions, epoch: number, lane: number): ShardPart[] {
   const order =
     plan.shuffle > 0
       ? new Random(plan.seed, epoch, 0, 0, SHARD_STREAM).permutation(plan.shards)

@@ -24,6 +24,8 @@ export interface CompareOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> 
   readonly indexDir: string | undefined;
   /** Which members the indexes take for images and labels. */
   readonly fields: SampleFields | undefined;
+  /** Ordinals of shards of which names alone are compared. */
+  readonly skipped?: readonly number[];
 }
 
 /** What the shards of a resume have in common with those of the run. */
@@ -61,7 +63,8 @@ export async function compareShards(
   now: readonly FoundShard[],
   options: CompareOptions,
 ): Promise<ComparedShards> {
-  const pairs = pairUp(before, now);
+  const { skipped = [] } = options;
+  const pairs = pairUp(before, now).filter((_, i) => !skipped.includes(i));
   const sized = pairs.filter(({ was, is }) => was.bytes !== undefined && is.bytes !== undefined);
   const resized = sized.filter(({ was, is }) => was.bytes !== is.bytes);
   refuse(resized, pairs, ({ was, is }) => `has ${is.bytes} bytes, it had ${was.bytes}`);

@@ -10,6 +10,8 @@ export interface AskOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
   /** Of several ranks each asks for its share. */
   readonly rank: number;
   readonly worldSize: number;
+  /** Ordinals of shards that are not asked for. */
+  readonly skipped?: readonly number[];
   /** Called after each answer of a server. */
   readonly onAnswer?: (progress: { readonly asked: number; readonly total: number }) => void;
 }
@@ -27,10 +29,10 @@ const NAMED = 5;
  * @throws SourceError that counts and names all that are missing, or says why one cannot be reached
  */
 export async function askShards(found: readonly FoundShard[], options: AskOptions): Promise<FoundShard[]> {
-  const { signal, remote, rank, worldSize, onRetry, onAnswer } = options;
+  const { signal, remote, rank, worldSize, skipped = [], onRetry, onAnswer } = options;
   const known = [...found];
   const unknown = found.flatMap(({ location, bytes, version }, i) => {
-    if (bytes !== undefined && version !== undefined) return [];
+    if ((bytes !== undefined && version !== undefined) || skipped.includes(i)) return [];
     const server = isRemote(location);
     return server && (!remote || i % worldSize !== rank) ? [] : [{ i, location, server }];
   });
@@ -84,4 +86,5 @@ function missingShards(found: readonly FoundShard[], missing: ReadonlyMap<number
   return new SourceError(location, problem, { kind: 'missing', cause: error });
 }
 
-const REMEDY = 'put them there, or name only what is there, as in train-{{000..011},{013..146}}.tar';
+const REMEDY =
+  'put them there, leave them out (skipShards, --skip-shards), or name only what is there, as in train-{{000..011},{013..146}}.tar';

@@ -5,7 +5,7 @@
 import { resolve } from 'node:path';
 import { expandBraces } from './braces.js';
 import { askFile, listFiles, openFile } from './file.js';
-import { identityOf, schemeOf } from './identity.js';
+import { identityOf, schemeOf, shardName } from './identity.js';
 import { type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 export { formatByteSize, parseByteSize } from './byte-size.js';
@@ -148,7 +148,8 @@ async function expand(spec: string, options: ListOptions): Promise<FoundShard[]>
   for (const one of named) {
     options.signal?.throwIfAborted();
     const found = await backendOf(one).list(one, options);
-    if (found.length === 0) nothing.push(one);
+    if (found.length === 0 && options.mayBeMissing?.has(shardName(one))) shards.push({ location: placeOf(one, options) });
+    else if (found.length === 0) nothing.push(one);
     for (const shard of found) shards.push(shard);
   }
   const [first] = nothing;
@@ -158,6 +159,11 @@ async function expand(spec: string, options: ListOptions): Promise<FoundShard[]>
     throw new SourceError(first, `matches no shard${of}; check the spelling, or name what exists`, { kind: 'missing' });
   }
   return shards;
+}
+
+/** Where a shard would lie. */
+function placeOf(spec: string, { cwd = '.' }: ListOptions): string {
+  return schemeOf(spec) === undefined ? resolve(cwd, spec) : spec;
 }
 
 function braces(spec: string): string[] {

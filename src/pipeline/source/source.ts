@@ -80,6 +80,8 @@ export interface FoundShard {
 export interface ListOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
   /** Folder that relative paths start from; the working directory unless told. */
   readonly cwd?: string;
+  /** Names of shards that need not be there. */
+  readonly mayBeMissing?: ReadonlySet<string>;
 }
 
 /** A shard that cannot be found, opened or read to its end; the message says what to do. */
