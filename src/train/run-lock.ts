@@ -21,6 +21,7 @@ const LOCK = 'lock';
 const BEAT_MS = 10_000;
 /** Silence after which a process on another host counts as gone: twelve beats. */
 const SILENCE_MS = 120_000;
+const UNWRITABLE: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM', 'EROFS']);
 
 const holderSchema = z.object({
   id: z.string(),
@@ -156,7 +157,12 @@ export class RunLock {
     const self_ = self();
     const text = `${JSON.stringify(self_)}\n`;
     const own = join(run, `.${LOCK}.${self_.id}`);
-    await writeFile(own, text);
+    await writeFile(own, text).catch((error: unknown) => {
+      if (!UNWRITABLE.has(errorCode(error))) throw error;
+      throw new RunDirectoryError(`"${run}" cannot be written (${errorCode(error)}): make it a folder of yours, or copy the run to one`, {
+        cause: error,
+      });
+    });
     try {
       for (;;) {
         try {

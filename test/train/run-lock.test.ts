@@ -1,6 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -82,6 +82,13 @@ describe('the lock of a run', () => {
     const now = Date.now() / 1000;
     await utimes(lock(), now, now - 121);
     await (await RunLock.take(run)).release();
+  });
+
+  // A folder that refuses even root.
+  (existsSync('/sys/kernel') ? test : test.skip)('is refused in a folder that cannot be written, saying so', async () => {
+    await expect(RunLock.take('/sys/kernel')).rejects.toThrow(
+      /^"\/sys\/kernel" cannot be written \(E(ACCES|PERM|ROFS)\): make it a folder of yours/,
+    );
   });
 
   test('that holds nothing counts as one that is being made', async () => {
