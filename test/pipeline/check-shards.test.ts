@@ -52,7 +52,7 @@ describe('at the start', () => {
     objects.delete('/shard-003.tar');
     const before = reads();
     await expect(createPipeline(options(range()))).rejects.toThrow(
-      /shard-003\.tar: no such object \(404\); .* it is the only one missing of 6 shards: put them there, or name only what is there/,
+      /shard-003\.tar: no such object \(404\); .* it is the only one missing of 6 shards: put them there, leave them out \(skipShards, --skip-shards\), or name only what is there/,
     );
     expect(reads()).toBe(before);
   });
