@@ -3,6 +3,7 @@ import type { Headers, Refusal, RemoteRequest } from './answer.js';
 import { openRemote } from './cache.js';
 import { MOST_REDIRECTS } from './connection.js';
 import { environmentHeaders, isHub } from './environment-headers.js';
+import { decoded } from './identity.js';
 import { askRemote, kindOf, type RemoteObject } from './remote.js';
 import { type FoundShard, SourceError, type OpenOptions } from './source.js';
 
@@ -18,7 +19,7 @@ export function askHttp(location: string, options: OpenOptions = {}): Promise<Fo
 
 function httpObject(location: string): RemoteObject {
   const url = parseHttpUrl(location);
-  const login = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  const login = `${decoded(url.username)}:${decoded(url.password)}`;
   // Read here for its errors; each hop gets its own.
   environmentHeaders(url.origin);
   const authorization: Headers = login === ':' ? {} : { authorization: `Basic ${Buffer.from(login).toString('base64')}` };

@@ -1,6 +1,14 @@
 /** What every source of shard bytes promises. Each backend runs this on a real file system or server. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type CacheFolder, closeSources, listShards, openShard, type OpenOptions, SourceError } from '#dist/pipeline/source/index.js';
+import {
+  askShard,
+  type CacheFolder,
+  closeSources,
+  listShards,
+  openShard,
+  type OpenOptions,
+  SourceError,
+} from '#dist/pipeline/source/index.js';
 import { collect, noise, until } from '../../support/bytes.js';
 
 export interface SourceUnderTest {
@@ -37,6 +45,17 @@ export function testSource(name: string, start: (objects: Readonly<Record<string
     test.each(Object.keys(objects))('reads every byte of %s', async (key) => {
       const expected = objects[key as keyof typeof objects];
       expect((await collect(open(key))).equals(expected)).toBe(true);
+    });
+
+    test('says what each object is, and which are missing, without reading them', async () => {
+      for (const [key, { byteLength: bytes }] of Object.entries(objects)) {
+        const location = source.location(key);
+        const asked = await askShard(location);
+        expect(asked).toMatchObject({ location, bytes });
+        if (bytes > 0) expect(asked.version).toMatch(/./);
+        expect(await askShard(location)).toEqual(asked);
+      }
+      await expect(askShard(source.location('missing.tar'))).rejects.toMatchObject({ name: 'SourceError', kind: 'missing' });
     });
 
     test('reads from an offset', async () => {
