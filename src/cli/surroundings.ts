@@ -18,7 +18,7 @@ export function settle(): void {
   if (underNohup()) process.on('SIGHUP', () => {});
   const terminals = [0, 1, 2].filter((fd) => isatty(fd));
   process.on('exit', () => {
-    // Node sets terminals back when it ends, and aborts where one is gone. It leaves alone what is closed.
+    // Node 20 sets terminals back when it ends, and aborts where one is gone. It leaves alone what is closed.
     for (const fd of terminals) if (!isatty(fd)) closeSync(fd);
   });
 }
