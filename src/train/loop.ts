@@ -12,17 +12,20 @@ import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint, prune } from './run-checkpoints.js';
+import type { Outlook } from './outlook.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
 import { createTrainStep, nonFiniteTerm, type StagedViews, type StepResult, type TrainStep } from './step.js';
 import { turn } from './turn.js';
 
-/** What a caller may listen to; all are called between updates. */
+/** What a caller may listen to; all are called between pieces of work. */
 export interface TrainHooks {
   /** @param totalSteps updates of the whole run, once an epoch's length is known */
   readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined) => void;
   readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
   readonly onCheckpoint?: (path: string) => void;
+  /** Called before a piece of work that may take long, with its name: `update 48`, `evaluation`, `waiting for data`. */
+  readonly onWork?: (name: string) => void;
   readonly onInfo?: (message: string) => void;
   readonly onWarning?: (message: string) => void;
 }
@@ -52,6 +55,7 @@ export interface LoopContext extends TrainRequests {
   readonly evaluate?: (pause: () => Promise<void>) => Promise<Readonly<Record<string, number>>>;
   readonly versions: Readonly<Record<string, string>>;
   readonly hooks: TrainHooks;
+  readonly outlook: Outlook;
   /** Records updates after the first, and waits for their data; neither evaluations nor checkpoints. */
   readonly recorder?: ProfileRecorder;
 }
@@ -155,11 +159,15 @@ class Loop {
 
   /** @returns whether the last update of the run was reached */
   async #updates(): Promise<boolean> {
-    const { batches, config, recorder } = this.#context;
+    const { batches, config, hooks, recorder } = this.#context;
     const staging = new Staging(batches, (batch) => this.#stage(batch));
     try {
       let waitingSince = performance.now();
-      for (let batch = await staging.next(); batch; batch = await staging.next()) {
+      const next = () => {
+        hooks.onWork?.('waiting for data');
+        return staging.next();
+      };
+      for (let batch = await next(); batch; batch = await next()) {
         const dataWaitMs = performance.now() - waitingSince;
         if (this.#epoch < batch.epoch) recorder?.pause();
         while (this.#epoch < batch.epoch) await this.#endEpoch();
@@ -199,10 +207,11 @@ class Loop {
   }
 
   async #update(batch: StagedBatch, dataWaitMs: number, staging: Staging): Promise<void> {
-    const { config, run, hooks, recorder } = this.#context;
+    const { config, run, hooks, outlook, recorder } = this.#context;
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
     this.#updating = true;
+    hooks.onWork?.(`update ${this.#step + 1}`);
     const running = this.#trainStep.run(batch.views, { step: this.#step, learningRate: lr });
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
@@ -231,6 +240,7 @@ class Loop {
     hooks.onStep?.(metrics, this.#totalSteps());
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
+    await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total: this.#totalSteps() });
   }
 
   #compute(batch: Batch, lr: number): Promise<StepResult> {
@@ -256,13 +266,9 @@ class Loop {
   }
 
   async #endEpoch(): Promise<void> {
-    const { config, hooks } = this.#context;
-    const { evalEvery, batch, method } = config;
-    if (this.#epoch === 0 && method.queueSize > this.#step * batch)
-      hooks.onWarning?.(
-        `queueSize ${method.queueSize} is more than the ${this.#step * batch} images of an epoch: ` +
-          `images are held against older keys of their own; use at most --queue-size ${this.#step * batch}`,
-      );
+    const { config, outlook } = this.#context;
+    const { evalEvery, batch } = config;
+    if (this.#epoch === 0) outlook.counted(this.#step * batch);
     if ((this.#epoch + 1) % evalEvery === 0) await this.#evaluate();
     this.#epoch++;
     await this.#checkpoint();
@@ -272,6 +278,7 @@ class Loop {
   async #evaluate(): Promise<void> {
     const { evaluate, run, hooks } = this.#context;
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
+    hooks.onWork?.('evaluation');
     const knnTop1ByStage = await evaluate(() => this.#pause());
     const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, knnTop1: knnTop1ByStage['res5'] ?? NaN, knnTop1ByStage };
     run.appendMetrics(metrics);
@@ -282,6 +289,7 @@ class Loop {
   /** Writes a checkpoint where the newest is of an earlier step, else its state. */
   async #checkpoint(): Promise<string> {
     const { config, run, hooks } = this.#context;
+    hooks.onWork?.('checkpoint');
     this.#saving = true;
     run.assertOurs();
     run.sync();

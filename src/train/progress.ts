@@ -1,11 +1,15 @@
 /** Progress for people on stderr: a bar on a terminal, a plain line every few seconds elsewhere. */
 import { SingleBar } from 'cli-progress';
+import { formatDuration } from './duration.js';
 import type { TrainHooks } from './loop.js';
 import type { StepMetrics } from './run-directory.js';
 import { printable } from '../pipeline/printable.js';
 
 /** Between plain lines. */
 const LINE_INTERVAL_MS = 5000;
+/** Of work that takes longer it is told how long it has taken so far: on a terminal each second, in plain lines each time that has doubled. */
+const LONG_WORK_MS = 5000;
+const TICK_MS = 1000;
 /** Weight of the newest step in the running means, which span about 20 steps. */
 const SMOOTHING = 0.05;
 
@@ -24,15 +28,6 @@ function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond 
     dataWaitMs: mix(means.dataWaitMs, fresh.dataWaitMs),
     images: mix(means.images, fresh.images),
   };
-}
-
-/** `1h02m`, `3m05s`, `12s`; `?` when unknown. */
-export function formatDuration(seconds: number | undefined): string {
-  if (seconds === undefined || !Number.isFinite(seconds)) return '?';
-  const whole = Math.round(seconds);
-  const two = (value: number) => String(value).padStart(2, '0');
-  if (whole >= 3600) return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
-  return whole >= 60 ? `${Math.floor(whole / 60)}m${two(whole % 60)}s` : `${whole}s`;
 }
 
 /** `epoch 3  loss 12.345  210.4 images/s  data wait 2 %  ETA 3m05s` */
@@ -58,6 +53,22 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
   let means: Means | undefined;
   let lastLineAt = -Infinity;
   let bar: SingleBar | undefined;
+  let shown = '';
+  let work: { readonly name: string; readonly since: number; tellAt: number } | undefined;
+
+  const ticker = setInterval(() => {
+    if (work === undefined) return;
+    const ms = performance.now() - work.since;
+    if (ms < work.tellAt) return;
+    const told = `${work.name}: ${formatDuration(ms / 1000)} so far`;
+    if (!stream.isTTY) {
+      work.tellAt = 2 * ms;
+      print(told);
+    } else if (bar) bar.update({ text: `${shown}  ${told}` });
+    else stream.write(`\r\u001b[2K${told}`);
+  }, TICK_MS);
+  // The work keeps the process alive, not its display.
+  ticker.unref();
 
   /** Prints above the bar: the bar is drawn again at the next step. */
   const print = (line: string) => {
@@ -69,8 +80,10 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
     onStep(metrics, totalSteps) {
       means = smooth(means, metrics);
       const text = describe(metrics, means, totalSteps);
+      shown = text;
       if (stream.isTTY) {
         if (bar === undefined) {
+          stream.write('\r\u001b[2K');
           bar = new SingleBar({
             stream,
             format: '{bar} {value}/{totalText}  {text}',
@@ -93,8 +106,15 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
     onEvaluation: ({ step, knnTop1 }) =>
       print(`step ${step}  kNN top-1 ${(100 * knnTop1).toFixed(1)} %${step === 0 ? ' (untrained)' : ''}`),
     onCheckpoint: (path) => print(`checkpoint ${path}`),
+    onWork: (name) => {
+      work = { name, since: performance.now(), tellAt: LONG_WORK_MS };
+    },
     onInfo: (message) => print(message),
     onWarning: (message) => print(`warning: ${message}`),
-    close: () => bar?.stop(),
+    close: () => {
+      clearInterval(ticker);
+      work = undefined;
+      bar?.stop();
+    },
   };
 }

@@ -24,8 +24,10 @@ import {
   type TrainConfig,
 } from './config.js';
 import { DataError, withDataErrors } from './data-error.js';
+import { estimateImages } from './extent.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertQueuesFit } from './memory.js';
+import { Outlook } from './outlook.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { assertNoRun, assertWritable, readRunConfig, RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { comparedInWords, readRunShards, RunShards } from './run-shards.js';
@@ -207,6 +209,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
+  if (engine.name === 'wasm') hooks.onInfo?.('engine wasm computes on one core: it suits small networks and images');
   assertQueuesFit(config, engine);
   // The first evaluation comes when the run has a folder.
   if (config.valShards)
@@ -225,6 +228,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const samples = await sampleOptions(config, hooks, record);
   // One that is there already may be of other runs.
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
+  const indexDir = config.indexDir ?? join(path, INDEX);
   await using pipeline = await createPipeline({
     shards: config.shards,
     cwd: beginning.specs.folders.shards,
@@ -244,7 +248,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     onBad: record,
     ...samples,
     onCache: warnOnce(hooks),
-    indexDir: config.indexDir ?? join(path, INDEX),
+    indexDir,
     ...readingOptions(config),
     ...(config.decodedCache === undefined ? {} : { decodedCache: config.decodedCache }),
     ...(config.workers === undefined ? {} : { workers: config.workers }),
@@ -260,6 +264,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   if (state !== undefined && state.configDigest !== digest)
     throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
 
+  hooks.onWork?.('waiting for the first images');
   // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
   const batches = await started(pipeline).catch(async (error: unknown) => {
     if (makesIndex) await removeIndex(path);
@@ -268,6 +273,9 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     const failure = new DataError(error, { shards: pipeline.shards, run: past && path });
     throw new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
   });
+  const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples), hooks });
+  outlook.begin();
+  hooks.onWork?.('making the network');
   const method = ContrastiveMethod.create(engine, config.method, config.seed);
   const velocities = createVelocities(method);
   try {
@@ -299,6 +307,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
         run,
         shards: runShards,
         versions: facts.versions,
+        outlook,
         hooks: {
           ...hooks,
           onEvaluation: (metrics) => {

@@ -10,6 +10,7 @@ import type { Batch } from '#dist/pipeline/index.js';
 import { resolveConfig } from '#dist/train/config.js';
 import { trainLoop } from '#dist/train/loop.js';
 import { explainOutOfMemory } from '#dist/train/memory.js';
+import { Outlook } from '#dist/train/outlook.js';
 import { RunDirectory } from '#dist/train/run-directory.js';
 import { createVelocities } from '#dist/train/tensors.js';
 import { whereAvailable } from '../engine/available.js';
@@ -132,6 +133,7 @@ function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
       run,
       versions: {},
       hooks: {},
+      outlook: new Outlook({ config, engine, images: undefined, hooks: {} }),
       ...(inEvaluation && { evaluate: async () => (refuse(), {}) }),
     };
     const failure = trainLoop(context, { step: 0, epoch: 0 });

@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from '@jest/globals';
-import { formatDuration, terminalProgress } from '#dist/train/progress.js';
+import { durationInWords, formatDuration } from '#dist/train/duration.js';
+import { terminalProgress } from '#dist/train/progress.js';
 import type { StepMetrics } from '#dist/train/run-directory.js';
 
 function line(step: number): StepMetrics {
@@ -51,5 +52,7 @@ test('marks the evaluation of the untrained network', () => {
 });
 
 test('formats durations', () => {
-  expect([12.4, 185, 3725, undefined].map(formatDuration)).toEqual(['12s', '3m05s', '1h02m', '?']);
+  expect([12.4, 185, 3725, 100_000, 360_000, undefined].map(formatDuration)).toEqual(['12s', '3m05s', '1h02m', '27h46m', '4d04h', '?']);
+  const seconds = [45, 119, 7200, 100_000, 1e6, 1.3e9];
+  expect(seconds.map(durationInWords)).toEqual(['45 seconds', '119 seconds', '2 hours', '28 hours', '12 days', '41 years']);
 });

@@ -1,0 +1,54 @@
+/** How many images the shards hold, before an epoch has counted them. */
+import type { Pipeline } from '../pipeline/index.js';
+import type { SampleFields } from '../pipeline/shard/group.js';
+import { readShard } from '../pipeline/shard/read.js';
+import { countSamples } from '../pipeline/shard/shard-index.js';
+import { isRemote } from '../pipeline/source/index.js';
+
+/** Indexes that are read, spread over all: there may be hundreds of thousands. */
+const INDEXES = 64;
+/** Samples of a local shard that tell how many bytes one takes. */
+const WEIGHED = 256;
+/** Of a sample beside its image: their headers and a label with padding. Little beside images that are worth a remote store. */
+const TAR_BYTES = 2048;
+
+/**
+ * An estimate by the indexes of shards, or by their sizes and that of a sample.
+ * @param pipeline after its first batch
+ * @returns undefined where neither is known
+ */
+export async function estimateImages(
+  pipeline: Pick<Pipeline, 'shards' | 'found' | 'meters'>,
+  indexDir: string,
+  fields: SampleFields,
+): Promise<number | undefined> {
+  const { shards } = pipeline;
+  const stride = Math.max(1, shards.length / INDEXES);
+  const some = Array.from({ length: Math.ceil(shards.length / stride) }, (_, i) => shards[Math.floor(i * stride)] ?? '');
+  const each = (await countSamples(indexDir, some, fields).then(mean, () => undefined)) ?? (await bySize(pipeline, fields));
+  return each === undefined ? undefined : Math.round(each * shards.length);
+}
+
+/** Images a shard. */
+async function bySize(pipeline: Pick<Pipeline, 'found' | 'meters'>, fields: SampleFields): Promise<number | undefined> {
+  const sized = pipeline.found().flatMap(({ location, bytes }) => (bytes === undefined ? [] : [{ location, bytes }]));
+  const [first] = sized;
+  if (!first) return undefined;
+  const { count = 0, bytes = 0 } = pipeline.meters().totals.stages['tar'] ?? {};
+  const sample = isRemote(first.location) ? bytes / count + TAR_BYTES : await sampleBytes(first, fields);
+  const images = mean(sized.map((shard) => shard.bytes)) / sample;
+  return Number.isFinite(images) ? images : undefined;
+}
+
+async function sampleBytes(
+  { location, bytes }: { readonly location: string; readonly bytes: number },
+  fields: SampleFields,
+): Promise<number> {
+  let samples = 0;
+  for await (const { start } of readShard(location, { fields })) if (samples++ === WEIGHED) return start / WEIGHED;
+  return bytes / samples;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,103 @@
+/** What a run will come to, told while it can still be another one: how long it takes, and whether its queues suit the data. */
+import { inspectEngines, type Engine } from '../engine/index.js';
+import type { TrainConfig } from './config.js';
+import { DAY, durationInWords } from './duration.js';
+import type { TrainHooks } from './loop.js';
+
+/** After so long the mean of the updates is told from. The first update, which prepares kernels, is only taken when it is the only one. */
+const MEASURED_MS = 10_000;
+/** The published runs of 200 epochs took days on eight GPUs; few machines stay up for longer than a month. */
+const LONG_SECONDS = 30 * DAY;
+/** Queues more than so many times an estimate of the images are too long whatever its error. */
+const FAR = 2;
+
+export interface OutlookOptions {
+  readonly config: TrainConfig;
+  readonly engine: Pick<Engine, 'name' | 'device'>;
+  /** In the shards, as far as that is known. */
+  readonly images: number | undefined;
+  readonly hooks: Pick<TrainHooks, 'onInfo' | 'onWarning'>;
+}
+
+export class Outlook {
+  readonly #options: OutlookOptions;
+  #queueTold = false;
+  #durationTold = false;
+  #firstMs = 0;
+  #laterMs = 0;
+  #later = 0;
+
+  constructor(options: OutlookOptions) {
+    this.#options = options;
+  }
+
+  /** Before anything is computed. */
+  begin(): void {
+    const { config, images } = this.#options;
+    if (images !== undefined && config.method.queueSize > FAR * images) this.#tellQueue(`about ${images}`, images);
+  }
+
+  /** At the end of the first epoch, which had this many. */
+  counted(images: number): void {
+    if (this.#options.config.method.queueSize > images) this.#tellQueue(String(images), images);
+  }
+
+  /**
+   * After an update, until it is known how long the run takes.
+   * @param ms of the update, its wait for data included
+   * @param total updates of the run, once an epoch has been counted
+   */
+  async updated({ step, ms, total }: { readonly step: number; readonly ms: number; readonly total: number | undefined }): Promise<void> {
+    if (this.#durationTold) return;
+    if (this.#firstMs === 0) this.#firstMs = ms;
+    else {
+      this.#laterMs += ms;
+      this.#later++;
+    }
+    const updates = total ?? this.#estimatedUpdates();
+    if (this.#firstMs + this.#laterMs < MEASURED_MS || updates === undefined) return;
+    this.#durationTold = true;
+    const { config, hooks } = this.#options;
+    const meanMs = this.#later > 0 ? this.#laterMs / this.#later : this.#firstMs;
+    const seconds = ((updates - step) * meanMs) / 1000;
+    const rate = ((1000 * config.batch) / meanMs).toPrecision(2);
+    const told = `about ${durationInWords(seconds)} to go, at ${rate} images/s (update ${step} of ${updates})`;
+    if (seconds < LONG_SECONDS) hooks.onInfo?.(told);
+    else hooks.onWarning?.(`${told}. ${await this.#remedy()}`);
+  }
+
+  #estimatedUpdates(): number | undefined {
+    const { config, images } = this.#options;
+    const { epochs, batch, steps = Infinity } = config;
+    const updates = images === undefined ? steps : Math.min(steps, epochs * Math.floor(images / batch));
+    return Number.isFinite(updates) ? updates : undefined;
+  }
+
+  /** The best engine that is passed by, and what it lacks. */
+  async #remedy(): Promise<string> {
+    const { engine } = this.#options;
+    const reports = await inspectEngines();
+    const [best] = reports.slice(
+      0,
+      reports.findIndex(({ name }) => name === engine.name),
+    );
+    if (best?.available) return `A run with --engine ${best.name}, which works here, is many times faster`;
+    if (best)
+      return `The engine ${best.name} is many times faster; ${best.reason}: ${best.remedy}. npx detco doctor shows all that this machine offers`;
+    const smaller = 'fewer --epochs, smaller images (recipe.globalSize) or a smaller network (method.arch) take less';
+    return engine.device === 'cpu'
+      ? `A CUDA GPU is many times faster (--device cuda, where npx detco doctor shows one); ${smaller}`
+      : smaller;
+  }
+
+  #tellQueue(inWords: string, images: number): void {
+    if (this.#queueTold) return;
+    this.#queueTold = true;
+    const { batch, method } = this.#options.config;
+    const fitting = Math.max(1, Math.floor(images / batch)) * batch;
+    this.#options.hooks.onWarning?.(
+      `queueSize ${method.queueSize} is more than the ${inWords} images of an epoch: ` +
+        `images are held against older keys of their own; use at most --queue-size ${fitting}`,
+    );
+  }
+}

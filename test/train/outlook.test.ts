@@ -1,0 +1,130 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createPipeline, recipes } from '#dist/pipeline/index.js';
+import { indexShard, writeIndex } from '#dist/pipeline/shard/shard-index.js';
+import { closeSources } from '#dist/pipeline/source/index.js';
+import { type ConfigInput, resolveConfig } from '#dist/train/config.js';
+import { estimateImages } from '#dist/train/extent.js';
+import { Outlook, type OutlookOptions } from '#dist/train/outlook.js';
+import { answer, startHttp } from '../support/http.js';
+import { writeTestShards } from '../support/shards.js';
+
+const WASM = { name: 'wasm', device: 'cpu' } as const;
+
+/** An outlook, and what it says. */
+function outlook(
+  given: Partial<ConfigInput>,
+  rest: Partial<OutlookOptions>,
+): { readonly told: Outlook; readonly infos: string[]; readonly warnings: string[] } {
+  const [infos, warnings]: [string[], string[]] = [[], []];
+  const hooks = { onInfo: (text: string) => void infos.push(text), onWarning: (text: string) => void warnings.push(text) };
+  const config = resolveConfig({ shards: ['none.tar'], ...given });
+  return { told: new Outlook({ config, engine: WASM, images: undefined, hooks, ...rest }), infos, warnings };
+}
+
+describe('how long a run takes', () => {
+  test('is told after one update that is long, with the way to a faster engine', async () => {
+    const { told, infos, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167 });
+    await told.updated({ step: 1, ms: 1_300_000, total: undefined });
+    expect(infos).toEqual([]);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(
+      /^about 41 years to go, at 0\.20 images\/s \(update 1 of 1000800\)\. .*(npx detco engine build torch|--engine torch)/,
+    );
+  });
+
+  test('is told by the updates after the first, and once', async () => {
+    const { told, infos, warnings } = outlook({ preset: 'tiny', steps: 1000 }, {});
+    await told.updated({ step: 1, ms: 9_000, total: undefined });
+    for (let step = 2; step <= 30; step++) await told.updated({ step, ms: 500, total: undefined });
+    expect(infos).toEqual(['about 8 minutes to go, at 64 images/s (update 3 of 1000)']);
+    expect(warnings).toEqual([]);
+  });
+
+  test('waits for the end of an epoch where nobody knows its length', async () => {
+    const { told, infos } = outlook({ preset: 'tiny' }, {});
+    await told.updated({ step: 1, ms: 20_000, total: undefined });
+    expect(infos).toEqual([]);
+    await told.updated({ step: 2, ms: 20_000, total: 10 });
+    expect(infos).toEqual(['about 3 minutes to go, at 1.6 images/s (update 2 of 10)']);
+  });
+
+  test('on a CPU engine that is the best there is, names GPUs and smaller runs', async () => {
+    const { told, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167, engine: { name: 'torch', device: 'cpu' } });
+    await told.updated({ step: 1, ms: 30_000, total: undefined });
+    expect(warnings[0]).toMatch(/^about 347 days to go, .*A CUDA GPU is many times faster \(--device cuda, .*fewer --epochs/);
+  });
+});
+
+describe('queues that are longer than the data', () => {
+  test('are told at the start when they are far longer, and not again', () => {
+    const { told, warnings } = outlook({ preset: 'detco-r50' }, { images: 2000 });
+    told.begin();
+    told.counted(1792);
+    expect(warnings).toEqual([
+      'queueSize 65536 is more than the about 2000 images of an epoch: images are held against older keys of their own; use at most --queue-size 1792',
+    ]);
+  });
+
+  test('are told after the first epoch when an estimate does not suffice', () => {
+    const { told, warnings } = outlook({ preset: 'detco-r50' }, { images: 60_000 });
+    told.begin();
+    expect(warnings).toEqual([]);
+    told.counted(59_904);
+    expect(warnings[0]).toContain('queueSize 65536 is more than the 59904 images of an epoch');
+  });
+});
+
+describe('the number of images', () => {
+  let folder: string;
+  let shards: string[];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'detco-outlook-'));
+    shards = await writeTestShards(join(folder, 'shards'), { counts: [300, 300, 5] });
+  });
+
+  afterAll(() => rm(folder, { recursive: true }));
+
+  /** What a run estimates after its first batch. */
+  const estimate = async (indexDir: string, specs: readonly string[] = shards) => {
+    const recipe = recipes.mocoV2({ globalSize: 16 });
+    await using pipeline = await createPipeline({ shards: specs, recipe, batchSize: 4, workers: 1, lanes: 2 });
+    for await (const _batch of pipeline) return estimateImages(pipeline, indexDir, {});
+    return undefined;
+  };
+
+  test('is estimated by the sizes of shards', async () => {
+    expect(Math.abs(((await estimate(join(folder, 'none'))) ?? 0) - 605)).toBeLessThan(30);
+  });
+
+  test('is estimated by the sizes of remote shards, as a server tells them', async () => {
+    const bodies = new Map<string, Buffer>(
+      await Promise.all(shards.map(async (shard) => [`/${basename(shard)}`, await readFile(shard)] as const)),
+    );
+    const server = await startHttp((request, response) => {
+      const body = bodies.get(request.url ?? '');
+      answer(request, response, body && { body, etag: '"1"' });
+    });
+    try {
+      const images = await estimate(
+        join(folder, 'none'),
+        [...bodies.keys()].map((path) => server.url + path),
+      );
+      // What lies beside an image is only guessed, and these images are small.
+      expect(images).toBeGreaterThan(605 / 2);
+      expect(images).toBeLessThan(605 * 2);
+    } finally {
+      await closeSources();
+      await server.close();
+    }
+  });
+
+  test('is read from indexes', async () => {
+    const dir = join(folder, 'index');
+    for (const shard of shards) await writeIndex(dir, await indexShard(shard));
+    expect(await estimate(dir)).toBe(605);
+  });
+});
