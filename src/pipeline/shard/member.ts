@@ -11,13 +11,13 @@ export interface MemberName {
 export type KeyEnd = 'first dot' | 'last dot';
 
 const NAMES: Readonly<Record<KeyEnd, RegExp>> = {
-  'first dot': /^(?:\.\/)*((?:.*\/)?[^./]+)\.([^/]*)$/s,
-  'last dot': /^(?:\.\/)*((?:.*\/)?[^./][^/]*)\.([^./]*)$/s,
+  'first dot': /^((?:.*\/)?[^./]+)\.([^/]*)$/s,
+  'last dot': /^((?:.*\/)?[^./][^/]*)\.([^./]*)$/s,
 };
 
 /** @returns undefined for a name without a key: no dot, or one that begins with a dot (macOS puts `._x.jpg` into tars) */
 export function memberName(path: string, end: KeyEnd = 'first dot'): MemberName | undefined {
-  const [, key, field = ''] = NAMES[end].exec(path) ?? [];
+  const [, key, field = ''] = NAMES[end].exec(path.replace(/^(?:\.\/)+/, '')) ?? [];
   return key === undefined ? undefined : { key, field: field.toLowerCase() };
 }
 

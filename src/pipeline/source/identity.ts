@@ -28,7 +28,8 @@ const SIGNING_PREFIX =
 const AZURE = /^(?:sv|ss|srt|sr|sp|st|se|spr|sip|si|skoid|sktid|skt|ske|sks|skv|skdutid|saoid|suoid|sduoid|scid|sdd|ses|srh|srq)$/;
 
 const LOGIN = /^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/i;
-const URL_IN_TEXT = /[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>]+/gi;
+/** A scheme of any length would be looked for from each character of a long word to its end. */
+const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,31}:\/\/[^\s"'`<>]+/gi;
 
 /** The location of a shard, or a specification of shards, without login, signature and fragment; a path stays as it is. */
 export function identityOf(location: string): string {

@@ -190,10 +190,12 @@ function remedy(
   return `S3 answered ${said}; expected 200 or 206`;
 }
 
-/** Fit for a terminal: a server's words may hold control characters. */
+/** Of what a server says. */
+const LONGEST_SAID = 300;
+
 /** What a server says, on one line. */
 function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\s]+/gu, ' ');
+  return text.slice(0, LONGEST_SAID).replace(/[\p{Cc}\s]+/gu, ' ');
 }
 
 interface ListedObject {

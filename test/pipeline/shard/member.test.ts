@@ -14,6 +14,14 @@ test.each([
   expect(memberName(path)).toEqual({ key, field });
 });
 
+test('memberName of a name of millions of folders comes before the end of the test', () => {
+  const here = './'.repeat(1_000_000);
+  for (const end of ['first dot', 'last dot'] as const) {
+    expect(memberName(`${here}a`, end)).toBeUndefined();
+    expect(memberName(`${here}a.jpg`, end)).toEqual({ key: 'a', field: 'jpg' });
+  }
+});
+
 test.each(['a', '.hidden.jpg', 'dir/.jpg', 'dir.x/a', '', 'dir/'])('memberName(%s) has no key', (path) => {
   expect(memberName(path)).toBeUndefined();
 });

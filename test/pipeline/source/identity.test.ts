@@ -98,3 +98,8 @@ test('every URL of a text is cleaned, and nothing else is touched', () => {
     'no "https://host/x", (s3://bucket/k), me@host; sig=2',
   );
 });
+
+test('a word of a million letters is looked through once', () => {
+  const word = 'a'.repeat(1_000_000);
+  expect(withoutSecrets(`${word} ${word}://me:secret@host/x`)).not.toContain('secret');
+});
