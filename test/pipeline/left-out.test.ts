@@ -1,12 +1,15 @@
 /** What shards hold besides samples is told by a run, and the choice of fields goes with an index. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createPipeline, recipes, type PipelineOptions, type ShardLeftOut } from '#dist/pipeline/index.js';
 import { indexShards } from '#dist/pipeline/shard/index-shards.js';
+import { digestBatches } from '../support/batches.js';
+import { fixtureSamples } from '../support/images.js';
+import { tarOf } from '../support/tar.js';
 
 const at = (name: string): string => resolve('fixtures/archives', name);
 
@@ -97,4 +100,33 @@ test('an index says what is left out, and is of the fields that it was made with
     ['hard link', 2],
   ]);
   await expect(run(divided)).rejects.toThrow(/has no index of .*two-images\.tar and 1 more/);
+});
+
+test('a resume between two samples of one name gives neither a label, as the whole run', async () => {
+  const [first, second, third] = (await fixtureSamples(3)).map(({ image }) => image);
+  const shard = join(dir, 'twins.tar');
+  const members = [
+    { name: 'a.jpg', body: first ?? '' },
+    { name: 'a.jpg', body: second ?? '' },
+    { name: 'a.cls', body: '7' },
+    { name: 'b.jpg', body: third ?? '' },
+    { name: 'b.cls', body: '3' },
+  ];
+  await writeFile(shard, await tarOf(members));
+  const options = {
+    shards: shard,
+    recipe: recipes.evaluation({ globalSize: 16 }),
+    batchSize: 1,
+    lanes: 1,
+    shuffle: 0,
+    indexDir: join(dir, 'twins-index'),
+  };
+  const batches = await digestBatches(options);
+  expect(batches.map(({ keys, labels }) => [...keys, ...labels])).toEqual([
+    ['a', undefined],
+    ['a', undefined],
+    ['b', 3],
+  ]);
+  const state = batches[0]?.state;
+  expect(await digestBatches({ ...options, ...(state && { resume: state }) })).toEqual(batches.slice(1));
 });

@@ -28,6 +28,8 @@ export interface ShardSample {
   readonly image: Buffer;
   /** Class index, when the shard has one. */
   readonly label?: number;
+  /** Whether a neighbour has its key, so that it cannot be told whose a label is, and neither has one. */
+  readonly repeated?: boolean;
   /** Why this is a bad sample although the archive is sound: it cannot be told which of its members is the image, or that one is of absurd size. */
   readonly problem?: string;
 }
@@ -56,6 +58,8 @@ export interface GroupOptions {
   readonly everyImage?: boolean;
   /** Ordinal of the first sample. */
   readonly first: number;
+  /** Whether it is `repeated`: the neighbour may lie before the first member. */
+  readonly firstRepeated?: boolean | undefined;
   /** Whether the image of a sample is to be read; a sample whose is not is not yielded. */
   readonly wanted: (index: number) => boolean;
   readonly onLeftOut: (leftOut: LeftOut) => void;
@@ -87,16 +91,19 @@ export class SampleGrouper {
   readonly #labelField: string;
   readonly #classes: ReadonlyMap<string, number>;
   #count: number;
+  /** What the run to come is. */
+  #repeated: boolean;
   #run: Run | undefined;
 
   constructor(options: GroupOptions) {
-    const { fields: { imageField, labelField = LABEL_FIELD, classNames = [] } = {}, first } = options;
+    const { fields: { imageField, labelField = LABEL_FIELD, classNames = [] } = {}, first, firstRepeated = false } = options;
     this.#options = options;
     const chosen = new Set(imageField?.toLowerCase().split(';'));
     this.#isImage = imageField === undefined ? isImageField : (field) => chosen.has(field);
     this.#labelField = labelField.toLowerCase();
     this.#classes = new Map(classNames.map((name, label) => [name, label]));
     this.#count = first;
+    this.#repeated = firstRepeated;
   }
 
   /** Samples so far, those before the first included. */
@@ -122,7 +129,7 @@ export class SampleGrouper {
     let run = this.#run;
     if (run?.key !== key) {
       yield* this.end();
-      run = this.#run = newRun(key, member.start);
+      run = this.#begin(key, member.start);
     }
     const isImage = this.#isImage(field);
     const twice = run.members.has(field);
@@ -130,8 +137,8 @@ export class SampleGrouper {
     if (isImage && (twice || (everyImage && run.images.length > 0))) {
       run.repeated = true;
       yield* this.end();
-      run = this.#run = newRun(key, member.start);
-      run.repeated = true;
+      this.#repeated = true;
+      run = this.#begin(key, member.start);
     } else if (twice) {
       this.#leaveOut(
         'repeated name',
@@ -170,8 +177,16 @@ export class SampleGrouper {
       offset,
       image: problem === undefined && image ? image : Buffer.alloc(0),
       ...(label && !run.repeated && { label: label.value }),
+      ...(run.repeated && { repeated: true }),
       ...(problem !== undefined && { problem }),
     };
+  }
+
+  #begin(key: string, start: number): Run {
+    const run: Run = { key, start, members: new Map(), images: [], repeated: this.#repeated };
+    this.#repeated = false;
+    this.#run = run;
+    return run;
   }
 
   async #addImage(run: Run, field: string, member: TarMember, content: () => Promise<Buffer>): Promise<void> {
@@ -209,10 +224,6 @@ export class SampleGrouper {
   #leaveOut(kind: LeftOut['kind'], member: TarMember, problem: string): void {
     this.#options.onLeftOut({ kind, name: member.name, offset: headerOf(member), problem });
   }
-}
-
-function newRun(key: string, start: number): Run {
-  return { key, start, members: new Map(), images: [], repeated: false };
 }
 
 function tooMany(fields: readonly string[]): string {

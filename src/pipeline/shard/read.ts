@@ -13,8 +13,8 @@ export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'c
   readonly everyImage?: boolean;
   /** Yield only samples whose `index % parts === part`; the images of others are skipped without being kept. */
   readonly part?: { readonly part: number; readonly parts: number };
-  /** Begins at a sample in the middle of the shard: its `start` and its ordinal. */
-  readonly from?: { readonly start: number; readonly index: number };
+  /** Begins at a sample in the middle of the shard: its `start`, its ordinal, and whether it is `repeated`. */
+  readonly from?: Pick<ShardSample, 'start' | 'index' | 'repeated'>;
   /** Byte before which to stop: the `start` of a sample, or the size of the shard. */
   readonly end?: number;
   /** Told of everything between the first and the last byte that is part of no sample, in order; of all parts. */
@@ -45,7 +45,7 @@ export async function* readShard(
     : bytes;
   const archive = new TarReader(location, metered, first);
   const wanted = (index: number): boolean => !part || index % part.parts === part.part;
-  const samples = new SampleGrouper({ fields, everyImage, first: from?.index ?? 0, wanted, onLeftOut });
+  const samples = new SampleGrouper({ fields, everyImage, first: from?.index ?? 0, firstRepeated: from?.repeated, wanted, onLeftOut });
   const content = (): Promise<Buffer> => archive.content();
   try {
     for (let member = await archive.next(); member; member = await archive.next()) {

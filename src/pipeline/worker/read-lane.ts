@@ -105,7 +105,9 @@ async function* readIndexed(
       if (sample.key !== entry?.key || sample.offset + HEADER_BYTES !== entry.offset)
         throw changedShard(location, file, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
       count++;
-      yield { ...sample, shard };
+      // Of two neighbours with one key a range may show one alone, which would get a label that is neither's.
+      const { label: _, ...known } = sample;
+      yield { ...known, shard, ...(entry.label !== undefined && { label: entry.label }) };
     }
   } catch (error) {
     if (!(error instanceof ShardError) || count > 0) throw error;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { ShardSample } from '#dist/pipeline/shard/group.js';
 import type { LeftOut } from '#dist/pipeline/shard/left-out.js';
 import { readShard, type ReadOptions } from '#dist/pipeline/shard/read.js';
 import { tarOf } from '../../support/tar.js';
@@ -14,6 +15,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true }));
 
 interface Account {
+  readonly all: readonly ShardSample[];
   /** Key, the image's bytes as text, label. */
   readonly samples: readonly (readonly [key: string, image: string, label: number | undefined])[];
   readonly problems: readonly (string | undefined)[];
@@ -29,13 +31,16 @@ async function account(members: string, options: ReadOptions = {}): Promise<Acco
   });
   await writeFile(path, await tarOf(named));
   const leftOut: LeftOut[] = [];
+  const all: ShardSample[] = [];
   const samples: Account['samples'][number][] = [];
   const problems: (string | undefined)[] = [];
-  for await (const { key, image, label, problem } of readShard(path, { ...options, onLeftOut: (one) => leftOut.push(one) })) {
+  for await (const sample of readShard(path, { ...options, onLeftOut: (one) => leftOut.push(one) })) {
+    const { key, image, label, problem } = sample;
+    all.push(sample);
     samples.push([key, image.toString(), label]);
     problems.push(problem);
   }
-  return { samples, problems, leftOut: leftOut.map(({ kind, name, problem }) => [kind, name, problem]) };
+  return { all, samples, problems, leftOut: leftOut.map(({ kind, name, problem }) => [kind, name, problem]) };
 }
 
 const names = ({ leftOut }: Account): unknown => leftOut.map(([kind, name]) => [kind, name]);
@@ -112,6 +117,18 @@ describe('a name that comes twice', () => {
       expect(names(found)).toEqual(labels.map(() => ['repeated name', 'a.cls']));
     },
   );
+
+  test.each([
+    ['a.jpg a.jpg a.cls:1 b.jpg b.cls:3', {}],
+    ['a.jpg a.png a.cls:1 b.jpg b.cls:3', { everyImage: true }],
+  ])('gives no label where reading begins between the two either: %s', async (members, options) => {
+    const whole = await account(members, options);
+    const second = whole.all[1];
+    expect(second?.key).toBe('a');
+    const rest = await account(members, { ...options, ...(second && { from: second }) });
+    expect(rest.samples).toEqual(whole.samples.slice(1));
+    expect(rest.all).toEqual(whole.all.slice(1));
+  });
 
   test('as a label makes the sample unlabelled', async () => {
     for (const members of ['a.jpg a.cls:1 a.cls:2', 'a.cls:1 a.cls:1 a.jpg', 'a.cls:1 a.jpg a.CLS:2']) {

@@ -29,11 +29,10 @@ export interface Archives {
   readonly classes: readonly string[];
 }
 
-/** A sample to begin with: number of its archive, its first byte there and its ordinal within it. */
-export interface Place {
+/** A sample to begin with. */
+export interface Place extends Pick<ShardSample, 'start' | 'index' | 'repeated'> {
+  /** Number of its archive. */
   readonly archive: number;
-  readonly start: number;
-  readonly index: number;
 }
 
 export interface ArchivedSample {
@@ -90,7 +89,8 @@ export async function* readArchives(
     for await (const sample of readShard(location, { ...range, everyImage: true, onLeftOut: told })) {
       const own = sample.key.replace(ESCAPE, '_');
       const key = plainKey(folder === undefined ? own : `${folder}/${own}`);
-      const place = { archive: number, start: sample.start, index: sample.index };
+      const { start: first, index, repeated } = sample;
+      const place = { archive: number, start: first, index, ...(repeated && { repeated }) };
       yield { place, key, sample: label === undefined ? sample : { ...sample, label } };
     }
   }
