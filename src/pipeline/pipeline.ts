@@ -202,10 +202,11 @@ class WorkerPipeline implements Pipeline {
     this.#found = found;
     this.compared = compared;
     this.shards = found.map(({ location }) => identityOf(location));
-    for (const [i, { location, version, bytes }] of (options.expect ?? []).entries()) {
-      // What is not asked for is held to what it was when it is read.
-      if (version !== undefined && found[i]?.version === undefined && identityOf(location) === this.shards[i])
-        this.#seen.set(location, { url: location, version, ...(bytes !== undefined && { bytes }) });
+    // A shard may be read for the first time hours after it was asked for; one that was not asked for, in another run.
+    for (const [i, shard] of found.entries()) {
+      const { location, version, bytes } = shard.version === undefined ? (options.expect?.[i] ?? shard) : shard;
+      if (version !== undefined && identityOf(location) === this.shards[i])
+        this.#seen.set(identityOf(location), { url: identityOf(location), version, ...(bytes !== undefined && { bytes }) });
     }
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
@@ -407,7 +408,7 @@ class WorkerPipeline implements Pipeline {
     if (this.#leftOut.has(shard)) return;
     this.#leftOut.add(shard);
     const { onLeftOut = this.#warnLeftOut } = this.#options;
-    for (const count of counts) onLeftOut({ shard: identityOf(this.shards[shard] ?? ''), ...count });
+    for (const count of counts) onLeftOut({ shard: this.shards[shard] ?? '', ...count });
   }
 
   #countBad(bad: BadSample): void {

@@ -268,6 +268,15 @@ describe('shards of a pipeline that goes on', () => {
     );
   });
 
+  test('that are replaced between the question and the first read end the run', async () => {
+    await using pipeline = await createPipeline(options(range()));
+    objects.set('/shard-002.tar', { body: objects.get('/shard-002.tar')?.body ?? new Uint8Array(), etag: '"other"' });
+    const read = async (): Promise<void> => {
+      for await (const _ of pipeline);
+    };
+    await expect(read()).rejects.toThrow('the object was replaced since it was first read ("shard-002.tar" -> "other")');
+  });
+
   test('that were never asked for are known once they are read', async () => {
     await using pipeline = await createPipeline(options(range(), { checkShards: 'none' }));
     expect(pipeline.found()[0]).toEqual({ location: `${server.url}/shard-000.tar`, bytes: undefined, version: undefined });
