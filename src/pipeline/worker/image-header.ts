@@ -2,6 +2,7 @@
  * What an image is, from its first bytes: its format by content, for names lie (ILSVRC2012 has a PNG called .JPEG), and how large it will
  * be. sharp's own `metadata()` tells the same for a tenth of the cost of decoding.
  */
+import { placeholderOf } from '../placeholder.js';
 
 /**
  * Pixels above which an image is bad unless told otherwise: 2^26. The largest cameras without medium format have 61 million. Two workers
@@ -102,13 +103,11 @@ const OTHERS: readonly (readonly [start: RegExp, name: string])[] = [
   [/^(\xffO\xffQ|.{4}jP {2})/s, 'JPEG 2000'],
   [/^%PDF/, 'PDF'],
   [/^(\xef\xbb\xbf)?\s*<(\?xml[^]*<)?(!--[^]*<)?(!DOCTYPE svg|svg)/i, 'SVG'],
-  [/^(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)/i, 'a page of HTML or XML'],
-  [/^version https:\/\/git-lfs/, 'a pointer of Git LFS'],
 ];
 
 function otherFormat(bytes: Buffer): string {
   const start = bytes.toString('latin1', 0, 512);
-  const name = OTHERS.find(([pattern]) => pattern.test(start))?.[1];
+  const name = OTHERS.find(([pattern]) => pattern.test(start))?.[1] ?? placeholderOf(start)?.name;
   if (name !== undefined) return name;
   return /^[\t\n\r -~]+$/.test(start) ? 'text' : `of an unknown format (it begins with ${bytes.toString('hex', 0, 8)})`;
 }

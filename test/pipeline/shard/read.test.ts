@@ -228,11 +228,26 @@ describe('readShard refuses', () => {
   test('what is not a tar archive: gzip, text, nothing', async () => {
     const gzip = await failure(await shardOf(gzipSync(await tarOf(members))));
     expect(String(gzip)).toMatch(/compressed with gzip.*expand it first: gunzip/);
-    const text = await failure(await shardOf(Buffer.from('<html>'.repeat(1000))));
+    const text = await failure(await shardOf(Buffer.from('text '.repeat(1000))));
     expect(String(text)).toMatch(/is not a tar archive; check what the file is/);
     const empty = await failure(await shardOf(Buffer.alloc(0)));
     expect(String(empty)).toMatch(/is empty; expected a tar archive/);
     for (const error of [gzip, text, empty]) expect(error).toBeInstanceOf(ShardError);
+  });
+
+  test('a page that asks for a login, which the server sends with status 200, and a pointer of Git LFS', async () => {
+    const page = Buffer.from('<!doctype html>\n<html lang="en"><head><title>Sign in</title></head><body></body></html>');
+    const server = await startHttp((request, response) => answer(request, response, { body: page, etag: '"1"' }));
+    try {
+      const error = await failure(`${server.url}/train-000.tar`);
+      expect(error).toBeInstanceOf(ShardError);
+      expect(String(error)).toMatch(/train-000\.tar: is a page of HTML or XML.* the server may want a login: DETCO_HTTP_HEADERS/);
+    } finally {
+      await server.close();
+      await closeSources();
+    }
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 146800640\n';
+    expect(String(await failure(await shardOf(Buffer.from(pointer))))).toMatch(/is a pointer of Git LFS.* git lfs pull/);
   });
 
   test('a missing shard', async () => {

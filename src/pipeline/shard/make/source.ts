@@ -2,8 +2,8 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { codeOf, reasonOf } from '../../source/source.js';
-import { compressionOf } from '../tar/compressed.js';
 import { BLOCK_BYTES, isEmptyBlock, parseHeader } from '../tar/header.js';
+import { otherFormatOf } from '../tar/other-format.js';
 import { ShardPlanError } from './plan.js';
 import { quoted } from '../../quoted.js';
 
@@ -30,8 +30,8 @@ export async function findSource(source: string): Promise<FoundSource> {
   if (found.isDirectory()) return { kind: (await holdsArchives(path)) ? 'tars' : 'folder', path };
   const head = await readHead(path, source);
   if (head.length === BLOCK_BYTES && (isEmptyBlock(head) || parseHeader(head))) return { kind: 'tars', path };
-  const compressed = compressionOf(head);
-  if (compressed !== undefined) throw new ShardPlanError(`${quoted(source)} ${compressed}`);
+  const other = otherFormatOf(head);
+  if (other !== undefined) throw new ShardPlanError(`${quoted(source)} ${other}`);
   if (head.length === 0) throw new ShardPlanError(`${quoted(source)} is empty; ${EXPECTED}`);
   if (head.includes(0) || !isText(head)) throw new ShardPlanError(`${quoted(source)} is neither text nor a tar archive; ${EXPECTED}`);
   return { kind: 'list', path };

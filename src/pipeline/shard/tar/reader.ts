@@ -5,10 +5,10 @@
  *   ^ start                                                 ^ offset
  */
 import { ShardError } from '../shard-error.js';
-import { compressionOf } from './compressed.js';
 import { ChunkReader } from './chunks.js';
 import { BLOCK_BYTES, hasMoreMap, isEmptyBlock, parseHeader, type TarHeader } from './header.js';
 import { decodeName } from './name.js';
+import { otherFormatOf } from './other-format.js';
 import { parsePax } from './pax.js';
 
 export type MemberKind =
@@ -166,8 +166,8 @@ export class TarReader {
     { name, target, size: said, sparse }: { name: string; target: string; size: string | undefined; sparse: boolean },
   ): Promise<TarMember> {
     const { type } = header;
-    const size = BARE.has(type) ? 0 : said === undefined ? header.size : Number(said);
-    if (!Number.isSafeInteger(size) || size < 0) throw this.#damaged(at, 'its size is no number');
+    const size = BARE.has(type) ? 0 : said === undefined ? header.size : /^\d+$/.test(said) ? Number(said) : Number.NaN;
+    if (!Number.isSafeInteger(size)) throw this.#damaged(at, 'its size is no number');
     for (let more = header.moreMap; more;) {
       const block = await this.#bytes.take(BLOCK_BYTES);
       if (block.length < BLOCK_BYTES) throw this.#cut();
@@ -212,7 +212,7 @@ export class TarReader {
   #noHeader(at: number, block: Buffer): ShardError {
     if (at > 0) return block.length < BLOCK_BYTES ? this.#cut() : this.#damaged(at, 'what stands there is no tar header');
     if (block.length === 0) return new ShardError(this.#location, at, 'is empty; expected a tar archive');
-    const problem = compressionOf(block) ?? 'is not a tar archive; check what the file is (it does not begin with a tar header)';
+    const problem = otherFormatOf(block) ?? 'is not a tar archive; check what the file is (it does not begin with a tar header)';
     return new ShardError(this.#location, at, problem);
   }
 

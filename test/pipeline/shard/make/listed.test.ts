@@ -268,6 +268,7 @@ describe('a source that is none', () => {
   test.each<[string, string | Buffer | undefined, string]>([
     ['nothing', undefined, 'there is nothing of that name; expected a folder of class folders'],
     ['an empty file', '', 'is empty; expected'],
+    ['a pointer of Git LFS', Buffer.from('version https://git-lfs.github.com/spec/v1\n'), 'git lfs pull'],
     ['a gzip archive', Buffer.from([0x1f, 0x8b, 8, 0, 0]), 'is compressed with gzip, which is not supported'],
     ['bytes', Buffer.alloc(2000, 7).fill(0, 3, 9), 'is neither text nor a tar archive'],
     ['text', 'root:x:0:0\n', ':1: "root:x:0:0" names no .jpg, .jpeg, .png or .webp file; expected "path"'],

@@ -192,6 +192,8 @@ describe('TarReader refuses', () => {
     expect(await refused(rawMember({ name: 'L', type: 'L', size: '77777777777\0' }), END)).toMatch(
       /is damaged at byte 0.*an extended header of \d+ bytes/,
     );
+    const pax = rawMember({ name: 'x', type: 'x', body: paxRecords(['size', '1e3']) });
+    expect(await refused(pax, file('a.jpg', 'x'.repeat(1000)), END)).toContain('copy it again (its size is no number)');
     expect(await refused(rawMember({ name: 'x', type: 'x', body: '12 path' }), END)).toMatch(
       /is damaged at byte 0.*no list of "LENGTH KEY=VALUE"/,
     );
@@ -206,6 +208,15 @@ describe('TarReader refuses', () => {
     ['PK\x03\x04', 'is a zip archive'],
     ['7z\xbc\xaf\x27\x1c', 'is a 7z archive'],
     ['Rar!\x1a\x07', 'is a rar archive'],
+    [
+      '<!DOCTYPE html><title>Sign in</title>',
+      'is a page of HTML or XML and not a tar archive; the server may want a login: DETCO_HTTP_HEADERS',
+    ],
+    ['\n<html>', 'is a page of HTML or XML'],
+    [
+      'version https://git-lfs.github.com/spec/v1\n',
+      'is a pointer of Git LFS and not a tar archive; fetch what it stands for with git lfs pull',
+    ],
   ])('a file that begins with %j, for what it is', async (magic, problem) => {
     for (const length of [20, 5000]) expect(await refused(Buffer.concat([Buffer.from(magic, 'latin1'), noise(length)]))).toContain(problem);
   });

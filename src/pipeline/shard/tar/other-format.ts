@@ -1,4 +1,5 @@
-/** Files that hold an archive in another form, told by their first bytes: what they are, and what makes a tar of them. */
+/** Files in the place of a tar archive, told by their first bytes: what they are, and what makes a tar of them. */
+import { placeholderOf } from '../../placeholder.js';
 
 const FORMATS: readonly (readonly [magic: string, name: string, remedy: string])[] = [
   ['\x1f\x8b', 'gzip', 'gunzip'],
@@ -14,13 +15,14 @@ const ARCHIVES: readonly (readonly [magic: string, name: string])[] = [
 ];
 
 /** @returns what the file is and what to do, in words; undefined when it is none of these */
-export function compressionOf(head: Uint8Array): string | undefined {
-  const begins = ([magic]: readonly [string, ...unknown[]]): boolean =>
-    Buffer.from(head.subarray(0, 8)).toString('latin1').startsWith(magic);
+export function otherFormatOf(head: Uint8Array): string | undefined {
+  const start = Buffer.from(head).toString('latin1');
+  const begins = ([magic]: readonly [string, ...unknown[]]): boolean => start.startsWith(magic);
   const format = FORMATS.find(begins);
   if (format) return `is compressed with ${format[1]}, which is not supported (images do not shrink); expand it first: ${format[2]}`;
   const archive = ARCHIVES.find(begins);
-  return (
-    archive && `is a ${archive[1]} archive, which cannot be streamed; unpack it and make shards of the folder: detco shard FOLDER --out DIR`
-  );
+  if (archive)
+    return `is a ${archive[1]} archive, which cannot be streamed; unpack it and make shards of the folder: detco shard FOLDER --out DIR`;
+  const placeholder = placeholderOf(start);
+  return placeholder && `is ${placeholder.name} and not a tar archive; ${placeholder.remedy}`;
 }
