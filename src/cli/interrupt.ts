@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { underNohup } from './nohup.js';
 
-/** Signals within this time of the first are the same wish: npx sends on, milliseconds later, the Ctrl-C that the terminal has sent to its child too. */
+/** Signals within this time of the first are the same wish: npx may send on, milliseconds later, the Ctrl-C that the terminal has sent to its child too. */
 const ONE_WISH_MS = 1000;
 /** How often it is looked whether npm is still there. */
 const ORPHAN_MS = 250;
