@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../pipeline/source/identity.js';
 import { Interrupted } from './interrupt.js';
+import { openFilesAdvice } from './open-files.js';
 import { printableLines } from '../pipeline/printable.js';
 
 /** Each is loaded when it is asked for: to load what all of them import takes longer than many a command runs. */
@@ -54,7 +55,9 @@ async function createProgram(first?: string): Promise<Command> {
 /** The message; with DETCO_DEBUG in the environment where it came from, too. An argument that it quotes may hold a login. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return withoutSecrets(String(error));
-  return withoutSecrets(process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message);
+  const advice = openFilesAdvice(error.message);
+  const message = process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message;
+  return withoutSecrets([message, ...(advice === undefined ? [] : [advice])].join('\n'));
 }
 
 function exitCodeOf(error: unknown): number {

@@ -1,13 +1,13 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, `bad-samples.jsonl` and the checkpoints. */
 import { appendFileSync, closeSync, createReadStream, fsyncSync, openSync } from 'node:fs';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
 import { replaceFile } from './checkpoint-state.js';
 import { errorCode, isFullDisk } from './error-code.js';
 import { Held } from './held.js';
-import { endLastLine, type Resumption, settleMetrics } from './metrics-file.js';
+import { endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
 import { RunLock } from './run-lock.js';
 
@@ -75,14 +75,30 @@ async function entries(path: string): Promise<string[]> {
   }
 }
 
-/** Throws a RunDirectoryError when `path` holds a run, or cannot hold one. */
+/**
+ * Throws a RunDirectoryError when `path` holds a run, or cannot hold one. A run that made no update is none: it ended by options that
+ * could not be used, and must not be in the way of the better ones.
+ */
 export async function assertNoRun(path: string): Promise<void> {
   await assertWritable(path);
   const found = (await entries(path)).filter((entry) => RUN_FILES.has(entry));
-  if (found.length > 0)
+  if (found.length > 0 && !(await madeNoUpdate(path)))
     throw new RunDirectoryError(
       `"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${path}, or choose another --out`,
     );
+}
+
+/** Whether all that a run of ours left is what a new one makes again from the same seed. */
+async function madeNoUpdate(path: string): Promise<boolean> {
+  const config = await readRunConfig(path).catch(() => undefined);
+  if (typeof config !== 'object' || config === null || !('engineDescription' in config)) return false;
+  const checkpoints = await entries(join(path, 'checkpoints'));
+  return checkpoints.every((name) => name === 'step-0') && (await furthestStep(join(path, METRICS))) === 0;
+}
+
+/** Removes what a run without an update has left. */
+async function clear(path: string): Promise<void> {
+  for (const name of [CONFIG, METRICS, BAD_SAMPLES, 'last', 'checkpoints']) await rm(join(path, name), { recursive: true, force: true });
 }
 
 /** Reads `config.json` of a run. Throws a RunDirectoryError when there is none. */
@@ -132,6 +148,7 @@ export class RunDirectory {
     try {
       // Another process may have made its run there meanwhile, and have ended.
       await assertNoRun(path);
+      await clear(path);
       await run.writeConfig(config);
       return run;
     } catch (error) {

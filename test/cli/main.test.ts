@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +29,14 @@ describe('detco', () => {
     const { code, stdout, stderr } = await detco(args);
     expect(stderr).toContain(message);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  });
+
+  // Node raises the soft limit, so it is the hard one that counts.
+  (process.platform === 'win32' ? test.skip : test).each([100, 40])('names the limit when %d open files are too few', async (limit) => {
+    const command = `ulimit -n ${limit} && exec "$0" bin/detco.cjs views --shards fixtures/shards/val-000.tar --out /dev/null`;
+    const { status, stderr } = spawnSync('sh', ['-c', command, process.execPath], { encoding: 'utf8' });
+    expect(stderr).toContain(`this process may have ${limit} files open at once; raise that to 1024 (ulimit -n, `);
+    expect(status).toBe(1);
   });
 
   test('says what to do before it is built', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -63,6 +63,18 @@ test('killed again and again, it goes on and ends with the same bytes', async ()
   const whole = `${out}-whole`;
   await detco(['shard', folder, '--out', whole, ...options]);
   expect(await content(out)).toEqual(await content(whole));
+});
+
+test('options of which no image came are not in the way of better ones', async () => {
+  const source = join(out, '..', 'no-images');
+  await mkdir(source, { recursive: true });
+  await writeFile(join(source, 'broken.jpg'), 'no image');
+  const none = await detco(['shard', source, '--out', out]);
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringContaining('none of the 1 images') });
+  const { code, stdout } = await detco(['shard', folder, '--out', out, ...options, '--json']);
+  expect({ code, report: JSON.parse(stdout) as unknown }).toMatchObject({ code: 0, report: { images: 432, kept: 0 } });
+  const other = await detco(['shard', folder, '--out', out, ...options, '--no-shuffle']);
+  expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('holds shards begun with other options') });
 });
 
 test('Ctrl-C removes the unfinished shard and says how to go on', async () => {

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { RunDirectory } from '#dist/train/run-directory.js';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
 import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { writeTestShards } from '../support/shards.js';
@@ -179,6 +180,16 @@ describe('detco train', () => {
     const { code } = await detco([...arguments_, '--batch', '64', '--queue-size', '64', '--out', path]);
     expect(code).toBe(2);
     expect(await readdir(join(path, 'index'))).toContain('of-another-run.json');
+  });
+
+  test('a run that made no update is not in the way of the corrected command', async () => {
+    const path = run('corrected');
+    const wrong = await detco([...arguments_, '--val-shards', join(folder, 'shards', 'none.tar'), '--out', path]);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('none.tar: matches no shard') });
+    expect(await exists(path)).toBe(false);
+    await RunDirectory.create(path, { engineDescription: 'of a run that failed in its first update' }).then((begun) => begun.close());
+    const right = await detco([...arguments_, '--steps', '1', '--out', path]);
+    expect({ code: right.code, stderr: right.code === 0 ? '' : right.stderr }).toEqual({ code: 0, stderr: '' });
   });
 
   test('stops when the loss is no number, naming step, term and the last good checkpoint', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -38,6 +38,26 @@ describe('run directory', () => {
     await expect(RunDirectory.create(path, {})).rejects.toThrow(
       `"${path}" already holds a run (config.json): continue it with --resume ${path}, or choose another --out`,
     );
+  });
+
+  test('is begun anew when it made no update, and only then', async () => {
+    const options = { engineDescription: 'wasm', batch: 4 };
+    const run = await RunDirectory.create(path, options);
+    run.appendMetrics(evaluation(0));
+    await run.close();
+    await mkdir(join(path, 'checkpoints', 'step-0'), { recursive: true });
+    const again = await RunDirectory.create(path, { ...options, batch: 8 });
+    expect(await readRunConfig(path)).toMatchObject({ batch: 8 });
+    expect((await readdir(path)).filter((name) => name === 'metrics.jsonl' || name === 'checkpoints')).toEqual([]);
+    again.appendMetrics(line(1));
+    await again.close();
+    await expect(RunDirectory.create(path, options)).rejects.toThrow(`"${path}" already holds a run (config.json, metrics.jsonl)`);
+  });
+
+  test.each(['step-1', 'weights'])('is refused for a checkpoint %s alone', async (name) => {
+    await (await RunDirectory.create(path, { engineDescription: 'wasm' })).close();
+    await mkdir(join(path, 'checkpoints', name), { recursive: true });
+    await expect(RunDirectory.create(path, {})).rejects.toThrow(`"${path}" already holds a run (checkpoints, config.json)`);
   });
 
   test('is refused when it is a file', async () => {

@@ -81,6 +81,11 @@ interface Line {
   readonly reading?: Reading;
 }
 
+/** Whether images were written to a shard or a spool. */
+function holdsImages({ record, reading }: Line): boolean {
+  return (record?.images ?? 0) > 0 || (reading?.spools ?? []).some(([, samples]) => samples > 0);
+}
+
 export const DIGITS = 6;
 const RECORD = 'shards.jsonl';
 const BAD = 'bad-samples.jsonl';
@@ -105,12 +110,14 @@ export class ShardSet {
   static async open(dir: string, plan: ShardPlan, classes: readonly string[]): Promise<ShardSet> {
     await mkdir(dir, { recursive: true });
     const set = new ShardSet(dir, plan);
-    const lines = await readLines(join(dir, RECORD));
+    let lines = await readLines(join(dir, RECORD));
     const then = lines[0]?.plan;
     if (!then) await refuseShards(dir, plan.prefix);
     else {
       const differences = planDifferences(then, plan);
-      if (differences.length > 0) {
+      // Options of which nothing came must not be in the way of better ones. Shards of another prefix may be another set's.
+      if (differences.length > 0 && then.prefix === plan.prefix && !lines.some(holdsImages)) lines = [];
+      else if (differences.length > 0) {
         throw new ShardPlanError(
           `${quoted(dir)} holds shards begun with other options (${differences.join('; ')}): expected the same, to go on; give those, empty the folder, or take another`,
         );
