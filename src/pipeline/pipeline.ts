@@ -89,18 +89,23 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const skipped = skippedShards(shards, names);
   const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize, skipped });
   const compared = expect && (await compareShards(expect, found, { ...asking, check, indexDir, fields, skipped }));
-  const counted = async () => {
-    const counts = await countSamples(
-      indexDir ?? '',
-      shards.filter((_, i) => !skipped.includes(i)),
-      fields,
-    );
-    return shards.map((_, i) => (skipped.includes(i) ? 0 : (counts.shift() ?? 0)));
-  };
-  const division = divide === 'samples' ? divideSamples(await counted(), resolved) : undefined;
+  const division = divide === 'samples' ? divideSamples(await samplesOf(shards, skipped, indexDir ?? '', fields), resolved) : undefined;
   if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
   const plan = { shards: shards.length, lanes, seed, shuffle, skipped, ...(division && { division }) };
   return new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
+}
+
+/** Samples that each shard gives: none of those that are skipped, which need no index. */
+async function samplesOf(shards: readonly string[], skipped: readonly number[], indexDir: string, fields: SampleFields): Promise<number[]> {
+  const read = shards.flatMap((_, shard) => (skipped.includes(shard) ? [] : [shard]));
+  const counts = await countSamples(
+    indexDir,
+    read.map((shard) => shards[shard] ?? ''),
+    fields,
+  );
+  const samples = shards.map(() => 0);
+  for (const [i, shard] of read.entries()) samples[shard] = counts[i] ?? 0;
+  return samples;
 }
 
 function slotShape({ recipe }: PipelineOptions, { batchSize, augment }: ResolvedOptions): SlotShape {
