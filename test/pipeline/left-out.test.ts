@@ -1,12 +1,13 @@
 /** What shards hold besides samples is told by a run, and the choice of fields goes with an index. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createPipeline, recipes, type PipelineOptions, type ShardLeftOut } from '#dist/pipeline/index.js';
 import { indexShards } from '#dist/pipeline/shard/index-shards.js';
+import { readShard } from '#dist/pipeline/shard/read.js';
 import { digestBatches } from '../support/batches.js';
 import { fixtureSamples } from '../support/images.js';
 import { tarOf } from '../support/tar.js';
@@ -48,6 +49,22 @@ test('a run tells once of each shard and each reason, with the count and the fir
       [at('text-labels.tar'), 'unusable label', 6, './000.cls', 512],
     ].toSorted(),
   );
+});
+
+test('a shard that was cut off between two members is told by a run, and by an index', async () => {
+  const cut = join(dir, 'cut.tar');
+  const whole = await readFile(at('v7.tar'));
+  const samples: number[] = [];
+  for await (const { start } of readShard(at('v7.tar'))) samples.push(start);
+  const end = samples[4] ?? 0;
+  await writeFile(cut, whole.subarray(0, end));
+  const indexDir = join(dir, 'cut-index');
+  await indexShards([cut], { dir: indexDir, workers: 1, batchSize: 2 });
+  for (const options of [{}, { indexDir, divide: 'samples', lanes: 2 } as const]) {
+    const { seen, leftOut } = await run({ shards: cut, ...options });
+    expect(seen).toHaveLength(4);
+    expect(leftOut.map(({ kind, count, first }) => [kind, count, first.offset])).toEqual([['archive without end', 1, end]]);
+  }
 });
 
 test('a run that nobody listens to warns of each reason', async () => {

@@ -20,6 +20,7 @@ export const LEFT_OUT_KINDS = [
   'other field',
   'shard without sample',
   'tail behind the end',
+  'archive without end',
 ] as const;
 export type LeftOutKind = (typeof LEFT_OUT_KINDS)[number];
 

@@ -17,7 +17,7 @@ export interface ReadOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'c
   readonly from?: Pick<ShardSample, 'start' | 'index' | 'repeated'>;
   /** Byte before which to stop: the `start` of a sample, or the size of the shard. */
   readonly end?: number;
-  /** Told of everything between the first and the last byte that is part of no sample, in order; of all parts. */
+  /** Told of everything between the first and the last byte that is part of no sample, in order, of all parts; and of an end that is none. */
   readonly onLeftOut?: (leftOut: LeftOut) => void;
   /** Called after the last sample. */
   readonly onEnd?: (end: TarEnd) => void;
@@ -57,6 +57,11 @@ export async function* readShard(
     if (ending.trailing !== undefined) {
       const problem = `${ending.bytes - ending.trailing} bytes behind the end of the archive are no members; if something was appended, use tar -A`;
       onLeftOut({ kind: 'tail behind the end', offset: ending.trailing, problem });
+    }
+    if (!ending.marked) {
+      const problem =
+        'ends without the two empty blocks that end an archive; it was cut off between two members, or its writer was stopped: copy or make it again';
+      onLeftOut({ kind: 'archive without end', offset: ending.bytes, problem });
     }
     if (samples.count === 0) {
       const problem = 'has no sample; expected members such as KEY.jpg (or .jpeg, .png, .webp), with KEY.cls for the class';

@@ -97,7 +97,7 @@ describe('names with shard, key and byte', () => {
     await writeFile(cut, (await readFile(shard)).subarray(0, at));
     const { problems } = await verify([cut]);
     expect(problems).toEqual([
-      { kind: 'archive', shard: cut, offset: at, problem: expect.stringContaining('ends without the two empty blocks') },
+      { kind: 'archive without end', shard: cut, offset: at, problem: expect.stringContaining('ends without the two empty blocks') },
     ]);
   });
 
