@@ -7,12 +7,13 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
 import { errorCode } from './error-code.js';
+import { replaceFile } from './replace-file.js';
 import type { FileSum } from './safetensors.js';
 
 /** The files of a checkpoint: both encoders with their BN buffers, the SGD velocities, and the negatives. */
@@ -95,13 +96,6 @@ export function partFile(folder: string, part: CheckpointPart): string {
   return join(folder, `${part}.safetensors`);
 }
 
-/** Writes JSON so that a reader finds the old file or the new one, never a part. */
-export async function replaceFile(path: string, value: unknown): Promise<void> {
-  const partial = `${path}.partial`;
-  await writeFile(partial, `${JSON.stringify(value, undefined, 2)}\n`, { flush: true });
-  await rename(partial, path);
-}
-
 function digest(value: object): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }
@@ -109,7 +103,7 @@ function digest(value: object): string {
 /** Writes, or replaces, the state of the checkpoint in `folder`; `files` are absent where they were never summed. */
 export async function writeState(folder: string, state: TrainState, files: PartSums | undefined): Promise<void> {
   const stored = { ...state, ...(files && { files }) };
-  await replaceFile(join(folder, STATE_FILE), { ...stored, ...(files && { sha256: digest(stored) }) });
+  await replaceFile(join(folder, STATE_FILE), JSON.stringify({ ...stored, ...(files && { sha256: digest(stored) }) }, undefined, 2));
 }
 
 /**

@@ -4,10 +4,10 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
-import { replaceFile } from './checkpoint-state.js';
 import { errorCode, isFullDisk } from './error-code.js';
 import { Held } from './held.js';
 import { endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
+import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
 import { RunLock } from './run-lock.js';
 
@@ -216,7 +216,7 @@ export class RunDirectory {
   /** Replaces `config.json`; without `config` by what it was. */
   async writeConfig(config: unknown = this.#config): Promise<void> {
     this.#config = config;
-    await replaceFile(join(this.path, CONFIG), config);
+    await replaceFile(join(this.path, CONFIG), JSON.stringify(config, undefined, 2));
   }
 
   appendMetrics(line: StepMetrics | EvaluationMetrics): void {

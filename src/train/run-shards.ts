@@ -3,13 +3,14 @@
  * an ETag). It is written when the run begins and holds for all of its checkpoints: what was not known then is filled in as shards are
  * read, before the next checkpoint, and nothing in it ever changes but by a resume that has compared it.
  */
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { ComparedShards } from '../pipeline/shard/same-shards.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { FoundShard } from '../pipeline/index.js';
 import { errorCode } from './error-code.js';
+import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
 
 const FILE = 'shards.json';
@@ -56,8 +57,7 @@ export async function writeRunShards(run: string, shards: readonly FoundShard[])
     bytes: shards.map(({ bytes }) => bytes ?? null),
     versions: shards.map(({ version }) => version ?? null),
   };
-  await writeFile(`${path}.partial`, `${JSON.stringify(columns)}\n`, { flush: true });
-  await rename(`${path}.partial`, path);
+  await replaceFile(path, JSON.stringify(columns));
 }
 
 /** Keeps `shards.json` up with what is seen of shards while they are read. */
