@@ -5,7 +5,11 @@ import { workerData } from 'node:worker_threads';
 const { file, text, everyMs } = workerData as { readonly file: number; readonly text: string; readonly everyMs: number };
 
 setInterval(() => {
-  // Written and not touched: the time is then that of the file's server, as for all others who look.
-  writeSync(file, text, 0);
-  fsyncSync(file);
+  try {
+    // Written and not touched: the time is then that of the file's server, as for all others who look.
+    writeSync(file, text, 0);
+    fsyncSync(file);
+  } catch {
+    // A full disk, a server that is away for a while: the next beat may succeed.
+  }
 }, everyMs);

@@ -3,8 +3,9 @@
  *
  *     write .lock.ID -> link it to `lock` (fails when there is one) -> remove .lock.ID
  *
- * A lock is void when its process is no more. On the same host that is looked up; of another host it shows by the lock's time, which a living
- * process moves on every ten seconds. A process whose lock was taken from it notices before its next write (`state`).
+ * A lock is void when its process is no more. On the same system that is looked up; of another, or where a system does not tell one process
+ * from the next with its number, it shows by the lock's time, which a living process moves on every ten seconds. A process whose lock was
+ * taken from it notices before its next write (`state`).
  */
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
@@ -19,14 +20,14 @@ import { Held, type HeldState } from './held.js';
 
 const LOCK = 'lock';
 const BEAT_MS = 10_000;
-/** Silence after which a process on another host counts as gone: twelve beats. */
+/** Silence after which a process that cannot be looked up counts as gone: twelve beats. */
 const SILENCE_MS = 120_000;
 const UNWRITABLE: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM', 'EROFS']);
 
 const holderSchema = z.object({
   id: z.string(),
   host: z.string(),
-  /** Of processes: the same number means another process in another container. Empty where there are none. */
+  /** Where the number means this process: the start of the system, and the container. Empty where the system does not tell. */
   namespace: z.string(),
   pid: z.int(),
   /** When the process began, in ticks since the machine did: a number is given to another process once its owner has ended. */
@@ -42,9 +43,10 @@ interface FoundLock {
   readonly mtimeMs: number;
 }
 
+/** A name alone does not tell hosts apart: many are called localhost. */
 function processNamespace(): string {
   try {
-    return readlinkSync('/proc/self/ns/pid');
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
   } catch {
     return '';
   }
@@ -126,12 +128,13 @@ async function removeVoid(lock: string, found: FoundLock, id: string): Promise<v
 function heldBy(run: string, { holder, mtimeMs }: FoundLock, now: number, own: Holder): string | undefined {
   const silentMs = now - mtimeMs;
   const here = holder !== undefined && holder.host === own.host && holder.namespace === own.namespace;
-  if (here ? !lives(holder) : silentMs > SILENCE_MS) return undefined;
+  const known = here && holder.began !== undefined;
+  if ((here && !lives(holder)) || (!known && silentMs > SILENCE_MS)) return undefined;
   const who = holder
     ? `process ${holder.pid} on ${holder.host} trains there since ${holder.since}`
     : 'another process is about to train there';
   const gone = `if it is no more, wait ${Math.ceil((SILENCE_MS - silentMs) / 1000)} s, or remove ${join(run, LOCK)}`;
-  return `"${run}" is in use: ${who}; let it finish, or stop it there${here ? '' : `; ${gone}`}`;
+  return `"${run}" is in use: ${who}; let it finish, or stop it there${known ? '' : `; ${gone}`}`;
 }
 
 /** A lock that this process has. */

@@ -91,6 +91,26 @@ describe('the lock of a run', () => {
     );
   });
 
+  test('of a process that only its number tells counts until it has been silent for two minutes: it may be another by then', async () => {
+    const first = await RunLock.take(run);
+    const { began: _began, ...mine } = await holder();
+    await first.release();
+    await write(mine);
+    await expect(RunLock.take(run)).rejects.toThrow(`if it is no more, wait 120 s, or remove ${lock()}`);
+    const now = Date.now() / 1000;
+    await utimes(lock(), now, now - 121);
+    await (await RunLock.take(run)).release();
+  });
+
+  test('tells a host from another of the same name, and from itself before it was started again', async () => {
+    const own = await RunLock.take(run);
+    const { namespace } = await holder();
+    await own.release();
+    // Where there is no /proc, the time of the lock decides.
+    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+    expect(namespace).toContain(boot.trim());
+  });
+
   test('that holds nothing counts as one that is being made', async () => {
     await writeFile(lock(), '');
     await expect(RunLock.take(run)).rejects.toThrow('another process is about to train there');
