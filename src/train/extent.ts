@@ -35,7 +35,8 @@ async function bySize(pipeline: Pick<Pipeline, 'found' | 'meters'>, fields: Samp
   const [first] = sized;
   if (!first) return undefined;
   const { count = 0, bytes = 0 } = pipeline.meters().totals.stages['tar'] ?? {};
-  const sample = isRemote(first.location) ? bytes / count + TAR_BYTES : await sampleBytes(first, fields);
+  // What is wrong with a shard is told when its turn comes: it may be left out, or come late.
+  const sample = isRemote(first.location) ? bytes / count + TAR_BYTES : await sampleBytes(first, fields).catch(() => NaN);
   const images = mean(sized.map((shard) => shard.bytes)) / sample;
   return Number.isFinite(images) ? images : undefined;
 }

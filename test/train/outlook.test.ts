@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -98,6 +98,14 @@ describe('the number of images', () => {
 
   test('is estimated by the sizes of shards', async () => {
     expect(Math.abs(((await estimate(join(folder, 'none'))) ?? 0) - 605)).toBeLessThan(30);
+  });
+
+  test('is not known when the shard that is weighed is damaged, which ends no run before its turn', async () => {
+    const damaged = join(folder, 'damaged.tar');
+    // Its first sample can be read, and gives the batch.
+    const [sound = ''] = shards;
+    await writeFile(damaged, (await readFile(sound)).fill(0x55, 100_000, 120_000));
+    expect(await estimate(join(folder, 'none'), [damaged])).toBeUndefined();
   });
 
   test('is estimated by the sizes of remote shards, as a server tells them', async () => {
