@@ -117,6 +117,8 @@ export async function loadCheckpoint(path: string): Promise<LoadedCheckpoint> {
     return await loadFolder(folder);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(`${reason}; ${await soundAlternative(named?.run ?? path, folder)}`, { cause: error });
+    throw new CheckpointError(`${reason}; ${await soundAlternative(named?.run ?? (alone ? join(path, '..') : path), folder)}`, {
+      cause: error,
+    });
   }
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync } from 'node:fs';
-import { cp, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -168,6 +168,17 @@ describe('checkpoints', () => {
       expect((await listCheckpoints(run)).map(({ step }) => step)).toEqual([3, 2]);
       expect((await loadCheckpoint(join(run, 'checkpoints', 'step-2'))).state.step).toBe(2);
     });
+  });
+
+  test('damaged in the folder that a copy made of `last` name the sound one before', async () => {
+    for (const step of [1, 2]) await save(run, step);
+    await rm(join(run, 'last'));
+    await rename(join(run, 'checkpoints', 'step-2'), join(run, 'last'));
+    await truncate(join(run, 'last', 'key.safetensors'), 8);
+    const sound = join(run, 'checkpoints', 'step-1');
+    const newest = await lastCheckpoint(run);
+    expect(newest).toBe(join(run, 'last'));
+    await expect(loadCheckpoint(newest ?? '')).rejects.toThrow(`${sound} is sound: continue from it with detco train --resume ${sound}`);
   });
 
   test.each(['query.safetensors', 'key.safetensors', 'optimizer.safetensors', 'queues.safetensors', 'state.json'])(
