@@ -73,4 +73,6 @@ function endAtOnce(signal: NodeJS.Signals): void {
   if (process.stderr.isTTY) process.stderr.write('\u001b[?25h\n');
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
+  // The first process of a container gets no signal that it does not listen to.
+  process.exit(128 + constants.signals[signal]);
 }

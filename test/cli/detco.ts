@@ -27,10 +27,15 @@ export async function job(
 ): Promise<Outcome> {
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, cwd });
   const pid = child.pid ?? Number.NaN;
-  const ended = outcomeOf(child, (line) =>
-    onLine?.(line, (signal, to = 'process') => void process.kill(to === 'group' ? -pid : pid, signal)),
-  );
-  return ended;
+  const send: Send = (signal, to = 'process') => {
+    try {
+      process.kill(to === 'group' ? -pid : pid, signal);
+    } catch (error) {
+      // It has ended, and its output is still on its way.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  };
+  return outcomeOf(child, (line) => onLine?.(line, send));
 }
 
 function outcomeOf(child: Child, onLine?: (line: string) => void): Promise<Outcome> {

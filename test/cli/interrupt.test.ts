@@ -1,5 +1,5 @@
 /** What stops `detco`, and what must not: real processes, signals, shells, pipes and npx. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, watch } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -181,6 +181,27 @@ describe('exit codes', () => {
     });
     expect({ code, stderr }).toMatchObject({ code: expected, stderr: expect.stringContaining('detco: interrupted') });
   });
+});
+
+/** A process of its own numbering: the first in it gets no signal that it does not listen to, not even from itself. */
+const CONTAINER = ['unshare', '--pid', '--fork', '--mount-proc'];
+
+function mayContain(): boolean {
+  const [file = '', ...args] = CONTAINER;
+  return spawnSync(file, [...args, 'true']).status === 0;
+}
+
+(mayContain() ? test : test.skip)('a second signal ends the first process of a container, too', async () => {
+  const path = run('container');
+  let timer: NodeJS.Timeout | undefined;
+  const { stderr } = await job([...CONTAINER, process.execPath, BIN, ...command, '--config', join(folder, 'large.yaml'), '--out', path], {
+    onLine: (line, send) => {
+      if (line.endsWith('step-0')) timer = setInterval(send, 100, 'SIGINT', 'group');
+    },
+  }).finally(() => clearInterval(timer));
+  expect(stderr).toContain('stopping: finishing the update');
+  expect(updates(path)).toBe(0);
+  await expectSaved(path);
 });
 
 test('SIGUSR1 writes a checkpoint, goes on, and opens no inspector, from the start on', async () => {
