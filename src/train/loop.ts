@@ -298,8 +298,9 @@ class Loop {
       await updateCheckpoint(this.#checkpointed.path, this.#state());
     } else {
       this.#checkpointed = { step: this.#step, path: await this.#save(run.path) };
-      await run.settle();
       await prune(run.path, this.#step, config.keepCheckpoints);
+      // Last: as long as a later checkpoint may be the newest, its lines are needed.
+      await run.settle();
       hooks.onCheckpoint?.(this.#checkpointed.path);
     }
     this.#saving = false;

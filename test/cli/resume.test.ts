@@ -1,7 +1,7 @@
 /** `detco train --resume`: what it names, what it finds there, and that nothing is lost by it. Real processes, the wasm engine. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { writeTestShards } from '../support/shards.js';
@@ -122,6 +122,20 @@ describe('detco train --resume', () => {
     expect((await detco(['train', '--resume', run, '--steps', String(STEPS)])).code).toBe(0);
     await expectWhole(run);
   });
+
+  test.each([join('checkpoints', 'step-3'), '.step-4.removed', 'metrics.jsonl'])(
+    'goes back and is killed before it makes %s: what was there goes on, line for line',
+    async (target) => {
+      const run = await stopped(`back-killed-${basename(target)}`);
+      const killed = await detco(['train', '--resume', join(run, 'checkpoints', 'step-2'), '--steps', '3'], {
+        env: { NODE_OPTIONS: `--import ${resolve('test/support/kill-at-rename.mjs')}`, DETCO_TEST_KILL_AT_RENAME: target },
+      });
+      expect(killed.signal).toBe('SIGKILL');
+      const resumed = await detco(['train', '--resume', run, '--steps', String(STEPS)]);
+      expect({ code: resumed.code, stderr: resumed.code === 0 ? '' : said(resumed) }).toEqual({ code: 0, stderr: '' });
+      await expectWhole(run);
+    },
+  );
 
   test('refuses a damaged checkpoint, and names the sound one with the command that goes on from it', async () => {
     const run = await stopped('damaged');
