@@ -1,6 +1,6 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, `bad-samples.jsonl` and the checkpoints. */
 import { appendFileSync, closeSync, createReadStream, fsyncSync, openSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
@@ -92,6 +92,8 @@ export async function assertNoRun(path: string): Promise<void> {
 async function madeNoUpdate(path: string): Promise<boolean> {
   const config = await readRunConfig(path).catch(() => undefined);
   if (typeof config !== 'object' || config === null || !('engineDescription' in config)) return false;
+  // A copy may have made the newest checkpoint of the link, and left out the others.
+  if ((await lstat(join(path, 'last')).catch(() => undefined))?.isDirectory()) return false;
   const checkpoints = await entries(join(path, 'checkpoints'));
   return checkpoints.every((name) => name === 'step-0') && (await furthestStep(join(path, METRICS))) === 0;
 }
