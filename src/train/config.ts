@@ -189,9 +189,9 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   try {
     value = parseYaml(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new OptionsError(`Cannot read the config file "${path}": ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    const reason = error instanceof Error ? error.message : String(error);
+    const form = 'expected a YAML file of options, one a line, as in "batch: 64"';
+    throw new OptionsError(`Cannot read the config file "${path}": ${reason}; ${form}`, { cause: error });
   }
   if (value !== null && !isRecord(value))
     throw new OptionsError(`The config file "${path}" holds ${quoted(value)}: expected options, one a line, as in "batch: 64"`);

@@ -93,6 +93,7 @@ describe('config file', () => {
     await writeFile(path, 'just words');
     await expect(readConfigFile(path)).rejects.toThrow(`The config file "${path}" holds "just words"`);
     await expect(readConfigFile(join(folder, 'none.yaml'))).rejects.toThrow(`Cannot read the config file "${join(folder, 'none.yaml')}"`);
+    await expect(readConfigFile(folder)).rejects.toThrow(/Cannot read the config file .*EISDIR.*; expected a YAML file of options/);
   });
 });
 
