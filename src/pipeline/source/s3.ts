@@ -7,7 +7,7 @@ import { openRemote } from './cache.js';
 import { askRemote, fetchText, kindOf, type RemoteObject } from './remote.js';
 import { TransientError } from './retry.js';
 import { type FoundShard, type ListOptions, SourceError, type OpenOptions } from './source.js';
-import { isStrong, versionOf } from './version.js';
+import { isStrong, validatorOf, versionOf } from './version.js';
 
 /** Streams the object `s3://bucket/key`. */
 export async function* openS3(location: string, options: OpenOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
@@ -55,7 +55,7 @@ export async function listS3(location: string, options: ListOptions = {}): Promi
     .map(({ key: name, bytes, etag }) => ({
       location: `s3://${bucket}/${name}`,
       bytes,
-      version: etag !== undefined && isStrong(etag) ? etag : undefined,
+      version: etag !== undefined && isStrong(etag) ? validatorOf({ etag, lastModified: undefined, total: bytes }) : undefined,
     }));
 }
 

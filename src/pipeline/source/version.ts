@@ -67,6 +67,7 @@ function changed(what: string, was: string | number | undefined, is: string | nu
 
 /** Text that is the same for two answers only if their bytes are; undefined when the server gives nothing to tell versions apart. */
 export function validatorOf({ etag, lastModified }: Version): string | undefined {
-  if (etag !== undefined && isStrong(etag)) return etag;
+  // `rclone serve s3` (1.75) leaves the quotes out where it lists objects.
+  if (etag !== undefined && isStrong(etag)) return etag.startsWith('"') ? etag : `"${etag}"`;
   return etag === undefined && lastModified === undefined ? undefined : `${etag ?? 'no ETag'}, ${lastModified ?? 'no Last-Modified'}`;
 }

@@ -3,7 +3,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type CacheEvent, closeSources, listShards, openCacheFolder, openShard, SourceError } from '#dist/pipeline/source/index.js';
+import {
+  askShard,
+  type CacheEvent,
+  closeSources,
+  findShards,
+  listShards,
+  openCacheFolder,
+  openShard,
+  SourceError,
+} from '#dist/pipeline/source/index.js';
 import { collect, noise } from '../../support/bytes.js';
 import { startChaosProxy } from '../../support/chaos-proxy.js';
 import { setEnv } from '../../support/env.js';
@@ -74,6 +83,15 @@ for (const program of s3Programs) {
 
     test('lists its tar files', async () => {
       expect(await listShards(['s3://shards/train/'])).toEqual(['s3://shards/train/large.tar', 's3://shards/train/small.tar']);
+    });
+
+    test('says of an object in a listing what it says of the object itself, for a run holds one to the other', async () => {
+      for (const { location: listed, bytes, version } of await findShards(['s3://shards/train/'])) {
+        expect(bytes).toBeGreaterThan(0);
+        const asked = await askShard(listed);
+        expect(asked.bytes).toBe(bytes);
+        if (version !== undefined) expect(asked.version).toBe(version);
+      }
     });
 
     test('is cached, and asked again after an object was replaced by one of the same size', async () => {
