@@ -86,6 +86,15 @@ export interface PipelineOptions {
   readonly imageField?: string;
   /** Field of a sample that is its label. Default `cls`. */
   readonly labelField?: string;
+  /**
+   * Fields of a sample that come with a batch as bytes, such as `['json']` for `KEY.json`: `batch.samples[i].fields.json`. Default: none.
+   */
+  readonly fields?: readonly string[];
+  /**
+   * Bytes that these fields of one sample may have together, as a number or as `64K`; a sample that has more is a bad one. Each sample of
+   * each slot has room for so much. Default 65536.
+   */
+  readonly maxFieldBytes?: string | number;
   /** Names of the classes 0, 1, ...: a label may be one of them. Default: labels are whole numbers, and a sample with another has none. */
   readonly classNames?: readonly string[];
   /**
@@ -151,6 +160,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   onBadSample: 'skip',
   maxBadSamples: 0.01,
   maxPixels: MAX_PIXELS,
+  maxFieldBytes: 65_536,
   spans: 0,
 } as const);
 
@@ -198,6 +208,11 @@ const shape = {
   imageField: z.string().min(1).optional(),
   labelField: z.string().min(1).optional(),
   classNames: z.array(z.string()).readonly().optional(),
+  fields: z
+    .array(z.string().min(1).toLowerCase())
+    .default([])
+    .transform((names) => [...new Set(names)]),
+  maxFieldBytes: z.union([z.string(), z.number()]).default(PIPELINE_DEFAULTS.maxFieldBytes),
   workers: count.optional(),
   workerMemoryMb: count.max(MOST_MEGABYTES).optional(),
   shuffle: z
@@ -275,6 +290,7 @@ export function resolveOptions(options: PipelineOptions) {
     cacheSize: cacheBytes(data),
     decodedCache: decodedBytes(data),
     decodeMemory: decodeBytes(data),
+    maxFieldBytes: byteSize('maxFieldBytes', data.maxFieldBytes),
   };
 }
 

@@ -108,8 +108,9 @@ async function samplesOf(shards: readonly string[], skipped: readonly number[], 
   return samples;
 }
 
-function slotShape({ recipe }: PipelineOptions, { batchSize, augment }: ResolvedOptions): SlotShape {
-  return { recipe, batchSize, deferred: augment === 'device' };
+function slotShape({ recipe }: PipelineOptions, resolved: ResolvedOptions): SlotShape {
+  const { batchSize, augment } = resolved;
+  return { recipe, batchSize, deferred: augment === 'device', kept: fieldsOf(resolved).kept };
 }
 
 /** Shared memory is there as soon as it is asked for, and ends the process when it is written to and there is none. */
@@ -142,8 +143,8 @@ function isFolder(path: string): Promise<boolean> {
   );
 }
 
-function fieldsOf({ imageField, labelField, classNames }: ResolvedOptions): SampleFields {
-  return { imageField, labelField, classNames };
+function fieldsOf({ imageField, labelField, classNames, fields, maxFieldBytes }: ResolvedOptions): SampleFields {
+  return { imageField, labelField, classNames, ...(fields.length > 0 && { kept: { names: fields, bytes: maxFieldBytes } }) };
 }
 
 function inWords({ shard, key, offset, reason }: BadSample): string {

@@ -22,6 +22,8 @@ export interface SampleInfo {
   readonly key: string;
   /** Class index, when the shard has one (`KEY.cls`). */
   readonly label?: number;
+  /** Content of the fields that option `fields` asks for, by name in lower case; those that the sample has. Copies, the caller's to keep. */
+  readonly fields?: Readonly<Record<string, Uint8Array>>;
 }
 
 /** Everything a pipeline needs to continue after a batch: a few integers a lane. */

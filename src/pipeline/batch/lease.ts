@@ -25,7 +25,7 @@ export class Lease implements Batch {
     this.step = before.step;
     this.size = records.length;
     this.views = slot.batchViews(records.length);
-    this.samples = records.map((record) => sampleInfo(record, shards));
+    this.samples = records.map((record, row) => sampleInfo(record, shards, slot.readFields(row)));
     this.state = after;
     this.#giveBack = giveBack;
   }

@@ -1,10 +1,11 @@
 /**
  * Batch slots: shared memory for the views of one batch and a record of where each row came from.
  *
- *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x views: what is left for a device to do ]
+ *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x views: what is left for a device to do | N x fields ]
  */
 import { deferredRecipe, type PendingView } from '../augment/defer.js';
 import { type Recipe, viewBytes, viewShape } from '../augment/recipe.js';
+import type { KeptFields } from '../shard/group.js';
 import type { BatchView, SampleInfo } from './batch.js';
 
 /** Longest key that fits a record, bytes of UTF-8. */
@@ -43,9 +44,14 @@ export interface SlotShape {
   readonly batchSize: number;
   /** Whether views are left for a device to finish. */
   readonly deferred: boolean;
+  /** Fields of samples that go along, and the bytes of all of them in a sample at most. */
+  readonly kept?: KeptFields | undefined;
 }
 
-function layout({ recipe, batchSize, deferred }: SlotShape) {
+/** Length of a field that a sample does not have. */
+const NO_FIELD = -1;
+
+function layout({ recipe, batchSize, deferred, kept }: SlotShape) {
   let offset = 0;
   const views = Object.entries((deferred ? deferredRecipe(recipe) : recipe).views).map(([name, view]) => {
     const placed: ViewLayout = { name, offset, bytes: viewBytes(view), shape: viewShape(view) };
@@ -54,7 +60,10 @@ function layout({ recipe, batchSize, deferred }: SlotShape) {
   });
   const records = Math.ceil(offset / 4) * 4;
   const pending = records + batchSize * RECORD_BYTES;
-  return { views, records, pending, total: pending + (deferred ? batchSize * views.length * PENDING_BYTES : 0) };
+  const fields = pending + (deferred ? batchSize * views.length * PENDING_BYTES : 0);
+  // Their lengths, and their bytes one after another.
+  const fieldBytes = kept ? 4 * kept.names.length + Math.ceil(kept.bytes / 4) * 4 : 0;
+  return { views, records, pending, fields, fieldBytes, total: fields + batchSize * fieldBytes };
 }
 
 /** Bytes of a slot. */
@@ -68,12 +77,18 @@ export class Slot {
   readonly #views: readonly ViewLayout[];
   readonly #records: number;
   readonly #pending: number | undefined;
+  readonly #kept: readonly string[] | undefined;
+  readonly #fields: number;
+  readonly #fieldBytes: number;
 
   constructor(shape: SlotShape, buffer?: SharedArrayBuffer) {
-    const { views, records, pending, total } = layout(shape);
+    const { views, records, pending, fields, fieldBytes, total } = layout(shape);
     this.#views = views;
     this.#records = records;
     this.#pending = shape.deferred ? pending : undefined;
+    this.#kept = shape.kept?.names;
+    this.#fields = fields;
+    this.#fieldBytes = fieldBytes;
     this.buffer = buffer ?? new SharedArrayBuffer(total);
   }
 
@@ -131,6 +146,37 @@ export class Slot {
     new Uint8Array(this.buffer, at + 4 * RECORD_WORDS, MAX_KEY_BYTES).set(key);
   }
 
+  /** Notes the fields of a row's sample, of which there is room for the bytes of `SlotShape.kept`. */
+  writeFields(row: number, fields: Readonly<Record<string, Uint8Array>>): void {
+    const names = this.#kept ?? [];
+    const at = this.#fields + row * this.#fieldBytes;
+    const lengths = new Int32Array(this.buffer, at, names.length);
+    let next = at + 4 * names.length;
+    for (const [i, name] of names.entries()) {
+      const field = fields[name];
+      lengths[i] = field?.byteLength ?? NO_FIELD;
+      if (!field) continue;
+      new Uint8Array(this.buffer, next, field.byteLength).set(field);
+      next += field.byteLength;
+    }
+  }
+
+  /** Copies of the fields of a row's sample; undefined when none are asked for. */
+  readFields(row: number): Record<string, Uint8Array> | undefined {
+    if (!this.#kept) return undefined;
+    const at = this.#fields + row * this.#fieldBytes;
+    const lengths = new Int32Array(this.buffer, at, this.#kept.length);
+    let next = at + 4 * this.#kept.length;
+    const fields: [string, Uint8Array][] = [];
+    for (const [i, name] of this.#kept.entries()) {
+      const length = lengths[i] ?? NO_FIELD;
+      if (length === NO_FIELD) continue;
+      fields.push([name, new Uint8Array(this.buffer, next, length).slice()]);
+      next += length;
+    }
+    return Object.fromEntries(fields);
+  }
+
   readRecord(row: number): RowRecord {
     const at = this.#records + row * RECORD_BYTES;
     const [lane = 0, taken = 0, good = 0, shard = 0, label = NO_LABEL, length = 0] = new Int32Array(this.buffer, at, RECORD_WORDS);
@@ -141,7 +187,6 @@ export class Slot {
 }
 
 /** A row's record as the user sees it. */
-export function sampleInfo(record: RowRecord, shards: readonly string[]): SampleInfo {
-  const info = { shard: shards[record.shard] ?? '', key: record.key };
-  return record.label === undefined ? info : { ...info, label: record.label };
+export function sampleInfo({ shard, key, label }: RowRecord, shards: readonly string[], fields?: SampleInfo['fields']): SampleInfo {
+  return { shard: shards[shard] ?? '', key, ...(label !== undefined && { label }), ...(fields && { fields }) };
 }

@@ -1,19 +1,34 @@
 /** Fetches single samples of a shard by the bytes that its index gives. */
 import { crc32 } from 'node:zlib';
 import { openShard, SourceError, type OpenOptions } from '../source/index.js';
-import type { SampleFields } from './group.js';
+import type { SampleFields, ShardSample } from './group.js';
+import { readShard } from './read.js';
+import { ShardError } from './shard-error.js';
 import { indexPath, type IndexedSample } from './shard-index.js';
 
-/** A sample that is to be fetched. */
-export interface SampleRequest {
+/** An image that is to be fetched. */
+export interface ImageRequest {
   readonly location: string;
   readonly entry: IndexedSample;
 }
 
+/** A sample that is to be fetched. */
+export interface SampleRequest extends ImageRequest {
+  /** Ordinal in the shard. */
+  readonly index: number;
+  /** Byte at which it ends. */
+  readonly end: number;
+  /** Whether a neighbour has its key. */
+  readonly repeated: boolean;
+}
+
+/** What is fetched of it: the image, and the fields that are to be kept. */
+export type FetchedSample = Pick<ShardSample, 'image' | 'kept' | 'keptProblem'>;
+
 export interface FetchOptions extends Pick<OpenOptions, 'signal' | 'onRetry' | 'cache' | 'onCache' | 'onVersion'> {
   /** The folder that the index came from, for messages. */
   readonly indexDir: string;
-  /** Which members the index took for images. */
+  /** Which members the index took for images, and which further ones are kept. */
   readonly fields?: SampleFields | undefined;
 }
 
@@ -27,27 +42,41 @@ const GAP_BYTES = 128 << 10;
  * its own reject.
  * @returns an image for each request, in their order
  */
-export function fetchImages(requests: readonly SampleRequest[], options: FetchOptions): Promise<Buffer>[] {
-  const images = new Map<SampleRequest, Promise<Buffer>>();
+export function fetchImages(requests: readonly ImageRequest[], options: FetchOptions): Promise<Buffer>[] {
+  return fetchInRuns(requests, (run) => fetchImageRun(run, options));
+}
+
+/** The same for samples with the fields that are kept, if there are any. */
+export function fetchSamples(requests: readonly SampleRequest[], options: FetchOptions): Promise<FetchedSample>[] {
+  return fetchInRuns(requests, async (run) =>
+    options.fields?.kept ? fetchSampleRun(run, options) : (await fetchImageRun(run, options)).map((image) => ({ image })),
+  );
+}
+
+function fetchInRuns<Request extends ImageRequest, Fetched>(
+  requests: readonly Request[],
+  fetchRun: (run: readonly Request[]) => Promise<Fetched[]>,
+): Promise<Fetched>[] {
+  const results = new Map<Request, Promise<Fetched>>();
   const queues = Array.from({ length: PARALLEL }, (): Promise<unknown> => Promise.resolve());
   neighbours(requests).forEach((run, i) => {
-    const fetched = (queues[i % PARALLEL] ?? Promise.resolve()).then(() => fetchRun(run, options));
+    const fetched = (queues[i % PARALLEL] ?? Promise.resolve()).then(() => fetchRun(run));
     queues[i % PARALLEL] = fetched;
     // A failure is met when its sample's turn comes; until then it must not count as unhandled.
     fetched.catch(() => undefined);
     run.forEach((request, place) => {
-      const image = fetched.then((all) => all[place] as Buffer);
-      image.catch(() => undefined);
-      images.set(request, image);
+      const result = fetched.then((all) => all[place] as Fetched);
+      result.catch(() => undefined);
+      results.set(request, result);
     });
   });
-  return requests.map((request) => images.get(request) as Promise<Buffer>);
+  return requests.map((request) => results.get(request) as Promise<Fetched>);
 }
 
 /** Cuts requests into runs of one shard with small gaps. */
-function neighbours(requests: readonly SampleRequest[]): SampleRequest[][] {
+function neighbours<Request extends ImageRequest>(requests: readonly Request[]): Request[][] {
   const sorted = requests.toSorted((a, b) => compare(a.location, b.location) || a.entry.offset - b.entry.offset);
-  const runs: SampleRequest[][] = [];
+  const runs: Request[][] = [];
   for (const request of sorted) {
     const run = runs.at(-1);
     const last = run?.at(-1);
@@ -64,7 +93,7 @@ function compare(a: string, b: string): number {
 }
 
 /** The images of neighbours in one shard, in memory of their own. */
-async function fetchRun(run: readonly SampleRequest[], { indexDir, fields, ...options }: FetchOptions): Promise<Buffer[]> {
+async function fetchImageRun(run: readonly ImageRequest[], { indexDir, fields, ...options }: FetchOptions): Promise<Buffer[]> {
   const images = run.map(({ entry }) => Buffer.allocUnsafeSlow(entry.size));
   const [first] = run;
   const last = run.at(-1);
@@ -74,7 +103,7 @@ async function fetchRun(run: readonly SampleRequest[], { indexDir, fields, ...op
   let next = 0;
   for await (const chunk of openShard(first.location, { ...options, start: at, end })) {
     for (let i = next; i < run.length; i++) {
-      const { offset, size } = (run[i] as SampleRequest).entry;
+      const { offset, size } = (run[i] as ImageRequest).entry;
       if (offset >= at + chunk.byteLength) break;
       const from = Math.max(offset, at);
       images[i]?.set(chunk.subarray(from - at, Math.min(offset + size - at, chunk.byteLength)), from - offset);
@@ -83,10 +112,41 @@ async function fetchRun(run: readonly SampleRequest[], { indexDir, fields, ...op
     at += chunk.byteLength;
   }
   run.forEach(({ location, entry }, i) => {
-    if (crc32(images[i] ?? '') !== entry.crc)
-      throw changedShard(location, indexPath(indexDir, location, fields), `the checksum of ${entry.key} is another`, entry.offset);
+    if (crc32(images[i] ?? '') !== entry.crc) throw otherChecksum(location, indexPath(indexDir, location, fields), entry);
   });
   return images;
+}
+
+/** The samples of neighbours in one shard, with the fields that are kept. */
+async function fetchSampleRun(run: readonly SampleRequest[], { indexDir, ...options }: FetchOptions): Promise<FetchedSample[]> {
+  const [first] = run;
+  const last = run.at(-1);
+  if (!first || !last) return [];
+  const { location } = first;
+  const file = indexPath(indexDir, location, options.fields);
+  const wanted = new Map(run.map((request) => [request.index, request]));
+  const samples = new Map<number, FetchedSample>();
+  const range = { from: { start: first.entry.start, index: first.index }, end: last.end };
+  try {
+    for await (const { index, image, kept, keptProblem } of readShard(location, { ...options, ...range })) {
+      const request = wanted.get(index);
+      if (!request) continue;
+      if (crc32(image) !== request.entry.crc) throw otherChecksum(location, file, request.entry);
+      samples.set(index, { image, ...(kept && { kept: request.repeated ? {} : kept }), ...(keptProblem !== undefined && { keptProblem }) });
+    }
+  } catch (error) {
+    if (!(error instanceof ShardError)) throw error;
+    throw changedShard(location, file, `no sample begins at byte ${first.entry.start}`, first.entry.start);
+  }
+  return run.map(({ index, entry }) => {
+    const sample = samples.get(index);
+    if (!sample) throw changedShard(location, file, `it has no ${entry.key} where one was`, entry.start);
+    return sample;
+  });
+}
+
+function otherChecksum(location: string, index: string, { key, offset }: IndexedSample): SourceError {
+  return changedShard(location, index, `the checksum of ${key} is another`, offset);
 }
 
 /** A shard is not what its index, the file `index`, says. */

@@ -28,8 +28,12 @@ export interface ShardSample {
   readonly image: Buffer;
   /** Class index, when the shard has one. */
   readonly label?: number;
-  /** Whether a neighbour has its key, so that it cannot be told whose a label is, and neither has one. */
+  /** Whether a neighbour has its key, so that it cannot be told whose a label or a field is, and neither has any. */
   readonly repeated?: boolean;
+  /** Content of the members that `SampleFields.kept` asks for, by field; only when it does. */
+  readonly kept?: Readonly<Record<string, Uint8Array>>;
+  /** Why that cannot be had. */
+  readonly keptProblem?: string;
   /** Why this is a bad sample although the archive is sound: it cannot be told which of its members is the image, or that one is of absurd size. */
   readonly problem?: string;
 }
@@ -42,6 +46,15 @@ export interface SampleFields {
   readonly labelField?: string | undefined;
   /** Names of the classes 0, 1, ...: a label may be one of them. */
   readonly classNames?: readonly string[] | undefined;
+  /** Fields whose content is to be kept. What is image and label does not depend on it. */
+  readonly kept?: KeptFields | undefined;
+}
+
+export interface KeptFields {
+  /** In lower case. */
+  readonly names: readonly string[];
+  /** Bytes of all of them in a sample, at most. */
+  readonly bytes: number;
 }
 
 /** Names a choice of fields: an index made with one says nothing about another. Empty for the default. */
@@ -77,6 +90,9 @@ interface Run {
   offset?: number;
   image?: Buffer | undefined;
   label?: { readonly value: number; readonly member: TarMember } | undefined;
+  readonly kept: Map<string, Buffer>;
+  /** Of all members that are to be kept. */
+  keptBytes: number;
   problem?: string;
   /** Whether one of its names comes twice, so that it cannot be told whose a label is. */
   repeated: boolean;
@@ -90,18 +106,20 @@ export class SampleGrouper {
   readonly #isImage: (field: string) => boolean;
   readonly #labelField: string;
   readonly #classes: ReadonlyMap<string, number>;
+  readonly #kept: KeptFields | undefined;
   #count: number;
   /** What the run to come is. */
   #repeated: boolean;
   #run: Run | undefined;
 
   constructor(options: GroupOptions) {
-    const { fields: { imageField, labelField = LABEL_FIELD, classNames = [] } = {}, first, firstRepeated = false } = options;
+    const { fields: { imageField, labelField = LABEL_FIELD, classNames = [], kept } = {}, first, firstRepeated = false } = options;
     this.#options = options;
     const chosen = new Set(imageField?.toLowerCase().split(';'));
     this.#isImage = imageField === undefined ? isImageField : (field) => chosen.has(field);
     this.#labelField = labelField.toLowerCase();
     this.#classes = new Map(classNames.map((name, label) => [name, label]));
+    this.#kept = kept;
     this.#count = first;
     this.#repeated = firstRepeated;
   }
@@ -145,13 +163,16 @@ export class SampleGrouper {
         member,
         `comes twice, first at byte ${headerOf(run.members.get(field) as TarMember)}; rename one of the two`,
       );
-      if (field === this.#labelField) run.repeated = true;
+      if (field === this.#labelField || this.#kept?.names.includes(field)) run.repeated = true;
       return;
     }
     run.members.set(field, member);
-    if (isImage) await this.#addImage(run, field, member, content);
-    else if (field === this.#labelField) await this.#addLabel(run, member, content);
+    let bytes: Promise<Buffer> | undefined;
+    const once = (): Promise<Buffer> => (bytes ??= content());
+    if (isImage) await this.#addImage(run, field, member, once);
+    else if (field === this.#labelField) await this.#addLabel(run, member, once);
     else if (everyImage) this.#leaveOut('other field', member, 'is no image and no label');
+    if (this.#kept?.names.includes(field)) await this.#keep(run, field, member, once);
   }
 
   /** Yields the sample that the last members were, if they were one. */
@@ -164,9 +185,9 @@ export class SampleGrouper {
       return;
     }
     const { key, index, start, offset = start, image, label } = run;
-    if (label && run.repeated) {
-      const problem = 'is the label of a name that comes twice, so that it cannot be told which image it is of; rename one of the two';
-      this.#leaveOut('repeated name', label.member, problem);
+    if (run.repeated) {
+      if (label) this.#leaveOut('repeated name', label.member, ofOneTwice('the label'));
+      for (const field of run.kept.keys()) this.#leaveOut('repeated name', run.members.get(field) as TarMember, ofOneTwice('a field'));
     }
     const problem = run.problem ?? (run.images.length > 1 ? tooMany(run.images) : undefined);
     if (!this.#options.wanted(index)) return;
@@ -178,12 +199,13 @@ export class SampleGrouper {
       image: problem === undefined && image ? image : Buffer.alloc(0),
       ...(label && !run.repeated && { label: label.value }),
       ...(run.repeated && { repeated: true }),
+      ...(this.#kept && this.#keptOf(run, this.#kept)),
       ...(problem !== undefined && { problem }),
     };
   }
 
   #begin(key: string, start: number): Run {
-    const run: Run = { key, start, members: new Map(), images: [], repeated: this.#repeated };
+    const run: Run = { key, start, members: new Map(), images: [], kept: new Map(), keptBytes: 0, repeated: this.#repeated };
     this.#repeated = false;
     this.#run = run;
     return run;
@@ -214,6 +236,20 @@ export class SampleGrouper {
     }
   }
 
+  async #keep(run: Run, field: string, member: TarMember, content: () => Promise<Buffer>): Promise<void> {
+    run.keptBytes += member.size;
+    // Whether there is an image may not be known yet; its ordinal is.
+    if (run.keptBytes <= (this.#kept?.bytes ?? 0) && this.#options.wanted(run.index ?? this.#count)) run.kept.set(field, await content());
+  }
+
+  #keptOf({ kept, keptBytes, repeated }: Run, { bytes }: KeptFields): Pick<ShardSample, 'kept' | 'keptProblem'> {
+    if (keptBytes <= bytes) return { kept: repeated ? {} : Object.fromEntries(kept) };
+    return {
+      kept: {},
+      keptProblem: `its fields have ${keptBytes} bytes, more than maxFieldBytes ${bytes}; raise it, or ask for fewer fields`,
+    };
+  }
+
   #reportWithoutImage({ key }: Run, member: TarMember): void {
     const { imageField } = this.#options.fields ?? {};
     const image = imageField === undefined ? 'image' : quoted(`${key}.${imageField}`);
@@ -224,6 +260,10 @@ export class SampleGrouper {
   #leaveOut(kind: LeftOut['kind'], member: TarMember, problem: string): void {
     this.#options.onLeftOut({ kind, name: member.name, offset: headerOf(member), problem });
   }
+}
+
+function ofOneTwice(what: string): string {
+  return `is ${what} of a name that comes twice, so that it cannot be told which image it is of; rename one of the two`;
 }
 
 function tooMany(fields: readonly string[]): string {

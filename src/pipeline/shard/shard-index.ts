@@ -68,6 +68,12 @@ export function indexSample({ key, start, offset, image, label, problem }: Shard
   };
 }
 
+/** Whether a sample has the key of a neighbour: then it has neither label nor fields, also where it is read alone. */
+export function isRepeated(samples: readonly IndexedSample[], index: number): boolean {
+  const key = samples[index]?.key;
+  return key === samples[index - 1]?.key || key === samples[index + 1]?.key;
+}
+
 /** The file in `dir` that holds the index of the shard at `location`, read with `fields`. */
 export function indexPath(dir: string, location: string, fields?: SampleFields): string {
   const shown = identityOf(location);

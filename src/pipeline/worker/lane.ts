@@ -6,7 +6,7 @@ import { laneShare } from '../plan/lanes.js';
 import { bufferRandom, comeBefore, ShuffleBuffer, shuffled } from '../plan/shuffle.js';
 import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
-import { fetchImages } from '../shard/fetch.js';
+import { type FetchedSample, fetchSamples } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
 import { decodeImage, decodeProblem, undecodedImages } from './decode.js';
 import type { Claim, DecodeRoom } from './decode-room.js';
@@ -114,7 +114,7 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
     ready &&= settled;
   });
   const stop = new AbortController();
-  let fetched = new Map<LaneSample, Promise<Buffer>>();
+  let fetched = new Map<LaneSample, Promise<FetchedSample>>();
   let left = 0;
   try {
     for await (const sample of shuffled(read, buffer)) {
@@ -124,9 +124,9 @@ async function* passThrough(options: LaneOptions, skip: number): AsyncGenerator<
         if (left === skip) fetched = fetchNamed(buffer.items, options, AbortSignal.any([signal, stop.signal]));
         continue;
       }
-      const image = fetched.get(sample);
+      const rest = fetched.get(sample);
       fetched.delete(sample);
-      const whole = image ? { ...sample, image: await image } : sample;
+      const whole = rest ? { ...sample, ...(await rest) } : sample;
       meters.found(STAGE.shuffle, ready);
       ready = true;
       yield whole;
@@ -144,13 +144,13 @@ function fetchNamed(
   samples: readonly LaneSample[],
   { shards, reading, indexDir = '' }: LaneOptions,
   signal: AbortSignal,
-): Map<LaneSample, Promise<Buffer>> {
+): Map<LaneSample, Promise<FetchedSample>> {
   const requests = samples.flatMap((sample) => {
-    const { entry, shard, problem } = sample;
-    return entry && problem === undefined ? [{ location: shards[shard] ?? '', entry, sample }] : [];
+    const { entry, shard, index, end = 0, repeated = false, problem } = sample;
+    return entry && problem === undefined ? [{ location: shards[shard] ?? '', index, entry, end, repeated, sample }] : [];
   });
-  const images = fetchImages(requests, { signal, indexDir, ...reading });
-  return new Map(images.map((image, i) => [requests[i]?.sample as LaneSample, image]));
+  const fetched = fetchSamples(requests, { signal, indexDir, ...reading });
+  return new Map(fetched.map((rest, i) => [requests[i]?.sample as LaneSample, rest]));
 }
 
 /** @param good how many came before it in the epoch */
@@ -179,8 +179,8 @@ async function pixelsOf(
   claim: Claim,
   { augmenter, decoded, plan, epoch, maxPixels }: LaneOptions,
 ): Promise<DecodedImage> {
-  const { image } = sample;
-  if (sample.problem !== undefined || !image) throw new Error(sample.problem ?? 'the image was not read');
+  const { image, problem = sample.keptProblem } = sample;
+  if (problem !== undefined || !image) throw new Error(problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
   const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };

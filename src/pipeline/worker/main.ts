@@ -95,7 +95,7 @@ async function serveLanes(task: ServeTask): Promise<void> {
   void control.abortion().then(() => stop.abort());
   const parts: WorkerParts = {
     control,
-    slots: task.slots.map((buffer) => new Slot(task, buffer)),
+    slots: task.slots.map((buffer) => new Slot({ ...task, kept: task.fields.kept }, buffer)),
     augmenter,
     decoded: task.decoded && new DecodedCache(task.decoded),
     room,
@@ -257,6 +257,7 @@ class LaneServer {
     const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
     const pending = sample.loaded.render(stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);
+    if (sample.kept) slot.writeFields(row, sample.kept);
     timer.end();
     slot.writeRecord(row, {
       lane: this.#globalLane,

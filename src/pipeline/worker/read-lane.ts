@@ -12,7 +12,16 @@ import type { ShardSample } from '../shard/group.js';
 import { type LeftOutCount, LeftOutCounter } from '../shard/left-out.js';
 import { type ReadOptions, readShard } from '../shard/read.js';
 import { ShardError } from '../shard/shard-error.js';
-import { HEADER_BYTES, type IndexedSample, indexPath, indexSample, readIndex, type ShardIndex, writeIndex } from '../shard/shard-index.js';
+import {
+  HEADER_BYTES,
+  type IndexedSample,
+  indexPath,
+  indexSample,
+  isRepeated,
+  readIndex,
+  type ShardIndex,
+  writeIndex,
+} from '../shard/shard-index.js';
 import { identityOf } from '../source/identity.js';
 import { reasonOf } from '../source/source.js';
 import { printable } from '../printable.js';
@@ -25,6 +34,8 @@ export interface LaneSample extends Omit<ShardSample, 'image'> {
   readonly image: Buffer | undefined;
   /** Where the image can be fetched, when it was named only. */
   readonly entry?: IndexedSample;
+  /** Byte at which it ends, when it was named only. */
+  readonly end?: number;
 }
 
 export interface ReadLaneOptions {
@@ -56,7 +67,7 @@ export async function* readLane(options: ReadLaneOptions, named: number): AsyncG
       onLeftOut?.(part.shard, index.leftOut);
       const samples = ordinals(part, index);
       const passed = samples.slice(0, left);
-      for (const i of passed) yield namedSample(part.shard, i, index.samples[i] as IndexedSample);
+      for (const i of passed) yield namedSample(part.shard, i, index);
       left -= passed.length;
       if (passed.length < samples.length) yield* readIndexed(options, part, index, indexDir, samples.slice(passed.length));
     } else if (part.to === Infinity) {
@@ -76,10 +87,13 @@ function ordinals({ part, parts, from, to }: ShardPart, { samples }: ShardIndex)
   return Array.from({ length: Math.min(to, samples.length) - from }, (_, i) => from + i).filter((i) => i % parts === part);
 }
 
-function namedSample(shard: number, index: number, entry: IndexedSample): LaneSample {
+function namedSample(shard: number, index: number, { samples, bytes }: ShardIndex): LaneSample {
+  const entry = samples[index] as IndexedSample;
   const { key, start, offset, label, problem } = entry;
-  const fields = { shard, index, key, start, offset: offset - HEADER_BYTES, image: undefined, entry };
-  return { ...fields, ...(label !== undefined && { label }), ...(problem !== undefined && { problem }) };
+  const end = samples[index + 1]?.start ?? bytes;
+  const repeated = isRepeated(samples, index);
+  const known = { shard, index, key, start, offset: offset - HEADER_BYTES, image: undefined, entry, end, repeated };
+  return { ...known, ...(label !== undefined && { label }), ...(problem !== undefined && { problem }) };
 }
 
 /** Streams samples `wanted` of the part (ascending, to its end), and sees to it that they are those of the index. */
@@ -105,9 +119,10 @@ async function* readIndexed(
       if (sample.key !== entry?.key || sample.offset + HEADER_BYTES !== entry.offset)
         throw changedShard(location, file, `it has ${sample.key} where ${entry?.key ?? 'nothing'} was`, sample.offset);
       count++;
-      // Of two neighbours with one key a range may show one alone, which would get a label that is neither's.
-      const { label: _, ...known } = sample;
-      yield { ...known, shard, ...(entry.label !== undefined && { label: entry.label }) };
+      // Of two neighbours with one key a range may show one alone, which would get a label and fields that are neither's.
+      const { label: _, kept, ...known } = sample;
+      const own = kept && { kept: isRepeated(samples, sample.index) ? {} : kept };
+      yield { ...known, shard, ...own, ...(entry.label !== undefined && { label: entry.label }) };
     }
   } catch (error) {
     if (!(error instanceof ShardError) || count > 0) throw error;
