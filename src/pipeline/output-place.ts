@@ -2,7 +2,7 @@
  * Whether a path can be written, asked before the work whose result goes there. An answer says in words what stands in the way and
  * what to do; nothing is left behind.
  *
- * Node's recursive mkdir cannot be asked: it answers ENOENT where the file system is read-only, and an ENOENT elsewhere.
+ * Node's recursive mkdir cannot be asked: it answers ENOENT where the file system is read-only.
  */
 import { randomBytes } from 'node:crypto';
 import { access, constants, lstat, open, stat, unlink } from 'node:fs/promises';
