@@ -14,4 +14,5 @@ export { PRESET_NAMES, presets, type PresetName } from './presets.js';
 export { type EvaluationMetrics, type StepMetrics } from './run-directory.js';
 export { RunDirectoryError } from './run-directory-error.js';
 export type { TrainHooks } from './loop.js';
-export { train, type TrainControls, type TrainOptions, type TrainResult } from './train.js';
+export type { TrainOptions } from './beginning.js';
+export { train, type TrainControls, type TrainResult } from './train.js';

@@ -7,9 +7,10 @@
  *     stop, save    ── words in shared memory ──> read between updates
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { TrainOptions } from './beginning.js';
 import type { TrainHooks } from './loop.js';
 import { RequestWords } from './request-words.js';
-import type { TrainOptions, TrainResult } from './train.js';
+import type { TrainResult } from './train.js';
 
 /** What the thread is given. */
 export interface TrainTask {

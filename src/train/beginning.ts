@@ -1,0 +1,101 @@
+/** What a run begins from: its options, its folder and, when it is resumed, its past. */
+import { resolve } from 'node:path';
+import type { FoundShard } from '../pipeline/index.js';
+import type { LoadedCheckpoint } from './checkpoint.js';
+import { OptionsError, presetOf, resolveConfig, resumeConfig, type ConfigInput, type TrainConfig } from './config.js';
+import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
+import { assertNoRun, assertWritable, readRunConfig, RunDirectory } from './run-directory.js';
+import { readRunShards } from './run-shards.js';
+import { shardSpecs, type ShardSpecs, type SpecFacts } from './shard-specs.js';
+
+export interface TrainOptions extends ConfigInput {
+  /** Folder of a new run. Default `runs/PRESET-TIME`. */
+  readonly out?: string;
+  /**
+   * What to continue: a run's folder, or one of its checkpoints, `RUN/checkpoints/step-N`; options that are not given are the run's own.
+   * `auto` is the run in `out`, or the newest below it (without `out`: of `runs/PRESET-*`), or a new one when there is none.
+   */
+  readonly resume?: string;
+  /** Options of a config file, between the preset's and these. */
+  readonly file?: ConfigInput;
+}
+
+/** `config.json` beyond the options. */
+export interface RunFacts extends SpecFacts {
+  readonly engineDescription: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** What a run starts from: its options, folder, and when it is resumed its past. */
+export interface Beginning {
+  readonly path: string;
+  readonly config: TrainConfig;
+  readonly specs: ShardSpecs;
+  readonly past?: {
+    readonly run: RunDirectory;
+    readonly warnings: readonly string[];
+    readonly checkpoint?: LoadedCheckpoint;
+    /** What the run has noted of its shards. */
+    readonly shards?: readonly FoundShard[];
+    /** What the run began with: what a resume is told is for that resume. */
+    readonly checkShards: unknown;
+  };
+}
+
+/** Folder of runs that were given none. */
+const RUNS = 'runs';
+
+async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions): Promise<Beginning> {
+  const config = resolveConfig(given, file);
+  const path = out ?? `${RUNS}/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
+  await assertNoRun(path);
+  return { path, config, specs: shardSpecs(config, [given, file ?? {}]) };
+}
+
+/** Locks the run, and reads where it stands. */
+async function beginAgain(
+  { run: path, checkpoint: named }: ResumePoint,
+  { out, resume: _resume, file = {}, ...given }: TrainOptions,
+): Promise<Beginning> {
+  if (out !== undefined && resolve(out) !== resolve(path))
+    throw new OptionsError(`--out ${out} with --resume ${path}: a resumed run stays in its folder; leave --out out`);
+  const {
+    folders,
+    loginLeftOut,
+    engineDescription: _engine,
+    versions: _versions,
+    ...saved
+  } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
+  await assertWritable(path);
+  const config = resumeConfig(saved, given, file, path);
+  const specs = shardSpecs(config, [given, file], { ...(folders && { folders }), ...(loginLeftOut && { loginLeftOut }) });
+  const run = await RunDirectory.open(path);
+  try {
+    const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
+    const shards = await readRunShards(path);
+    const begun = checkpoint !== undefined && checkpoint.state.step > 0;
+    if (begun && (config.skipShards?.length ?? 0) > ((saved['skipShards'] as readonly string[] | undefined)?.length ?? 0))
+      warnings.push(
+        'with shards left out the run goes on with the same order of the others, but not with the losses that it would have had; ' +
+          'what this epoch has taken of them, it passes over of their neighbours',
+      );
+    return {
+      path,
+      config,
+      specs,
+      past: { run, warnings, checkShards: saved['checkShards'], ...(shards && { shards }), ...(checkpoint && { checkpoint }) },
+    };
+  } catch (error) {
+    await run.close();
+    throw error;
+  }
+}
+
+/** @throws OptionsError or RunDirectoryError for what cannot be begun or continued */
+export async function begin(options: TrainOptions): Promise<Beginning> {
+  const { resume, out, ...rest } = options;
+  if (resume === undefined) return beginNew(options);
+  if (resume !== AUTO) return beginAgain(await resumePoint(resume), options);
+  const run = await (out === undefined ? newestRun(RUNS, `${presetOf(options)}-`) : newestRun(out));
+  return run === undefined ? beginNew(options) : beginAgain({ run }, rest);
+}

@@ -1,0 +1,71 @@
+/** The options of a run as its pipelines take them, and what they have to say as the run says it. */
+import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/index.js';
+import { readClassNames } from '../pipeline/shard/class-names.js';
+import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
+import { OptionsError, type TrainConfig } from './config.js';
+import type { TrainHooks } from './loop.js';
+
+/** Time between two lines about shards that are asked for. */
+const ANSWERS_MS = 5000;
+
+/** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options. */
+export function asOptionsError(error: unknown, resumed?: string): never {
+  if (!(error instanceof RangeError || error instanceof SourceError)) throw error;
+  throw new OptionsError(resumed === undefined ? error.message : `${resumed} cannot go on: ${error.message}`, { cause: error });
+}
+
+export function skipOptions({ skipShards }: TrainConfig): Pick<PipelineOptions, 'skipShards'> {
+  return skipShards === undefined ? {} : { skipShards };
+}
+
+/** How shards are read and decoded, for training and for evaluation. */
+export function readingOptions({ cacheDir, cacheSize, maxPixels, decodeMemory }: TrainConfig): ReadingOptions {
+  return {
+    ...(cacheDir === undefined ? {} : { cacheDir }),
+    ...(cacheSize === undefined ? {} : { cacheSize }),
+    ...(maxPixels === undefined ? {} : { maxPixels }),
+    ...(decodeMemory === undefined ? {} : { decodeMemory }),
+  };
+}
+
+type ReadingOptions = Pick<PipelineOptions, 'cacheDir' | 'cacheSize' | 'maxPixels' | 'decodeMemory'>;
+
+export type SampleOptions = Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'>;
+
+/** What members of shards are what. What is left out is recorded for each shard, and warned of once for each reason. */
+export async function sampleOptions(
+  { imageField, labelField, classesFile }: TrainConfig,
+  hooks: TrainHooks,
+  record: (leftOut: ShardLeftOut) => unknown,
+): Promise<SampleOptions> {
+  const warn = warnOncePerKind((warning) => hooks.onWarning?.(warning));
+  return {
+    ...(imageField !== undefined && { imageField }),
+    ...(labelField !== undefined && { labelField }),
+    ...(classesFile !== undefined && { classNames: await readClassNames(classesFile).catch(asOptionsError) }),
+    onLeftOut: (leftOut) => {
+      record(leftOut);
+      warn(leftOut);
+    },
+  };
+}
+
+/** A disk that is full stays full for many shards. */
+export function warnOnce(hooks: TrainHooks): (event: CacheEvent) => void {
+  let warned = false;
+  return ({ kind, url, reason }) => {
+    if (kind !== 'failed' || warned) return;
+    warned = true;
+    hooks.onWarning?.(`${url}: ${reason}. The run goes on without; this is said once`);
+  };
+}
+
+/** A server far away takes its time for many shards. */
+export function sayProgress({ onInfo }: TrainHooks): NonNullable<PipelineOptions['onAnswer']> {
+  let said = performance.now();
+  return ({ asked, total }) => {
+    if (performance.now() - said < ANSWERS_MS) return;
+    said = performance.now();
+    onInfo?.(`asked for ${asked} of ${total} shards (--check-shards none leaves it out)`);
+  };
+}
