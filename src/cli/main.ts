@@ -62,7 +62,9 @@ function describe(error: unknown): string {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return error.exitCode;
-  return error instanceof Error && error.name === 'UsageError' ? UNUSABLE : FAILED;
+  // Shards that were named and are not there: what is lost later comes with a report, or as a failure of data.
+  const unusable = error instanceof Error && (error.name === 'UsageError' || ('kind' in error && error.kind === 'missing'));
+  return unusable ? UNUSABLE : FAILED;
 }
 
 try {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { inspectTfjs } from '../engine/packages.js';
 import { MOST_THREADS } from '../engine/threads.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
-import type { TrainOptions } from '../train/index.js';
+import type { TrainOptions, TrainResult } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
 import { LIMITS } from '../train/limits.js';
 import { interruptible, type Interrupted } from './interrupt.js';
@@ -59,23 +59,24 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     const training = startTraining(task, progress);
     process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
-      progress.onInfo('stopping: finishing the update and writing a checkpoint (again to stop at once)');
+      progress.onInfo('stopping: finishing the update and writing a checkpoint (again after a second to stop at once)');
       training.stop();
     });
     const result = await training.result.catch(asUsageError).finally(() => progress.close());
     if (result === undefined) throw signal.reason;
-    const loss = result.loss === undefined ? '' : `, loss ${result.loss.toFixed(3)}`;
-    progress.onInfo(
-      result.finished
-        ? `done: ${result.step} steps in ${result.seconds.toFixed(0)} s${loss}; ${result.checkpoint}`
-        : `stopped after step ${result.step}; continue with: detco train --resume ${result.run}`,
-    );
+    progress.onInfo(outcome(result));
     if (!result.finished) process.exitCode = (signal.reason as Interrupted).exitCode;
     const { profile: measured, ...rest } = result;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));
     if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
     if (json) printJson({ ...rest, ...(report && { profile: report }) });
   });
+}
+
+function outcome({ finished, step, seconds, loss, checkpoint, run: folder }: TrainResult): string {
+  if (!finished) return `stopped after step ${step}; continue with: detco train --resume ${folder}`;
+  if (loss === undefined) return `nothing to do: all ${step} steps are done; ${checkpoint}`;
+  return `done: ${step} steps in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
 }
 
 /** What the trainer says of options is about the command's. */

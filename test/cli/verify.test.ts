@@ -87,3 +87,9 @@ test.each([
   expect(stderr).toContain(message);
   expect(code).toBe(2);
 });
+
+test.each(['verify', 'index', 'views', 'profile'])('%s of shards that are not there ends with 2', async (command) => {
+  const place = { verify: [], index: ['--out', index], views: ['--out', `${index}.png`], profile: [] }[command] ?? [];
+  const { code, stderr } = await detco([command, '--shards', 'fixtures/none-{0..3}.tar', ...place]);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('none-0.tar: matches no shard') });
+});

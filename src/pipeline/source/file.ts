@@ -68,7 +68,18 @@ export async function listFiles(spec: string, { cwd = '.' }: ListOptions = {}): 
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
     throw fileError(spec, error);
   });
-  if (found?.isDirectory()) return sorted(await glob('**/*.tar', { cwd: path, absolute: true }));
+  if (found?.isDirectory()) {
+    const tars = await glob('**/*.tar', { cwd: path, absolute: true });
+    if (tars.length === 0)
+      throw new SourceError(
+        spec,
+        'is a folder without a .tar file; of a folder of images make shards first: detco shard FOLDER --out DIR',
+        {
+          kind: 'missing',
+        },
+      );
+    return sorted(tars);
+  }
   if (found) return [factsOf(path, found)];
   const pattern = toPath(spec);
   if (!/[*?[\]()!]/.test(pattern)) return [];
