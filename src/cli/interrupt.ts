@@ -3,8 +3,11 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { underNohup } from './nohup.js';
 
-/** Signals within this time of the first are the same wish: npx may send on, milliseconds later, the Ctrl-C that the terminal has sent to its child too. */
-const ONE_WISH_MS = 1000;
+/**
+ * Signals within this time of the first are the same wish: `timeout` signals its child, then the group that the child is in; npx may send on
+ * the Ctrl-C that the terminal has sent to its child too, as late as it gets to it.
+ */
+const ONE_WISH_MS = process.env['npm_command'] === undefined ? 100 : 1000;
 /** How often it is looked whether npm is still there. */
 const ORPHAN_MS = 250;
 

@@ -59,7 +59,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     const training = startTraining(task, progress);
     process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
-      progress.onInfo('stopping: finishing the update and writing a checkpoint (again after a second to stop at once)');
+      progress.onInfo('stopping: finishing the update and writing a checkpoint (again to stop at once)');
       training.stop();
     });
     const result = await training.result.catch(asUsageError).finally(() => progress.close());

@@ -102,7 +102,7 @@ export async function findShards(specs: readonly string[], options: ListOptions 
       }
     }
   }
-  if (named.size === 0) throw new SourceError(specs.join(' ') || '(none)', 'names no shard; expected for example train-{000..146}.tar');
+  if (named.size === 0) throw new SourceError('(none)', 'names no shard; expected for example train-{000..146}.tar', { kind: 'missing' });
   return [...named.values()].map(({ found }) => found);
 }
 
@@ -142,6 +142,7 @@ export async function closeSources(): Promise<void> {
 }
 
 async function expand(spec: string, options: ListOptions): Promise<FoundShard[]> {
+  if (spec.trim() === '') throw new SourceError('""', 'names no shard; expected for example train-{000..146}.tar', { kind: 'missing' });
   const shards: FoundShard[] = [];
   const named = braces(spec);
   const nothing: string[] = [];

@@ -61,6 +61,7 @@ describe('listShards on files', () => {
       [[at('bare.txt')], /is a list without a shard/],
       [[at('absent.txt')], /absent\.txt: no such file/],
       [[], /names no shard/],
+      [[''], /"": names no shard/],
     ];
     for (const [specs, message] of cases) {
       const error: unknown = await listShards(specs).catch((error: unknown) => error);
