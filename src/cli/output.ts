@@ -1,7 +1,7 @@
 /** Where a command's results go: looked at before the work, written after it. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { fileProblem, folderProblem } from '../pipeline/output-place.js';
+import { fileProblem, folderProblem, inWords } from '../pipeline/output-place.js';
 import { UsageError } from './usage-error.js';
 import { quoted } from '../pipeline/quoted.js';
 
@@ -22,8 +22,21 @@ export function assertFile(option: string, path: string | undefined): Promise<vo
   return assertPlace(option, path, fileProblem);
 }
 
-/** Writes a file whose place was looked at, and makes its folder. */
+/**
+ * Writes a file whose place was looked at, and makes its folder.
+ * @throws Error in words, such as of a disk that is full by now; nothing is left of the file then
+ */
 export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, content);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, content);
+  } catch (error) {
+    await rm(path, { force: true });
+    throw writeError(path, error);
+  }
+}
+
+/** A failure to write to `path`, in words. */
+export function writeError(path: string, error: unknown): Error {
+  return new Error(`${quoted(path)} could not be written: ${inWords(error, path)}`, { cause: error });
 }

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
-import { assertFolder } from './output.js';
+import { assertFolder, writeError } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
@@ -68,7 +68,8 @@ export function synthCommand(): Command {
         if (json) printJson({ out, ...report });
         else printLines([summary]);
       } catch (error) {
-        throw error instanceof ShardExistsError ? new UsageError(`--out ${quoted(out)}: ${error.message}`) : error;
+        if (error instanceof ShardExistsError) throw new UsageError(`--out ${quoted(out)}: ${error.message}`);
+        throw error instanceof Error && 'code' in error ? writeError(out, error) : error;
       }
     });
 }

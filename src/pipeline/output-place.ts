@@ -52,7 +52,8 @@ async function writingProblem(folder: string): Promise<string | undefined> {
   }
 }
 
-function inWords(error: unknown, place: string): string {
+/** What the system's refusal to write to `place` means, and what to do. */
+export function inWords(error: unknown, place: string): string {
   const code = codeOf(error);
   switch (code) {
     case 'EROFS':
@@ -63,6 +64,8 @@ function inWords(error: unknown, place: string): string {
     case 'ENOSPC':
     case 'EDQUOT':
       return `the disk of "${place}" is full; free some space or ${ELSEWHERE}`;
+    case 'EFBIG':
+      return `files of this size are not allowed in "${place}" (ulimit -f tells the limit of this process, or the file system has one)`;
     default:
       return `nothing can be written to "${place}" (${code ?? reasonOf(error)}); ${ELSEWHERE}`;
   }

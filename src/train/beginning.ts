@@ -74,6 +74,11 @@ async function beginAgain(
     const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
     const shards = await readRunShards(path);
     const begun = checkpoint !== undefined && checkpoint.state.step > 0;
+    const missing = begun ? await run.missingUpdates(checkpoint.state.step) : 0;
+    if (missing > 0)
+      warnings.push(
+        `${path}/metrics.jsonl has no line of ${missing} of the ${checkpoint?.state.step} updates: it was cut or is another; the run goes on without them`,
+      );
     if (begun && (config.skipShards?.length ?? 0) > ((saved['skipShards'] as readonly string[] | undefined)?.length ?? 0))
       warnings.push(
         'with shards left out the run goes on with the same order of the others, but not with the losses that it would have had; ' +

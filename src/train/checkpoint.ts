@@ -19,7 +19,7 @@ import {
   verifyFiles,
   writeState,
 } from './checkpoint-state.js';
-import { isFullDisk } from './error-code.js';
+import { errorCode, isFullDisk } from './error-code.js';
 import { admit, checkpointFolder, lastCheckpoint, listCheckpoints, namedCheckpoint, openPartial } from './run-checkpoints.js';
 import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
 
@@ -33,11 +33,14 @@ export interface LoadedCheckpoint {
 
 async function fullDiskError(path: string, needed: number, run: string, cause: unknown): Promise<Error> {
   const { bavail, bsize } = await statfs(run);
-  const free = Math.round((bavail * bsize) / 2 ** 20);
+  const free =
+    errorCode(cause) === 'EFBIG'
+      ? 'files of this size are not allowed here (ulimit -f, or the file system)'
+      : `${Math.round((bavail * bsize) / 2 ** 20)} MiB are free`;
   const previous = await lastCheckpoint(run);
   const intact = previous === undefined ? 'No earlier checkpoint exists' : `The previous checkpoint, ${previous}, is intact`;
   return new Error(
-    `No space left to write ${path}: it needs ${Math.ceil(needed / 2 ** 20)} MiB and ${free} MiB are free. ${intact}; ` +
+    `No space left to write ${path}: it needs ${Math.ceil(needed / 2 ** 20)} MiB and ${free}. ${intact}; ` +
       `free some space and continue with --resume ${run}`,
     { cause },
   );

@@ -124,6 +124,17 @@ export async function settleMetrics(path: string, resumption: Resumption): Promi
   }
 }
 
+/** Updates up to `step` of which a file has a line; 0 when there is no file. */
+export async function countUpdates(path: string, step: number): Promise<number> {
+  const updates = new Set<number>();
+  if ((await stat(path).catch(() => undefined)) === undefined) return 0;
+  for await (const { text } of ranges(path)) {
+    const at = place(text);
+    if (at > 0 && at % 2 === 0 && at <= 2 * step) updates.add(at);
+  }
+  return updates.size;
+}
+
 /** The furthest step of the lines of a file; 0 when there are none. */
 export async function furthestStep(path: string): Promise<number> {
   let furthest = 0;

@@ -8,6 +8,7 @@ import { lstat, mkdir, open, readdir, readlink, rename, rm, symlink } from 'node
 import { basename, dirname, join, resolve } from 'node:path';
 import { readState, STATE_FILE } from './checkpoint-state.js';
 import { errorCode, isFullDisk } from './error-code.js';
+import { RunDirectoryError } from './run-directory-error.js';
 
 const ROOT = 'checkpoints';
 const LAST = 'last';
@@ -51,6 +52,8 @@ async function namesIn(folder: string): Promise<string[]> {
     return await readdir(folder);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return [];
+    if (errorCode(error) === 'ENOTDIR')
+      throw new RunDirectoryError(`"${folder}" is a file: expected the folder of a run's checkpoints; move it away`, { cause: error });
     throw error;
   }
 }

@@ -1,12 +1,12 @@
 /** The folder of a run: `config.json`, `metrics.jsonl`, `bad-samples.jsonl` and the checkpoints. */
 import { appendFileSync, closeSync, createReadStream, fsyncSync, openSync } from 'node:fs';
-import { lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
 import { errorCode, isFullDisk } from './error-code.js';
 import { Held } from './held.js';
-import { endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
+import { countUpdates, endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
 import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
 import { RunLock } from './run-lock.js';
@@ -109,6 +109,10 @@ export async function readRunConfig(path: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
+    if (error instanceof SyntaxError)
+      throw new RunDirectoryError(`${file} is damaged (${error.message}): it holds the options of the run; restore it from a copy`, {
+        cause: error,
+      });
     throw new RunDirectoryError(
       `"${path}" is not a run that can be resumed: cannot read ${file}; give --resume the folder that an earlier --out made`,
       {
@@ -161,6 +165,11 @@ export class RunDirectory {
 
   /** Opens the folder of a run to continue, and changes nothing yet. Throws a RunDirectoryError when another process trains there. */
   static async open(path: string): Promise<RunDirectory> {
+    for (const name of [METRICS, BAD_SAMPLES]) {
+      const found = await stat(join(path, name)).catch(() => undefined);
+      if (found && !found.isFile())
+        throw new RunDirectoryError(`"${join(path, name)}" is no file: expected the lines of a run; move it away`);
+    }
     return new RunDirectory(path, await RunLock.take(path));
   }
 
@@ -170,6 +179,11 @@ export class RunDirectory {
     const bad = join(this.path, BAD_SAMPLES);
     if ((await endLastLine(bad)) > 0)
       for await (const line of createInterface({ input: createReadStream(bad) })) this.#badSamples.add(line);
+  }
+
+  /** Updates up to `step` of which the log has no line: the run had them, and somebody has cut the log since. */
+  async missingUpdates(step: number): Promise<number> {
+    return step - (await countUpdates(join(this.path, METRICS), step));
   }
 
   /** What has happened to the folder, so that nothing more may be written; undefined when all is well. */

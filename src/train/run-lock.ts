@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
-import { copyFile, link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, link, lstat, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -85,8 +85,13 @@ function lives({ pid, began }: Holder): boolean {
 
 async function read(path: string): Promise<FoundLock | undefined> {
   try {
-    const [text, { mtimeMs }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
-    return { text, holder: parse(text), mtimeMs };
+    const found = await lstat(path);
+    if (!found.isFile())
+      throw new RunDirectoryError(
+        `"${path}" is a ${found.isDirectory() ? 'folder' : 'link'}: expected the lock of a run, a file; remove it`,
+      );
+    const text = await readFile(path, 'utf8');
+    return { text, holder: parse(text), mtimeMs: found.mtimeMs };
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mayMount, mountDisk, unmountDisk } from '../support/small-disk.js';
 import { detco } from './detco.js';
 
 const SHARDS = ['--shards', 'fixtures/shards/val-000.tar'];
@@ -128,5 +129,31 @@ describe('a place for results', () => {
     expect(measured).toMatchObject({ code: 0 });
     expect(await readFile(report, 'utf8')).toContain('</html>');
     expect(JSON.parse(await readFile(trace, 'utf8'))).toHaveProperty('traceEvents');
+  });
+});
+
+(mayMount() ? describe : describe.skip)('on a disk that runs full', () => {
+  let disk: string;
+  beforeAll(async () => {
+    disk = await mkdtemp(join(tmpdir(), 'detco-full-'));
+    mountDisk(disk, '16k');
+  });
+  afterAll(async () => {
+    unmountDisk(disk);
+    await rm(disk, { recursive: true });
+  });
+
+  test.each<[string, string[], string]>([
+    ['synth', ['synth', '--count', '40', '--out'], 'shards'],
+    ['views', ['views', ...SHARDS, ...SMALL, '--count', '16', '--out'], 'views.png'],
+    ['profile', ['profile', ...SHARDS, ...SMALL, '--batch', '4', '--workers', '1', '--seconds', '0.1', '--trace'], 'trace.json'],
+  ])('%s says so and leaves no part of a file', async (_command, args, name) => {
+    const path = join(disk, name);
+    const { code, stderr } = await detco([...args, path]);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining(`"${path}" could not be written: the disk of "${path}" is full; free some space`),
+    });
+    expect(await readdir(path).catch(() => [])).toEqual([]);
   });
 });

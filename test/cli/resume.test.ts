@@ -1,5 +1,5 @@
 /** `detco train --resume`: what it names, what it finds there, and that nothing is lost by it. Real processes, the wasm engine. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -100,6 +100,41 @@ describe('detco train --resume', () => {
     const resumed = await detco(['train', '--resume', join(run, 'last')]);
     expect({ code: resumed.code, stderr: resumed.code === 0 ? '' : said(resumed) }).toEqual({ code: 0, stderr: '' });
     await expectWhole(run);
+  });
+
+  test.each<[string, (run: string) => Promise<unknown>, RegExp]>([
+    ['a lock that is a link to nothing', (run) => symlink('gone', join(run, 'lock')), /"[^"]*lock" is a link: expected the lock of a run/],
+    ['a lock that is a folder', (run) => mkdir(join(run, 'lock')), /"[^"]*lock" is a folder: expected the lock of a run/],
+    [
+      'a log that is a folder',
+      async (run) => {
+        await rm(join(run, 'metrics.jsonl'));
+        await mkdir(join(run, 'metrics.jsonl'));
+      },
+      /"[^"]*metrics\.jsonl" is no file/,
+    ],
+    [
+      'checkpoints that are a file',
+      async (run) => {
+        await rm(join(run, 'checkpoints'), { recursive: true });
+        await writeFile(join(run, 'checkpoints'), '');
+      },
+      /"[^"]*checkpoints" is a file: expected the folder/,
+    ],
+    ['a config.json that was cut', (run) => truncate(join(run, 'config.json'), 100), /config\.json is damaged .* restore it from a copy/],
+  ])('refuses %s, and says what is wrong', async (what, change, message) => {
+    const run = await stopped(what.replaceAll(' ', '-'), change);
+    const { code, stderr } = await detco(['train', '--resume', run]);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(message) });
+  });
+
+  test('says that lines of metrics.jsonl are gone, and goes on', async () => {
+    const run = await stopped('cut-log', async (path) => {
+      const lines = (await readFile(join(path, 'metrics.jsonl'), 'utf8')).split('\n');
+      await writeFile(join(path, 'metrics.jsonl'), lines.toSpliced(1, 2).join('\n'));
+    });
+    const { code, stderr } = await detco(['train', '--resume', run]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('metrics.jsonl has no line of 2 of the 4 updates') });
   });
 
   test('goes back to a checkpoint that is named; later ones stay until the next is complete', async () => {
