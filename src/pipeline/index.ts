@@ -5,7 +5,8 @@
  * them into samples; `plan/` says whose turn it is; `worker/` decodes in a Piscina worker; `augment/` cuts the views;
  * `batch/` is the shared memory they are written to and leased from.
  */
-export { type Pipeline, createPipeline } from './pipeline.js';
+export { createPipeline } from './create-pipeline.js';
+export type { Pipeline } from './pipeline.js';
 export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
 export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';

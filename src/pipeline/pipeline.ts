@@ -1,38 +1,21 @@
 /**
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
-import { stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Piscina } from 'piscina';
-import { validateRecipe } from './augment/validate.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { Lease } from './batch/lease.js';
-import { Slot, slotBytes, type SlotShape } from './batch/slots.js';
-import { usableMemory } from './machine.js';
-import { folderProblem } from './output-place.js';
-import { type PipelineOptions, type ResolvedOptions, resolveOptions } from './options.js';
-import { divideSamples } from './plan/division.js';
+import { Slot, type SlotShape } from './batch/slots.js';
+import type { PipelineOptions, ResolvedOptions } from './options.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
 import { advance, epochBeginning, nextEpoch, rankLanes, resumedState } from './plan/state.js';
-import { skippedNames, skippedShards } from './plan/skip.js';
 import { MeterBoard } from './profile/board.js';
 import type { Span } from './profile/meters.js';
 import type { PipelineMeters } from './profile/snapshot.js';
 import type { SampleFields } from './shard/group.js';
 import { type LeftOutCount, warnOncePerKind } from './shard/left-out.js';
-import { countSamples } from './shard/shard-index.js';
-import { type ComparedShards, compareShards } from './shard/same-shards.js';
-import { askShards } from './source/ask.js';
-import {
-  type CacheFolder,
-  findShards,
-  formatByteSize,
-  type FoundShard,
-  openCacheFolder,
-  sweepRun,
-  type VersionEvent,
-} from './source/index.js';
+import type { ComparedShards } from './shard/same-shards.js';
+import { type CacheFolder, type FoundShard, sweepRun, type VersionEvent } from './source/index.js';
 import { identityOf } from './source/identity.js';
 import { reasonOf } from './source/source.js';
 import type { BadSample } from './worker/lane.js';
@@ -68,82 +51,14 @@ export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
   close(): Promise<void>;
 }
 
-/**
- * Prepares a pipeline: checks the options, lists the shards and asks for each.
- *
- * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be
- *   listed, if shards are missing, or if they are not those of `expect`
- */
-export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const resolved = resolveOptions(options);
-  validateRecipe(options.recipe);
-  assertSlotsFit(resolved.slots, slotShape(options, resolved));
-  const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
-  const { lanes, seed, shuffle, divide, indexDir, checkShards: check, rank, worldSize } = resolved;
-  const { signal, cwd, onRetry, onAnswer, expect } = options;
-  const fields = fieldsOf(resolved);
-  const asking = { ...(signal && { signal }), ...(onRetry && { onRetry }) };
-  const names = skippedNames(resolved.skipShards ?? []);
-  const listed = await findShards(specs, { ...asking, ...(cwd !== undefined && { cwd }), mayBeMissing: names });
-  const shards = listed.map(({ location }) => location);
-  const skipped = skippedShards(shards, names);
-  const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize, skipped });
-  const compared = expect && (await compareShards(expect, found, { ...asking, check, indexDir, fields, skipped }));
-  const division = divide === 'samples' ? divideSamples(await samplesOf(shards, skipped, indexDir ?? '', fields), resolved) : undefined;
-  if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
-  const plan = { shards: shards.length, lanes, seed, shuffle, skipped, ...(division && { division }) };
-  return new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
-}
-
-/** Samples that each shard gives: none of those that are skipped, which need no index. */
-async function samplesOf(shards: readonly string[], skipped: readonly number[], indexDir: string, fields: SampleFields): Promise<number[]> {
-  const read = shards.flatMap((_, shard) => (skipped.includes(shard) ? [] : [shard]));
-  const counts = await countSamples(
-    indexDir,
-    read.map((shard) => shards[shard] ?? ''),
-    fields,
-  );
-  const samples = shards.map(() => 0);
-  for (const [i, shard] of read.entries()) samples[shard] = counts[i] ?? 0;
-  return samples;
-}
-
-function slotShape({ recipe }: PipelineOptions, resolved: ResolvedOptions): SlotShape {
+/** What a slot holds. */
+export function slotShape({ recipe }: PipelineOptions, resolved: ResolvedOptions): SlotShape {
   const { batchSize, augment } = resolved;
   return { recipe, batchSize, deferred: augment === 'device', kept: fieldsOf(resolved).kept };
 }
 
-/** Shared memory is there as soon as it is asked for, and ends the process when it is written to and there is none. */
-function assertSlotsFit(slots: number, shape: SlotShape): void {
-  const [bytes, most] = [slots * slotBytes(shape), usableMemory()];
-  if (bytes <= most) return;
-  const fits = Math.floor((shape.batchSize * most) / bytes);
-  throw new RangeError(
-    `Pipeline option batchSize: ${slots} slots of ${shape.batchSize} samples take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
-      `use less than ${fits}, or smaller views`,
-  );
-}
-
-async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<CacheFolder | undefined> {
-  if (cacheDir === undefined) return undefined;
-  await assertFolder('cacheDir', cacheDir);
-  return openCacheFolder(resolve(cacheDir), cacheSize);
-}
-
-async function assertFolder(option: keyof PipelineOptions, path: string): Promise<void> {
-  const problem = await folderProblem(path);
-  if (problem !== undefined) throw new RangeError(`Pipeline option ${option}: "${path}": ${problem}`);
-}
-
-/** One that is there may be read-only: its indexes are read. */
-function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-}
-
-function fieldsOf({ imageField, labelField, classNames, fields, maxFieldBytes }: ResolvedOptions): SampleFields {
+/** Which members of a sample are what, and which others are kept. */
+export function fieldsOf({ imageField, labelField, classNames, fields, maxFieldBytes }: ResolvedOptions): SampleFields {
   return { imageField, labelField, classNames, ...(fields.length > 0 && { kept: { names: fields, bytes: maxFieldBytes } }) };
 }
 
@@ -162,7 +77,7 @@ function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | u
   }
 }
 
-class WorkerPipeline implements Pipeline {
+export class WorkerPipeline implements Pipeline {
   readonly shards: readonly string[];
   readonly compared: ComparedShards | undefined;
   /** With logins and signatures, for the workers alone. */

@@ -175,6 +175,9 @@ describe('fields of samples', () => {
     await expect(createPipeline({ ...options, maxFieldBytes: 'much' })).rejects.toThrow(
       'Pipeline option maxFieldBytes: "much" is no amount of bytes',
     );
+    await expect(createPipeline({ ...options, fields: ['json'], maxFieldBytes: '100TB' })).rejects.toThrow(
+      /^Pipeline option maxFieldBytes: 100000000000000 for each of \d+ samples in \d+ slots is more than the/,
+    );
   });
 });
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch } from '../batch/batch.js';
 import type { PipelineOptions } from '../options.js';
-import { createPipeline } from '../pipeline.js';
+import { createPipeline } from '../create-pipeline.js';
 import { clock, type Span } from './meters.js';
 import { type Measured, ProfileRecorder } from './record.js';
 
