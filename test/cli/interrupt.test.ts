@@ -258,7 +258,8 @@ describe('a terminal that closes', () => {
       `${path}.sh`,
       `${shell}\n(trap '' HUP; ${line}; echo $? > '${status}.partial'; mv '${status}.partial' '${status}')\n:\n`,
     );
-    const terminal = spawn('script', ['-qefc', `sh '${path}.sh'`, '/dev/null'], { stdio: ['ignore', 'ignore', 'ignore'] });
+    // exec: a shell between, which dash leaves, would be the one that the terminal ends, and its end sends the others SIGHUP.
+    const terminal = spawn('script', ['-qefc', `exec sh '${path}.sh'`, '/dev/null'], { stdio: ['ignore', 'ignore', 'ignore'] });
     await until(() => existsSync(join(path, 'last')));
     terminal.kill('SIGKILL');
     await until(() => existsSync(status));
