@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { inspectTfjs } from '../engine/packages.js';
 import { MOST_THREADS } from '../engine/threads.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
+import { shellWord } from '../pipeline/shell-word.js';
 import type { TrainOptions, TrainResult } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
 import { LIMITS } from '../train/limits.js';
@@ -74,7 +75,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
 }
 
 function outcome({ finished, step, seconds, loss, checkpoint, run: folder }: TrainResult): string {
-  if (!finished) return `stopped after step ${step}; continue with: detco train --resume ${folder}`;
+  if (!finished) return `stopped after step ${step}; continue with: detco train --resume ${shellWord(folder)}`;
   if (loss === undefined) return `nothing to do: all ${step} steps are done; ${checkpoint}`;
   return `done: ${step} steps in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
 }

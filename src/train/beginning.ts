@@ -1,6 +1,7 @@
 /** What a run begins from: its options, its folder and, when it is resumed, its past. */
 import { resolve } from 'node:path';
 import type { FoundShard } from '../pipeline/index.js';
+import { shellWord } from '../pipeline/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import { OptionsError, presetOf, resolveConfig, resumeConfig, type ConfigInput, type TrainConfig } from './config.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
@@ -58,7 +59,7 @@ async function beginAgain(
   { out, resume: _resume, file = {}, ...given }: TrainOptions,
 ): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
-    throw new OptionsError(`--out ${out} with --resume ${path}: a resumed run stays in its folder; leave --out out`);
+    throw new OptionsError(`--out ${shellWord(out)} with --resume ${shellWord(path)}: a resumed run stays in its folder; leave --out out`);
   const {
     folders,
     loginLeftOut,

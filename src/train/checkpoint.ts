@@ -7,6 +7,7 @@
  */
 import { rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { shellWord } from '../pipeline/shell-word.js';
 import {
   CHECKPOINT_PARTS,
   CheckpointError,
@@ -41,7 +42,7 @@ async function fullDiskError(path: string, needed: number, run: string, cause: u
   const intact = previous === undefined ? 'No earlier checkpoint exists' : `The previous checkpoint, ${previous}, is intact`;
   return new Error(
     `No space left to write ${path}: it needs ${Math.ceil(needed / 2 ** 20)} MiB and ${free}. ${intact}; ` +
-      `free some space and continue with --resume ${run}`,
+      `free some space and continue with --resume ${shellWord(run)}`,
     { cause },
   );
 }
@@ -96,7 +97,7 @@ async function soundAlternative(run: string, broken: string): Promise<string> {
   for (const { path } of await listCheckpoints(run)) {
     if (path === broken) continue;
     const loaded = await loadFolder(path).catch(() => undefined);
-    if (loaded) return `${path} is sound: continue from it with detco train --resume ${path}`;
+    if (loaded) return `${path} is sound: continue from it with detco train --resume ${shellWord(path)}`;
   }
   return `no other checkpoint of ${run} is sound: bring back a copy of this one, or start another run with another --out`;
 }

@@ -1,4 +1,5 @@
 /** Data that fail for good: which shard it was, and what to do about it. */
+import { shellWord } from '../pipeline/shell-word.js';
 import { shardName } from '../pipeline/source/identity.js';
 import { reasonOf } from '../pipeline/source/source.js';
 
@@ -15,11 +16,11 @@ export class DataError extends Error {
   constructor(cause: unknown, { shards, run }: { readonly shards: readonly string[]; readonly run: string | undefined }) {
     super(reasonOf(cause), { cause });
     const [shard] = shards.filter((location) => this.message.includes(location)).toSorted((a, b) => b.length - a.length);
-    const goOn = run === undefined ? '' : `continue with detco train --resume ${run}`;
+    const goOn = run === undefined ? '' : `continue with detco train --resume ${shellWord(run)}`;
     if (shard === undefined) this.remedy = goOn;
     else {
-      const mend = `mend the shard (detco verify --shards "${shard}" tells what is wrong with it)`;
-      const skip = `--skip-shards "${shardName(shard)}"`;
+      const mend = `mend the shard (detco verify --shards ${shellWord(shard)} tells what is wrong with it)`;
+      const skip = `--skip-shards ${shellWord(shardName(shard))}`;
       this.remedy =
         goOn === '' ? `${mend}, or leave it out with ${skip}` : `${mend}, then ${goOn}, or leave it out by adding ${skip} to that`;
     }

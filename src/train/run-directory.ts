@@ -4,6 +4,7 @@ import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
+import { shellWord } from '../pipeline/shell-word.js';
 import { errorCode, isFullDisk } from './error-code.js';
 import { Held } from './held.js';
 import { countUpdates, endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
@@ -84,7 +85,7 @@ export async function assertNoRun(path: string): Promise<void> {
   const found = (await entries(path)).filter((entry) => RUN_FILES.has(entry));
   if (found.length > 0 && !(await madeNoUpdate(path)))
     throw new RunDirectoryError(
-      `"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${path}, or choose another --out`,
+      `"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${shellWord(path)}, or choose another --out`,
     );
 }
 
@@ -291,6 +292,8 @@ export class RunDirectory {
 
   #explained(path: string, error: unknown): unknown {
     if (!isFullDisk(error)) return error;
-    return new Error(`No space left to append to ${path}: free some space and continue with --resume ${this.path}`, { cause: error });
+    return new Error(`No space left to append to ${path}: free some space and continue with --resume ${shellWord(this.path)}`, {
+      cause: error,
+    });
   }
 }

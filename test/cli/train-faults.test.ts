@@ -85,7 +85,7 @@ describe('detco train', () => {
       expect(failed.stderr).toContain(
         `What was computed up to step ${state.step} is in ${join(run, 'checkpoints', `step-${state.step}`)}; `,
       );
-      expect(failed.stderr).toContain(`detco verify --shards "${location}" tells what is wrong with it`);
+      expect(failed.stderr).toContain(`detco verify --shards ${location} tells what is wrong with it`);
       expect(failed.stderr).toContain(`continue with detco train --resume ${run}`);
 
       hole = false;
@@ -104,7 +104,7 @@ describe('detco train', () => {
       const [run = '', again = ''] = runs;
       hole = true;
       const failed = await train(run);
-      expect(failed.stderr).toContain(`or leave it out by adding --skip-shards "${HOLE}" to that`);
+      expect(failed.stderr).toContain(`or leave it out by adding --skip-shards ${HOLE} to that`);
       const { state } = await loadCheckpoint(run);
       await cp(run, again, { recursive: true, verbatimSymlinks: true });
       for (const path of runs) {

@@ -94,7 +94,7 @@ describe('locateTensorFlow', () => {
     if (script !== '') await chmod(python, 0o755);
     await expect(locateTensorFlow({ python })).rejects.toThrow(`--python ${JSON.stringify(python)}: ${problem}`);
     await expect(locateTensorFlow({ python })).rejects.toThrow(
-      '-m pip install --upgrade tensorflow-cpu, or tensorflow[and-cuda] for NVIDIA GPUs',
+      `'${python}' -m pip install --upgrade tensorflow-cpu, or tensorflow[and-cuda] for NVIDIA GPUs`,
     );
   });
 });

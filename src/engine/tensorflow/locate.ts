@@ -3,6 +3,7 @@
  * ends the search, for another one would be a surprise.
  */
 import { findPythonPackage, NamedPlaceError, PYTHONS, type Place } from '../native/place.js';
+import { shellWord } from '../../pipeline/shell-word.js';
 import { inWords, readTensorFlow, type LibTensorFlow } from './libtensorflow.js';
 
 export interface TensorFlowPlace extends Place {
@@ -30,17 +31,12 @@ export async function locateTensorFlow(options: LocateOptions = {}): Promise<Lib
     if (looked.tensorflow !== undefined) return looked.tensorflow;
     if (python !== undefined) {
       throw new NamedPlaceError(
-        `--python ${JSON.stringify(python)}: ${looked.found}; expected a Python with TensorFlow: ${shown(python)} -m pip install --upgrade tensorflow-cpu, ` +
+        `--python ${JSON.stringify(python)}: ${looked.found}; expected a Python with TensorFlow: ${shellWord(python)} -m pip install --upgrade tensorflow-cpu, ` +
           'or tensorflow[and-cuda] for NVIDIA GPUs',
       );
     }
   }
   return undefined;
-}
-
-/** As a command names it. */
-function shown(python: string): string {
-  return /[^\w./-]/.test(python) ? JSON.stringify(python) : python;
 }
 
 async function lookInPython(python: string, env: NodeJS.ProcessEnv): Promise<TensorFlowPlace> {

@@ -13,6 +13,7 @@ import { isImageField, LABEL_FIELD, MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName
 import type { TarMember } from './tar/reader.js';
 import { printable } from '../printable.js';
 import { quoted } from '../quoted.js';
+import { shellWord } from '../shell-word.js';
 
 /** One image and what the shard says about it. */
 export interface ShardSample {
@@ -269,5 +270,5 @@ function ofOneTwice(what: string): string {
 function tooMany(fields: readonly string[]): string {
   const more = fields.length > NAMED_FIELDS ? ` and ${fields.length - NAMED_FIELDS} more` : '';
   const named = `${fields.slice(0, NAMED_FIELDS).map(printable).join(', ')}${more}`;
-  return `has ${fields.length} images: ${named}; a sample has one: choose with imageField (--image-field ${printable(fields[0] ?? '')}), or give each its own key with detco shard`;
+  return `has ${fields.length} images: ${named}; a sample has one: choose with imageField (--image-field ${printable(shellWord(fields[0] ?? ''))}), or give each its own key with detco shard`;
 }

@@ -8,6 +8,7 @@ import { fieldsDigest, type SampleFields, type ShardSample } from './group.js';
 import { LEFT_OUT_KINDS, type LeftOutCount, LeftOutCounter } from './left-out.js';
 import { readShard, type ReadOptions } from './read.js';
 import { printable } from '../printable.js';
+import { shellWord } from '../shell-word.js';
 
 /** One sample of a shard, in the order of the shard. */
 export interface IndexedSample {
@@ -159,7 +160,7 @@ export async function countSamples(dir: string, locations: readonly string[], fi
   if (missing[0] !== undefined) {
     const others = missing.length === 1 ? '' : ` and ${missing.length - 1} more of ${locations.length} shards`;
     throw new RangeError(
-      `"${dir}" has no index of ${printable(identityOf(missing[0]))}${others}; make it with detco index --shards ... --out ${dir}`,
+      `"${dir}" has no index of ${printable(identityOf(missing[0]))}${others}; make it with detco index --shards ... --out ${shellWord(dir)}`,
     );
   }
   return counts.map((samples) => samples ?? 0);
