@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { recipes } from '../pipeline/index.js';
+import { oneOf } from '../pipeline/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
@@ -25,7 +26,7 @@ const schema = z.object({
   seed: whole(0, 0xffff_ffff, '--seed 1'),
   ...fieldShape,
   cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
-  augment: z.enum(['worker', 'device'], { error: 'expected worker or device' }).optional(),
+  augment: oneOf(['worker', 'device']).optional(),
   consume: positive(1e9, '--consume 400').optional(),
   report: z.string().min(1, 'expected a file; give for example --report profile.html').optional(),
   trace: z.string().min(1, 'expected a file; give for example --trace trace.json').optional(),

@@ -1,5 +1,6 @@
 /** Argument checks that all engines share. */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import { expectedOneOf } from '../pipeline/nearest.js';
 import { PRECISIONS } from './engine.js';
 import type { EngineOptions, Precision } from './engine.js';
 import { MOST_THREADS } from './threads.js';
@@ -15,7 +16,8 @@ const DEVICE = /^(auto|cpu|cuda(:\d+)?)$/;
 
 /** Fills in the defaults. @throws when a value is none that any engine has. */
 export function resolveOptions({ precision = 'fp32', device = 'auto', threads }: EngineOptions = {}): ResolvedEngineOptions {
-  if (!PRECISIONS.includes(precision)) throw new Error(`unknown precision "${String(precision)}": expected ${PRECISIONS.join(', ')}`);
+  if (!PRECISIONS.includes(precision))
+    throw new Error(`unknown precision "${String(precision)}": ${expectedOneOf(String(precision), PRECISIONS)}`);
   if (!DEVICE.test(device)) throw new Error(`unknown device "${device}": expected auto, cpu, cuda, or one GPU such as cuda:1`);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
     throw new Error(`threads ${threads}: expected a whole number, 1..${MOST_THREADS}, eight for each core at most`);

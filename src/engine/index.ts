@@ -2,6 +2,7 @@
  * Engines: TensorFlow.js backends with the training kernels that TensorFlow.js lacks. `selectEngine` starts one, `inspectEngines` says
  * what works here. To add an engine: a folder with `createEngine` and `unavailable`, and its line in `ENGINES`.
  */
+import { expectedOneOf } from '../pipeline/nearest.js';
 import { ENGINE_NAMES } from './engine.js';
 import { resolveOptions } from './check.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
@@ -71,7 +72,7 @@ export async function inspectEngines(): Promise<EngineReport[]> {
  */
 export async function selectEngine(name: 'auto' | EngineName, options: EngineOptions = {}): Promise<Engine> {
   if (name !== 'auto' && !ENGINE_NAMES.includes(name)) {
-    throw new Error(`unknown engine "${String(name)}": expected auto, ${ENGINE_NAMES.join(', ')}`);
+    throw new Error(`unknown engine "${String(name)}": ${expectedOneOf(String(name), ['auto', ...ENGINE_NAMES])}`);
   }
   const resolved = resolveOptions(options);
   for (const entry of ENGINES.filter((candidate) => name === 'auto' || candidate.name === name)) {

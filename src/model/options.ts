@@ -1,5 +1,6 @@
 /** The options of a contrastive method: DetCo, and MoCo v1 and v2 as its subsets. */
 import { z } from 'zod';
+import { oneOf } from '../pipeline/one-of.js';
 import { quoted } from '../pipeline/quoted.js';
 import { MOST_CHANNELS, MOST_KEYS } from './limits.js';
 import { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
@@ -13,23 +14,23 @@ const count = z.int().positive();
 const channels = count.max(MOST_CHANNELS);
 
 export const methodOptionsSchema = z.strictObject({
-  arch: z.enum(ARCHITECTURE_NAMES).default('resnet50'),
+  arch: oneOf(ARCHITECTURE_NAMES).default('resnet50'),
   /** Channels of the stem; the four stages have width x (1, 2, 4, 8), four times that with bottlenecks. */
   width: channels.default(64),
-  stem: z.enum(['imagenet', 'small']).default('imagenet'),
+  stem: oneOf(['imagenet', 'small']).default('imagenet'),
   /** The stages that have losses, with the weight w_i of each (Eq. 1). */
   levels: z
-    .partialRecord(z.enum(STAGES), z.number().positive().max(1000))
+    .partialRecord(oneOf(STAGES), z.number().positive().max(1000))
     .refine((levels) => Object.keys(levels).length > 0, 'expected a weight for at least one of res2, res3, res4, res5')
     .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 }),
   terms: z
-    .array(z.enum(TERM_NAMES))
+    .array(oneOf(TERM_NAMES))
     .min(1)
     .refine((terms) => new Set(terms).size === terms.length, 'expected each term once')
     .readonly()
     .default(TERM_NAMES),
   /** `mlp`: Linear, ReLU, Linear (MoCo v2); `linear`: one Linear (MoCo v1). */
-  head: z.enum(['mlp', 'linear']).default('mlp'),
+  head: oneOf(['mlp', 'linear']).default('mlp'),
   /** Hidden width of every MLP head; by default the channels of its stage. */
   hidden: channels.optional(),
   /** Dimensions of an embedding. */

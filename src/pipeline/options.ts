@@ -4,6 +4,7 @@ import type { Recipe } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
 import { expectedOneOf } from './nearest.js';
+import { oneOf } from './one-of.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from './quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
@@ -165,7 +166,10 @@ export const PIPELINE_DEFAULTS = Object.freeze({
 } as const);
 
 /** Of a batch or a buffer: products with the bytes of a sample stay exact. */
-const MOST_SAMPLES = 1_000_000;
+export const MOST_SAMPLES = 1_000_000;
+export const MOST_LANES = 1024;
+/** Of a count of bad samples: more than any epoch has. */
+export const MOST_BAD_SAMPLES = 1_000_000_000;
 /** A terabyte. */
 const MOST_MEGABYTES = 1 << 20;
 
@@ -179,7 +183,7 @@ export const pipelineStateSchema = z.object({
   lanes: z.array(z.object({ taken: ordinal, good: ordinal })).min(1),
   worldSize: count.optional(),
   batchSize: count.optional(),
-  divide: z.enum(['shards', 'samples']).optional(),
+  divide: oneOf(['shards', 'samples']).optional(),
 });
 const callback = <Option extends (...args: never[]) => void>(): z.ZodType<Option> =>
   z.custom<Option>((value) => typeof value === 'function', 'expected a function');
@@ -200,10 +204,10 @@ const shape = {
   batchSize: count.max(MOST_SAMPLES),
   seed: z.int().nonnegative().max(0xffffffff).default(PIPELINE_DEFAULTS.seed),
   epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
-  lanes: count.max(1024).default(PIPELINE_DEFAULTS.lanes),
+  lanes: count.max(MOST_LANES).default(PIPELINE_DEFAULTS.lanes),
   rank: z.int().nonnegative().default(PIPELINE_DEFAULTS.rank),
-  worldSize: count.max(1024).default(PIPELINE_DEFAULTS.worldSize),
-  divide: z.enum(['shards', 'samples']).optional(),
+  worldSize: count.max(MOST_LANES).default(PIPELINE_DEFAULTS.worldSize),
+  divide: oneOf(['shards', 'samples']).optional(),
   indexDir: z.string().min(1).optional(),
   imageField: z.string().min(1).optional(),
   labelField: z.string().min(1).optional(),
@@ -213,7 +217,7 @@ const shape = {
     .default([])
     .transform((names) => [...new Set(names)]),
   maxFieldBytes: z.union([z.string(), z.number()]).default(PIPELINE_DEFAULTS.maxFieldBytes),
-  workers: count.optional(),
+  workers: count.max(MOST_LANES).optional(),
   workerMemoryMb: count.max(MOST_MEGABYTES).optional(),
   shuffle: z
     .union([z.boolean(), z.int().nonnegative().max(MOST_SAMPLES)], `expected a boolean or a whole number, 0..${MOST_SAMPLES}`)
@@ -221,13 +225,13 @@ const shape = {
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
   slots: count.min(2).max(1024).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
-  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
+  augment: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   cwd: z.string().min(1).optional(),
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
-  checkShards: z.enum(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
+  checkShards: oneOf(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
-  onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
-  maxBadSamples: z.number().nonnegative().default(PIPELINE_DEFAULTS.maxBadSamples),
+  onBadSample: oneOf(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
+  maxBadSamples: z.number().nonnegative().max(MOST_BAD_SAMPLES).default(PIPELINE_DEFAULTS.maxBadSamples),
   maxPixels: count.max(MOST_PIXELS).default(PIPELINE_DEFAULTS.maxPixels),
   decodeMemory: z.union([z.string(), z.number()]).optional(),
   spans: z

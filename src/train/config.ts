@@ -15,6 +15,7 @@ import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE } from '../pipeline/augment/recipe.js
 import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
 import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
 import { expectedOneOf } from '../pipeline/nearest.js';
+import { oneOf } from '../pipeline/one-of.js';
 import { quoted } from '../pipeline/quoted.js';
 import { LIMITS } from './limits.js';
 import { PRESET_NAMES, presets } from './presets.js';
@@ -38,7 +39,7 @@ const rate = z.number().nonnegative();
 const within = ([low, high]: readonly [number, number]) => z.int().min(low).max(high);
 
 const recipeSchema = z.strictObject({
-  name: z.enum(['detco', 'mocoV2', 'mocoV1', 'simclr']),
+  name: oneOf(['detco', 'mocoV2', 'mocoV1', 'simclr']),
   /** Side of a global view, pixels. */
   globalSize: count.max(MOST_GLOBAL_SIDE).default(224),
   /** Side of a patch, pixels. */
@@ -49,16 +50,16 @@ const recipeSchema = z.strictObject({
 
 const knnSchema = z.strictObject({
   /** Images of the training shards that vote, at most. */
-  bank: count.default(2000),
+  bank: within(LIMITS.knn).default(2000),
   /** Images of the validation shards that are classified, at most. */
-  queries: count.default(2000),
+  queries: within(LIMITS.knn).default(2000),
   /** Neighbours; by default 200, or a tenth of a smaller bank. */
-  k: count.optional(),
-  temperature: z.number().positive().default(0.07),
+  k: within(LIMITS.knn).optional(),
+  temperature: z.number().positive().max(1000).default(0.07),
 });
 
 const configSchema = z.strictObject({
-  preset: z.enum(PRESET_NAMES),
+  preset: oneOf(PRESET_NAMES),
   /** Paths, brace ranges, globs, URLs. */
   shards: z.array(z.string().min(1)).min(1),
   /** Training shards that are not read, by their names; braces too. */
@@ -69,9 +70,9 @@ const configSchema = z.strictObject({
   imageField: z.string().min(1).optional(),
   labelField: z.string().min(1).optional(),
   classesFile: absolutePath.optional(),
-  engine: z.enum(['auto', ...ENGINE_NAMES]).default('auto'),
+  engine: oneOf(['auto', ...ENGINE_NAMES]).default('auto'),
   /** What convolutions and matrix products compute in. */
-  precision: z.enum(PRECISIONS).default('fp32'),
+  precision: oneOf(PRECISIONS).default('fp32'),
   /** `auto`, `cpu`, `cuda`, or one of several GPUs: `cuda:1`. */
   device: z.string().min(1).default('auto'),
   /** Threads of the engine's CPU kernels; by default the engine's choice. */
@@ -84,13 +85,17 @@ const configSchema = z.strictObject({
   steps: within(LIMITS.steps).optional(),
   seed: within(LIMITS.seed).default(0),
   /** Learning rate at batch 256; scaled linearly by batch/256. */
-  lr: z.number().min(LIMITS.lr[0]).max(LIMITS.lr[1]),
+  lr: z.number().positive().max(LIMITS.lr[1]),
   schedule: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('cosine') }),
-    z.strictObject({ kind: z.literal('step'), milestones: z.array(count), factor: z.number().positive().default(0.1) }),
+    z.strictObject({
+      kind: z.literal('step'),
+      milestones: z.array(within(LIMITS.milestone)),
+      factor: z.number().positive().max(1000).default(0.1),
+    }),
   ]),
   /** Updates of linear warm-up. */
-  warmupSteps: z.int().nonnegative().default(0),
+  warmupSteps: within(LIMITS.warmupSteps).default(0),
   sgdMomentum: rate.max(1).default(0.9),
   weightDecay: rate.max(1).default(1e-4),
   method: methodOptionsSchema,
@@ -98,11 +103,11 @@ const configSchema = z.strictObject({
   /** Worker threads of the pipeline; by default the machine's cores. */
   workers: within(LIMITS.workers).optional(),
   /** Virtual streams that the order of samples is made from. */
-  lanes: count.default(PIPELINE_DEFAULTS.lanes),
+  lanes: within(LIMITS.lanes).default(PIPELINE_DEFAULTS.lanes),
   /** Compressed samples in each lane's shuffle buffer. */
-  shuffle: z.int().nonnegative().default(PIPELINE_DEFAULTS.shuffle),
+  shuffle: within(LIMITS.shuffle).default(PIPELINE_DEFAULTS.shuffle),
   /** Who does colour, blur and RandAugment's point operations. */
-  augment: z.enum(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
+  augment: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   /** Folder that keeps remote shards once they are read, and what it may hold: bytes, or text such as `200GB`. */
   cacheDir: absolutePath.optional(),
   cacheSize: z.union([z.string(), z.number()]).optional(),
@@ -111,10 +116,10 @@ const configSchema = z.strictObject({
   /** Folder of shard indexes, which a resume uses to read only what it needs; by default `index` in the run's own. */
   indexDir: absolutePath.optional(),
   /** What is asked of each shard at the start, and compared at a resume: its time or ETag, its size only, or nothing. */
-  checkShards: z.enum(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
-  onBadSample: z.enum(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
+  checkShards: oneOf(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
+  onBadSample: oneOf(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
   /** Bad samples to bear: a count, or below 1 a share. */
-  maxBadSamples: rate.default(PIPELINE_DEFAULTS.maxBadSamples),
+  maxBadSamples: rate.max(LIMITS.maxBadSamples[1]).default(PIPELINE_DEFAULTS.maxBadSamples),
   /** Pixels above which an image is a bad sample; the pipeline's default where it is not given. */
   maxPixels: within(LIMITS.maxPixels).optional(),
   /** What images may take of memory while they are decoded and wait for their place: bytes, or text such as `512MB`. */
@@ -122,7 +127,7 @@ const configSchema = z.strictObject({
   /** Updates between checkpoints, besides the one at the end of each epoch. */
   checkpointEvery: within(LIMITS.checkpointEvery).optional(),
   /** Newest checkpoints that are kept. */
-  keepCheckpoints: count.default(2),
+  keepCheckpoints: within(LIMITS.keepCheckpoints).default(2),
   /** Epochs between evaluations, besides those before the first and after the last update. */
   evalEvery: within(LIMITS.evalEvery).default(1),
   knn: knnSchema.prefault({}),

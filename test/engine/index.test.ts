@@ -11,11 +11,13 @@ describe('selectEngine', () => {
   });
 
   test('quotes an unknown name and lists the known ones', async () => {
-    await expect(selectEngine('cuda' as EngineName)).rejects.toThrow('unknown engine "cuda": expected auto, wasm, tensorflow, torch');
+    await expect(selectEngine('cuda' as EngineName)).rejects.toThrow(
+      'unknown engine "cuda": expected one of auto, wasm, tensorflow, torch',
+    );
   });
 
   test.each([
-    [{ precision: 'fp16' as 'bf16' }, 'unknown precision "fp16": expected fp32, tf32, bf16'],
+    [{ precision: 'fp16' as 'bf16' }, 'unknown precision "fp16": did you mean "fp32" or "bf16"? Expected one of fp32, tf32, bf16'],
     [{ device: 'gpu' }, 'unknown device "gpu": expected auto, cpu, cuda, or one GPU such as cuda:1'],
     [{ threads: 0 }, 'threads 0: expected a whole number, 1..'],
     [{ threads: 5_000_000 }, 'threads 5000000: expected a whole number, 1..'],

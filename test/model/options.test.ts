@@ -19,7 +19,7 @@ describe('methodOptions', () => {
   });
 
   test.each([
-    [{ arch: 'vgg16' }, /arch = "vgg16": .*"resnet50"/],
+    [{ arch: 'vgg16' }, /arch = "vgg16": expected one of .*resnet50/],
     [{ levels: {} }, /levels = \{\}: expected a weight for at least one of res2/],
     [{ levels: { res6: 1 } }, /levels = \{"res6":1\}: .*"res6"/],
     [{ levels: { res5: -1 } }, /levels\.res5 = -1: /],

@@ -157,6 +157,7 @@ describe('what a pipeline refuses', () => {
     [{ shards: 3 }, 'Pipeline option shards: expected a specification or a list of them, such as "train-{000..146}.tar", got 3'],
     [{ onBad: 'warn' }, 'Pipeline option onBad: expected a function, got "warn"'],
     [{ signal: new AbortController() }, 'Pipeline option signal: expected an AbortSignal, got {}'],
+    [{ augment: 'devise' }, 'Pipeline option augment: did you mean "device"? Expected one of worker, device, got "devise"'],
     [{ recipe: undefined }, 'recipe is undefined: '],
   ])('%p, a RangeError that says what was expected', async (change, message) => {
     const created = createPipeline({ ...options, ...change });

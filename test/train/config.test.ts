@@ -63,10 +63,41 @@ describe('options of a new run', () => {
       'queueSize 65536 is not a multiple of batch 96: keys are enqueued a whole batch at a time; use --queue-size 65568',
     ],
     ['a batch that is no count', { shards, batch: 1.5 }, 'batch = 1.5: '],
-    ['an engine that does not exist', { shards, engine: 'cuda' as 'wasm' }, 'engine = "cuda": '],
+    [
+      'an engine that does not exist',
+      { shards, engine: 'torhc' as 'wasm' },
+      'engine = "torhc": did you mean "torch"? Expected one of auto, ',
+    ],
+    ['a recipe that does not exist', { shards, recipe: { name: 'mocov2' as 'detco' } }, 'recipe.name = "mocov2": did you mean "mocoV2"'],
     ['terms without their patches', { shards, recipe: { name: 'mocoV2' } }, 'need patches, which recipe "mocoV2" does not make'],
   ])('refuse %s', (_what, given, message) => {
     expect(() => resolveConfig(given)).toThrow(message);
+  });
+});
+
+describe('a number', () => {
+  const preset = 'moco-v1-r50';
+  const config = resolveConfig({ shards, preset });
+  const numbersOf = (options: object) => Object.entries(options).flatMap(([name, value]) => (typeof value === 'number' ? [name] : []));
+  const within = (part: 'method' | 'recipe' | 'knn') => numbersOf(config[part]).map((name) => `${part}.${name}`);
+  const optional = ['steps', 'workers', 'maxPixels', 'checkpointEvery', 'knn.k'];
+  const names = [...numbersOf(config), ...within('method'), ...within('recipe'), ...within('knn'), ...optional];
+
+  test.each(names.filter((name) => name !== 'lr'))('%s has bounds', (name) => {
+    for (const value of [1e15, -1]) {
+      const [outer = '', inner] = name.split('.');
+      const given = { shards, preset, [outer]: inner === undefined ? value : { [inner]: value } } as ConfigInput;
+      expect(() => resolveConfig(given)).toThrow(new RegExp(String.raw`${name.replace('.', String.raw`\.`)} (= )?${value}\b`));
+    }
+  });
+
+  test('of a schedule has bounds', () => {
+    const schedule: ConfigInput['schedule'] = { kind: 'step', milestones: [1e15], factor: 1e15 };
+    expect(() => resolveConfig({ shards, schedule })).toThrow(/milestones\.0 = 1000000000000000: .*schedule\.factor = 1000000000000000: /);
+  });
+
+  test('of a learning rate is above 0 and what float32 holds, as on the command line', () => {
+    for (const lr of [0, 1e39]) expect(() => resolveConfig({ shards, lr })).toThrow(`lr = ${lr}: `);
   });
 });
 
