@@ -43,14 +43,16 @@ const GAP_BYTES = 128 << 10;
  * @returns an image for each request, in their order
  */
 export function fetchImages(requests: readonly ImageRequest[], options: FetchOptions): Promise<Buffer>[] {
-  return fetchInRuns(requests, (run) => fetchImageRun(run, options));
+  return fetchInRuns(requests, async (run) => {
+    const [first] = run;
+    return first?.entry.sparseEnd === undefined ? fetchImageRun(run, options) : [await fetchSparseImage(first, options)];
+  });
 }
 
 /** The same for samples with the fields that are kept, if there are any. */
 export function fetchSamples(requests: readonly SampleRequest[], options: FetchOptions): Promise<FetchedSample>[] {
-  return fetchInRuns(requests, async (run) =>
-    options.fields?.kept ? fetchSampleRun(run, options) : (await fetchImageRun(run, options)).map((image) => ({ image })),
-  );
+  if (options.fields?.kept) return fetchInRuns(requests, (run) => fetchSampleRun(run, options));
+  return fetchImages(requests, options).map(async (image) => ({ image: await image }));
 }
 
 function fetchInRuns<Request extends ImageRequest, Fetched>(
@@ -73,15 +75,16 @@ function fetchInRuns<Request extends ImageRequest, Fetched>(
   return requests.map((request) => results.get(request) as Promise<Fetched>);
 }
 
-/** Cuts requests into runs of one shard with small gaps. */
+/** Cuts requests into runs of one shard with small gaps. An image that is stored sparse is a run of its own. */
 function neighbours<Request extends ImageRequest>(requests: readonly Request[]): Request[][] {
   const sorted = requests.toSorted((a, b) => compare(a.location, b.location) || a.entry.offset - b.entry.offset);
   const runs: Request[][] = [];
   for (const request of sorted) {
     const run = runs.at(-1);
     const last = run?.at(-1);
+    const plain = last?.entry.sparseEnd === undefined && request.entry.sparseEnd === undefined;
     const near = last?.location === request.location && request.entry.offset - (last.entry.offset + last.entry.size) <= GAP_BYTES;
-    if (run && near) run.push(request);
+    if (run && plain && near) run.push(request);
     else runs.push([request]);
   }
   return runs;
@@ -115,6 +118,17 @@ async function fetchImageRun(run: readonly ImageRequest[], { indexDir, fields, .
     if (crc32(images[i] ?? '') !== entry.crc) throw otherChecksum(location, indexPath(indexDir, location, fields), entry);
   });
   return images;
+}
+
+/** An image in pieces: what tells where they belong lies before them, behind the beginning of the sample. */
+async function fetchSparseImage({ location, entry }: ImageRequest, { indexDir, ...options }: FetchOptions): Promise<Buffer> {
+  const range = { from: { start: entry.start, index: 0 }, ...(entry.sparseEnd !== undefined && { end: entry.sparseEnd }) };
+  try {
+    for await (const { image } of readShard(location, { ...options, ...range })) if (crc32(image) === entry.crc) return image;
+  } catch (error) {
+    if (!(error instanceof ShardError)) throw error;
+  }
+  throw otherChecksum(location, indexPath(indexDir, location, options.fields), entry);
 }
 
 /** The samples of neighbours in one shard, with the fields that are kept. */

@@ -25,6 +25,8 @@ export interface ShardSample {
   readonly start: number;
   /** Byte of the shard at which the image's 512-byte tar header begins; the image follows it. */
   readonly offset: number;
+  /** Byte at which what is stored of the image ends, when that is the pieces of a sparse file: they are not the image. */
+  readonly sparseEnd?: number;
   /** The encoded image, in memory of its own. */
   readonly image: Buffer;
   /** Class index, when the shard has one. */
@@ -89,6 +91,7 @@ interface Run {
   readonly images: string[];
   index?: number;
   offset?: number;
+  sparseEnd?: number;
   image?: Buffer | undefined;
   label?: { readonly value: number; readonly member: TarMember } | undefined;
   readonly kept: Map<string, Buffer>;
@@ -185,7 +188,7 @@ export class SampleGrouper {
       for (const member of run.members.values()) this.#reportWithoutImage(run, member);
       return;
     }
-    const { key, index, start, offset = start, image, label } = run;
+    const { key, index, start, offset = start, sparseEnd, image, label } = run;
     if (run.repeated) {
       if (label) this.#leaveOut('repeated name', label.member, ofOneTwice('the label'));
       for (const field of run.kept.keys()) this.#leaveOut('repeated name', run.members.get(field) as TarMember, ofOneTwice('a field'));
@@ -197,6 +200,7 @@ export class SampleGrouper {
       index,
       start,
       offset,
+      ...(sparseEnd !== undefined && { sparseEnd }),
       image: problem === undefined && image ? image : Buffer.alloc(0),
       ...(label && !run.repeated && { label: label.value }),
       ...(run.repeated && { repeated: true }),
@@ -221,6 +225,7 @@ export class SampleGrouper {
     }
     run.index = this.#count++;
     run.offset = headerOf(member);
+    if (member.sparse) run.sparseEnd = member.end;
     if (member.size > MAX_IMAGE_BYTES) run.problem = `image of ${member.size} bytes; expected at most ${MAX_IMAGE_BYTES}`;
     else if (this.#options.wanted(run.index)) run.image = await content();
   }

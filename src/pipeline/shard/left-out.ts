@@ -7,7 +7,7 @@ import { printable } from '../printable.js';
 export const LEFT_OUT_KINDS = [
   'hard link',
   'symbolic link',
-  'sparse file',
+  'sparse file of unknown form',
   'special file',
   'continued file',
   'member of unknown type',
@@ -105,8 +105,8 @@ export function leftOutByKind(member: TarMember): LeftOut | undefined {
       return as(kind, `is a hard link to ${quoted(target)}, without content of its own; pack it with tar --hard-dereference`);
     case 'symbolic link':
       return as(kind, `is a symbolic link to ${quoted(target)}; pack what it leads to, with tar --dereference (-h)`);
-    case 'sparse file':
-      return as(kind, 'is stored as a sparse file, in pieces; pack it without tar --sparse (-S)');
+    case 'sparse file of unknown form':
+      return as(kind, 'is stored in pieces, and how they belong together is not told in a form of GNU tar; pack it without --sparse (-S)');
     case 'special file':
       return as(kind, 'is a device or a pipe; leave it out of the archive');
     case 'continued file':

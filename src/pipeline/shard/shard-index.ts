@@ -19,6 +19,8 @@ export interface IndexedSample {
   /** Byte at which the encoded image begins, and its length. */
   readonly offset: number;
   readonly size: number;
+  /** Byte at which what is stored of it ends, when that is the pieces of a sparse file: the image is not the bytes at `offset`. */
+  readonly sparseEnd?: number;
   /** CRC-32 of the encoded image. */
   readonly crc: number;
   /** Class index, when the shard has one. */
@@ -57,12 +59,13 @@ export async function indexShard(location: string, options: Pick<ReadOptions, 's
 }
 
 /** The index entry of a sample that has been read. */
-export function indexSample({ key, start, offset, image, label, problem }: ShardSample): IndexedSample {
+export function indexSample({ key, start, offset, sparseEnd, image, label, problem }: ShardSample): IndexedSample {
   return {
     key,
     start,
     offset: offset + HEADER_BYTES,
     size: image.byteLength,
+    ...(sparseEnd !== undefined && { sparseEnd }),
     crc: crc32(image),
     ...(label !== undefined && { label }),
     ...(problem !== undefined && { problem }),
@@ -103,6 +106,8 @@ interface Columns {
   readonly label: readonly (number | null)[];
   /** By ordinal of the sample. */
   readonly problem: Readonly<Record<string, string>>;
+  /** The same; absent where no image is sparse. */
+  readonly sparseEnd?: Readonly<Record<string, number>> | undefined;
 }
 
 /** Made when the first index is read: a worker that reads none does without the validator, a quarter of what it has loaded. */
@@ -111,6 +116,7 @@ let columnsSchema: Promise<{ parse(value: unknown): Columns }> | undefined;
 async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
   const { z } = await import('zod');
   const ordinals = z.array(z.int().nonnegative());
+  // What leaves out a `sparse file`, which is none of these, has other ordinals than a reader of such files: it is written anew.
   const kind = z.enum(LEFT_OUT_KINDS);
   const first = z.object({ kind, name: z.string().optional(), offset: z.int().nonnegative(), problem: z.string() });
   const leftOutCount = z.object({ kind, count: z.int().positive(), first });
@@ -129,6 +135,7 @@ async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
       crc: ordinals,
       label: z.array(z.int().nullable()),
       problem: z.record(z.string(), z.string()),
+      sparseEnd: z.record(z.string(), z.int().nonnegative()).optional(),
     })
     .refine(({ key, start, offset, size, crc, label }) => [start, offset, size, crc, label].every(({ length }) => length === key.length));
 }
@@ -176,10 +183,15 @@ async function readColumns(path: string): Promise<Columns | undefined> {
   }
 }
 
-function entry({ key, start, offset, size, crc, label, problem }: Columns, i: number): IndexedSample {
+function entry({ key, start, offset, size, crc, label, problem, sparseEnd }: Columns, i: number): IndexedSample {
   const sample = { key: key[i] ?? '', start: start[i] ?? 0, offset: offset[i] ?? 0, size: size[i] ?? 0, crc: crc[i] ?? 0 };
-  const [number, why] = [label[i] ?? undefined, problem[i]];
-  return { ...sample, ...(number !== undefined && { label: number }), ...(why !== undefined && { problem: why }) };
+  const [number, why, end] = [label[i] ?? undefined, problem[i], sparseEnd?.[i]];
+  return {
+    ...sample,
+    ...(number !== undefined && { label: number }),
+    ...(why !== undefined && { problem: why }),
+    ...(end !== undefined && { sparseEnd: end }),
+  };
 }
 
 /**
@@ -216,7 +228,12 @@ function serialize({ location, bytes, fields, samples, leftOut }: ShardIndex): s
     size: samples.map(({ size }) => size),
     crc: samples.map(({ crc }) => crc),
     label: samples.map(({ label }) => label ?? null),
-    problem: Object.fromEntries(samples.flatMap(({ problem }, i) => (problem === undefined ? [] : [[i, problem]]))),
+    problem: byOrdinal(samples.map(({ problem }) => problem)),
+    ...(samples.some(({ sparseEnd }) => sparseEnd !== undefined) && { sparseEnd: byOrdinal(samples.map(({ sparseEnd }) => sparseEnd)) }),
   };
   return `${JSON.stringify(columns)}\n`;
+}
+
+function byOrdinal<Value>(values: readonly (Value | undefined)[]): Record<string, Value> {
+  return Object.fromEntries(values.flatMap((value, i) => (value === undefined ? [] : [[i, value]])));
 }

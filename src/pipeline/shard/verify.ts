@@ -95,7 +95,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
 }
 
 /** What is kept of a sample. */
-interface SeenSample extends Pick<ShardSample, 'key' | 'offset' | 'label'> {
+interface SeenSample extends Pick<ShardSample, 'key' | 'offset' | 'sparseEnd' | 'label'> {
   readonly crc: number;
   readonly size: number;
 }
@@ -154,8 +154,9 @@ async function look(
   { image, ...sample }: ShardSample,
   check: (image: Uint8Array) => Promise<void> | void,
 ): Promise<{ readonly sample: Omit<ShardSample, 'image'>; readonly seen: SeenSample; readonly reason?: string }> {
-  const { key, offset, label } = sample;
-  const seen = { key, offset, crc: crc32(image), size: image.length, ...(label !== undefined && { label }) };
+  const { key, offset, sparseEnd, label } = sample;
+  const known = { key, offset, ...(sparseEnd !== undefined && { sparseEnd }), ...(label !== undefined && { label }) };
+  const seen = { ...known, crc: crc32(image), size: image.length };
   if (sample.problem !== undefined) return { sample, seen, reason: sample.problem };
   try {
     await check(image);
@@ -234,9 +235,10 @@ function againstIndex(
   return problems;
 }
 
-function difference({ crc, size, label }: SeenSample, indexed: IndexedSample): string | undefined {
+function difference({ crc, size, sparseEnd, label }: SeenSample, indexed: IndexedSample): string | undefined {
   if (size !== indexed.size) return `has ${size} bytes, its index says ${indexed.size}`;
   if (crc !== indexed.crc) return `has checksum ${hex(crc)}, its index says ${hex(indexed.crc)}; its bytes have changed`;
+  if (sparseEnd !== indexed.sparseEnd) return 'is stored in other pieces than its index says; index the shard again';
   return label === indexed.label ? undefined : `has label ${label ?? '(none)'}, its index says ${indexed.label ?? '(none)'}`;
 }
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { verifyShards } from '#dist/pipeline/shard/verify.js';
+import { hasGnuTar } from '../../support/gnu-tar.js';
 
 const CASES = 'fixtures/archives';
 const lines = (await readFile('docs/shards.md', 'utf8')).split('\n');
@@ -38,15 +39,7 @@ test.each(archives)('%s holds what the table says', async (name) => {
   expect(found === '' ? held : `${held}; ${found}`).toBe(told.get(name));
 });
 
-const gnuTar = ((): boolean => {
-  try {
-    return execFileSync('tar', ['--version'], { encoding: 'utf8' }).includes('GNU tar');
-  } catch {
-    return false;
-  }
-})();
-
-(gnuTar ? test : test.skip)('GNU tar lists each to its end without a complaint: none is damaged', () => {
+(hasGnuTar ? test : test.skip)('GNU tar lists each to its end without a complaint: none is damaged', () => {
   for (const name of archives)
     expect(execFileSync('tar', ['-tf', `${CASES}/${name}`], { stdio: ['ignore', 'pipe', 'inherit'] })).not.toHaveLength(0);
 });

@@ -116,6 +116,17 @@ describe('an index folder', () => {
     }
   });
 
+  test('counts one that leaves out a sparse file, as one made without reading those does, as absent', async () => {
+    const folder = join(dir, 'without-sparse');
+    const first = { kind: 'hard link', name: 'x.jpg', offset: 0, problem: 'is one' } as const;
+    const leftOut = [{ kind: 'hard link', count: 1, first }] as const;
+    await writeIndex(folder, { ...index, leftOut });
+    expect(await readIndex(folder, path)).toEqual({ ...index, leftOut });
+    const file = indexPath(folder, path);
+    await writeFile(file, (await readFile(file, 'utf8')).replaceAll('hard link', 'sparse file'));
+    expect(await readIndex(folder, path)).toBeUndefined();
+  });
+
   test('may be written by many at once: every reading is whole, and nothing else is left', async () => {
     const folder = join(dir, 'busy');
     const versions: ShardIndex[] = [index, { ...index, bytes: 1 }, { ...index, bytes: 2 }];

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { listShards, openShard } from '../../source/index.js';
 import { identityOf } from '../../source/identity.js';
 import { reasonOf } from '../../source/source.js';
+import { quoted } from '../../quoted.js';
 import type { LeftOut } from '../left-out.js';
 import { isImageField, LABEL_FIELD, memberName } from '../member.js';
 import type { ShardSample } from '../group.js';
@@ -102,9 +103,13 @@ async function listInner(location: string, options: { readonly signal?: AbortSig
   for (let at = 0; ;) {
     const member = await memberAt(location, at, options);
     if (!member) return inner;
-    const { kind, name, offset: start, size } = member;
-    at = start + Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+    const { kind, name, offset: start, size, sparse } = member;
+    at = member.end;
     if (kind !== 'file') continue;
+    if (/\.tar$/i.test(name) && sparse) {
+      const problem = `holds the archive ${quoted(name)} as a sparse file, in pieces; unpack it, or pack it without tar --sparse (-S)`;
+      throw new ShardError(location, start - BLOCK_BYTES, problem);
+    }
     if (/\.tar$/i.test(name)) inner.push({ location, name: baseName(name), start, end: start + size });
     else if (inner.length === 0 && isSampleFile(name)) return [];
   }

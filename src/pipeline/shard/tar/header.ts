@@ -11,8 +11,6 @@ export interface TarHeader {
   readonly target: string;
   /** Bytes of content; NaN where the field holds no number. */
   readonly size: number;
-  /** Whether blocks with more of the map of a sparse file come before its content (GNU tar's old form). */
-  readonly moreMap: boolean;
 }
 
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
@@ -33,14 +31,8 @@ export function parseHeader(block: Buffer): TarHeader | undefined {
     type,
     name: decodeName(prefix.length > 0 ? Buffer.concat([prefix, Buffer.from('/'), name]) : name),
     target: decodeName(field(block, 157, 100)),
-    size: number(block.subarray(124, 136)),
-    moreMap: type === 'S' && block[482] !== 0,
+    size: parseNumber(block.subarray(124, 136)),
   };
-}
-
-/** The block of a sparse file's map says whether another follows. */
-export function hasMoreMap(block: Buffer): boolean {
-  return block[504] !== 0;
 }
 
 /** The sum of the bytes, the checksum's own counted as spaces. Some old writers added up signed bytes, and all readers take that. */
@@ -53,7 +45,7 @@ function hasChecksum(block: Buffer): boolean {
     sum += byte;
     if (byte >= 0x80) high++;
   }
-  const said = number(block.subarray(148, 156));
+  const said = parseNumber(block.subarray(148, 156));
   return said === sum || said === sum - 0x100 * high;
 }
 
@@ -63,8 +55,11 @@ function field(block: Buffer, start: number, bytes: number): Buffer {
   return block.subarray(start, end === -1 ? start + bytes : Math.min(end, start + bytes));
 }
 
-/** Octal digits, or where those do not suffice a big-endian number behind a byte of 0x80. */
-function number(bytes: Buffer): number {
+/**
+ * A numeric field: octal digits, or where those do not suffice a big-endian number behind a byte of 0x80.
+ * @returns NaN where it is neither
+ */
+export function parseNumber(bytes: Buffer): number {
   if (bytes[0] === 0x80) return bytes.subarray(1).reduce((value, byte) => value * 0x100 + byte, 0);
   const [, digits] = /^[ \0]*([0-7]*)(?:[ \0]|$)/.exec(bytes.toString('latin1')) ?? [];
   if (digits === undefined) return Number.NaN;

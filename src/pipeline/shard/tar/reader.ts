@@ -2,21 +2,22 @@
  * Reads a tar archive member by member while its bytes arrive, as GNU tar 1.34 and Python's tarfile do.
  *
  *   [L | K | x | g headers] [header] [map of a sparse file] [content] [padding]  ...  [empty block] [empty block] [anything]
- *   ^ start                                                 ^ offset
+ *   ^ start               ^ offset                                        ^ end
  */
 import { ShardError } from '../shard-error.js';
 import { ChunkReader } from './chunks.js';
-import { BLOCK_BYTES, hasMoreMap, isEmptyBlock, parseHeader, type TarHeader } from './header.js';
+import { BLOCK_BYTES, isEmptyBlock, parseHeader, type TarHeader } from './header.js';
 import { decodeName } from './name.js';
 import { otherFormatOf } from './other-format.js';
 import { parsePax } from './pax.js';
+import { isSparse, joinPieces, readSparseMap, type SparseMap, SparseMapError } from './sparse.js';
 
 export type MemberKind =
   | 'file'
   | 'directory'
   | 'hard link'
   | 'symbolic link'
-  | 'sparse file'
+  | 'sparse file of unknown form'
   | 'special file'
   | 'volume header'
   | 'continued file'
@@ -32,10 +33,14 @@ export interface TarMember {
   readonly target: string;
   /** Byte at which the first of its headers begins; reading can begin here. */
   readonly start: number;
-  /** Byte at which its content begins, right behind its own header. */
+  /** Byte right behind its own header: its content, or what tells where that belongs when it is a sparse file. */
   readonly offset: number;
-  /** Bytes of content. */
+  /** Bytes of content, with the holes of a sparse file. */
   readonly size: number;
+  /** Whether its content is stored as the pieces of a sparse file, and so is not `size` bytes of the archive. */
+  readonly sparse: boolean;
+  /** Byte at which what is stored of it ends, with its padding. */
+  readonly end: number;
 }
 
 /** How an archive ends. */
@@ -59,7 +64,7 @@ const KINDS: Readonly<Record<string, MemberKind>> = {
   7: 'file',
   D: 'directory',
   M: 'continued file',
-  S: 'sparse file',
+  S: 'file',
   V: 'volume header',
 };
 /** What has no content, whatever its size field says: a hard link repeats the size of its target there. */
@@ -75,6 +80,8 @@ export class TarReader {
   /** Bytes of the member at hand that were not taken: content, then padding. */
   #content = 0;
   #padding = 0;
+  /** Where in the file they belong, if it is sparse. */
+  #map: SparseMap | undefined;
   readonly #global = new Map<string, string>();
   #end: TarEnd | undefined;
 
@@ -141,11 +148,11 @@ export class TarReader {
           for (const [key, value] of this.#records(await this.#extended(header, at), at)) this.#global.set(key, value);
           break;
         default:
-          return this.#member(header, start, at, {
+          return this.#member(header, block, records, {
             name: given(records, 'GNU.sparse.name') ?? given(records, 'path') ?? name ?? header.name,
             target: given(records, 'linkpath') ?? target ?? header.target,
-            size: given(records, 'size'),
-            sparse: isSparse(records),
+            start,
+            offset: at + BLOCK_BYTES,
           });
       }
     }
@@ -153,46 +160,64 @@ export class TarReader {
 
   /** The content of the member at hand, in memory of its own; to be asked for once. */
   async content(): Promise<Buffer> {
-    const content = Buffer.allocUnsafeSlow(this.#content);
+    const stored = this.#content;
     this.#content = 0;
-    if ((await this.#bytes.copy(content)) < content.length) throw this.#cut();
+    if (!this.#map) return this.#take(stored);
+    const content = Buffer.alloc(this.#map.size);
+    for (const { offset, bytes } of this.#map.pieces) await this.#fill(content.subarray(offset, offset + bytes));
     return content;
   }
 
   async #member(
     header: TarHeader,
-    start: number,
-    at: number,
-    { name, target, size: said, sparse }: { name: string; target: string; size: string | undefined; sparse: boolean },
+    block: Buffer,
+    records: ReadonlyMap<string, string>,
+    known: Pick<TarMember, 'name' | 'target' | 'start' | 'offset'>,
   ): Promise<TarMember> {
     const { type } = header;
+    const said = given(records, 'size');
     const size = BARE.has(type) ? 0 : said === undefined ? header.size : /^\d+$/.test(said) ? Number(said) : Number.NaN;
+    const at = known.offset - BLOCK_BYTES;
     if (!Number.isSafeInteger(size)) throw this.#damaged(at, 'its size is no number');
-    for (let more = header.moreMap; more;) {
+    let kind: MemberKind = KINDS[type] ?? 'unknown';
+    this.#map = undefined;
+    if (kind === 'file' && isSparse(type, records)) {
+      this.#map = await this.#sparseMap({ header: block, records, size }, at);
+      if (!this.#map) kind = 'sparse file of unknown form';
+    } else if (kind === 'file' && known.name.endsWith('/')) {
+      // v7 has no type for directories.
+      kind = 'directory';
+    }
+    this.#content = this.#map?.stored ?? size;
+    this.#padding = padding(size);
+    const end = this.#bytes.at + this.#content + this.#padding;
+    return { kind, type, ...known, size: this.#map?.size ?? size, sparse: this.#map !== undefined, end };
+  }
+
+  async #sparseMap(file: Parameters<typeof readSparseMap>[0], at: number): Promise<SparseMap | undefined> {
+    const nextBlock = async (): Promise<Buffer> => {
       const block = await this.#bytes.take(BLOCK_BYTES);
       if (block.length < BLOCK_BYTES) throw this.#cut();
-      more = hasMoreMap(block);
+      return block;
+    };
+    try {
+      return await readSparseMap(file, nextBlock);
+    } catch (error) {
+      throw error instanceof SparseMapError ? this.#damaged(at, error.message, error) : error;
     }
-    this.#content = size;
-    this.#padding = padding(size);
-    let kind: MemberKind = KINDS[type] ?? 'unknown';
-    // v7 has no type for directories.
-    if (kind === 'file') kind = name.endsWith('/') ? 'directory' : sparse ? 'sparse file' : kind;
-    return { kind, type, name, target, start, offset: this.#bytes.at, size };
   }
 
   /** The content of a header that is about the next one. */
   async #extended({ size }: TarHeader, at: number): Promise<Buffer> {
     if (!(size <= MAX_EXTENDED_BYTES)) throw this.#damaged(at, `an extended header of ${size} bytes`);
-    this.#content = size;
-    const content = await this.content();
+    const content = await this.#take(size);
     await this.#pass(padding(size));
     return content;
   }
 
   #records(content: Buffer, at: number): [string, string][] {
     try {
-      return parsePax(content);
+      return joinPieces(parsePax(content));
     } catch (error) {
       throw this.#damaged(at, error instanceof Error ? error.message : String(error), error);
     }
@@ -201,6 +226,16 @@ export class TarReader {
   #finish(end: TarEnd): undefined {
     this.#end = end;
     return undefined;
+  }
+
+  async #take(bytes: number): Promise<Buffer> {
+    const taken = Buffer.allocUnsafeSlow(bytes);
+    await this.#fill(taken);
+    return taken;
+  }
+
+  async #fill(into: Buffer): Promise<void> {
+    if ((await this.#bytes.copy(into)) < into.length) throw this.#cut();
   }
 
   async #pass(bytes: number): Promise<void> {
@@ -242,9 +277,4 @@ function merged(under: ReadonlyMap<string, string>, records: readonly [string, s
 /** A record without a value takes back what the header, or the archive's, says. */
 function given(records: ReadonlyMap<string, string>, key: string): string | undefined {
   return records.get(key) || undefined;
-}
-
-function isSparse(records: ReadonlyMap<string, string>): boolean {
-  for (const key of records.keys()) if (key.startsWith('GNU.sparse.')) return true;
-  return false;
 }

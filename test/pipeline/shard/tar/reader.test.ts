@@ -114,27 +114,6 @@ describe('TarReader reads', () => {
     ]);
   });
 
-  test('past sparse files in each of their forms, with their names', async () => {
-    const more = Buffer.alloc(512);
-    more[504] = 1;
-    const map = Buffer.concat([more, Buffer.alloc(512)]);
-    const old = rawMember({
-      name: 'old.jpg',
-      type: 'S',
-      magic: 'ustar  \0',
-      size: '00000000003\0',
-      patch: (header) => void (header[482] = 1),
-    });
-    const content = Buffer.alloc(512, 'abc');
-    const pax = rawMember({ name: 'x', type: 'x', body: paxRecords(['GNU.sparse.major', '1'], ['GNU.sparse.name', 'pax.jpg']) });
-    const found = await membersOf(old, map, content, pax, file('GNUSparseFile.1/pax.jpg'), file('c.jpg'), END);
-    expect(brief(found)).toEqual([
-      ['sparse file', 'old.jpg'],
-      ['sparse file', 'pax.jpg'],
-      ['file', 'c.jpg', 'x'],
-    ]);
-  });
-
   test('volume headers, the rest of a file of another volume, dumped directories, devices, and types of none', async () => {
     const types = ['V', 'M', 'D', '3', '7', 'Z'].map((type, i) => rawMember({ name: `${i}`, type, body: type === '3' ? '' : 'body' }));
     expect((await membersOf(...types, file('c.jpg'), END)).members.map(({ kind }) => kind)).toEqual([
