@@ -6,140 +6,97 @@
  * A lock is void when its process is no more. On the same system that is looked up; of another, or where a system does not tell one process
  * from the next with its number, it shows by the lock's time, which a living process moves on every ten seconds. A process whose lock was
  * taken from it notices before its next write (`state`).
+ *
+ * Who may replace a void lock is decided as who may make one: by a link to a name that only one can make.
+ *
+ *     link .lock.ID to .lock.VOID.next, VOID being what the lock holds -> see that `lock` still holds VOID -> rename .lock.VOID.next to `lock`
+ *
+ * `lock` never holds VOID again once it has been replaced, so who comes with an old look at it finds that and steps back. A process that dies
+ * on the way leaves a void `.lock.VOID.next`, which is replaced in the same way.
  */
-import { randomUUID } from 'node:crypto';
-import { closeSync, constants, openSync, readFileSync, readlinkSync } from 'node:fs';
-import { copyFile, link, lstat, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { closeSync, constants, openSync } from 'node:fs';
+import { copyFile, link, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { z } from 'zod';
 import { errorCode } from './error-code.js';
-import { RunDirectoryError } from './run-directory-error.js';
 import { Held, type HeldState } from './held.js';
+import { type FoundLock, type Holder, readLock, remainingMs, self } from './lock-file.js';
+import { RunDirectoryError } from './run-directory-error.js';
 
 const LOCK = 'lock';
 const BEAT_MS = 10_000;
-/** Silence after which a process that cannot be looked up counts as gone: twelve beats. */
-const SILENCE_MS = 120_000;
 const UNWRITABLE: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM', 'EROFS']);
 
-const holderSchema = z.object({
-  id: z.string(),
-  host: z.string(),
-  /** Where the number means this process: the start of the system, and the container. Empty where the system does not tell. */
-  namespace: z.string(),
-  pid: z.int(),
-  /** When the process began, in ticks since the machine did: a number is given to another process once its owner has ended. */
-  began: z.string().optional(),
-  since: z.string(),
-});
-type Holder = z.output<typeof holderSchema>;
-
-interface FoundLock {
-  readonly text: string;
-  /** Undefined when what the file holds says nothing. */
-  readonly holder: Holder | undefined;
-  readonly mtimeMs: number;
+/** A process that asks for the lock of a run. */
+interface Asking {
+  readonly run: string;
+  readonly self: Holder;
+  /** Its own file, with the text of a lock. */
+  readonly own: string;
+  /** When that was written, by the clock of the file system. */
+  readonly now: number;
 }
 
-/** A name alone does not tell hosts apart: many are called localhost. */
-function processNamespace(): string {
+const privateFile = (run: string, id: string): string => join(run, `.${LOCK}.${id}`);
+const successorOf = (run: string, id: string): string => `${privateFile(run, id)}.next`;
+
+/** Creates `path` with what `own` holds, or throws EEXIST. */
+async function place(own: string, path: string): Promise<void> {
   try {
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
-  } catch {
-    return '';
-  }
-}
-
-/** State letter and beginning of a process, where the system tells: proc_pid_stat(5), fields 3 and 22. */
-function processFacts(pid: number): { readonly state: string; readonly began: string } | undefined {
-  try {
-    // The name in parentheses may hold anything.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\)/s, '').trim().split(' ');
-    return { state: fields[0] ?? '', began: fields[19] ?? '' };
-  } catch {
-    return undefined;
-  }
-}
-
-function self(): Holder {
-  const { pid } = process;
-  const facts = processFacts(pid);
-  const since = new Date().toISOString();
-  return { id: randomUUID(), host: hostname(), namespace: processNamespace(), pid, ...(facts && { began: facts.began }), since };
-}
-
-function lives({ pid, began }: Holder): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if (errorCode(error) === 'ESRCH') return false;
-  }
-  const facts = processFacts(pid);
-  if (facts === undefined) return true;
-  // One that was killed keeps its number until its parent has looked.
-  const dead = facts.state === 'Z' || facts.state === 'X';
-  return !dead && (began === undefined || began === facts.began);
-}
-
-async function read(path: string): Promise<FoundLock | undefined> {
-  try {
-    const found = await lstat(path);
-    if (!found.isFile())
-      throw new RunDirectoryError(
-        `"${path}" is a ${found.isDirectory() ? 'folder' : 'link'}: expected the lock of a run, a file; remove it`,
-      );
-    const text = await readFile(path, 'utf8');
-    return { text, holder: parse(text), mtimeMs: found.mtimeMs };
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function parse(text: string): Holder | undefined {
-  try {
-    return holderSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Creates `lock` with what `own` holds, or throws EEXIST. */
-async function place(own: string, lock: string): Promise<void> {
-  try {
-    await link(own, lock);
+    await link(own, path);
   } catch (error) {
     if (errorCode(error) === 'EEXIST') throw error;
     // A file system without hard links: who looks in between finds an empty lock, whose time counts.
-    await copyFile(own, lock, constants.COPYFILE_EXCL);
+    await copyFile(own, path, constants.COPYFILE_EXCL);
   }
 }
 
-/** Removes a void lock, unless another process has done so and has its own there: that one is put back. */
-async function removeVoid(lock: string, found: FoundLock, id: string): Promise<void> {
-  const aside = `${lock}.${id}`;
-  try {
-    await rename(lock, aside);
-    if ((await readFile(aside, 'utf8')) !== found.text) await link(aside, lock).catch(() => undefined);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  } finally {
-    await rm(aside, { force: true });
+/** @returns the lock that another process has, or will have before it does anything else; undefined when it is ours */
+async function seize(path: string, asking: Asking): Promise<FoundLock | undefined> {
+  for (;;) {
+    try {
+      await place(asking.own, path);
+      return undefined;
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error;
+    }
+    const found = await readLock(path);
+    if (found === undefined) continue;
+    // A server of files whose answer was lost is asked again, and finds what it has done.
+    if (found.id === asking.self.id) return undefined;
+    if (remainingMs(found, asking.now, asking.self) > 0) return found;
+    const next = successorOf(asking.run, found.id);
+    const successor = await seize(next, asking);
+    try {
+      if ((await readLock(path))?.id !== found.id) continue;
+      if (successor) return successor;
+      await rename(next, path);
+      return undefined;
+    } catch (error) {
+      // A rename whose answer was lost: what lies there tells.
+      if (errorCode(error) !== 'ENOENT') throw error;
+    } finally {
+      if (!successor) await rm(next, { force: true });
+    }
   }
 }
 
-function heldBy(run: string, { holder, mtimeMs }: FoundLock, now: number, own: Holder): string | undefined {
-  const silentMs = now - mtimeMs;
-  const here = holder !== undefined && holder.host === own.host && holder.namespace === own.namespace;
-  const known = here && holder.began !== undefined;
-  if ((here && !lives(holder)) || (!known && silentMs > SILENCE_MS)) return undefined;
+/** Removes what processes that died have left. A successor of `self` stays: who makes one decides by it. */
+async function removeVoid({ run, self: { id }, self: own, now }: Asking): Promise<void> {
+  const names = (await readdir(run)).filter((name) => name.startsWith(`.${LOCK}.`));
+  for (const path of names.map((name) => join(run, name))) {
+    if (path === successorOf(run, id)) continue;
+    const found = await readLock(path);
+    if (found && remainingMs(found, now, own) === 0) await rm(path, { force: true });
+  }
+}
+
+function inUse(run: string, { holder }: FoundLock, forMs: number): RunDirectoryError {
   const who = holder
     ? `process ${holder.pid} on ${holder.host} trains there since ${holder.since}`
     : 'another process is about to train there';
-  const gone = `if it is no more, wait ${Math.ceil((SILENCE_MS - silentMs) / 1000)} s, or remove ${join(run, LOCK)}`;
-  return `"${run}" is in use: ${who}; let it finish, or stop it there${known ? '' : `; ${gone}`}`;
+  const gone = Number.isFinite(forMs) ? `; if it is no more, wait ${Math.ceil(forMs / 1000)} s, or remove ${join(run, LOCK)}` : '';
+  return new RunDirectoryError(`"${run}" is in use: ${who}; let it finish, or stop it there${gone}`);
 }
 
 /** A lock that this process has. */
@@ -161,10 +118,10 @@ export class RunLock {
    * @throws RunDirectoryError that names the process which has it
    */
   static async take(run: string, { everyMs = BEAT_MS }: { readonly everyMs?: number } = {}): Promise<RunLock> {
-    const lock = join(run, LOCK);
-    const self_ = self();
-    const text = `${JSON.stringify(self_)}\n`;
-    const own = join(run, `.${LOCK}.${self_.id}`);
+    const path = join(run, LOCK);
+    const holder = self();
+    const text = `${JSON.stringify(holder)}\n`;
+    const own = privateFile(run, holder.id);
     await writeFile(own, text).catch((error: unknown) => {
       if (!UNWRITABLE.has(errorCode(error))) throw error;
       throw new RunDirectoryError(`"${run}" cannot be written (${errorCode(error)}): make it a folder of yours, or copy the run to one`, {
@@ -172,20 +129,12 @@ export class RunLock {
       });
     });
     try {
-      for (;;) {
-        try {
-          await place(own, lock);
-          return new RunLock(lock, text, everyMs);
-        } catch (error) {
-          if (errorCode(error) !== 'EEXIST') throw error;
-        }
-        const found = await read(lock);
-        if (found === undefined) continue;
-        // By the clock of the file system that gave the lock its time.
-        const holder = heldBy(run, found, (await stat(own)).mtimeMs, self_);
-        if (holder !== undefined) throw new RunDirectoryError(holder);
-        await removeVoid(lock, found, self_.id);
-      }
+      const asking: Asking = { run, self: holder, own, now: (await stat(own)).mtimeMs };
+      const other = await seize(path, asking);
+      if (other) throw inUse(run, other, remainingMs(other, asking.now, holder));
+      const lock = new RunLock(path, text, everyMs);
+      await removeVoid(asking).catch(() => undefined);
+      return lock;
     } finally {
       await rm(own, { force: true });
     }

@@ -1,4 +1,5 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
@@ -11,11 +12,29 @@ import { RunLock } from '#dist/train/run-lock.js';
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
+/** A process that takes and releases the lock when it is told to. */
+interface Racer {
+  readonly child: Child;
+  readonly lines: AsyncIterator<string>;
+}
+
+function racer(run: string): Racer {
+  const child = spawn(process.execPath, ['test/support/race-for-lock.mjs', run], { stdio: ['pipe', 'pipe', 'inherit'] });
+  return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
+}
+
 /** A process that asks for the lock, and what it says. */
 async function ask(run: string): Promise<{ readonly child: Child; readonly said: string }> {
   const child = spawn(process.execPath, ['test/support/hold-lock.mjs', run], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [said] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
   return { child, said };
+}
+
+/** Gives the processes the word at once, and has an answer of each. */
+async function tell(racers: readonly Racer[], word: string): Promise<string[]> {
+  const answers = racers.map(async ({ lines }) => String((await lines.next()).value));
+  for (const { child } of racers) child.stdin.write(`${word}\n`);
+  return Promise.all(answers);
 }
 
 async function end(child: Child): Promise<void> {
@@ -30,7 +49,11 @@ describe('the lock of a run', () => {
   beforeEach(async () => {
     run = await mkdtemp(join(tmpdir(), 'detco-lock-'));
   });
-  afterEach(() => rm(run, { recursive: true }));
+  const racers: Racer[] = [];
+  afterEach(async () => {
+    await Promise.all(racers.splice(0).map(({ child }) => end(child)));
+    await rm(run, { recursive: true });
+  });
 
   const holder = async () => JSON.parse(await readFile(lock(), 'utf8')) as Record<string, unknown>;
   const write = (changed: object) => writeFile(lock(), `${JSON.stringify(changed)}\n`);
@@ -126,6 +149,46 @@ describe('the lock of a run', () => {
     expect(asked.filter(({ said }) => said.includes(`process ${taken[0]?.child.pid} on`))).toHaveLength(5);
     await Promise.all(asked.map((one) => end(one.child)));
     expect(await readdir(run)).toEqual([]);
+  });
+
+  test.each([
+    ['lock', 1],
+    ['lock, and of the one that was to replace it,', 2],
+  ])('of many processes that come upon a void %s one has it, and the others are told which', async (_, dead) => {
+    const killed = await ask(run);
+    killed.child.kill('SIGKILL');
+    await once(killed.child, 'exit');
+    const gone = await holder();
+    await rm(lock());
+    racers.push(...Array.from({ length: 8 }, () => racer(run)));
+    for (let round = 0; round < 100; round++) {
+      let path = lock();
+      for (let i = 0; i < dead; i++) {
+        const id = randomUUID();
+        await writeFile(path, `${JSON.stringify({ ...gone, id })}\n`);
+        path = join(run, `.lock.${id}.next`);
+      }
+      const said = await tell(racers, 'take');
+      const winners = racers.filter((__, i) => said[i] === 'taken');
+      expect(winners.map(({ child }) => child.pid)).toHaveLength(1);
+      expect(said.filter((one) => one.includes(`process ${winners[0]?.child.pid} on`))).toHaveLength(7);
+      await tell(winners, 'release');
+    }
+    expect(await readdir(run)).toEqual([]);
+  });
+
+  test('takes away what processes left that were killed while they asked for it, and nothing of those that live', async () => {
+    const { child } = await ask(run);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const gone = await holder();
+    await rm(lock());
+    const id = randomUUID();
+    for (const name of [`.lock.${id}`, `.lock.${randomUUID()}.next`]) await writeFile(join(run, name), JSON.stringify({ ...gone, id }));
+    await writeFile(join(run, '.lock.living'), JSON.stringify({ ...gone, id, pid: process.pid, began: undefined }));
+    const own = await RunLock.take(run);
+    expect(await readdir(run)).toEqual(['.lock.living', 'lock']);
+    await own.release();
   });
 
   test('shows by its time that the process lives while its main thread is busy', async () => {
