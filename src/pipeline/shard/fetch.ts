@@ -43,16 +43,14 @@ const GAP_BYTES = 128 << 10;
  * @returns an image for each request, in their order
  */
 export function fetchImages(requests: readonly ImageRequest[], options: FetchOptions): Promise<Buffer>[] {
-  return fetchInRuns(requests, async (run) => {
-    const [first] = run;
-    return first?.entry.sparseEnd === undefined ? fetchImageRun(run, options) : [await fetchSparseImage(first, options)];
-  });
+  return fetchInRuns(requests, (run) => fetchImageRun(run, options));
 }
 
 /** The same for samples with the fields that are kept, if there are any. */
 export function fetchSamples(requests: readonly SampleRequest[], options: FetchOptions): Promise<FetchedSample>[] {
-  if (options.fields?.kept) return fetchInRuns(requests, (run) => fetchSampleRun(run, options));
-  return fetchImages(requests, options).map(async (image) => ({ image: await image }));
+  return fetchInRuns(requests, async (run) =>
+    options.fields?.kept ? fetchSampleRun(run, options) : (await fetchImageRun(run, options)).map((image) => ({ image })),
+  );
 }
 
 function fetchInRuns<Request extends ImageRequest, Fetched>(
@@ -97,10 +95,11 @@ function compare(a: string, b: string): number {
 
 /** The images of neighbours in one shard, in memory of their own. */
 async function fetchImageRun(run: readonly ImageRequest[], { indexDir, fields, ...options }: FetchOptions): Promise<Buffer[]> {
-  const images = run.map(({ entry }) => Buffer.allocUnsafeSlow(entry.size));
   const [first] = run;
   const last = run.at(-1);
-  if (!first || !last) return images;
+  if (!first || !last) return [];
+  if (first.entry.sparseEnd !== undefined) return [await fetchSparseImage(first, first.entry.sparseEnd, { indexDir, fields, ...options })];
+  const images = run.map(({ entry }) => Buffer.allocUnsafeSlow(entry.size));
   const end = last.entry.offset + last.entry.size;
   let at = first.entry.offset;
   let next = 0;
@@ -121,8 +120,8 @@ async function fetchImageRun(run: readonly ImageRequest[], { indexDir, fields, .
 }
 
 /** An image in pieces: what tells where they belong lies before them, behind the beginning of the sample. */
-async function fetchSparseImage({ location, entry }: ImageRequest, { indexDir, ...options }: FetchOptions): Promise<Buffer> {
-  const range = { from: { start: entry.start, index: 0 }, ...(entry.sparseEnd !== undefined && { end: entry.sparseEnd }) };
+async function fetchSparseImage({ location, entry }: ImageRequest, end: number, { indexDir, ...options }: FetchOptions): Promise<Buffer> {
+  const range = { from: { start: entry.start, index: 0 }, end };
   try {
     for await (const { image } of readShard(location, { ...options, ...range })) if (crc32(image) === entry.crc) return image;
   } catch (error) {
