@@ -1,4 +1,5 @@
 /** Options -> a pipeline: checks them, lists the shards and asks for each, and makes the plan. */
+import { optionName } from './option-name.js';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { validateRecipe } from './augment/validate.js';
@@ -67,7 +68,7 @@ function assertSlotsFit(slots: number, shape: SlotShape): void {
     );
   const fits = Math.floor((shape.batchSize * most) / bytes);
   throw new RangeError(
-    `Pipeline option batchSize: ${slots} slots of ${shape.batchSize} samples take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
+    `Pipeline option ${optionName('batchSize')}: ${slots} slots of ${shape.batchSize} samples take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
       `use less than ${fits}, or smaller views`,
   );
 }
@@ -80,7 +81,7 @@ async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<Cach
 
 async function assertFolder(option: keyof PipelineOptions, path: string): Promise<void> {
   const problem = await folderProblem(path);
-  if (problem !== undefined) throw new RangeError(`Pipeline option ${option}: "${path}": ${problem}`);
+  if (problem !== undefined) throw new RangeError(`Pipeline option ${optionName(option)}: "${path}": ${problem}`);
 }
 
 /** One that is there may be read-only: its indexes are read. */

@@ -5,6 +5,7 @@ import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
 import { expectedOneOf } from './nearest.js';
 import { oneOf } from './one-of.js';
+import { optionName } from './option-name.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from './quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
@@ -263,7 +264,9 @@ export function resolveOptions(options: PipelineOptions) {
     const [issue] = error.issues;
     const path = issue?.path ?? [];
     const value = path.reduce<unknown>((outer, key) => (Object(outer) as Record<PropertyKey, unknown>)[key], options);
-    throw new RangeError(`Pipeline option ${path.join('.')}: ${issue?.message ?? 'invalid'}, got ${withoutSecrets(quoted(value))}`);
+    throw new RangeError(
+      `Pipeline option ${optionName(path.join('.'))}: ${issue?.message ?? 'invalid'}, got ${withoutSecrets(quoted(value))}`,
+    );
   }
   const { lanes, rank, worldSize, indexDir } = data;
   if (rank >= worldSize)
@@ -306,7 +309,10 @@ function unevenLanes(lanes: number, worldSize: number): string {
 
 function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {
   if (cacheSize === undefined) return undefined;
-  if (cacheDir === undefined) throw new RangeError(`Pipeline option cacheSize: ${quoted(cacheSize)} without cacheDir; name the folder`);
+  if (cacheDir === undefined)
+    throw new RangeError(
+      `Pipeline option ${optionName('cacheSize')}: ${quoted(cacheSize)} without ${optionName('cacheDir')}; name the folder`,
+    );
   return byteSize('cacheSize', cacheSize);
 }
 
@@ -319,13 +325,15 @@ function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): 
   const bytes = byteSize('decodedCache', decodedCache);
   if (bytes <= MOST_DECODED_BYTES) return bytes;
   const most = formatByteSize(MOST_DECODED_BYTES);
-  throw new RangeError(`Pipeline option decodedCache: ${quoted(decodedCache)} is more than this Node can share, ${most}; use less`);
+  throw new RangeError(
+    `Pipeline option ${optionName('decodedCache')}: ${quoted(decodedCache)} is more than this Node can share, ${most}; use less`,
+  );
 }
 
 function byteSize(option: keyof PipelineOptions, value: string | number): number {
   try {
     return parseByteSize(value);
   } catch (error) {
-    throw new RangeError(`Pipeline option ${option}: ${reasonOf(error)}`, { cause: error });
+    throw new RangeError(`Pipeline option ${optionName(option)}: ${reasonOf(error)}`, { cause: error });
   }
 }

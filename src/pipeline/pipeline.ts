@@ -23,6 +23,7 @@ import type { WorkerReport } from './worker/main.js';
 import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
 import { printable } from './printable.js';
+import { optionName } from './option-name.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
@@ -71,9 +72,12 @@ function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | u
   try {
     return DecodedCache.allocate(decodedCache);
   } catch (error) {
-    throw new RangeError(`Pipeline option decodedCache: ${decodedCache} bytes cannot be had (${reasonOf(error)}); use less`, {
-      cause: error,
-    });
+    throw new RangeError(
+      `Pipeline option ${optionName('decodedCache')}: ${decodedCache} bytes cannot be had (${reasonOf(error)}); use less`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -290,7 +294,7 @@ export class WorkerPipeline implements Pipeline {
       return new Error(`No usable sample in ${this.shards.length} shards (first: ${printable(this.shards[0] ?? '')}); ${bad}`);
     }
     return new RangeError(
-      `Pipeline option batchSize: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,
+      `Pipeline option ${optionName('batchSize')}: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,
     );
   }
 

@@ -16,6 +16,7 @@ import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
 import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
 import { expectedOneOf } from '../pipeline/nearest.js';
 import { oneOf } from '../pipeline/one-of.js';
+import { optionName } from '../pipeline/option-name.js';
 import { quoted } from '../pipeline/quoted.js';
 import { LIMITS } from './limits.js';
 import { PRESET_NAMES, presets } from './presets.js';
@@ -223,7 +224,7 @@ function parse(input: Layer): TrainConfig {
   const issues = error.issues.map(({ path, message }) => {
     let value: unknown = input;
     for (const key of path) value = isRecord(value) || Array.isArray(value) ? Reflect.get(value, key) : undefined;
-    return `${path.join('.')} = ${quoted(value)}: ${message}`;
+    return `${optionName(path.join('.'))} = ${quoted(value)}: ${message}`;
   });
   throw new OptionsError(`Unusable options: ${issues.join('; ')}`);
 }
@@ -292,8 +293,8 @@ export function resumeConfig(saved: unknown, given: ConfigInput, file: ConfigInp
   const differ = (name: string, value: unknown, was: unknown) => {
     if (canonical(value) === canonical(was)) return;
     throw new OptionsError(
-      `${name} ${quoted(value)} differs from ${quoted(was)}, with which ${path} began: a resumed run keeps its options; ` +
-        `leave ${name} out, or start another run with another --out`,
+      `${optionName(name)} ${quoted(value)} differs from ${quoted(was)}, with which ${path} began: a resumed run keeps its options; ` +
+        `leave ${optionName(name)} out, or start another run with another --out`,
     );
   };
   for (const [key, value] of Object.entries(asked)) {

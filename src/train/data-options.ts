@@ -1,6 +1,7 @@
 /** The options of a run as its pipelines take them, and what they have to say as the run says it. */
 import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/index.js';
 import { readClassNames } from '../pipeline/shard/class-names.js';
+import { optionName } from '../pipeline/option-name.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
 import { OptionsError, type TrainConfig } from './config.js';
 import type { TrainHooks } from './loop.js';
@@ -8,10 +9,10 @@ import type { TrainHooks } from './loop.js';
 /** Time between two lines about shards that are asked for. */
 const ANSWERS_MS = 5000;
 
-/** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options. */
-export function asOptionsError(error: unknown, resumed?: string): never {
+/** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options; `about` is put before it. */
+export function asOptionsError(error: unknown, about?: string): never {
   if (!(error instanceof RangeError || error instanceof SourceError)) throw error;
-  throw new OptionsError(resumed === undefined ? error.message : `${resumed} cannot go on: ${error.message}`, { cause: error });
+  throw new OptionsError(about === undefined ? error.message : `${about}: ${error.message}`, { cause: error });
 }
 
 export function skipOptions({ skipShards }: TrainConfig): Pick<PipelineOptions, 'skipShards'> {
@@ -42,7 +43,9 @@ export async function sampleOptions(
   return {
     ...(imageField !== undefined && { imageField }),
     ...(labelField !== undefined && { labelField }),
-    ...(classesFile !== undefined && { classNames: await readClassNames(classesFile).catch(asOptionsError) }),
+    ...(classesFile !== undefined && {
+      classNames: await readClassNames(classesFile).catch((error: unknown) => asOptionsError(error, optionName('classesFile'))),
+    }),
     onLeftOut: (leftOut) => {
       record(leftOut);
       warn(leftOut);

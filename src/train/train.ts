@@ -6,6 +6,7 @@ import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { createPipeline, type Pipeline } from '../pipeline/index.js';
+import { optionName } from '../pipeline/option-name.js';
 import { listShards } from '../pipeline/source/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
@@ -88,7 +89,7 @@ async function openPipeline(
     ...(signal === undefined ? {} : { signal }),
   })
     .catch(explainSpecs(path, specs, 'shards'))
-    .catch((error: unknown) => asOptionsError(error, past && path));
+    .catch((error: unknown) => asOptionsError(error, past && `${path} cannot go on`));
 }
 
 /** Begins to iterate: resolves once the first value, or the end, is there. */
@@ -150,7 +151,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   if (config.valShards)
     await listShards(config.valShards, { cwd: beginning.specs.folders.valShards, ...(signal && { signal }) })
       .catch(explainSpecs(path, beginning.specs, 'valShards'))
-      .catch(asOptionsError);
+      .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
   if (config.augment === 'device' && engine.name === 'wasm')
     hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 

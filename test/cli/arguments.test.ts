@@ -56,7 +56,7 @@ describe('a number', () => {
     ['batch: .nan', 'batch = NaN: '],
     ['recipe: { globalSize: 1e9 }', 'recipe.globalSize = 1000000000: Too big: expected number to be <=896'],
     ['recipe: { patchSize: 257 }', 'recipe.patchSize = 257: Too big: expected number to be <=256'],
-    ['method: { queueSize: 1e11 }', 'method.queueSize = 100000000000: Too big: expected number to be <=16777216'],
+    ['method: { queueSize: 1e11 }', 'method.queueSize (--queue-size) = 100000000000: Too big: expected number to be <=16777216'],
     ['method: { temperature: .inf }', 'method.temperature = Infinity: '],
     ['threads: 500000', 'threads 500000: expected a whole number, 1..'],
     ['decodedCache: ""', '"" is no amount of bytes'],

@@ -184,8 +184,9 @@ describe('detco train', () => {
 
   test('a run that made no update is not in the way of the corrected command', async () => {
     const path = run('corrected');
-    const wrong = await detco([...arguments_, '--val-shards', join(folder, 'shards', 'none.tar'), '--out', path]);
-    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('none.tar: matches no shard') });
+    const none = join(folder, 'shards', 'none.tar');
+    const wrong = await detco([...arguments_, '--val-shards', none, '--out', path]);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining(`valShards (--val-shards): ${none}: matches no shard`) });
     expect(await exists(path)).toBe(false);
     await RunDirectory.create(path, { engineDescription: 'of a run that failed in its first update' }).then((begun) => begun.close());
     const right = await detco([...arguments_, '--steps', '1', '--out', path]);

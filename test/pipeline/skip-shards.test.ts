@@ -82,6 +82,6 @@ describe('skipShards', () => {
     ['a name that no shard has', 'shard-2.tar', 'none of the 6 shards is named "shard-2.tar"; expected a name such as "shard-000.tar"'],
     ['all shards', 'shard-{000..005}.tar', 'all 6 shards are left out; leave one to read'],
   ])('refuses %s', async (_what, skipShards, message) => {
-    await expect(read({ skipShards })).rejects.toThrow(new RangeError(`Pipeline option skipShards: ${message}`));
+    await expect(read({ skipShards })).rejects.toThrow(new RangeError(`Pipeline option skipShards (--skip-shards): ${message}`));
   });
 });

@@ -68,6 +68,11 @@ describe('options of a new run', () => {
       { shards, engine: 'torhc' as 'wasm' },
       'engine = "torhc": did you mean "torch"? Expected one of auto, ',
     ],
+    [
+      'a value of a flag of another name',
+      { shards, checkShards: 'size' as 'sizes' },
+      'checkShards (--check-shards) = "size": did you mean "sizes"',
+    ],
     ['a recipe that does not exist', { shards, recipe: { name: 'mocov2' as 'detco' } }, 'recipe.name = "mocov2": did you mean "mocoV2"'],
     ['terms without their patches', { shards, recipe: { name: 'mocoV2' } }, 'need patches, which recipe "mocoV2" does not make'],
   ])('refuse %s', (_what, given, message) => {
@@ -87,7 +92,9 @@ describe('a number', () => {
     for (const value of [1e15, -1]) {
       const [outer = '', inner] = name.split('.');
       const given = { shards, preset, [outer]: inner === undefined ? value : { [inner]: value } } as ConfigInput;
-      expect(() => resolveConfig(given)).toThrow(new RegExp(String.raw`${name.replace('.', String.raw`\.`)} (= )?${value}\b`));
+      expect(() => resolveConfig(given)).toThrow(
+        new RegExp(String.raw`${name.replace('.', String.raw`\.`)}( \(--[a-z-]+\))? (= )?${value}\b`),
+      );
     }
   });
 

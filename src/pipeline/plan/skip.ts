@@ -3,6 +3,7 @@
  * shorter. A run can so go on without a shard that cannot be read.
  */
 import { expandBraces } from '../source/braces.js';
+import { optionName } from '../option-name.js';
 import { shardName } from '../source/identity.js';
 
 /** The names that `specs` give: of shards wherever they lie, or of locations; braces stand for several. */
@@ -19,10 +20,10 @@ export function skippedShards(locations: readonly string[], names: ReadonlySet<s
   const unknown = [...names].find((name) => !has.includes(name));
   if (unknown !== undefined)
     throw new RangeError(
-      `Pipeline option skipShards: none of the ${has.length} shards is named "${unknown}"; expected a name such as "${has[0]}"`,
+      `Pipeline option ${optionName('skipShards')}: none of the ${has.length} shards is named "${unknown}"; expected a name such as "${has[0]}"`,
     );
   const skipped = has.flatMap((name, i) => (names.has(name) ? [i] : []));
   if (skipped.length === has.length)
-    throw new RangeError(`Pipeline option skipShards: all ${has.length} shards are left out; leave one to read`);
+    throw new RangeError(`Pipeline option ${optionName('skipShards')}: all ${has.length} shards are left out; leave one to read`);
   return skipped;
 }
