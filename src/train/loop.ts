@@ -20,7 +20,7 @@ import { turn } from './turn.js';
 
 /** What a caller may listen to; all are called between pieces of work. */
 export interface TrainHooks {
-  /** @param totalSteps updates of the whole run, once an epoch's length is known */
+  /** @param totalSteps updates of the whole run: an estimate until an epoch has been counted, undefined where nobody knows */
   readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined) => void;
   readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
   readonly onCheckpoint?: (path: string) => void;
@@ -334,10 +334,12 @@ class Loop {
   }
 
   #totalSteps(): number | undefined {
-    const { epochs, steps = Infinity } = this.#context.config;
+    const { config, outlook } = this.#context;
+    const { epochs, steps = Infinity } = config;
     const { epoch = 0, epochStart = 0 } = this.#pipeline ?? {};
-    const all = epoch > 0 ? Math.min(steps, Math.round((epochStart / epoch) * epochs)) : steps;
-    return Number.isFinite(all) ? all : undefined;
+    if (epoch > 0) return Math.min(steps, Math.round((epochStart / epoch) * epochs));
+    const estimate = outlook.estimatedUpdates() ?? 0;
+    return estimate < this.#step ? undefined : estimate;
   }
 
   async #assertFinite(result: StepResult, lr: number): Promise<void> {

@@ -45,7 +45,7 @@ export class Outlook {
   /**
    * After an update, until it is known how long the run takes.
    * @param ms of the update, its wait for data included
-   * @param total updates of the run, once an epoch has been counted
+   * @param total updates of the run, as far as that is known
    */
   async updated({ step, ms, total }: { readonly step: number; readonly ms: number; readonly total: number | undefined }): Promise<void> {
     if (this.#durationTold) return;
@@ -54,19 +54,19 @@ export class Outlook {
       this.#laterMs += ms;
       this.#later++;
     }
-    const updates = total ?? this.#estimatedUpdates();
-    if (this.#firstMs + this.#laterMs < MEASURED_MS || updates === undefined) return;
+    if (this.#firstMs + this.#laterMs < MEASURED_MS || total === undefined) return;
     this.#durationTold = true;
     const { config, hooks } = this.#options;
     const meanMs = this.#later > 0 ? this.#laterMs / this.#later : this.#firstMs;
-    const seconds = ((updates - step) * meanMs) / 1000;
+    const seconds = ((total - step) * meanMs) / 1000;
     const rate = ((1000 * config.batch) / meanMs).toPrecision(2);
-    const told = `about ${durationInWords(seconds)} to go, at ${rate} images/s (update ${step} of ${updates})`;
+    const told = `about ${durationInWords(seconds)} to go, at ${rate} images/s (update ${step} of ${total})`;
     if (seconds < LONG_SECONDS) hooks.onInfo?.(told);
     else hooks.onWarning?.(`${told}. ${await this.#remedy()}`);
   }
 
-  #estimatedUpdates(): number | undefined {
+  /** Updates of the run, before an epoch has been counted. */
+  estimatedUpdates(): number | undefined {
     const { config, images } = this.#options;
     const { epochs, batch, steps = Infinity } = config;
     const updates = images === undefined ? steps : Math.min(steps, epochs * Math.floor(images / batch));

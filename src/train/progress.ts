@@ -82,6 +82,9 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
       const text = describe(metrics, means, totalSteps);
       shown = text;
       if (stream.isTTY) {
+        // Of what has no known end nothing is done yet.
+        const total = totalSteps ?? Infinity;
+        const totalText = totalSteps ?? '?';
         if (bar === undefined) {
           stream.write('\r\u001b[2K');
           bar = new SingleBar({
@@ -92,10 +95,10 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
             clearOnComplete: true,
             stopOnComplete: false,
           });
-          bar.start(totalSteps ?? metrics.step, metrics.step, { text, totalText: totalSteps ?? '?' });
+          bar.start(total, metrics.step, { text, totalText });
         }
-        if (totalSteps !== undefined) bar.setTotal(totalSteps);
-        bar.update(metrics.step, { text, totalText: totalSteps ?? '?' });
+        bar.setTotal(total);
+        bar.update(metrics.step, { text, totalText });
         return;
       }
       const at = performance.now();

@@ -120,7 +120,9 @@ describe('a pipeline', () => {
 
 describe('what a pipeline refuses', () => {
   test('a batch larger than the data', async () => {
-    await expect(digestBatches({ ...options, batchSize: 29 })).rejects.toThrow(/batchSize \(--batch\): 29 is more than the 28 samples of an epoch/);
+    await expect(digestBatches({ ...options, batchSize: 29 })).rejects.toThrow(
+      /batchSize \(--batch\): 29 is more than the 28 samples of an epoch/,
+    );
   });
 
   test('shards without a single usable sample', async () => {

@@ -27,7 +27,7 @@ function outlook(
 describe('how long a run takes', () => {
   test('is told after one update that is long, with the way to a faster engine', async () => {
     const { told, infos, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167 });
-    await told.updated({ step: 1, ms: 1_300_000, total: undefined });
+    await told.updated({ step: 1, ms: 1_300_000, total: told.estimatedUpdates() });
     expect(infos).toEqual([]);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(
@@ -37,14 +37,16 @@ describe('how long a run takes', () => {
 
   test('is told by the updates after the first, and once', async () => {
     const { told, infos, warnings } = outlook({ preset: 'tiny', steps: 1000 }, {});
-    await told.updated({ step: 1, ms: 9_000, total: undefined });
-    for (let step = 2; step <= 30; step++) await told.updated({ step, ms: 500, total: undefined });
+    const total = told.estimatedUpdates();
+    await told.updated({ step: 1, ms: 9_000, total });
+    for (let step = 2; step <= 30; step++) await told.updated({ step, ms: 500, total });
     expect(infos).toEqual(['about 8 minutes to go, at 64 images/s (update 3 of 1000)']);
     expect(warnings).toEqual([]);
   });
 
   test('waits for the end of an epoch where nobody knows its length', async () => {
     const { told, infos } = outlook({ preset: 'tiny' }, {});
+    expect(told.estimatedUpdates()).toBeUndefined();
     await told.updated({ step: 1, ms: 20_000, total: undefined });
     expect(infos).toEqual([]);
     await told.updated({ step: 2, ms: 20_000, total: 10 });
@@ -53,7 +55,7 @@ describe('how long a run takes', () => {
 
   test('on a CPU engine that is the best there is, names GPUs and smaller runs', async () => {
     const { told, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167, engine: { name: 'torch', device: 'cpu' } });
-    await told.updated({ step: 1, ms: 30_000, total: undefined });
+    await told.updated({ step: 1, ms: 30_000, total: told.estimatedUpdates() });
     expect(warnings[0]).toMatch(/^about 347 days to go, .*A CUDA GPU is many times faster \(--device cuda, .*fewer --epochs/);
   });
 });

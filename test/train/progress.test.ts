@@ -43,6 +43,18 @@ test('on a terminal, draws a bar', () => {
   expect(text()).toContain('warning: features have collapsed\n');
 });
 
+test('on a terminal, draws no more of a bar than is done, and nothing where the end is not known', () => {
+  const drawn = (step: number, total: number | undefined): string | undefined => {
+    const { stream, text } = screen(true);
+    const progress = terminalProgress(stream);
+    progress.onStep(line(step), total);
+    progress.close();
+    return /([=-]{20}) (\S+) /.exec(text())?.[0];
+  };
+  expect(drawn(1, undefined)).toBe(`${'-'.repeat(20)} 1/? `);
+  expect(drawn(5, 10)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} 5/10 `);
+});
+
 test('marks the evaluation of the untrained network', () => {
   const { stream, text } = screen(false);
   const progress = terminalProgress(stream);
