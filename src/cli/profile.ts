@@ -68,7 +68,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const { measured, spans } = await measurePipeline(
     { ...options, ...(traceFile === undefined ? {} : { spans: TRACE_SPANS }) },
     { seconds, ...(consume === undefined ? {} : { consume }), onPhase: (phase) => say(`measuring ${phase}`) },
-  ).catch(asUsageError);
+  ).catch(asUsageError('RangeError'));
   const report = profileReport(measured);
   const points = sweeps
     ? await sweep(options, {

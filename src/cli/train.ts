@@ -11,7 +11,7 @@ import { LIMITS } from '../train/limits.js';
 import { interruptible, type Interrupted } from './interrupt.js';
 import { positive, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
-import { parseOptions, UsageError } from './usage-error.js';
+import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
 
 const folder = (example: string) => z.string().min(1, `expected a folder; give for example ${example}`).optional();
@@ -39,9 +39,6 @@ const schema = z.looseObject({
   json: z.boolean().default(false),
 });
 
-/** Failures that other arguments would have avoided. */
-const ARGUMENT_ERRORS = new Set(['OptionsError', 'RunDirectoryError']);
-
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
@@ -63,7 +60,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       progress.onInfo('stopping: finishing the update and writing a checkpoint (again to stop at once)');
       training.stop();
     });
-    const result = await training.result.catch(asUsageError).finally(() => progress.close());
+    const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(() => progress.close());
     if (result === undefined) throw signal.reason;
     progress.onInfo(outcome(result));
     if (!result.finished) process.exitCode = (signal.reason as Interrupted).exitCode;
@@ -78,12 +75,6 @@ function outcome({ finished, step, seconds, loss, checkpoint, run: folder }: Tra
   if (!finished) return `stopped after step ${step}; continue with: detco train --resume ${shellWord(folder)}`;
   if (loss === undefined) return `nothing to do: all ${step} steps are done; ${checkpoint}`;
   return `done: ${step} steps in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
-}
-
-/** What the trainer says of options is about the command's. */
-function asUsageError(error: unknown): never {
-  const about = error instanceof Error && ARGUMENT_ERRORS.has(error.name);
-  throw about ? new UsageError(error.message, { cause: error }) : error;
 }
 
 /** Prints the report, and writes it where `file` says if that can be. */

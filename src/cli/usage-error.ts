@@ -7,9 +7,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** What the pipeline says of its options is about the command's. For `catch`. */
-export function asUsageError(error: unknown): never {
-  throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error;
+/** For `catch`: errors of these names are about the arguments of the command. By name, for some come from another thread. */
+export function asUsageError(...names: readonly string[]): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof Error && names.includes(error.name) ? new UsageError(error.message, { cause: error }) : error;
+  };
 }
 
 /**

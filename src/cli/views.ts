@@ -29,7 +29,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const fields = await readFields(choice);
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;
   const options = { shards, ...fields, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
-  const { samples, views } = await draw(options, out).catch(asUsageError);
+  const { samples, views } = await draw(options, out).catch(asUsageError('RangeError'));
   if (json) printJson({ out, samples, views });
   else say(`${out}: ${samples.length} images, a row for each of ${Object.keys(views).join(', ')}`);
 }

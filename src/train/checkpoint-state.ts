@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
-import { errorCode } from './error-code.js';
+import { codeOf } from '../pipeline/error-code.js';
 import { replaceFile } from './replace-file.js';
 import type { FileSum } from './safetensors.js';
 
@@ -86,7 +86,7 @@ export class CheckpointError extends Error {
 }
 
 function fileProblem(error: unknown): string {
-  const code = errorCode(error);
+  const code = codeOf(error);
   const reason = error instanceof Error ? error.message : String(error);
   return code === 'ENOENT' ? 'is missing' : `${code === undefined ? 'is damaged' : 'cannot be read'} (${reason})`;
 }

@@ -20,7 +20,7 @@ import {
   verifyFiles,
   writeState,
 } from './checkpoint-state.js';
-import { errorCode, isFullDisk } from './error-code.js';
+import { codeOf, isFullDisk } from '../pipeline/error-code.js';
 import { admit, checkpointFolder, lastCheckpoint, listCheckpoints, namedCheckpoint, openPartial } from './run-checkpoints.js';
 import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
 
@@ -35,7 +35,7 @@ export interface LoadedCheckpoint {
 async function fullDiskError(path: string, needed: number, run: string, cause: unknown): Promise<Error> {
   const { bavail, bsize } = await statfs(run);
   const free =
-    errorCode(cause) === 'EFBIG'
+    codeOf(cause) === 'EFBIG'
       ? 'files of this size are not allowed here (ulimit -f, or the file system)'
       : `${Math.round((bavail * bsize) / 2 ** 20)} MiB are free`;
   const previous = await lastCheckpoint(run);

@@ -1,8 +1,9 @@
 /** How many images the shards hold, before an epoch has counted them. */
-import type { Pipeline } from '../pipeline/index.js';
+import type { FoundShard, Pipeline } from '../pipeline/index.js';
 import type { SampleFields } from '../pipeline/shard/group.js';
 import { readShard } from '../pipeline/shard/read.js';
 import { countSamples } from '../pipeline/shard/shard-index.js';
+import { skippedNames, skippedShards } from '../pipeline/plan/skip.js';
 import { isRemote } from '../pipeline/source/index.js';
 
 /** Indexes that are read, spread over all: there may be hundreds of thousands. */
@@ -15,23 +16,30 @@ const TAR_BYTES = 2048;
 /**
  * An estimate by the indexes of shards, or by their sizes and that of a sample.
  * @param pipeline after its first batch
+ * @param skipShards what it leaves out
  * @returns undefined where neither is known
  */
 export async function estimateImages(
   pipeline: Pick<Pipeline, 'shards' | 'found' | 'meters'>,
   indexDir: string,
   fields: SampleFields,
+  skipShards: readonly string[] = [],
 ): Promise<number | undefined> {
-  const { shards } = pipeline;
+  const skipped = skippedShards(pipeline.shards, skippedNames(skipShards));
+  const shards = pipeline.found().filter((_, i) => !skipped.includes(i));
   const stride = Math.max(1, shards.length / INDEXES);
-  const some = Array.from({ length: Math.ceil(shards.length / stride) }, (_, i) => shards[Math.floor(i * stride)] ?? '');
-  const each = (await countSamples(indexDir, some, fields).then(mean, () => undefined)) ?? (await bySize(pipeline, fields));
+  const some = Array.from({ length: Math.ceil(shards.length / stride) }, (_, i) => shards[Math.floor(i * stride)]?.location ?? '');
+  const each = (await countSamples(indexDir, some, fields).then(mean, () => undefined)) ?? (await bySize(shards, pipeline, fields));
   return each === undefined ? undefined : Math.round(each * shards.length);
 }
 
 /** Images a shard. */
-async function bySize(pipeline: Pick<Pipeline, 'found' | 'meters'>, fields: SampleFields): Promise<number | undefined> {
-  const sized = pipeline.found().flatMap(({ location, bytes }) => (bytes === undefined ? [] : [{ location, bytes }]));
+async function bySize(
+  shards: readonly FoundShard[],
+  pipeline: Pick<Pipeline, 'meters'>,
+  fields: SampleFields,
+): Promise<number | undefined> {
+  const sized = shards.flatMap(({ location, bytes }) => (bytes === undefined ? [] : [{ location, bytes }]));
   const [first] = sized;
   if (!first) return undefined;
   const { count = 0, bytes = 0 } = pipeline.meters().totals.stages['tar'] ?? {};

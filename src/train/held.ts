@@ -1,6 +1,6 @@
 /** A file or folder that is kept open, to tell whether its path still names it. */
 import { type BigIntStats, closeSync, fstatSync, openSync, statSync } from 'node:fs';
-import { errorCode } from './error-code.js';
+import { codeOf } from '../pipeline/error-code.js';
 
 /** `gone`: moved or deleted; `replaced`: another is in its place. */
 export type HeldState = 'there' | 'gone' | 'replaced';
@@ -26,7 +26,7 @@ export class Held {
     try {
       return inodeOf(statSync(this.path, { bigint: true })) === this.#inode ? 'there' : 'replaced';
     } catch (error) {
-      if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return 'gone';
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return 'gone';
       throw error;
     }
   }

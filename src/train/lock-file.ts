@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { lstat, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { errorCode } from './error-code.js';
+import { codeOf } from '../pipeline/error-code.js';
 import { RunDirectoryError } from './run-directory-error.js';
 
 /** Silence after which a process that cannot be looked up counts as gone: twelve beats. */
@@ -63,7 +63,7 @@ function lives({ pid, began }: Holder): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    if (errorCode(error) === 'ESRCH') return false;
+    if (codeOf(error) === 'ESRCH') return false;
   }
   const facts = processFacts(pid);
   if (facts === undefined) return true;
@@ -82,7 +82,7 @@ export async function readLock(path: string): Promise<FoundLock | undefined> {
     const holder = parse(await readFile(path, 'utf8'));
     return { id: holder?.id ?? `${found.ino}-${found.mtimeMs}`, holder, mtimeMs: found.mtimeMs };
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -76,7 +76,8 @@ export class Outlook {
   /** The best engine that is passed by, and what it lacks. */
   async #remedy(): Promise<string> {
     const { engine } = this.#options;
-    const reports = await inspectEngines();
+    // What is wrong with another engine ends no run.
+    const reports = await inspectEngines().catch(() => []);
     const [best] = reports.slice(
       0,
       reports.findIndex(({ name }) => name === engine.name),

@@ -7,7 +7,7 @@
 import { lstat, mkdir, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { readState, STATE_FILE } from './checkpoint-state.js';
-import { errorCode, isFullDisk } from './error-code.js';
+import { codeOf, isFullDisk } from '../pipeline/error-code.js';
 import { RunDirectoryError } from './run-directory-error.js';
 
 const ROOT = 'checkpoints';
@@ -51,8 +51,8 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    if (errorCode(error) === 'ENOTDIR')
+    if (codeOf(error) === 'ENOENT') return [];
+    if (codeOf(error) === 'ENOTDIR')
       throw new RunDirectoryError(`"${folder}" is a file: expected the folder of a run's checkpoints; move it away`, { cause: error });
     throw error;
   }
@@ -112,7 +112,7 @@ export async function lastProblem(run: string, newest: string): Promise<string |
     if (target === resolve(newest)) return undefined;
     return (await exists(target)) ? `${link} names ${target}, which is not the newest` : `${link} names ${target}, which is not there`;
   } catch (error) {
-    return errorCode(error) === 'ENOENT' ? `${link} is missing` : `${link} is no link, as some copies leave it`;
+    return codeOf(error) === 'ENOENT' ? `${link} is missing` : `${link} is no link, as some copies leave it`;
   }
 }
 
@@ -157,7 +157,7 @@ async function pointLast(run: string, step: number): Promise<void> {
     await rename(fresh, link);
     await syncFolder(run);
   } catch (error) {
-    if (isFullDisk(error) || !NO_LINKS.has(errorCode(error))) throw error;
+    if (isFullDisk(error) || !NO_LINKS.has(codeOf(error))) throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
 import { shellWord } from '../pipeline/shell-word.js';
-import { errorCode, isFullDisk } from './error-code.js';
+import { codeOf, isFullDisk } from '../pipeline/error-code.js';
 import { Held } from './held.js';
 import { countUpdates, endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
 import { replaceFile } from './replace-file.js';
@@ -71,7 +71,7 @@ async function entries(path: string): Promise<string[]> {
   try {
     return await readdir(path);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return [];
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return [];
     throw error;
   }
 }
@@ -82,11 +82,17 @@ async function entries(path: string): Promise<string[]> {
  */
 export async function assertNoRun(path: string): Promise<void> {
   await assertWritable(path);
+  const problem = await runThere(path);
+  if (problem === undefined) return;
+  // Of one that has just begun it is to be known who trains there.
+  await RunLock.assertFree(path);
+  throw new RunDirectoryError(problem);
+}
+
+async function runThere(path: string): Promise<string | undefined> {
   const found = (await entries(path)).filter((entry) => RUN_FILES.has(entry));
-  if (found.length > 0 && !(await madeNoUpdate(path)))
-    throw new RunDirectoryError(
-      `"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${shellWord(path)}, or choose another --out`,
-    );
+  if (found.length === 0 || (await madeNoUpdate(path))) return undefined;
+  return `"${path}" already holds a run (${found.join(', ')}): continue it with --resume ${shellWord(path)}, or choose another --out`;
 }
 
 /** Whether all that a run of ours left is what a new one makes again from the same seed. */
@@ -149,12 +155,12 @@ export class RunDirectory {
 
   /** Makes the folder of a new run and writes `config.json`. */
   static async create(path: string, config: unknown): Promise<RunDirectory> {
-    await assertNoRun(path);
+    await assertWritable(path);
     await mkdir(path, { recursive: true });
     const run = new RunDirectory(path, await RunLock.take(path));
     try {
-      // Another process may have made its run there meanwhile, and have ended.
-      await assertNoRun(path);
+      const problem = await runThere(path);
+      if (problem !== undefined) throw new RunDirectoryError(problem);
       await clear(path);
       await run.writeConfig(config);
       return run;

@@ -18,7 +18,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { copyFile, link, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { errorCode } from './error-code.js';
+import { codeOf } from '../pipeline/error-code.js';
 import { Held, type HeldState } from './held.js';
 import { type FoundLock, type Holder, readLock, remainingMs, self } from './lock-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
@@ -45,7 +45,7 @@ async function place(own: string, path: string): Promise<void> {
   try {
     await link(own, path);
   } catch (error) {
-    if (errorCode(error) === 'EEXIST') throw error;
+    if (codeOf(error) === 'EEXIST') throw error;
     // A file system without hard links: who looks in between finds an empty lock, whose time counts.
     await copyFile(own, path, constants.COPYFILE_EXCL);
   }
@@ -58,7 +58,7 @@ async function seize(path: string, asking: Asking): Promise<FoundLock | undefine
       await place(asking.own, path);
       return undefined;
     } catch (error) {
-      if (errorCode(error) !== 'EEXIST') throw error;
+      if (codeOf(error) !== 'EEXIST') throw error;
     }
     const found = await readLock(path);
     if (found === undefined) continue;
@@ -74,7 +74,7 @@ async function seize(path: string, asking: Asking): Promise<FoundLock | undefine
       return undefined;
     } catch (error) {
       // A rename whose answer was lost: what lies there tells.
-      if (errorCode(error) !== 'ENOENT') throw error;
+      if (codeOf(error) !== 'ENOENT') throw error;
     } finally {
       if (!successor) await rm(next, { force: true });
     }
@@ -123,8 +123,8 @@ export class RunLock {
     const text = `${JSON.stringify(holder)}\n`;
     const own = privateFile(run, holder.id);
     await writeFile(own, text).catch((error: unknown) => {
-      if (!UNWRITABLE.has(errorCode(error))) throw error;
-      throw new RunDirectoryError(`"${run}" cannot be written (${errorCode(error)}): make it a folder of yours, or copy the run to one`, {
+      if (!UNWRITABLE.has(codeOf(error))) throw error;
+      throw new RunDirectoryError(`"${run}" cannot be written (${codeOf(error)}): make it a folder of yours, or copy the run to one`, {
         cause: error,
       });
     });
@@ -138,6 +138,14 @@ export class RunLock {
     } finally {
       await rm(own, { force: true });
     }
+  }
+
+  /** @throws RunDirectoryError that names the process which has the lock of a run */
+  static async assertFree(run: string): Promise<void> {
+    const found = await readLock(join(run, LOCK));
+    // The clock of this host will do: who takes the lock looks again.
+    const forMs = found ? remainingMs(found, Date.now(), self()) : 0;
+    if (found && forMs > 0) throw inUse(run, found, forMs);
   }
 
   /** Whether the lock is still this process's. */

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { ComparedShards } from '../pipeline/shard/same-shards.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { FoundShard } from '../pipeline/index.js';
-import { errorCode } from './error-code.js';
+import { codeOf } from '../pipeline/error-code.js';
 import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
 
@@ -39,7 +39,7 @@ export async function readRunShards(run: string): Promise<FoundShard[] | undefin
     const { location, bytes, versions } = columnsSchema.parse(JSON.parse(await readFile(path, 'utf8')));
     return location.map((place, i) => ({ location: place, bytes: bytes[i] ?? undefined, version: versions[i] ?? undefined }));
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw new RunDirectoryError(
       `${path} is damaged, so that it is unknown whether the data are those of the run: put it back from a copy, or remove it to go on without comparing`,
       { cause: error },

@@ -182,7 +182,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     const failure = new DataError(error, { shards: pipeline.shards, run: past && path });
     throw new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
   });
-  const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples), hooks });
+  const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   outlook.begin();
   hooks.onWork?.('making the network');
   const method = ContrastiveMethod.create(engine, config.method, config.seed);

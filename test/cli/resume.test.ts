@@ -1,11 +1,11 @@
 /** `detco train --resume`: what it names, what it finds there, and that nothing is lost by it. Real processes, the wasm engine. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { writeTestShards } from '../support/shards.js';
-import { detco, type Outcome } from './detco.js';
+import { detco, detcoUntil, type Outcome } from './detco.js';
 
 // Some twenty processes, each loading TensorFlow.js, on whatever machine runs the tests.
 jest.setTimeout(300_000);
@@ -223,6 +223,22 @@ describe('detco train --resume', () => {
     const again = await detco(command);
     expect([again.code, said(again).includes(`nothing to do: all ${STEPS} steps are done`)]).toEqual([0, true]);
     await expectWhole(out);
+  });
+
+  test('auto by four processes at once in a new folder: one trains, the others are told which and where', async () => {
+    const out = join(folder, 'at-once');
+    const command = [...arguments_, '--epochs', '100000', '--out', out, '--resume', 'auto'];
+    const refused: string[] = [];
+    // The one that trains is stopped when the others have ended.
+    const one = () =>
+      detcoUntil(command, () => refused.length === 3, 'SIGINT').catch((error: unknown) => {
+        refused.push(String(error));
+        return undefined;
+      });
+    const outcomes = await Promise.all(Array.from({ length: 4 }, one));
+    for (const reason of refused) expect(reason).toMatch(`"${out}" is in use: process `);
+    for (const reason of refused) expect(reason).toMatch(` on ${hostname()} trains there since `);
+    expect(outcomes.flatMap((outcome) => outcome?.code ?? [])).toEqual([130]);
   });
 
   test('auto takes the run below --out that was written to last', async () => {

@@ -91,15 +91,20 @@ describe('the number of images', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   /** What a run estimates after its first batch. */
-  const estimate = async (indexDir: string, specs: readonly string[] = shards) => {
+  const estimate = async (indexDir: string, specs: readonly string[] = shards, skipShards: readonly string[] = []) => {
     const recipe = recipes.mocoV2({ globalSize: 16 });
-    await using pipeline = await createPipeline({ shards: specs, recipe, batchSize: 4, workers: 1, lanes: 2 });
-    for await (const _batch of pipeline) return estimateImages(pipeline, indexDir, {});
+    await using pipeline = await createPipeline({ shards: specs, skipShards, recipe, batchSize: 4, workers: 1, lanes: 2 });
+    for await (const _batch of pipeline) return estimateImages(pipeline, indexDir, {}, skipShards);
     return undefined;
   };
 
   test('is estimated by the sizes of shards', async () => {
     expect(Math.abs(((await estimate(join(folder, 'none'))) ?? 0) - 605)).toBeLessThan(30);
+  });
+
+  test('leaves out the shards that are skipped', async () => {
+    const skipped = shards.slice(0, 2).map((shard) => basename(shard));
+    expect(await estimate(join(folder, 'none'), shards, skipped)).toBe(5);
   });
 
   test('is not known when the shard that is weighed is damaged, which ends no run before its turn', async () => {

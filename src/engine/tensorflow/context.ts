@@ -112,8 +112,8 @@ function visibleDevices(device: string): Record<string, string> {
 function sharesEnvironment(): boolean {
   const name = 'DETCO_SHARED_ENVIRONMENT';
   return withEnvironment({ [name]: '1' }, () => {
-    const { environmentVariables } = process.report.getReport() as unknown as { environmentVariables: Environment };
-    return environmentVariables[name] === '1';
+    const { environmentVariables } = process.report.getReport() as { readonly environmentVariables?: Environment };
+    return environmentVariables?.[name] === '1';
   });
 }
 

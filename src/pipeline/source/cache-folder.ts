@@ -14,7 +14,8 @@ import { readlinkSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { type CacheFolder, codeOf } from './source.js';
+import { codeOf } from '../error-code.js';
+import { type CacheFolder } from './source.js';
 
 /** One version of one shard. */
 export interface CacheEntry {

@@ -13,7 +13,8 @@ import { READ_BYTES } from './file.js';
 import { optionName } from '../option-name.js';
 import { probeRemote, readRemote, type RemoteObject, reportVersion } from './remote.js';
 import { identityOf } from './identity.js';
-import { type CacheEvent, type CacheFolder, codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
+import { codeOf } from '../error-code.js';
+import { type CacheEvent, type CacheFolder, reasonOf, SourceError, type OpenOptions } from './source.js';
 import { validatorOf, type Version } from './version.js';
 
 /** Chunks wait here for the disk while the reader goes on; beyond it the disk sets the pace. Bytes for each shard being stored. */

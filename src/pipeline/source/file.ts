@@ -4,7 +4,8 @@ import { stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
-import { codeOf, type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
+import { codeOf } from '../error-code.js';
+import { type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Bytes of one read. tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */
 export const READ_BYTES = 1 << 20;

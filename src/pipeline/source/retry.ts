@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SlowError } from './pace.js';
 import { identityOf } from './identity.js';
-import { codeOf, reasonOf, SourceError, type OpenOptions } from './source.js';
+import { codeOf } from '../error-code.js';
+import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Limits of HTTP reading; every one can be set in the environment. */
 const DEFAULTS = Object.freeze({

@@ -1,5 +1,6 @@
 /** What every source of shard bytes takes and how it fails. */
 import { inspect } from 'node:util';
+import { codeOf } from '../error-code.js';
 import { identityOf, withoutSecrets } from './identity.js';
 import { printable } from '../printable.js';
 
@@ -123,11 +124,4 @@ export function reasonOf(error: unknown): string {
   const code = codeOf(error);
   const message = error.message || error.name;
   return code === undefined || message.includes(code) ? message : `${message} (${code})`;
-}
-
-/** The `code` of a Node or undici error, or of its cause. */
-export function codeOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  if ('code' in error && typeof error.code === 'string') return error.code;
-  return 'cause' in error ? codeOf(error.cause) : undefined;
 }

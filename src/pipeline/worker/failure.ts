@@ -1,4 +1,5 @@
-import { codeOf, reasonOf } from '../source/source.js';
+import { codeOf } from '../error-code.js';
+import { reasonOf } from '../source/source.js';
 
 /** Says whose end it was when a worker did not end by an error of its own. */
 export function workerError(

@@ -1,7 +1,8 @@
 /** Images as they come -> shards: the story of `detco shard`. */
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { identityOf } from '../../source/identity.js';
-import { codeOf, reasonOf } from '../../source/source.js';
+import { isFullDisk } from '../../error-code.js';
+import { reasonOf } from '../../source/source.js';
 import { shardPattern } from '../write.js';
 import { fromArchives } from './from-archives.js';
 import { fromList } from './from-list.js';
@@ -49,7 +50,7 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
     return report(await fromList(options, path, kind === 'folder' ? await listFolder(path) : await readImageList(path)), path);
   } catch (error) {
     signal?.throwIfAborted();
-    if (!isFull(error)) throw error;
+    if (!isFullDisk(error)) throw error;
     const remedy = 'free some and give the same command again, it goes on';
     throw new Error(`no space left in ${quoted(dir)}; ${remedy} (${reasonOf(error)})`, { cause: error });
   }
@@ -72,9 +73,4 @@ function report({ set, classes, kept, ignored, leftOut }: MadeShards, source: st
 function isWithin(dir: string, folder: string): boolean {
   const path = relative(folder, resolve(dir));
   return !isAbsolute(path) && path.split(sep)[0] !== '..';
-}
-
-/** No space, over quota, or larger than the file system allows. */
-function isFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(codeOf(error) ?? '');
 }

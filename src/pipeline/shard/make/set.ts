@@ -8,7 +8,7 @@
  */
 import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../../source/source.js';
+import { codeOf } from '../../error-code.js';
 import { refuseShards, shardName } from '../write.js';
 import type { LeftOutCount } from '../left-out.js';
 import type { Place } from './archives.js';
