@@ -7,6 +7,7 @@ import { inspectTfjs } from '../engine/packages.js';
 import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
+import { counted } from '../pipeline/counted.js';
 import { printJson, printLines } from './print.js';
 
 const GIB = 2 ** 30;
@@ -70,7 +71,7 @@ function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
   );
   return [
     `LibTorch ${info.version}${folder}`,
-    `cpu     ${availableParallelism()} threads`,
+    `cpu     ${counted(availableParallelism(), 'thread')}`,
     ...(cuda.length > 0 ? cuda : [`no CUDA device: ${info.cudaReason ?? 'none is visible'}`]),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
@@ -85,7 +86,7 @@ function tensorflowLines({ info, packageName, source, libraryFolder, warnings }:
   );
   return [
     `TensorFlow ${info.version} in ${libraryFolder}, ${origin}`,
-    `cpu     ${availableParallelism()} threads`,
+    `cpu     ${counted(availableParallelism(), 'thread')}`,
     ...(info.gpu ? (cuda.length > 0 ? cuda : ['a CUDA GPU']) : [`no CUDA device: ${info.gpuReason ?? 'none is visible'}`]),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
@@ -96,7 +97,7 @@ function lines({ node, platform, cpu, memory, sharp, uvThreads, engines, torch, 
   const rows: [string, string][] = [
     ['Node', node],
     ['platform', platform],
-    ['CPU', `${cpu.model}, ${cpu.cores} cores`],
+    ['CPU', `${cpu.model}, ${counted(cpu.cores, 'core')}`],
     ['memory', `${gib(memory.totalBytes)}, ${gib(memory.freeBytes)} free`],
     ['sharp', decoder],
     ['UV_THREADPOOL_SIZE', uvThreads.set ? String(uvThreads.threads) : `not set (${uvThreads.threads})`],

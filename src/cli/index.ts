@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../pipeline/counted.js';
 import { indexShards, type IndexReport, type LabelSummary, type ShardSize, type ShuffleSummary } from '../pipeline/shard/index-shards.js';
 import { leftOutInWords } from '../pipeline/shard/left-out.js';
 import { listShards } from '../pipeline/source/index.js';
@@ -42,12 +43,14 @@ function lines(
   out: string,
 ): string[] {
   return [
-    `${samples} samples in ${shards} shards, ${(bytes / 1e6).toFixed(1)} MB; index in ${out}${kept > 0 ? ` (of ${kept} it was there)` : ''}`,
+    `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB; index in ${out}${kept > 0 ? ` (of ${kept} it was there)` : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
     ...(smallest && largest ? [`shards: ${sizesInWords(smallest, largest)}`] : []),
-    ...(uneven > 0 ? [`uneven: ${uneven} shards have less than nine tenths of the largest; lanes that read them run dry early`] : []),
+    ...(uneven > 0
+      ? [`uneven: ${counted(uneven, 'shard')} below nine tenths of the largest; lanes that read such shards run dry early`]
+      : []),
     ...(samples > 0 ? shuffleInWords(shuffle) : []),
-    ...(bad > 0 ? [`bad: ${bad} samples will be left out; detco verify names them`] : []),
+    ...(bad > 0 ? [`bad: ${counted(bad, 'sample')} will be left out; detco verify names each`] : []),
     ...(leftOut.length > 0 ? [`left out: ${leftOutInWords(leftOut)}; detco verify names each`] : []),
     ...failed.map(({ problem }) => `cannot be read: ${problem}`),
   ];
@@ -69,7 +72,7 @@ function shuffleInWords({
   const { plan, full } = shardsPerBatch;
   const sorted = sameLabel - sameLabelByChance > SORTED * (1 - sameLabelByChance);
   return [
-    `shuffle (${lanes} lanes, buffer of ${buffer}): a batch of ${batchSize} comes from ${plan.toFixed(1)} shards, ${full.toFixed(1)} if all samples were permuted; ` +
+    `shuffle (${counted(lanes, 'lane')}, buffer of ${buffer}): a batch of ${batchSize} comes from ${plan.toFixed(1)} shards, ${full.toFixed(1)} if all samples were permuted; ` +
       `neighbours in a shard come ${percent(neighbourDistance.plan)} of an epoch apart, ${percent(neighbourDistance.full)} if all were permuted`,
     ...(sorted
       ? [
@@ -81,15 +84,15 @@ function shuffleInWords({
 }
 
 function sizesInWords(smallest: ShardSize, largest: ShardSize): string {
-  if (smallest.samples === largest.samples) return `${largest.samples} samples each`;
-  return `${smallest.samples} samples (${smallest.shard}) to ${largest.samples} (${largest.shard})`;
+  if (smallest.samples === largest.samples) return `${counted(largest.samples, 'sample')} each`;
+  return `${counted(smallest.samples, 'sample')} (${smallest.shard}) to ${largest.samples} (${largest.shard})`;
 }
 
 /** `1000 classes, 0..999` */
 export function labelsInWords({ labelled, distinct, lowest, highest }: LabelSummary, samples: number): string {
   if (labelled === 0) return 'none';
-  const without = samples > labelled ? `, ${samples - labelled} samples have none` : '';
-  return `${distinct} classes, ${lowest}..${highest}${without}`;
+  const without = samples > labelled ? `, ${counted(samples - labelled, 'sample')} without` : '';
+  return `${counted(distinct, 'class')}, ${lowest}..${highest}${without}`;
 }
 
 /** Indexes `--shards` into `--out`. */

@@ -1,6 +1,7 @@
 /** `detco profile`: what the pipeline can give, whether a consumer would starve, by what, and what to change. */
 import { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../pipeline/counted.js';
 import { recipes } from '../pipeline/index.js';
 import { oneOf } from '../pipeline/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
@@ -74,7 +75,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     ? await sweep(options, {
         workers: sweepWorkers(measured.setup.cores, measured.setup.lanes),
         seconds: Math.min(seconds, SWEEP_SECONDS),
-        onPoint: (point) => say(`${point.workers} workers: ${point.imagesPerSecond.toFixed(0)} images/s`),
+        onPoint: (point) => say(`${counted(point.workers, 'worker')}: ${point.imagesPerSecond.toFixed(0)} images/s`),
       })
     : undefined;
   const enough = points && knee(points);

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../pipeline/counted.js';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
@@ -74,10 +75,10 @@ async function run(source: string, raw: Readonly<Record<string, unknown>>): Prom
 
 function summary({ images, labelled, classes, resized, pattern, bytes, kept }: ShardingReport, out: string): string {
   return [
-    `${images} images in ${out}/${pattern}: ${(bytes / 1e6).toFixed(1)} MB`,
-    classes > 0 ? `${classes} classes (classes.txt)` : labelled > 0 ? `${labelled} with a label` : 'no labels',
+    `${counted(images, 'image')} in ${out}/${pattern}: ${(bytes / 1e6).toFixed(1)} MB`,
+    classes > 0 ? `${counted(classes, 'class')} (classes.txt)` : labelled > 0 ? `${labelled} with a label` : 'no labels',
     ...(resized > 0 ? [`${resized} made smaller`] : []),
-    ...(kept > 0 ? [`${kept} shards were there`] : []),
+    ...(kept > 0 ? [`${counted(kept, 'shard')} kept`] : []),
   ].join(', ');
 }
 
@@ -85,9 +86,9 @@ function notes({ images, bad, ignored, leftOut }: ShardingReport, out: string): 
   const share = (100 * bad) / (images + bad);
   const warning = share > 100 * MANY_BAD ? `warning: ${share.toFixed(1)} % of the images are bad; check the source. ` : '';
   return [
-    ...(ignored > 0 ? [`${ignored} files left out: not named .jpg, .jpeg, .png or .webp`] : []),
+    ...(ignored > 0 ? [`${counted(ignored, 'file')} left out: not named .jpg, .jpeg, .png or .webp`] : []),
     ...leftOut.map((one) => `left out: ${archiveLeftOutInWords(one)}`),
-    ...(bad > 0 ? [`${warning}${bad} bad images left out: ${out}/bad-samples.jsonl`] : []),
+    ...(bad > 0 ? [`${warning}${counted(bad, 'bad image')} left out: ${out}/bad-samples.jsonl`] : []),
   ];
 }
 

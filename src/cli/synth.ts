@@ -1,6 +1,7 @@
 /** `detco synth`: labelled procedural pictures, as shards. */
 import { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../pipeline/counted.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
@@ -64,7 +65,7 @@ export function synthCommand(): Command {
         const report = await watch({ format, interrupted }, ({ signal, update }) =>
           synthesise({ ...options, dir: out, signal, onProgress: (done) => update(done, options.count) }),
         );
-        const summary = `${report.images} pictures in ${out}/${report.pattern}: ${(report.bytes / 1e6).toFixed(1)} MB, ${report.imagesPerSecond} pictures a second`;
+        const summary = `${counted(report.images, 'picture')} in ${out}/${report.pattern}: ${(report.bytes / 1e6).toFixed(1)} MB, ${report.imagesPerSecond} pictures a second`;
         if (json) printJson({ out, ...report });
         else printLines([summary]);
       } catch (error) {

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { inspectTfjs } from '../engine/packages.js';
+import { counted } from '../pipeline/counted.js';
 import { MOST_THREADS } from '../engine/threads.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import { shellWord } from '../pipeline/shell-word.js';
@@ -73,8 +74,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
 
 function outcome({ finished, step, seconds, loss, checkpoint, run: folder }: TrainResult): string {
   if (!finished) return `stopped after step ${step}; continue with: detco train --resume ${shellWord(folder)}`;
-  if (loss === undefined) return `nothing to do: all ${step} steps are done; ${checkpoint}`;
-  return `done: ${step} steps in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
+  if (loss === undefined) return `nothing to do: step ${step} was the last; ${checkpoint}`;
+  return `done: ${counted(step, 'step')} in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
 }
 
 /** Prints the report, and writes it where `file` says if that can be. */

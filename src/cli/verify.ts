@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../pipeline/counted.js';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 import { listShards } from '../pipeline/source/index.js';
@@ -64,9 +65,9 @@ function lines({ shards, samples, bytes, labels, problems }: VerifyReport, decod
   const found = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
   return [
     ...problems.map(inWords),
-    `${samples} samples in ${shards} shards, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
+    `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
-    problems.length === 0 ? 'no problems' : `${problems.length} problems: ${found}`,
+    problems.length === 0 ? 'no problems' : `${counted(problems.length, 'problem')}: ${found}`,
   ];
 }
 

@@ -1,6 +1,7 @@
 /** `detco views` */
 import { Command } from 'commander';
 import { z } from 'zod';
+import { counted } from '../pipeline/counted.js';
 import { type Batch, createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
@@ -31,7 +32,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const options = { shards, ...fields, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
   const { samples, views } = await draw(options, out).catch(asUsageError('RangeError'));
   if (json) printJson({ out, samples, views });
-  else say(`${out}: ${samples.length} images, a row for each of ${Object.keys(views).join(', ')}`);
+  else say(`${out}: ${counted(samples.length, 'image')}, a row for each of ${Object.keys(views).join(', ')}`);
 }
 
 /** Draws the first batch. @returns its samples, column by column, and the shape of each view, row by row */

@@ -24,6 +24,7 @@ import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
 import { printable } from './printable.js';
 import { optionName } from './option-name.js';
+import { counted } from './counted.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;
@@ -290,11 +291,13 @@ export class WorkerPipeline implements Pipeline {
   #emptyEpoch(epoch: number): Error {
     const samples = this.#control.epochSamples(epoch) ?? 0;
     if (samples === 0) {
-      const bad = this.#lastBad ? `${this.#badSamples} are bad, ${inWords(this.#lastBad)}` : 'detco verify says what they hold';
-      return new Error(`No usable sample in ${this.shards.length} shards (first: ${printable(this.shards[0] ?? '')}); ${bad}`);
+      const bad = this.#lastBad
+        ? `${counted(this.#badSamples, 'bad sample')}, ${inWords(this.#lastBad)}`
+        : 'detco verify says what they hold';
+      return new Error(`No usable sample in ${counted(this.shards.length, 'shard')} (first: ${printable(this.shards[0] ?? '')}); ${bad}`);
     }
     return new RangeError(
-      `Pipeline option ${optionName('batchSize')}: ${this.#resolved.batchSize} is more than the ${samples} samples of an epoch; use at most ${samples}.`,
+      `Pipeline option ${optionName('batchSize')}: ${this.#resolved.batchSize} is more than the ${counted(samples, 'sample')} of an epoch; use at most ${samples}.`,
     );
   }
 
@@ -344,7 +347,7 @@ export class WorkerPipeline implements Pipeline {
     const read = Math.max(this.#badSamples + this.#goodSamples, FEWEST_JUDGED);
     const most = maxBadSamples < 1 ? Math.floor(maxBadSamples * read) : maxBadSamples;
     if (this.#badSamples > most) {
-      this.#fail(new Error(`${this.#badSamples} bad samples are more than maxBadSamples ${maxBadSamples} allows; ${inWords(bad)}`));
+      this.#fail(new Error(`${counted(this.#badSamples, 'bad sample')}, more than maxBadSamples ${maxBadSamples} allows; ${inWords(bad)}`));
     }
   }
 

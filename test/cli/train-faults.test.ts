@@ -136,7 +136,7 @@ describe('detco train', () => {
         'x',
       ]);
       expect([code, existsSync('x')]).toEqual([2, false]);
-      expect(stderr).toContain('none of the 6 shards is named "shard-4.tar"; expected a name such as "shard-000.tar"');
+      expect(stderr).toContain('no shard of 6 is named "shard-4.tar"; expected a name such as "shard-000.tar"');
     });
   });
 

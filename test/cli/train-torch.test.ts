@@ -46,7 +46,7 @@ torch.describe(`detco train --engine torch${torch.note}`, () => {
     const flags = ['--engine', 'torch', '--precision', 'bf16', '--threads', '1', '--steps', '2', '--out', run, '--json'];
     const { code, stdout, stderr } = await detco([...options, ...flags]);
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stderr).toMatch(/engine torch: TensorFlow\.js .* over LibTorch .*, CPU, 1 threads?, bf16/);
+    expect(stderr).toMatch(/engine torch: TensorFlow\.js .* over LibTorch .*, CPU, 1 thread, bf16/);
     expect(JSON.parse(stdout)).toMatchObject({ finished: true, step: 2, run, engine: 'torch' });
     for (const loss of await losses(run)) expect(loss).toBeGreaterThan(0);
     expect(JSON.parse(await readFile(join(run, 'config.json'), 'utf8'))).toMatchObject({ engine: 'torch', precision: 'bf16', threads: 1 });

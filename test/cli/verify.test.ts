@@ -19,7 +19,7 @@ test('index, then verify against it', async () => {
   const indexed = await detco(['index', ...SHARDS, '--out', index]);
   expect(indexed.code).toBe(0);
   expect(indexed.stdout).toContain(`1056 samples in 3 shards, 4.4 MB; index in ${index}\nlabels: 24 classes, 0..23\n`);
-  expect(indexed.stdout).toContain('uneven: 2 shards have less than nine tenths of the largest');
+  expect(indexed.stdout).toContain('uneven: 2 shards below nine tenths of the largest');
   expect(indexed.stdout).toMatch(
     /shuffle \(16 lanes, buffer of 64\): a batch of 256 comes from 3\.0 shards, 3\.0 if all samples were permuted/,
   );

@@ -218,7 +218,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
         const unchanged = isDeepStrictEqual({ TF_CPP_MIN_LOG_LEVEL: '2', ...before }, { ...process.env });
         console.log(JSON.stringify({ description, device, tf32, refusals, unchanged }));`);
       expect(answers).toEqual({
-        description: expect.stringMatching(/^tensorflow: TensorFlow\.js 4\.\d+\.\d+ over TensorFlow \d+\.\d+\.\d+, CPU, 1 threads, fp32$/),
+        description: expect.stringMatching(/^tensorflow: TensorFlow\.js 4\.\d+\.\d+ over TensorFlow \d+\.\d+\.\d+, CPU, 1 thread, fp32$/),
         device: 'cpu',
         tf32: 'the same',
         refusals: [
@@ -250,7 +250,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
     });
 
     test("a worker thread with the process's environment: starts, and the process outlives the thread", () => {
-      expect(inWorker('SHARE_ENV')).toEqual({ said: expect.stringMatching(/^tensorflow: .*, CPU, 1 threads, fp32$/) });
+      expect(inWorker('SHARE_ENV')).toEqual({ said: expect.stringMatching(/^tensorflow: .*, CPU, 1 thread, fp32$/) });
     });
 
     test('threads are as many as TensorFlow computes on', () => {

@@ -94,7 +94,7 @@ test('fields and class names are chosen by options', async () => {
 
 test('a run that finds no sample says what is wrong with the last', async () => {
   await expect(run({ shards: at('dots.tar') })).rejects.toThrow(
-    /No usable sample in 1 shards .*2 are bad, the last is train\/\w+ at byte \d+ .*has 3 images: .*--image-field [03]\.jpg/,
+    /No usable sample in 1 shard .*2 bad samples, the last is train\/\w+ at byte \d+ .*has 3 images: .*--image-field [03]\.jpg/,
   );
 });
 

@@ -127,7 +127,7 @@ describe('what a pipeline refuses', () => {
 
   test('shards without a single usable sample', async () => {
     const [empty] = await writeTestShards(join(folder, 'empty'), { counts: [0] });
-    await expect(digestBatches({ ...options, shards: empty ?? '' })).rejects.toThrow(/No usable sample in 1 shards .*shard-000\.tar/);
+    await expect(digestBatches({ ...options, shards: empty ?? '' })).rejects.toThrow(/No usable sample in 1 shard .*shard-000\.tar/);
   });
 
   test('a bad sample, when told to fail', async () => {
@@ -138,7 +138,7 @@ describe('what a pipeline refuses', () => {
 
   test('more bad samples than it was told to bear', async () => {
     await expect(digestBatches({ ...options, maxBadSamples: 1 })).rejects.toThrow(
-      /2 bad samples are more than maxBadSamples 1 allows; the last is s/,
+      /2 bad samples, more than maxBadSamples 1 allows; the last is s/,
     );
   });
 

@@ -1,4 +1,5 @@
 /** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
+import { counted } from '../../pipeline/counted.js';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
@@ -57,7 +58,7 @@ function assertAlone(): void {
 
 function tensorflowEngine(context: Context, backend: NodeBackend, tracked: TrackedBinding): Engine {
   const { tensorflow, device, precision, threads } = context;
-  const place = device === 'cpu' ? `CPU, ${threads} threads, fp32` : `${device}, ${precision}`;
+  const place = device === 'cpu' ? `CPU, ${counted(threads, 'thread')}, fp32` : `${device}, ${precision}`;
   return {
     name: 'tensorflow',
     description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}`,

@@ -1,4 +1,5 @@
 /** Engine `torch`: TensorFlow.js over LibTorch, through the addon of native/torch. */
+import { counted } from '../../pipeline/counted.js';
 import { availableParallelism } from 'node:os';
 import { engine, findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
@@ -66,7 +67,8 @@ function chooseDevice(asked: string, { cudaDevices, cudaReason }: TorchInfo): st
 function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
   const { torch, precision, device } = backend;
   const { version, threads, cudaDevices } = addon.info();
-  const place = device === 'cpu' ? `CPU, ${threads} threads` : `${device} ${cudaDevices[Number(device.slice('cuda:'.length))]?.name ?? ''}`;
+  const place =
+    device === 'cpu' ? `CPU, ${counted(threads, 'thread')}` : `${device} ${cudaDevices[Number(device.slice('cuda:'.length))]?.name ?? ''}`;
   const constants = normalisation(torch);
   // Whatever is not handed out is freed, also where a kernel throws.
   const scope = <T>(body: () => T): T => torch.scope(body, () => []);

@@ -20,10 +20,10 @@ export function skippedShards(locations: readonly string[], names: ReadonlySet<s
   const unknown = [...names].find((name) => !has.includes(name));
   if (unknown !== undefined)
     throw new RangeError(
-      `Pipeline option ${optionName('skipShards')}: none of the ${has.length} shards is named "${unknown}"; expected a name such as "${has[0]}"`,
+      `Pipeline option ${optionName('skipShards')}: no shard of ${has.length} is named "${unknown}"; expected a name such as "${has[0]}"`,
     );
   const skipped = has.flatMap((name, i) => (names.has(name) ? [i] : []));
   if (skipped.length === has.length)
-    throw new RangeError(`Pipeline option ${optionName('skipShards')}: all ${has.length} shards are left out; leave one to read`);
+    throw new RangeError(`Pipeline option ${optionName('skipShards')}: no shard of ${has.length} is left to read; leave one`);
   return skipped;
 }

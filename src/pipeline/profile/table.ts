@@ -1,4 +1,5 @@
 /** A report as text, at most 100 columns wide. */
+import { counted } from '../counted.js';
 import { formatByteSize } from '../source/byte-size.js';
 import { msText, percent, rate } from './format.js';
 import type { ProfileReport, StageReport } from './report.js';
@@ -62,7 +63,7 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
   const { imagesPerSecond, demand, supply, ifDataWereFree, ceiling, utilisation, setup, firstBatchMs, epochFirst, steps, seconds } = report;
   const workers = utilisation.workers.map(percent).join(', ');
   return [
-    ['rate', `${rate(imagesPerSecond)} images/s (${steps} batches of ${setup.batchSize} in ${rate(seconds)} s)`],
+    ['rate', `${rate(imagesPerSecond)} images/s (${counted(steps, 'batch')} of ${setup.batchSize} in ${rate(seconds)} s)`],
     ...(demand === undefined ? [] : [['demand', `${rate(demand)} images/s, if the consumer never waited`] as [string, string]]),
     [
       'supply',

@@ -7,6 +7,7 @@
  * Which member is the image is known when the run is over. A second image, or a name that comes twice, must neither be lost
  * nor get the label of another.
  */
+import { counted } from '../counted.js';
 import { createHash } from 'node:crypto';
 import { headerOf, leftOutByKind, leftOutByName, type LeftOut } from './left-out.js';
 import { isImageField, LABEL_FIELD, MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
@@ -237,7 +238,7 @@ export class SampleGrouper {
     else {
       const said = quoted(text?.trim() ?? `${member.size} bytes`);
       const names = this.#classes.size;
-      const expected = names > 0 ? ` or one of ${names} class names` : '; for class names give classNames (--classes-file)';
+      const expected = names > 0 ? ` or one of ${counted(names, 'class name')}` : '; for class names give classNames (--classes-file)';
       this.#leaveOut('unusable label', member, `holds the label ${said}; expected a whole number${expected}`);
     }
   }

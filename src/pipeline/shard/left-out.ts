@@ -1,5 +1,6 @@
 /** The account of what a shard holds and no sample has: each member with the reason, and what to do about it. */
 import type { TarMember } from './tar/reader.js';
+import { counted } from '../counted.js';
 import { quoted } from '../quoted.js';
 import { printable } from '../printable.js';
 
@@ -85,11 +86,7 @@ export function warnOncePerKind(warn: (warning: string) => void): (leftOut: Shar
 export function leftOutInWords(counts: readonly Pick<LeftOutCount, 'kind' | 'count'>[]): string {
   const sums = new Map<LeftOutKind, number>();
   for (const { kind, count } of counts) sums.set(kind, (sums.get(kind) ?? 0) + count);
-  return [...sums].map(([kind, count]) => `${count} ${count === 1 ? kind : plural(kind)}`).join(', ');
-}
-
-function plural(kind: string): string {
-  return kind.replace(/^(.*?)( without .*| of .*| behind .*)?$/, '$1s$2');
+  return [...sums].map(([kind, count]) => counted(count, kind)).join(', ');
 }
 
 /** Why a member that is no plain file is left out; undefined for those that hold nothing to lose. */

@@ -8,6 +8,7 @@
  *
  * A version alone proves nothing: a file that is copied has another time, an object that is uploaded in other parts another ETag.
  */
+import { counted } from '../counted.js';
 import { identityOf, shardName } from '../source/identity.js';
 import { type FoundShard, SourceError, type OpenOptions } from '../source/index.js';
 import { fetchImages } from './fetch.js';
@@ -99,7 +100,7 @@ function pairUp(before: readonly FoundShard[], now: readonly FoundShard[]): Pair
     throw new SourceError(
       (now[i] ?? before[i])?.location ?? '',
       `the run began with other shards: shard ${i} is ${are[i] ?? 'missing'}, it was ${were[i] ?? 'none'} ` +
-        `(${now.length} shards, they were ${before.length}); name the same shards in the same order, or start another run`,
+        `(${counted(now.length, 'shard')}, they were ${before.length}); name the same shards in the same order, or start another run`,
     );
   }
   return now.flatMap((is, i) => {

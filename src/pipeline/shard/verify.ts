@@ -1,4 +1,5 @@
 /** Reads shards from end to end and tells everything that is wrong with them. */
+import { counted } from '../counted.js';
 import { crc32 } from 'node:zlib';
 import { SourceError } from '../source/index.js';
 import { identityOf } from '../source/identity.js';
@@ -220,7 +221,8 @@ function againstIndex(
     problems.push({ kind: 'index', shard, ...place, problem });
   };
   if (whole && bytes !== index.bytes) say(`has ${bytes} bytes, its index says ${index.bytes}`);
-  if (whole && samples.length !== index.samples.length) say(`has ${samples.length} samples, its index says ${index.samples.length}`);
+  if (whole && samples.length !== index.samples.length)
+    say(`has ${counted(samples.length, 'sample')}, its index says ${index.samples.length}`);
   for (const [ordinal, sample] of samples.entries()) {
     const indexed = index.samples[ordinal];
     if (!indexed) break;

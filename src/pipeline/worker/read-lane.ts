@@ -6,6 +6,7 @@
  *   samples         | passed over         | to come                 |
  *                   | named by indexes    | streamed, from mid-shard on
  */
+import { counted } from '../counted.js';
 import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
 import { changedShard } from '../shard/fetch.js';
 import type { ShardSample } from '../shard/group.js';
@@ -128,7 +129,7 @@ async function* readIndexed(
     if (!(error instanceof ShardError) || count > 0) throw error;
     throw changedShard(location, file, `no sample begins at byte ${from.start}`, from.start);
   }
-  if (count < wanted.length) throw changedShard(location, file, `${wanted.length - count} samples are missing`, bytes);
+  if (count < wanted.length) throw changedShard(location, file, `it lacks ${counted(wanted.length - count, 'sample')}`, bytes);
 }
 
 /** Streams a shard, or a part of it, from the beginning; one that was read whole leaves its index. */

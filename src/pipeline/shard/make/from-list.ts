@@ -1,4 +1,5 @@
 /** Image files -> shards: which image goes where is known before the first is read. */
+import { counted } from '../../counted.js';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Random, streamId } from '../../plan/random.js';
@@ -22,7 +23,7 @@ export async function fromList(
 ): Promise<MadeShards> {
   const { dir, perShard, seed, signal, onProgress, workers } = options;
   if (images.length === 0) {
-    const others = ignored === 0 ? '' : ` (it has ${ignored} other files)`;
+    const others = ignored === 0 ? '' : ` (it has ${counted(ignored, 'other file')})`;
     throw new ShardPlanError(`${quoted(source)} has no image${others}; expected files named .jpg, .jpeg, .png or .webp`);
   }
   const listing = createHash('sha256');

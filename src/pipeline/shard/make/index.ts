@@ -60,7 +60,7 @@ function report({ set, classes, kept, ignored, leftOut }: MadeShards, source: st
   const counts = set.counts();
   if (counts.images === 0) {
     throw new Error(
-      `none of the ${counts.bad} images of ${quoted(identityOf(source))} can be read; ${join(set.dir, 'bad-samples.jsonl')} says why`,
+      `no image of ${counts.bad} in ${quoted(identityOf(source))} can be read; ${join(set.dir, 'bad-samples.jsonl')} says why`,
     );
   }
   const shards = set.records.size;

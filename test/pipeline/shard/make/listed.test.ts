@@ -285,7 +285,7 @@ describe('a source that is none', () => {
   test('a folder without images', async () => {
     await mkdir(join(root, 'none', 'inner'), { recursive: true });
     await writeFile(join(root, 'none', 'inner', 'readme.md'), '');
-    await expect(make({ source: join(root, 'none') })).rejects.toThrow('has no image (it has 1 other files); expected files named .jpg');
+    await expect(make({ source: join(root, 'none') })).rejects.toThrow('has no image (it has 1 other file); expected files named .jpg');
   });
 
   test('a folder that would hold the shards too', async () => {
@@ -296,7 +296,7 @@ describe('a source that is none', () => {
   test('images of which none can be read', async () => {
     const list = join(root, 'missing.txt');
     await writeFile(list, 'gone.jpg 1\nlost.jpg 2\n');
-    await expect(make({ source: list })).rejects.toThrow(`none of the 2 images of "${list}" can be read`);
+    await expect(make({ source: list })).rejects.toThrow(`no image of 2 in "${list}" can be read`);
     expect(await readFile(join(out, 'bad-samples.jsonl'), 'utf8')).toContain('ENOENT');
   });
 });
