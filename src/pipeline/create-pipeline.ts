@@ -28,7 +28,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   assertSlotsFit(resolved.slots, slotShape(options, resolved));
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
   const { lanes, seed, shuffle, divide, indexDir, checkShards: check, rank, worldSize } = resolved;
-  const { signal, cwd, onRetry, onAnswer, expect } = options;
+  const { signal, cwd, onRetry, onAnswer, onRewritten, expect } = options;
   const fields = fieldsOf(resolved);
   const asking = { ...(signal && { signal }), ...(onRetry && { onRetry }) };
   const names = skippedNames(resolved.skipShards ?? []);
@@ -36,7 +36,8 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const shards = listed.map(({ location }) => location);
   const skipped = skippedShards(shards, names);
   const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize, skipped });
-  const compared = expect && (await compareShards(expect, found, { ...asking, check, indexDir, fields, skipped }));
+  const compared =
+    expect && (await compareShards(expect, found, { ...asking, ...(onRewritten && { onRewritten }), check, indexDir, fields, skipped }));
   const division = divide === 'samples' ? divideSamples(await samplesOf(shards, skipped, indexDir ?? '', fields), resolved) : undefined;
   if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
   const plan = { shards: shards.length, lanes, seed, shuffle, skipped, ...(division && { division }) };

@@ -11,7 +11,7 @@ export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
 export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
 export { ShardError } from './shard/shard-error.js';
-export type { CheckShards, ComparedShards } from './shard/same-shards.js';
+export type { CheckShards, ComparedShards, RewrittenShards } from './shard/same-shards.js';
 export { type CacheEvent, type FoundShard, type RetryEvent, SourceError } from './source/index.js';
 export type { LeftOut, LeftOutKind, ShardLeftOut } from './shard/left-out.js';
 export type { BadSample } from './worker/lane.js';

@@ -30,3 +30,12 @@ export function uvThreads(): number {
   if (text === undefined) return UV_THREADS;
   return Math.min(Math.max(Number.parseInt(text, 10) || 1, 1), MOST_UV_THREADS);
 }
+
+/** Files and sockets that this process may have open. Node raises the soft limit to the hard one. Undefined on Windows, and without a limit. */
+export function openFilesLimit(): number | undefined {
+  const { userLimits } = process.report.getReport() as {
+    readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
+  };
+  const limit = userLimits?.open_files?.soft;
+  return typeof limit === 'number' ? limit : undefined;
+}

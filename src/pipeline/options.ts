@@ -9,7 +9,7 @@ import { optionName } from './option-name.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from './quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
-import { CHECK_SHARDS, type CheckShards } from './shard/same-shards.js';
+import { CHECK_SHARDS, type CheckShards, type RewrittenShards } from './shard/same-shards.js';
 import { withoutSecrets } from './source/identity.js';
 import { type CacheEvent, formatByteSize, type FoundShard, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
@@ -36,6 +36,8 @@ export interface PipelineOptions {
   readonly checkShards?: CheckShards;
   /** Shards of the run that is resumed, as its `found()` gave them: names, sizes and versions must be the same, in whatever place they are. */
   readonly expect?: readonly FoundShard[];
+  /** Called before shards of `expect` that were written again are read whole, to compare their content by their indexes. */
+  readonly onRewritten?: (rewritten: RewrittenShards) => void;
   /** Called after each answer to `checkShards`. */
   readonly onAnswer?: (progress: { readonly asked: number; readonly total: number }) => void;
   /** Which views to make; see `recipes`. */
@@ -245,6 +247,7 @@ const shape = {
   decodedCache: z.union([z.string(), z.number()]).optional(),
   resume: pipelineStateSchema.optional(),
   onAnswer: callback<NonNullable<PipelineOptions['onAnswer']>>().optional(),
+  onRewritten: callback<NonNullable<PipelineOptions['onRewritten']>>().optional(),
   onLeftOut: callback<NonNullable<PipelineOptions['onLeftOut']>>().optional(),
   onBad: callback<NonNullable<PipelineOptions['onBad']>>().optional(),
   onCache: callback<NonNullable<PipelineOptions['onCache']>>().optional(),

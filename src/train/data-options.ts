@@ -3,6 +3,8 @@ import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/
 import { readClassNames } from '../pipeline/shard/class-names.js';
 import { optionName } from '../pipeline/option-name.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
+import { formatByteSize } from '../pipeline/source/byte-size.js';
+import { identityOf } from '../pipeline/source/identity.js';
 import { OptionsError, type TrainConfig } from './config.js';
 import type { TrainHooks } from './loop.js';
 
@@ -61,6 +63,21 @@ export function warnOnce(hooks: TrainHooks): (event: CacheEvent) => void {
     warned = true;
     hooks.onWarning?.(`${url}: ${reason}. The run goes on without; this is said once`);
   };
+}
+
+/** It takes as long as an epoch takes to read, and no update is made meanwhile. */
+export function sayRewritten({ onInfo, onWork }: TrainHooks): NonNullable<PipelineOptions['onRewritten']> {
+  return ({ shards, bytes }) => {
+    const what = `${shards} ${shards === 1 ? 'shard' : 'shards'} that were written again (${formatByteSize(bytes)})`;
+    onInfo?.(`reads ${what}, to see whether their images are those of the run (--check-shards sizes leaves it out)`);
+    onWork?.(`reading ${what}`);
+  };
+}
+
+/** What has to answer before it is known which shards there are: servers of `specs`, as `https://host` or `s3://bucket`. */
+export function waitingFor(specs: readonly string[]): string {
+  const servers = new Set(specs.flatMap((spec) => /^(https?|s3):\/\/[^/]+/i.exec(identityOf(spec))?.[0] ?? []));
+  return `waiting for ${servers.size > 0 ? [...servers].join(', ') : 'the shards to be found'}`;
 }
 
 /** A server far away takes its time for many shards. */

@@ -12,7 +12,17 @@ import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
 import { configDigest, OptionsError, trainingRecipe, type TrainConfig } from './config.js';
 import { DataError, withDataErrors } from './data-error.js';
-import { asOptionsError, readingOptions, type SampleOptions, sampleOptions, sayProgress, skipOptions, warnOnce } from './data-options.js';
+import {
+  asOptionsError,
+  readingOptions,
+  type SampleOptions,
+  sampleOptions,
+  sayProgress,
+  sayRewritten,
+  skipOptions,
+  waitingFor,
+  warnOnce,
+} from './data-options.js';
 import { knnEvaluation } from './evaluation.js';
 import { estimateImages } from './extent.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
@@ -62,6 +72,7 @@ async function openPipeline(
   { samples, indexDir, record, hooks, signal }: PipelineParts,
 ): Promise<Pipeline> {
   const state = past?.checkpoint?.state;
+  hooks.onWork?.(waitingFor(config.shards));
   return createPipeline({
     shards: config.shards,
     cwd: specs.folders.shards,
@@ -69,6 +80,7 @@ async function openPipeline(
     checkShards: config.checkShards,
     onAnswer: sayProgress(hooks),
     ...(past?.shards && { expect: past.shards }),
+    onRewritten: sayRewritten(hooks),
     recipe: trainingRecipe(config),
     batchSize: config.batch,
     seed: config.seed,
@@ -148,10 +160,12 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   if (engine.name === 'wasm') hooks.onInfo?.('engine wasm computes on one core: it suits small networks and images');
   assertQueuesFit(config, engine);
   // The first evaluation comes when the run has a folder.
-  if (config.valShards)
+  if (config.valShards) {
+    hooks.onWork?.(waitingFor(config.valShards));
     await listShards(config.valShards, { cwd: beginning.specs.folders.valShards, ...(signal && { signal }) })
       .catch(explainSpecs(path, beginning.specs, 'valShards'))
       .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
+  }
   if (config.augment === 'device' && engine.name === 'wasm')
     hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 

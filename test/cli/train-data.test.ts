@@ -2,7 +2,9 @@
  * The data of a run as a user meets them: logins that reach no file and no output, shards that move, are replaced or are missing.
  * Real processes against a real server that wants a login and a signature.
  */
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -190,6 +192,20 @@ describe('the data of a run', () => {
     expect(stderr).toMatch(/shard-001\.tar: no such object \(404\).* it is the only one missing of 4 shards/);
     expect(code).toBe(2);
     expect(await readdir(folder)).not.toContain('hole');
+  });
+
+  test('on a server that does not answer are named as what is waited for', async () => {
+    const silent = createServer();
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const place = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const waits = (line: string) => new RegExp(`^waiting for ${place}: \\d+s so far$`).test(line);
+    const config = join(folder, 'config.yaml');
+    const args = ['train', '--config', config, '--shards', `${place}/shard-{000..003}.tar`, '--out', run('silent')];
+    const { code, stderr } = await detco(args, { onLine: (line) => (waits(line) ? 'SIGINT' : undefined) });
+    expect(stderr.split('\n').filter(waits)).toHaveLength(1);
+    expect(code).toBe(130);
+    silent.close();
   });
 
   test('may have moved to another folder or host: a resume says what it compared, and the losses are the same', async () => {

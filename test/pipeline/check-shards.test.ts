@@ -1,9 +1,11 @@
 /** What is asked of each shard before the first is read, and what a pipeline that goes on holds its shards to. */
+import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createPipeline, type FoundShard, type PipelineOptions, recipes, SourceError } from '#dist/pipeline/index.js';
+import { createPipeline, type FoundShard, type PipelineOptions, recipes, type RewrittenShards, SourceError } from '#dist/pipeline/index.js';
 import { closeSources } from '#dist/pipeline/source/index.js';
 import { indexShards } from '#dist/pipeline/shard/index-shards.js';
 import { digestBatches } from '../support/batches.js';
@@ -96,6 +98,14 @@ describe('at the start', () => {
       process.off('warning', note);
       await many.close();
     }
+  });
+
+  (process.platform === 'win32' ? test.skip : test)('many questions need few open files', async () => {
+    const [body] = objects.values();
+    for (let i = 0; i < 200; i++) objects.set(`/many-${i}.tar`, { ...body, body: Uint8Array.of(1) });
+    const command = 'ulimit -n 70 && exec "$0" test/support/ask-shards.mjs "$1"';
+    const { stdout } = await promisify(execFile)('sh', ['-c', command, process.execPath, `${server.url}/many-{0..199}.tar`]);
+    expect(stdout).toBe('200\n');
   });
 
   test("with checkShards 'none' no server is asked", async () => {
@@ -228,7 +238,11 @@ describe('shards of a pipeline that goes on', () => {
     );
     const before = await found(place);
     for (const path of files) await utimes(join(place, basename(path)), new Date(), new Date(0));
-    expect(await compared(place, { expect: before, indexDir })).toEqual({ ...none, shards: 6, sizes: 6, contents: 6 });
+    const told: RewrittenShards[] = [];
+    const onRewritten = (rewritten: RewrittenShards) => void told.push(rewritten);
+    expect(await compared(place, { expect: before, indexDir, onRewritten })).toEqual({ ...none, shards: 6, sizes: 6, contents: 6 });
+    // What is going to be read is told once, before.
+    expect(told).toEqual([{ shards: 6, bytes: before.reduce((sum, { bytes = 0 }) => sum + bytes, 0) }]);
     await damage(join(place, 'shard-003.tar'));
     await expect(compared(place, { expect: before, indexDir })).rejects.toThrow(
       /shard-003\.tar: has changed .* checksum of s3-007 is another/,

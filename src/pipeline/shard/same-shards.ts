@@ -27,6 +27,13 @@ export interface CompareOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> 
   readonly fields: SampleFields | undefined;
   /** Ordinals of shards of which names alone are compared. */
   readonly skipped?: readonly number[];
+  readonly onRewritten?: (rewritten: RewrittenShards) => void;
+}
+
+/** Shards that have another version than the run knew, and their size in all. */
+export interface RewrittenShards {
+  readonly shards: number;
+  readonly bytes: number;
 }
 
 /** What the shards of a resume have in common with those of the run. */
@@ -74,6 +81,8 @@ export async function compareShards(
   const known = pairs.filter((pair) => !pair.moved && pair.was.version !== undefined && pair.is.version !== undefined);
   const rewritten = options.check === 'versions' ? known.filter(({ was, is }) => was.version !== is.version) : [];
   const samples = await compareContents(moved, options);
+  if (rewritten.length > 0 && options.indexDir !== undefined)
+    options.onRewritten?.({ shards: rewritten.length, bytes: rewritten.reduce((sum, { is }) => sum + (is.bytes ?? 0), 0) });
   const contents = await compareContents(rewritten, options);
   refuse(
     rewritten.filter((pair) => !contents.has(pair)),

@@ -1,5 +1,6 @@
 /** Asks for every shard before any is read, so that a hole in a numbered range is found at the start and not hours later. */
 import { setMaxListeners } from 'node:events';
+import { openFilesLimit } from '../machine.js';
 import { askShard, isRemote } from './index.js';
 import { identityOf } from './identity.js';
 import { type FoundShard, type OpenOptions, SourceError } from './source.js';
@@ -21,6 +22,10 @@ export interface AskOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
  * servers of one's own have few hundreds of connections.
  */
 const PARALLEL = 64;
+/** Share of the files that the process may have open; the rest is for its threads and the modules that they load. */
+const OPEN_FILES = 0.25;
+/** So many suit any limit that Node starts under. */
+const FEW = 8;
 /** Missing shards that are named. */
 const NAMED = 5;
 
@@ -60,11 +65,17 @@ export async function askShards(found: readonly FoundShard[], options: AskOption
       if (at.server) onAnswer?.({ asked: ++asked, total });
     }
   };
-  await Promise.allSettled(Array.from({ length: PARALLEL }, ask));
+  await Promise.allSettled(Array.from({ length: parallel(unknown.length) }, ask));
   signal?.throwIfAborted();
   failed.signal.throwIfAborted();
   if (missing.size > 0) throw missingShards(found, missing);
   return known;
+}
+
+function parallel(questions: number): number {
+  const most = Math.min(PARALLEL, questions);
+  // To look up the limit takes longer than a question.
+  return most <= FEW ? most : Math.max(FEW, Math.min(most, Math.floor(OPEN_FILES * (openFilesLimit() ?? Infinity))));
 }
 
 function missingShards(found: readonly FoundShard[], missing: ReadonlyMap<number, SourceError>): SourceError {
