@@ -194,6 +194,8 @@ export class SampleGrouper {
       if (label) this.#leaveOut('repeated name', label.member, ofOneTwice('the label'));
       for (const field of run.kept.keys()) this.#leaveOut('repeated name', run.members.get(field) as TarMember, ofOneTwice('a field'));
     }
+    if (this.#options.fields?.labelField === undefined && !run.members.has(LABEL_FIELD) && run.images.length === 1)
+      this.#reportOtherLabel(run);
     const problem = run.problem ?? (run.images.length > 1 ? tooMany(run.images) : undefined);
     if (!this.#options.wanted(index)) return;
     yield {
@@ -255,6 +257,15 @@ export class SampleGrouper {
       kept: {},
       keptProblem: `its fields have ${keptBytes} bytes, more than maxFieldBytes ${bytes}; raise it, or ask for fewer fields`,
     };
+  }
+
+  /** `target.cls` beside `input.jpg`: only the user knows whether it is the label. */
+  #reportOtherLabel({ members }: Run): void {
+    for (const [field, member] of members) {
+      if (!field.endsWith(`.${LABEL_FIELD}`) || this.#kept?.names.includes(field)) continue;
+      const choose = `if it is the label, choose it with labelField (--label-field ${printable(shellWord(field))})`;
+      this.#leaveOut('label of another field', member, `is not the field ${LABEL_FIELD}, and its sample has no label; ${choose}`);
+    }
   }
 
   #reportWithoutImage({ key }: Run, member: TarMember): void {

@@ -18,6 +18,7 @@ export const LEFT_OUT_KINDS = [
   'file without image',
   'repeated name',
   'unusable label',
+  'label of another field',
   'other field',
   'shard without sample',
   'tail behind the end',

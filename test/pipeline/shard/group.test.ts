@@ -84,6 +84,21 @@ describe('names with more dots', () => {
     expect((await account('a.bin a.cls:2', { fields: { imageField: 'bin' } })).samples).toEqual([['a', 'image 0', 2]]);
   });
 
+  test('of which one only ends in cls is without a label, and told how to have it', async () => {
+    const members = 'a.input.jpg a.target.cls:4 b.jpg b.cls:1 b.target.cls:2';
+    const { samples, leftOut } = await account(members);
+    expect(samples).toEqual([
+      ['a', 'image 0', undefined],
+      ['b', 'image 2', 1],
+    ]);
+    const told = expect.stringMatching(/choose it with labelField \(--label-field target\.cls\)$/);
+    expect(leftOut).toEqual([['label of another field', 'a.target.cls', told]]);
+
+    const chosen = await account(members, { fields: { labelField: 'target.cls' } });
+    expect([chosen.samples.map(([, , label]) => label), chosen.leftOut]).toEqual([[4, 2], []]);
+    expect((await account(members, { fields: { kept: { names: ['target.cls'], bytes: 9 } } })).leftOut).toEqual([]);
+  });
+
   test('without the field that was chosen are named', async () => {
     const { samples, leftOut } = await account('a.jpg b.input.jpg b.cls:1', { fields: { imageField: 'input.jpg' } });
     expect(samples).toEqual([['b', 'image 1', 1]]);
