@@ -1,7 +1,7 @@
 /** The text of a lock: which process has it, and whether that one lives. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { lstat, readFile } from 'node:fs/promises';
+import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { codeOf } from '../pipeline/error-code.js';
@@ -74,17 +74,24 @@ function lives({ pid, began }: Holder): boolean {
 
 export async function readLock(path: string): Promise<FoundLock | undefined> {
   try {
-    const found = await lstat(path);
-    if (!found.isFile())
+    const named = await lstat(path);
+    if (!named.isFile())
       throw new RunDirectoryError(
-        `"${path}" is a ${found.isDirectory() ? 'folder' : 'link'}: expected the lock of a run, a file; remove it`,
+        `"${path}" is a ${named.isDirectory() ? 'folder' : 'link'}: expected the lock of a run, a file; remove it`,
       );
-    const holder = parse(await readFile(path, 'utf8'));
-    return { id: holder?.id ?? `${found.ino}-${found.mtimeMs}`, holder, mtimeMs: found.mtimeMs };
+    await using file = await open(path);
+    return await readOpened(file);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** Text and time of one file: by its name the text may be of the lock that has just taken the place of another, whose time was read. */
+async function readOpened(file: FileHandle): Promise<FoundLock> {
+  const { ino, mtimeMs } = await file.stat();
+  const holder = parse(await file.readFile('utf8'));
+  return { id: holder?.id ?? `${ino}-${mtimeMs}`, holder, mtimeMs };
 }
 
 function parse(text: string): Holder | undefined {

@@ -18,8 +18,8 @@ interface Racer {
   readonly lines: AsyncIterator<string>;
 }
 
-function racer(run: string): Racer {
-  const child = spawn(process.execPath, ['test/support/race-for-lock.mjs', run], { stdio: ['pipe', 'pipe', 'inherit'] });
+function racer(run: string, ...host: readonly string[]): Racer {
+  const child = spawn(process.execPath, ['test/support/race-for-lock.mjs', run, ...host], { stdio: ['pipe', 'pipe', 'inherit'] });
   return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() };
 }
 
@@ -175,6 +175,21 @@ describe('the lock of a run', () => {
       await tell(winners, 'release');
     }
     expect(await readdir(run)).toEqual([]);
+  });
+
+  test('of many hosts that come upon a silent lock one has it', async () => {
+    racers.push(...Array.from({ length: 8 }, (_, i) => racer(run, `host-${i}`)));
+    const gone = { host: 'gone', namespace: 'gone', pid: 1, began: '1', since: new Date(0).toISOString() };
+    for (let round = 0; round < 200; round++) {
+      await write({ ...gone, id: randomUUID() });
+      await utimes(lock(), 0, 0);
+      const said = await tell(racers, 'take');
+      const winners = racers.filter((__, i) => said[i] === 'taken');
+      expect(winners.map(({ child }) => child.pid)).toHaveLength(1);
+      await tell(winners, 'release');
+      // What a loser had begun counts for two minutes: its host is another's.
+      await rm(lock(), { force: true });
+    }
   });
 
   test('takes away what processes left that were killed while they asked for it, and nothing of those that live', async () => {
