@@ -1,6 +1,7 @@
 /** What this process may use of the machine. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { nodeReport } from './node-report.js';
 
 /** Cores that this process may use: fewer than the machine has under `taskset` or in a container with a quota. */
 export function usableCores(): number {
@@ -33,9 +34,15 @@ export function uvThreads(): number {
 
 /** Files and sockets that this process may have open. Node raises the soft limit to the hard one. Undefined on Windows, and without a limit. */
 export function openFilesLimit(): number | undefined {
-  const { userLimits } = process.report.getReport() as {
-    readonly userLimits?: { readonly open_files?: { readonly soft?: number | string } };
-  };
-  const limit = userLimits?.open_files?.soft;
-  return typeof limit === 'number' ? limit : undefined;
+  const limit = Number(limitOfProc() ?? nodeReport().userLimits?.open_files?.soft);
+  return Number.isNaN(limit) ? undefined : limit;
+}
+
+/** Digits or `unlimited`; undefined where there is no /proc, or no file can be opened any more. See proc_pid_limits(5). */
+function limitOfProc(): string | undefined {
+  try {
+    return /^Max open files +(\w+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  } catch {
+    return undefined;
+  }
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { nodeReport } from '../../pipeline/node-report.js';
 import { inspectLibrary, inspectNode } from '../native/product.js';
 import type { Unavailable } from '../native/unavailable.js';
 import { CORE, resolvePackage } from '../packages.js';
@@ -40,8 +41,7 @@ export function chooseCandidate(env: NodeJS.ProcessEnv = process.env, project: s
 
 /** Why no TensorFlow runs on a Linux with another C library than glibc, undefined elsewhere. */
 export function withoutGlibc(): Unavailable | undefined {
-  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  if (process.platform !== 'linux' || header?.glibcVersionRuntime !== undefined) return undefined;
+  if (process.platform !== 'linux' || nodeReport().header?.glibcVersionRuntime !== undefined) return undefined;
   return { reason: 'TensorFlow has no build for musl (Alpine)', remedy: 'use --engine wasm' };
 }
 

@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import type { Precision } from '../engine.js';
 import type { ResolvedEngineOptions } from '../check.js';
+import { nodeReport } from '../../pipeline/node-report.js';
 import { UnavailableError } from '../native/unavailable.js';
 import { chooseCandidate, forGpu } from './candidate.js';
 import { loadTensorFlow, type TensorFlow } from './load.js';
@@ -112,8 +113,7 @@ function visibleDevices(device: string): Record<string, string> {
 function sharesEnvironment(): boolean {
   const name = 'DETCO_SHARED_ENVIRONMENT';
   return withEnvironment({ [name]: '1' }, () => {
-    const { environmentVariables } = process.report.getReport() as { readonly environmentVariables?: Environment };
-    return environmentVariables?.[name] === '1';
+    return nodeReport().environmentVariables?.[name] === '1';
   });
 }
 
