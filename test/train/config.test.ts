@@ -73,6 +73,7 @@ describe('options of a new run', () => {
       { shards, checkShards: 'size' as 'sizes' },
       'checkShards (--check-shards) = "size": did you mean "sizes"',
     ],
+    ['a name that is no text', { shards, engine: Object.create(null) as 'wasm' }, 'expected one of auto, '],
     ['a recipe that does not exist', { shards, recipe: { name: 'mocov2' as 'detco' } }, 'recipe.name = "mocov2": did you mean "mocoV2"'],
     ['terms without their patches', { shards, recipe: { name: 'mocoV2' } }, 'need patches, which recipe "mocoV2" does not make'],
   ])('refuse %s', (_what, given, message) => {

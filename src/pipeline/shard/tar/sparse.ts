@@ -38,6 +38,8 @@ const ENTRY_BYTES = 24;
 /** Where the old form has entries, and whether more follow: in the header and in each block behind it. */
 const HEADER_MAP = { at: 386, entries: 4, more: 482, size: 483 };
 const BLOCK_MAP = { at: 0, entries: 21, more: 504 };
+/** What star has in the last bytes of a header, and where it tells that the map goes on (struct star_in_header in tar.h of GNU tar). */
+const STAR = { magic: 'tar\0', magicAt: 508, more: 355 };
 
 const OFFSET = 'GNU.sparse.offset';
 const BYTES = 'GNU.sparse.numbytes';
@@ -60,7 +62,10 @@ export async function readSparseMap(
   nextBlock: NextBlock,
 ): Promise<SparseMap | undefined> {
   if (header[156] === 'S'.charCodeAt(0)) {
-    if (header.toString('latin1', 257, 265) !== GNU_MAGIC) return undefined;
+    if (header.toString('latin1', 257, 265) !== GNU_MAGIC) {
+      await passStarMap(header, nextBlock);
+      return undefined;
+    }
     const whole = parseNumber(header.subarray(HEADER_MAP.size, HEADER_MAP.size + 12));
     return checkedMap(await readBinary(header, nextBlock), whole, size);
   }
@@ -85,14 +90,24 @@ export function joinPieces(records: [key: string, value: string][]): [key: strin
 
 async function readBinary(header: Buffer, nextBlock: NextBlock): Promise<number[]> {
   const numbers = entriesOf(header, HEADER_MAP);
-  let more = header[HEADER_MAP.more] !== 0;
-  for (let bytes = BLOCK_BYTES; more; bytes += BLOCK_BYTES) {
+  for await (const block of blocksBehind(header[HEADER_MAP.more], nextBlock)) numbers.push(...entriesOf(block, BLOCK_MAP));
+  return numbers;
+}
+
+/** Its entries lie elsewhere in the header, and the blocks behind that are those of the old form. */
+async function passStarMap(header: Buffer, nextBlock: NextBlock): Promise<void> {
+  if (header.toString('latin1', STAR.magicAt) !== STAR.magic) return;
+  for await (const _ of blocksBehind(header[STAR.more], nextBlock));
+}
+
+/** The blocks of a map between a header and the content. @param more what the header says: 0 when there are none */
+async function* blocksBehind(more: number | undefined, nextBlock: NextBlock): AsyncGenerator<Buffer> {
+  for (let bytes = BLOCK_BYTES; more !== 0; bytes += BLOCK_BYTES) {
     if (bytes > MAX_MAP_BYTES) throw tooLong();
     const block = await nextBlock();
-    numbers.push(...entriesOf(block, BLOCK_MAP));
-    more = block[BLOCK_MAP.more] !== 0;
+    yield block;
+    more = block[BLOCK_MAP.more];
   }
-  return numbers;
 }
 
 /** The numbers of the entries up to an empty one. */

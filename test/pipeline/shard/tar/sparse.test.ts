@@ -147,6 +147,23 @@ describe('the map of a sparse file', () => {
     ]);
   });
 
+  test('of star goes on in blocks, which are passed with the member', async () => {
+    const patch = (header: Buffer): void => {
+      header.write('1', 355, 'latin1');
+      header.write('tar\0', 508, 'latin1');
+    };
+    const member = rawMember({ name: 'a.png', type: 'S', body: 'x', patch });
+    const [more, last] = [Buffer.alloc(512), Buffer.alloc(512)];
+    more.write('1', 504, 'latin1');
+    const found = await membersOf(
+      Buffer.concat([member.subarray(0, 512), more, last, member.subarray(512), rawMember({ name: 'b.jpg', body: 'x' }), END]),
+    );
+    expect(found.map(({ kind, name }) => [kind, name])).toEqual([
+      ['sparse file of unknown form', 'a.png'],
+      ['file', 'b.jpg'],
+    ]);
+  });
+
   const endless = Buffer.alloc(512);
   endless[504] = 1;
   const goesOn = (header: Buffer): void => {
