@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../pipeline/counted.js';
+import { leftOutWarning } from '../pipeline/shard/left-out.js';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 import { listShards } from '../pipeline/source/index.js';
@@ -59,7 +60,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   if (report.problems.length > 0) process.exitCode = 1;
 }
 
-function lines({ shards, samples, bytes, labels, problems }: VerifyReport, decode: boolean): string[] {
+function lines({ shards, samples, bytes, labels, otherLabels, problems }: VerifyReport, decode: boolean): string[] {
   const kinds = new Map<string, number>();
   for (const { kind } of problems) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   const found = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
@@ -67,6 +68,7 @@ function lines({ shards, samples, bytes, labels, problems }: VerifyReport, decod
     ...problems.map(inWords),
     `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
+    ...(otherLabels ? [leftOutWarning(otherLabels)] : []),
     problems.length === 0 ? 'no problems' : `${counted(problems.length, 'problem')}: ${found}`,
   ];
 }

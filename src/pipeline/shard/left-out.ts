@@ -67,7 +67,7 @@ export interface ShardLeftOut extends LeftOutCount {
 }
 
 /** One line for a person, in the words of the first. */
-function leftOutWarning({ shard, first, ...counted }: ShardLeftOut): string {
+export function leftOutWarning({ shard, first, ...counted }: ShardLeftOut): string {
   const name = first.name === undefined ? '' : `${quoted(first.name)} `;
   const which = counted.count === 1 ? '' : 'the first, ';
   return `${printable(shard)}: ${leftOutInWords([counted])}: ${which}${name}at byte ${first.offset}, ${first.problem}`;

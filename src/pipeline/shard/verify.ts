@@ -8,7 +8,7 @@ import { DecodeRoom, defaultDecodeMemory } from '../worker/decode-room.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
 import type { SampleFields, ShardSample } from './group.js';
-import type { LeftOutKind } from './left-out.js';
+import { LeftOutCounter, type LeftOutKind, type ShardLeftOut } from './left-out.js';
 import { readShard } from './read.js';
 import { ShardError } from './shard-error.js';
 import { readIndex, type IndexedSample, type ShardIndex } from './shard-index.js';
@@ -52,6 +52,8 @@ export interface VerifyReport {
   readonly samples: number;
   readonly bytes: number;
   readonly labels: LabelSummary;
+  /** What may be labels under another name, in the first shard that has them: no problem, for a set may do without labels. */
+  readonly otherLabels?: ShardLeftOut;
   readonly problems: readonly Problem[];
 }
 
@@ -71,6 +73,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
   const unlabelled: Place[] = [];
   const duplicates = duplicateFinder();
   let [samples, bytes, shards, seen] = [0, 0, 0, 0];
+  let otherLabels: ShardLeftOut | undefined;
   const onSample = (): void => onProgress?.({ samples: ++seen, shards });
   const room = new DecodeRoom(decodeMemory);
   const active = Math.min(SHARDS_AT_ONCE, workers);
@@ -78,6 +81,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
     signal?.throwIfAborted();
     const { shard } = checked;
     for (const problem of checked.problems) problems.push(problem);
+    otherLabels ??= checked.otherLabels;
     for (const sample of checked.samples) {
       const place = { shard, key: sample.key, offset: sample.offset };
       problems.push(...duplicates(place, sample));
@@ -92,7 +96,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
   if (summary.labelled > 0) {
     for (const place of unlabelled) problems.push({ kind: 'label', ...place, problem: 'has no label, and others have one' });
   }
-  return { shards, samples, bytes, labels: summary, problems };
+  return { shards, samples, bytes, labels: summary, ...(otherLabels && { otherLabels }), problems };
 }
 
 /** What is kept of a sample. */
@@ -105,6 +109,7 @@ interface CheckedShard {
   readonly shard: string;
   readonly bytes: number;
   readonly samples: readonly SeenSample[];
+  readonly otherLabels: ShardLeftOut | undefined;
   readonly problems: readonly Problem[];
 }
 
@@ -117,6 +122,7 @@ async function checkShard(
   const shard = identityOf(location);
   const problems: Problem[] = [];
   const samples: SeenSample[] = [];
+  const otherLabels = new LeftOutCounter();
   const check = decode ? (image: Uint8Array) => checkPixels(image, room, maxPixels) : checkBytes;
   let end: TarEnd | undefined;
   const index = indexDir === undefined ? undefined : await readIndex(indexDir, location, fields);
@@ -128,7 +134,11 @@ async function checkShard(
       fields,
       ...(signal && { signal }),
       onEnd: (found) => (end = found),
-      onLeftOut: ({ name, ...leftOut }) => problems.push({ ...leftOut, shard, ...(name !== undefined && { member: name }) }),
+      onLeftOut: (found) => {
+        const { name, ...leftOut } = found;
+        if (found.kind === 'label of another field') otherLabels.add(found);
+        else problems.push({ ...leftOut, shard, ...(name !== undefined && { member: name }) });
+      },
     });
     for await (const { sample, seen, reason } of mapInOrder(read, workers, (sample) => look(sample, check))) {
       const place = { shard, key: sample.key, offset: sample.offset };
@@ -147,7 +157,8 @@ async function checkShard(
   const bytes = end?.bytes ?? 0;
   const inOrder = problems.toSorted((a, b) => (a.offset ?? 0) - (b.offset ?? 0));
   if (index) inOrder.push(...againstIndex(shard, { bytes, samples, whole: end !== undefined }, index));
-  return { shard, bytes, samples, problems: inOrder };
+  const [other] = otherLabels.counts;
+  return { shard, bytes, samples, otherLabels: other && { ...other, shard }, problems: inOrder };
 }
 
 /** Takes what is to be kept of a sample, so that its image can go. */

@@ -38,6 +38,24 @@ test('sound shards have no problems', async () => {
   expect(Math.max(...seen)).toBe(12);
 });
 
+test('what may be labels under another name is told, and is no problem', async () => {
+  const [first, second] = await fixtureSamples(2);
+  const shard = await shardOf('target.tar', [
+    { name: 'a.jpg', body: first?.image },
+    { name: 'a.target.cls', body: '1' },
+    { name: 'b.jpg', body: second?.image },
+    { name: 'b.target.cls', body: '2' },
+  ]);
+  const { otherLabels, problems } = await verify([shard], { decode: false });
+  expect(problems).toEqual([]);
+  expect(otherLabels).toMatchObject({
+    shard,
+    count: 2,
+    first: { name: 'a.target.cls', problem: expect.stringContaining('--label-field') },
+  });
+  expect((await verify([shard], { decode: false, fields: { labelField: 'target.cls' } })).otherLabels).toBeUndefined();
+});
+
 describe('names with shard, key and byte', () => {
   test('images that do not decode, unless it may not decode', async () => {
     const [shard = ''] = await writeTestShards(dir, { counts: [6], bad: [testKey(0, 3)] });
