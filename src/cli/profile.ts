@@ -10,13 +10,15 @@ import { interruptible } from './interrupt.js';
 import { positive, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
-import { asUsageError, parseOptions } from './usage-error.js';
+import { asPipelineUsageError, parseOptions } from './usage-error.js';
 import { printJson, printLines, say } from './print.js';
 
 /** Timed visits of the stages that a trace holds, of each thread. */
 const TRACE_SPANS = 1 << 17;
 const SWEEP_SECONDS = 3;
 const DAY_SECONDS = 86_400;
+/** What options of the pipeline are called here. */
+const FLAGS = { batchSize: '--batch', cacheDir: '--cache-dir', workers: '--workers' };
 
 const schema = z.object({
   shards: z.array(z.string()).min(1),
@@ -69,7 +71,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const { measured, spans } = await measurePipeline(
     { ...options, ...(traceFile === undefined ? {} : { spans: TRACE_SPANS }) },
     { seconds, ...(consume === undefined ? {} : { consume }), onPhase: (phase) => say(`measuring ${phase}`) },
-  ).catch(asUsageError('RangeError'));
+  ).catch(asPipelineUsageError(FLAGS));
   const report = profileReport(measured);
   const points = sweeps
     ? await sweep(options, {

@@ -1,5 +1,6 @@
 /** Arguments that cannot be used. */
 import type { z } from 'zod';
+import { PipelineOptionError } from '../pipeline/option-error.js';
 import { quoted } from '../pipeline/quoted.js';
 
 /** Ends the command with exit code 2. The message quotes the value, says what was expected and what to do. */
@@ -11,6 +12,18 @@ export class UsageError extends Error {
 export function asUsageError(...names: readonly string[]): (error: unknown) => never {
   return (error) => {
     throw error instanceof Error && names.includes(error.name) ? new UsageError(error.message, { cause: error }) : error;
+  };
+}
+
+/**
+ * For `catch`: what the pipeline refuses, in the words of the command.
+ * @param flags those that stand for options of the pipeline
+ */
+export function asPipelineUsageError(flags: Readonly<Record<string, string>>): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof PipelineOptionError)) return asUsageError('RangeError')(error);
+    const flag = flags[error.option];
+    throw new UsageError(flag === undefined ? error.message : `${flag}: ${error.problem}`, { cause: error });
   };
 }
 

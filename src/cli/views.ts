@@ -9,7 +9,7 @@ import { interruptible } from './interrupt.js';
 import { whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
-import { asUsageError, parseOptions } from './usage-error.js';
+import { asPipelineUsageError, parseOptions } from './usage-error.js';
 import { printJson, say } from './print.js';
 
 const schema = z.object({
@@ -30,7 +30,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const fields = await readFields(choice);
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;
   const options = { shards, ...fields, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
-  const { samples, views } = await draw(options, out).catch(asUsageError('RangeError'));
+  const { samples, views } = await draw(options, out).catch(asPipelineUsageError({ batchSize: '--count' }));
   if (json) printJson({ out, samples, views });
   else say(`${out}: ${counted(samples.length, 'image')}, a row for each of ${Object.keys(views).join(', ')}`);
 }

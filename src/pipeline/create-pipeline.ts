@@ -1,5 +1,5 @@
 /** Options -> a pipeline: checks them, lists the shards and asks for each, and makes the plan. */
-import { optionName } from './option-name.js';
+import { PipelineOptionError } from './option-error.js';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { validateRecipe } from './augment/validate.js';
@@ -45,8 +45,13 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
 }
 
 /** Samples that each shard gives: none of those that are skipped, which need no index. */
-async function samplesOf(shards: readonly string[], skipped: readonly number[], indexDir: string, fields: SampleFields): Promise<number[]> {
-  const read = shards.flatMap((_, shard) => (skipped.includes(shard) ? [] : [shard]));
+async function samplesOf(
+  shards: readonly string[],
+  skipped: ReadonlySet<number>,
+  indexDir: string,
+  fields: SampleFields,
+): Promise<number[]> {
+  const read = shards.flatMap((_, shard) => (skipped.has(shard) ? [] : [shard]));
   const counts = await countSamples(
     indexDir,
     read.map((shard) => shards[shard] ?? ''),
@@ -63,13 +68,15 @@ function assertSlotsFit(slots: number, shape: SlotShape): void {
   if (bytes <= most) return;
   const { kept, ...views } = shape;
   if (kept && slots * slotBytes(views) <= most)
-    throw new RangeError(
-      `Pipeline option maxFieldBytes: ${kept.bytes} for each of ${shape.batchSize} samples in ${slots} slots is more than the ` +
+    throw new PipelineOptionError(
+      'maxFieldBytes',
+      `${kept.bytes} for each of ${shape.batchSize} samples in ${slots} slots is more than the ` +
         `${formatByteSize(most)} of memory; use less, or a smaller batch`,
     );
   const fits = Math.floor((shape.batchSize * most) / bytes);
-  throw new RangeError(
-    `Pipeline option ${optionName('batchSize')}: ${slots} slots of ${shape.batchSize} samples take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
+  throw new PipelineOptionError(
+    'batchSize',
+    `${slots} slots of ${shape.batchSize} samples take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
       `use less than ${fits}, or smaller views`,
   );
 }
@@ -82,7 +89,7 @@ async function openCache({ cacheDir, cacheSize }: ResolvedOptions): Promise<Cach
 
 async function assertFolder(option: keyof PipelineOptions, path: string): Promise<void> {
   const problem = await folderProblem(path);
-  if (problem !== undefined) throw new RangeError(`Pipeline option ${optionName(option)}: "${path}": ${problem}`);
+  if (problem !== undefined) throw new PipelineOptionError(option, `"${path}": ${problem}`);
 }
 
 /** One that is there may be read-only: its indexes are read. */

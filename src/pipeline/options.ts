@@ -5,7 +5,7 @@ import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
 import { expectedOneOf } from './nearest.js';
 import { oneOf } from './one-of.js';
-import { optionName } from './option-name.js';
+import { PipelineOptionError } from './option-error.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from './quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
@@ -259,38 +259,37 @@ const schema = z.object(shape);
 /** @throws RangeError naming the option, the value it got and what it wants */
 export function resolveOptions(options: PipelineOptions) {
   for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(shape, name))
-      throw new RangeError(`Pipeline option ${name}: no such option; ${expectedOneOf(name, Object.keys(shape))}`);
+    if (!Object.hasOwn(shape, name)) throw new PipelineOptionError(name, `no such option; ${expectedOneOf(name, Object.keys(shape))}`);
   }
   const { success, data, error } = schema.safeParse(options);
   if (!success) {
     const [issue] = error.issues;
     const path = issue?.path ?? [];
     const value = path.reduce<unknown>((outer, key) => (Object(outer) as Record<PropertyKey, unknown>)[key], options);
-    throw new RangeError(
-      `Pipeline option ${optionName(path.join('.'))}: ${issue?.message ?? 'invalid'}, got ${withoutSecrets(quoted(value))}`,
-    );
+    throw new PipelineOptionError(path.join('.'), `${issue?.message ?? 'invalid'}, got ${withoutSecrets(quoted(value))}`);
   }
   const { lanes, rank, worldSize, indexDir } = data;
-  if (rank >= worldSize)
-    throw new RangeError(`Pipeline option rank: ${rank} of worldSize ${worldSize}; ranks count from 0 to ${worldSize - 1}`);
-  if (lanes % worldSize !== 0) throw new RangeError(unevenLanes(lanes, worldSize));
+  if (rank >= worldSize) throw new PipelineOptionError('rank', `${rank} of worldSize ${worldSize}; ranks count from 0 to ${worldSize - 1}`);
+  if (lanes % worldSize !== 0) throw new PipelineOptionError('lanes', unevenLanes(lanes, worldSize));
   const divide: Divide = data.divide ?? (worldSize === 1 ? 'shards' : 'samples');
   if (divide === 'shards' && worldSize > 1) {
-    throw new RangeError(
-      `Pipeline option divide: 'shards' with worldSize ${worldSize} would give ranks unequal numbers of steps; use 'samples', which needs indexDir`,
+    throw new PipelineOptionError(
+      'divide',
+      `'shards' with worldSize ${worldSize} would give ranks unequal numbers of steps; use 'samples', which needs indexDir`,
     );
   }
   if (divide === 'samples' && indexDir === undefined) {
-    throw new RangeError(
-      `Pipeline option indexDir: none, and worldSize ${worldSize} with divide 'samples' needs the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
+    throw new PipelineOptionError(
+      'indexDir',
+      `none, and worldSize ${worldSize} with divide 'samples' needs the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
     );
   }
   const most = lanes / worldSize;
   const workers = data.workers ?? Math.min(Math.ceil(usableCores()), most);
   if (workers > most) {
-    throw new RangeError(
-      `Pipeline option workers: ${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
+    throw new PipelineOptionError(
+      'workers',
+      `${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
     );
   }
   return {
@@ -307,15 +306,12 @@ export function resolveOptions(options: PipelineOptions) {
 function unevenLanes(lanes: number, worldSize: number): string {
   const below = lanes - (lanes % worldSize);
   const usable = below === 0 ? `${worldSize}` : `${below} or ${below + worldSize}`;
-  return `Pipeline option lanes: ${lanes} lanes cannot be shared equally by worldSize ${worldSize}; use ${usable}`;
+  return `${lanes} lanes cannot be shared equally by worldSize ${worldSize}; use ${usable}`;
 }
 
 function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {
   if (cacheSize === undefined) return undefined;
-  if (cacheDir === undefined)
-    throw new RangeError(
-      `Pipeline option ${optionName('cacheSize')}: ${quoted(cacheSize)} without ${optionName('cacheDir')}; name the folder`,
-    );
+  if (cacheDir === undefined) throw new PipelineOptionError('cacheSize', `${quoted(cacheSize)} without cacheDir; name the folder`);
   return byteSize('cacheSize', cacheSize);
 }
 
@@ -328,15 +324,13 @@ function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): 
   const bytes = byteSize('decodedCache', decodedCache);
   if (bytes <= MOST_DECODED_BYTES) return bytes;
   const most = formatByteSize(MOST_DECODED_BYTES);
-  throw new RangeError(
-    `Pipeline option ${optionName('decodedCache')}: ${quoted(decodedCache)} is more than this Node can share, ${most}; use less`,
-  );
+  throw new PipelineOptionError('decodedCache', `${quoted(decodedCache)} is more than this Node can share, ${most}; use less`);
 }
 
 function byteSize(option: keyof PipelineOptions, value: string | number): number {
   try {
     return parseByteSize(value);
   } catch (error) {
-    throw new RangeError(`Pipeline option ${optionName(option)}: ${reasonOf(error)}`, { cause: error });
+    throw new PipelineOptionError(option, reasonOf(error), { cause: error });
   }
 }

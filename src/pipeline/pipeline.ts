@@ -23,7 +23,7 @@ import type { WorkerReport } from './worker/main.js';
 import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
 import { printable } from './printable.js';
-import { optionName } from './option-name.js';
+import { PipelineOptionError } from './option-error.js';
 import { counted } from './counted.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
@@ -73,12 +73,9 @@ function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | u
   try {
     return DecodedCache.allocate(decodedCache);
   } catch (error) {
-    throw new RangeError(
-      `Pipeline option ${optionName('decodedCache')}: ${decodedCache} bytes cannot be had (${reasonOf(error)}); use less`,
-      {
-        cause: error,
-      },
-    );
+    throw new PipelineOptionError('decodedCache', `${decodedCache} bytes cannot be had (${reasonOf(error)}); use less`, {
+      cause: error,
+    });
   }
 }
 
@@ -296,8 +293,9 @@ export class WorkerPipeline implements Pipeline {
         : 'detco verify says what they hold';
       return new Error(`No usable sample in ${counted(this.shards.length, 'shard')} (first: ${printable(this.shards[0] ?? '')}); ${bad}`);
     }
-    return new RangeError(
-      `Pipeline option ${optionName('batchSize')}: ${this.#resolved.batchSize} is more than the ${counted(samples, 'sample')} of an epoch; use at most ${samples}.`,
+    return new PipelineOptionError(
+      'batchSize',
+      `${this.#resolved.batchSize} is more than the ${counted(samples, 'sample')} of an epoch; use at most ${samples}.`,
     );
   }
 

@@ -16,7 +16,7 @@ import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
 import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
 import { expectedOneOf } from '../pipeline/nearest.js';
 import { oneOf } from '../pipeline/one-of.js';
-import { optionName } from '../pipeline/option-name.js';
+import { optionName } from './option-name.js';
 import { quoted } from '../pipeline/quoted.js';
 import { LIMITS } from './limits.js';
 import { PRESET_NAMES, presets } from './presets.js';

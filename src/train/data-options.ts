@@ -1,12 +1,13 @@
 /** The options of a run as its pipelines take them, and what they have to say as the run says it. */
 import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/index.js';
 import { readClassNames } from '../pipeline/shard/class-names.js';
-import { optionName } from '../pipeline/option-name.js';
+import { PipelineOptionError } from '../pipeline/option-error.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
 import { formatByteSize } from '../pipeline/source/byte-size.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { OptionsError, type TrainConfig } from './config.js';
 import type { TrainHooks } from './loop.js';
+import { optionName } from './option-name.js';
 
 /** Time between two lines about shards that are asked for. */
 const ANSWERS_MS = 5000;
@@ -14,7 +15,8 @@ const ANSWERS_MS = 5000;
 /** What the pipeline says of its options, and of shards that cannot be listed, is about the run's options; `about` is put before it. */
 export function asOptionsError(error: unknown, about?: string): never {
   if (!(error instanceof RangeError || error instanceof SourceError)) throw error;
-  throw new OptionsError(about === undefined ? error.message : `${about}: ${error.message}`, { cause: error });
+  const message = error instanceof PipelineOptionError ? `${optionName(error.option)}: ${error.problem}` : error.message;
+  throw new OptionsError(about === undefined ? message : `${about}: ${message}`, { cause: error });
 }
 
 export function skipOptions({ skipShards }: TrainConfig): Pick<PipelineOptions, 'skipShards'> {

@@ -26,7 +26,7 @@ export async function estimateImages(
   skipShards: readonly string[] = [],
 ): Promise<number | undefined> {
   const skipped = skippedShards(pipeline.shards, skippedNames(skipShards));
-  const shards = pipeline.found().filter((_, i) => !skipped.includes(i));
+  const shards = pipeline.found().filter((_, i) => !skipped.has(i));
   const stride = Math.max(1, shards.length / INDEXES);
   const some = Array.from({ length: Math.ceil(shards.length / stride) }, (_, i) => shards[Math.floor(i * stride)]?.location ?? '');
   const each = (await countSamples(indexDir, some, fields).then(mean, () => undefined)) ?? (await bySize(shards, pipeline, fields));

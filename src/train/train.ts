@@ -6,7 +6,7 @@ import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { ContrastiveMethod } from '../model/index.js';
 import { createPipeline, type Pipeline } from '../pipeline/index.js';
-import { optionName } from '../pipeline/option-name.js';
+import { optionName } from './option-name.js';
 import { listShards } from '../pipeline/source/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
@@ -192,7 +192,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const batches = await started(pipeline).catch(async (error: unknown) => {
     if (makesIndex) await removeIndex(path);
     if (signal?.aborted && error === signal.reason) throw error;
-    if (error instanceof RangeError) throw new OptionsError(error.message, { cause: error });
+    if (error instanceof RangeError) asOptionsError(error);
     const failure = new DataError(error, { shards: pipeline.shards, run: past && path });
     throw new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
   });

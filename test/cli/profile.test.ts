@@ -199,8 +199,8 @@ describe('detco profile', () => {
     [['--consume', '-3'], '--consume "-3": expected a number above 0'],
     [['--seconds', 'ten'], '--seconds "ten": expected a number above 0'],
     [['--recipe', 'dino'], '--recipe "dino": expected one of detco, mocoV2, mocoV1, simclr'],
-    [['--workers', '99'], 'Pipeline option workers: 99 workers for 16 lanes'],
-    [['--batch', '5000', ...SMALL], 'Pipeline option batchSize (--batch): 5000 is more than the'],
+    [['--workers', '99'], '--workers: 99 workers for 16 lanes'],
+    [['--batch', '5000', ...SMALL], '--batch: 5000 is more than the'],
   ])('refuses %j', async (args, message) => {
     const { code, stdout, stderr } = await detco(['profile', '--shards', SHARDS, ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

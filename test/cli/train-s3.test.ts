@@ -103,7 +103,7 @@ test('a cache too small for a shard ends with an error that says how much it nee
     { env: s3.env },
   );
   expect(code).not.toBe(0);
-  expect(stderr).toMatch(/cacheSize \(--cache-size\) 1000 \(1\.0 kB\) is less than the \d+ bytes .* of this shard; set it to at least \d+/);
+  expect(stderr).toMatch(/cacheSize 1000 \(1\.0 kB\) is less than the \d+ bytes .* of this shard; set it to at least \d+/);
 });
 
 test('a wrong secret ends with an error that says so', async () => {

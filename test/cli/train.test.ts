@@ -182,6 +182,15 @@ describe('detco train', () => {
     expect(await readdir(join(path, 'index'))).toContain('of-another-run.json');
   });
 
+  test('an option that the pipeline refuses is named with its flag', async () => {
+    const path = run('refused');
+    const { code, stderr } = await detco([...arguments_, '--skip-shards', 'none.tar', '--out', path]);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/detco: skipShards \(--skip-shards\): no shard of \d+ is named/),
+    });
+  });
+
   test('a run that made no update is not in the way of the corrected command', async () => {
     const path = run('corrected');
     const none = join(folder, 'shards', 'none.tar');

@@ -59,7 +59,7 @@ test('detco views refuses more images than there are', async () => {
   const { code, stderr } = await detco(['views', '--shards', ...shards, ...args]);
   expect({ code, stderr }).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('batchSize (--batch): 64 is more than the 5 samples of an epoch'),
+    stderr: expect.stringContaining('detco: --count: 64 is more than the 5 samples of an epoch'),
   });
 });
 

@@ -54,7 +54,7 @@ describe('at the start', () => {
     objects.delete('/shard-003.tar');
     const before = reads();
     await expect(createPipeline(options(range()))).rejects.toThrow(
-      /shard-003\.tar: no such object \(404\); .* it is the only one missing of 6 shards: put them there, leave them out \(skipShards, --skip-shards\), or name only what is there/,
+      /shard-003\.tar: no such object \(404\); .* it is the only one missing of 6 shards: put them there, leave them out \(skipShards, detco train --skip-shards\), or name only what is there/,
     );
     expect(reads()).toBe(before);
   });
@@ -227,6 +227,23 @@ describe('shards of a pipeline that goes on', () => {
       /shard-001\.tar: was written again \(\S+Z -> 1970-01-01T00:00:00\.000Z\), and no index tells .* checkShards 'sizes'/,
     );
     expect(await compared(place, { expect: before, checkShards: 'sizes' })).toMatchObject({ sizes: 6, contents: 0 });
+  });
+
+  test('that were written again are an error before any is read where the index of one is missing', async () => {
+    const place = await copied('half');
+    const indexDir = join(folder, 'half-index');
+    await indexShards(
+      files.slice(1).map((path) => join(place, basename(path))),
+      { dir: indexDir, workers: 2, batchSize: 4 },
+    );
+    const before = await found(place);
+    for (const path of files) await utimes(join(place, basename(path)), new Date(), new Date(0));
+    const told: RewrittenShards[] = [];
+    const onRewritten = (rewritten: RewrittenShards) => void told.push(rewritten);
+    await expect(compared(place, { expect: before, indexDir, onRewritten })).rejects.toThrow(
+      /shard-000\.tar: was written again .*, and no index tells/,
+    );
+    expect(told).toEqual([]);
   });
 
   test('that were written again are read where an index knows their content: the same goes on, another is an error', async () => {

@@ -88,7 +88,7 @@ describe('a pipeline with hardly any memory for decoding', () => {
 
   test.each([['none'], [0], ['-1MB']])('says what is wrong with %p', async (decodeMemory) => {
     await expect(createPipeline({ ...options, decodeMemory })).rejects.toThrow(
-      `Pipeline option decodeMemory (--decode-memory): "${decodeMemory}" is no amount of bytes`,
+      `Pipeline option decodeMemory: "${decodeMemory}" is no amount of bytes`,
     );
   });
 });

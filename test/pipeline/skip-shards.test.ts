@@ -82,6 +82,6 @@ describe('skipShards', () => {
     ['a name that no shard has', 'shard-2.tar', 'no shard of 6 is named "shard-2.tar"; expected a name such as "shard-000.tar"'],
     ['all shards', 'shard-{000..005}.tar', 'no shard of 6 is left to read; leave one'],
   ])('refuses %s', async (_what, skipShards, message) => {
-    await expect(read({ skipShards })).rejects.toThrow(new RangeError(`Pipeline option skipShards (--skip-shards): ${message}`));
+    await expect(read({ skipShards })).rejects.toThrow(new RangeError(`Pipeline option skipShards: ${message}`));
   });
 });

@@ -44,7 +44,7 @@ export interface PlanOptions {
   /** Samples a lane's shuffle buffer holds; 0 keeps shards and samples in the order they come. */
   readonly shuffle: number;
   /** Ordinals of shards that have their place in the order and are not read. */
-  readonly skipped?: readonly number[];
+  readonly skipped?: ReadonlySet<number>;
   /** Absent when lanes take whole shards. */
   readonly division?: SampleDivision;
 }
@@ -61,8 +61,7 @@ const SHARD_STREAM = streamId('shards');
 
 /** What lane `lane` reads in epoch `epoch`, in order. */
 export function laneShards(plan: PlanOptions, epoch: number, lane: number): ShardPart[] {
-  const { skipped = [] } = plan;
-  return dealtShards(plan, epoch, lane).filter(({ shard }) => !skipped.includes(shard));
+  return dealtShards(plan, epoch, lane).filter(({ shard }) => !plan.skipped?.has(shard));
 }
 
 function dealtShards(plan: PlanOptions, epoch: number, lane: number): ShardPart[] {

@@ -3,7 +3,7 @@
  * shorter. A run can so go on without a shard that cannot be read.
  */
 import { expandBraces } from '../source/braces.js';
-import { optionName } from '../option-name.js';
+import { PipelineOptionError } from '../option-error.js';
 import { shardName } from '../source/identity.js';
 
 /** The names that `specs` give: of shards wherever they lie, or of locations; braces stand for several. */
@@ -15,15 +15,13 @@ export function skippedNames(specs: string | readonly string[]): ReadonlySet<str
  * Ordinals of the shards that have one of the names.
  * @throws RangeError for a name that none of them has, and when none is left
  */
-export function skippedShards(locations: readonly string[], names: ReadonlySet<string>): number[] {
+export function skippedShards(locations: readonly string[], names: ReadonlySet<string>): ReadonlySet<number> {
   const has = locations.map(shardName);
-  const unknown = [...names].find((name) => !has.includes(name));
+  const known = new Set(has);
+  const unknown = [...names].find((name) => !known.has(name));
   if (unknown !== undefined)
-    throw new RangeError(
-      `Pipeline option ${optionName('skipShards')}: no shard of ${has.length} is named "${unknown}"; expected a name such as "${has[0]}"`,
-    );
-  const skipped = has.flatMap((name, i) => (names.has(name) ? [i] : []));
-  if (skipped.length === has.length)
-    throw new RangeError(`Pipeline option ${optionName('skipShards')}: no shard of ${has.length} is left to read; leave one`);
+    throw new PipelineOptionError('skipShards', `no shard of ${has.length} is named "${unknown}"; expected a name such as "${has[0]}"`);
+  const skipped = new Set(has.flatMap((name, i) => (names.has(name) ? [i] : [])));
+  if (skipped.size === has.length) throw new PipelineOptionError('skipShards', `no shard of ${has.length} is left to read; leave one`);
   return skipped;
 }

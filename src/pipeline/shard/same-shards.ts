@@ -26,7 +26,7 @@ export interface CompareOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> 
   /** Which members the indexes take for images and labels. */
   readonly fields: SampleFields | undefined;
   /** Ordinals of shards of which names alone are compared. */
-  readonly skipped?: readonly number[];
+  readonly skipped?: ReadonlySet<number>;
   readonly onRewritten?: (rewritten: RewrittenShards) => void;
 }
 
@@ -71,8 +71,7 @@ export async function compareShards(
   now: readonly FoundShard[],
   options: CompareOptions,
 ): Promise<ComparedShards> {
-  const { skipped = [] } = options;
-  const pairs = pairUp(before, now).filter((_, i) => !skipped.includes(i));
+  const pairs = pairUp(before, now).filter((_, i) => !options.skipped?.has(i));
   const sized = pairs.filter(({ was, is }) => was.bytes !== undefined && is.bytes !== undefined);
   const resized = sized.filter(({ was, is }) => was.bytes !== is.bytes);
   refuse(resized, pairs, ({ was, is }) => `has ${is.bytes} bytes, it had ${was.bytes}`);
@@ -80,17 +79,21 @@ export async function compareShards(
   const moved = pairs.filter((pair) => pair.moved);
   const known = pairs.filter((pair) => !pair.moved && pair.was.version !== undefined && pair.is.version !== undefined);
   const rewritten = options.check === 'versions' ? known.filter(({ was, is }) => was.version !== is.version) : [];
+  const refuseUnknown = (withIndex: ReadonlySet<Pair>): void =>
+    refuse(
+      rewritten.filter((pair) => !withIndex.has(pair)),
+      pairs,
+      ({ was, is }) =>
+        `was written again (${was.version} -> ${is.version}), and no index tells whether its content is the same; ` +
+        "if you know that it is, go on with checkShards 'sizes' (--check-shards sizes)",
+    );
+  // Before hours of reading.
+  refuseUnknown(await thoseWithIndex(rewritten, options));
   const samples = await compareContents(moved, options);
-  if (rewritten.length > 0 && options.indexDir !== undefined)
+  if (rewritten.length > 0)
     options.onRewritten?.({ shards: rewritten.length, bytes: rewritten.reduce((sum, { is }) => sum + (is.bytes ?? 0), 0) });
   const contents = await compareContents(rewritten, options);
-  refuse(
-    rewritten.filter((pair) => !contents.has(pair)),
-    pairs,
-    ({ was, is }) =>
-      `was written again (${was.version} -> ${is.version}), and no index tells whether its content is the same; ` +
-      "if you know that it is, go on with checkShards 'sizes' (--check-shards sizes)",
-  );
+  refuseUnknown(contents);
   return {
     shards: pairs.length,
     moved: moved.length,
@@ -125,6 +128,17 @@ function refuse(others: readonly Pair[], pairs: readonly Pair[], problemOf: (pai
   const place = moved ? ` (at ${identityOf(was.location)})` : '';
   const count = others.length === 1 ? '' : `; so it is with ${others.length} of ${pairs.length} shards`;
   throw new SourceError(is.location, `${problemOf(first)}${place}${count}; put the old data back, or start another run`);
+}
+
+async function thoseWithIndex(pairs: readonly Pair[], { indexDir, fields, signal }: CompareOptions): Promise<Set<Pair>> {
+  const found = new Set<Pair>();
+  if (indexDir === undefined) return found;
+  const look = async (pair: Pair): Promise<void> => {
+    signal?.throwIfAborted();
+    if (await readIndex(indexDir, pair.was.location, fields)) found.add(pair);
+  };
+  for await (const _ of mapInOrder(pairs, PARALLEL, look));
+  return found;
 }
 
 /** @returns the pairs that have an index, by which their content was compared; that of a shard that has moved serves it in its place */

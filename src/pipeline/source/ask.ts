@@ -12,7 +12,7 @@ export interface AskOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
   readonly rank: number;
   readonly worldSize: number;
   /** Ordinals of shards that are not asked for. */
-  readonly skipped?: readonly number[];
+  readonly skipped?: ReadonlySet<number>;
   /** Called after each answer of a server. */
   readonly onAnswer?: (progress: { readonly asked: number; readonly total: number }) => void;
 }
@@ -34,10 +34,10 @@ const NAMED = 5;
  * @throws SourceError that counts and names all that are missing, or says why one cannot be reached
  */
 export async function askShards(found: readonly FoundShard[], options: AskOptions): Promise<FoundShard[]> {
-  const { signal, remote, rank, worldSize, skipped = [], onRetry, onAnswer } = options;
+  const { signal, remote, rank, worldSize, skipped, onRetry, onAnswer } = options;
   const known = [...found];
   const unknown = found.flatMap(({ location, bytes, version }, i) => {
-    if ((bytes !== undefined && version !== undefined) || skipped.includes(i)) return [];
+    if ((bytes !== undefined && version !== undefined) || skipped?.has(i)) return [];
     const server = isRemote(location);
     return server && (!remote || i % worldSize !== rank) ? [] : [{ i, location, server }];
   });
@@ -98,4 +98,4 @@ function missingShards(found: readonly FoundShard[], missing: ReadonlyMap<number
 }
 
 const REMEDY =
-  'put them there, leave them out (skipShards, --skip-shards), or name only what is there, as in train-{{000..011},{013..146}}.tar';
+  'put them there, leave them out (skipShards, detco train --skip-shards), or name only what is there, as in train-{{000..011},{013..146}}.tar';

@@ -10,7 +10,6 @@ import { finished } from 'node:stream/promises';
 import { formatByteSize } from './byte-size.js';
 import { type CacheEntry, cacheEntry, discard, entryPath, openEntry, type Reservation, reserve } from './cache-folder.js';
 import { READ_BYTES } from './file.js';
-import { optionName } from '../option-name.js';
 import { probeRemote, readRemote, type RemoteObject, reportVersion } from './remote.js';
 import { identityOf } from './identity.js';
 import { codeOf } from '../error-code.js';
@@ -165,13 +164,12 @@ function entryOf(url: string, version: Version): CacheEntry | undefined {
 }
 
 function tooSmall(location: string, limit: number, bytes: number): SourceError {
-  const sizes = `${optionName('cacheSize')} ${limit} (${formatByteSize(limit)}) is less than the ${bytes} bytes (${formatByteSize(bytes)}) of this shard`;
+  const sizes = `cacheSize ${limit} (${formatByteSize(limit)}) is less than the ${bytes} bytes (${formatByteSize(bytes)}) of this shard`;
   return new SourceError(location, `${sizes}; set it to at least ${bytes}, or to the size of a larger shard, or leave the cache out`);
 }
 
 function diskProblem({ dir }: CacheFolder, error: unknown): string {
   const code = codeOf(error);
-  const remedy =
-    code === 'ENOSPC' || code === 'EDQUOT' ? `free some space, or set a smaller ${optionName('cacheSize')}` : 'check the folder';
+  const remedy = code === 'ENOSPC' || code === 'EDQUOT' ? `free some space, or set a smaller cacheSize` : 'check the folder';
   return `it cannot be cached in ${dir}: ${reasonOf(error)}; ${remedy}`;
 }

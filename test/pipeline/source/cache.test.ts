@@ -215,7 +215,7 @@ describe('the limit', () => {
   test('below one shard is an error at once, with both sizes', async () => {
     cache = await openCacheFolder(dir, SIZE - 1);
     await expect(read('a')).rejects.toThrow(
-      /a\.tar: cacheSize \(--cache-size\) 299999 \(300 kB\) is less than the 300000 bytes \(300 kB\) of this shard; set it to at least 300000/,
+      /a\.tar: cacheSize 299999 \(300 kB\) is less than the 300000 bytes \(300 kB\) of this shard; set it to at least 300000/,
     );
     expect(await readdir(dir)).toEqual([]);
   });

@@ -155,10 +155,10 @@ describe('a pipeline with a decoded cache', () => {
 
   test('says what is wrong with its size', async () => {
     await expect(createPipeline({ shards, recipe, batchSize: 4, decodedCache: '900TB' })).rejects.toThrow(
-      /option decodedCache \(--decoded-cache\): "900TB" is more than this Node can share, \d.* [GT]B; use less/,
+      /option decodedCache: "900TB" is more than this Node can share, \d.* [GT]B; use less/,
     );
     await expect(createPipeline({ shards, recipe, batchSize: 4, decodedCache: 'plenty' })).rejects.toThrow(
-      /option decodedCache \(--decoded-cache\): "plenty" is no amount of bytes; expected for example/,
+      /option decodedCache: "plenty" is no amount of bytes; expected for example/,
     );
   });
 });

@@ -1,4 +1,4 @@
-/** Names of options in messages: whoever reads one has written the name in a program or a file, or a flag on the command line. */
+/** Names of a run's options in messages: whoever reads one has written the name in a program or a file, or a flag of `detco train`. */
 
 /** Flags that are not the name itself. */
 const FLAGS: ReadonlyMap<string, string> = new Map([
