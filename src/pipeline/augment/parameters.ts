@@ -2,8 +2,8 @@
  * Draws every random parameter of a view before a pixel is touched. The result is plain data: it can be printed,
  * replayed through `execute`, or handed to another device.
  *
- * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip), MoCo v2
- * (GaussianBlur) and PIRL (the 3x3 patches).
+ * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip, RandomSolarize),
+ * MoCo v2 (GaussianBlur) and PIRL (the 3x3 patches).
  */
 import type { Random } from '../plan/random.js';
 import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
@@ -124,6 +124,8 @@ function drawOperation(operation: Operation, random: Random): readonly Step[] {
       return drawColorJitter(operation, random);
     case 'gaussianBlur':
       return [{ op: 'gaussianBlur', sigma: random.between(...operation.sigma) }];
+    case 'solarize':
+      return [{ op: 'solarize', threshold: operation.threshold }];
     case 'grayscale':
     case 'horizontalFlip':
       return [{ op: operation.op }];

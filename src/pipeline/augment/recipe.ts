@@ -48,6 +48,13 @@ export interface HorizontalFlip {
   readonly p: number;
 }
 
+/** torchvision's RandomSolarize: levels from `threshold` (0..256) on are inverted. */
+export interface Solarize {
+  readonly op: 'solarize';
+  readonly threshold: number;
+  readonly p: number;
+}
+
 /** timm-style RandAugment: `n` of 15 operations with replacement, each applied with probability `p`. */
 export interface RandAugment {
   readonly op: 'randAugment';
@@ -60,7 +67,7 @@ export interface RandAugment {
 }
 
 export type Crop = RandomResizedCrop | CenterCrop;
-export type Operation = ColorJitter | Grayscale | GaussianBlur | HorizontalFlip | RandAugment;
+export type Operation = ColorJitter | Grayscale | GaussianBlur | HorizontalFlip | Solarize | RandAugment;
 
 /** One image of `size` x `size` pixels: [size, size, 3] uint8 a sample. */
 export interface ImageView {

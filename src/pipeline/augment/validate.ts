@@ -38,6 +38,7 @@ const operation = z.discriminatedUnion('op', [
   // Box blurs of the kernels reach a standard deviation of 8 pixels.
   z.strictObject({ op: z.literal('gaussianBlur'), sigma: range(0, 8), p }),
   z.strictObject({ op: z.literal('horizontalFlip'), p }),
+  z.strictObject({ op: z.literal('solarize'), threshold: z.int().min(0).max(256), p }),
   z.strictObject({
     op: z.literal('randAugment'),
     n: z.int().min(0).max(16),

@@ -85,7 +85,7 @@ function difference(got: Uint8Array, wanted: Uint8Array): { mean: number; max: n
 }
 
 describe('kernels give what PIL and torchvision give', () => {
-  test('the fixture holds all 50 cases', () => expect(golden.cases).toHaveLength(50));
+  test('the fixture holds all 51 cases', () => expect(golden.cases).toHaveLength(51));
 
   test.each(golden.cases.map((one) => [`${one.op} ${JSON.stringify(one.args)}`, one] as const))('%s', (_, one) => {
     const wanted = Buffer.from(one.rgb, 'base64');

@@ -121,6 +121,12 @@ describe('ColorJitter', () => {
   });
 });
 
+test('solarize is drawn with its probability and keeps its threshold', () => {
+  const drawn = plans(withOperations({ op: 'solarize', threshold: 128, p: 0.2 }), 4000).flatMap(({ steps }) => steps);
+  expectShare(drawn.length, 4000, 0.2);
+  expect(new Set(drawn.map((step) => JSON.stringify(step)))).toEqual(new Set(['{"op":"solarize","threshold":128}']));
+});
+
 describe('RandAugment', () => {
   const options = { op: 'randAugment', n: 2, magnitude: 10, magnitudeStd: 0.5, p: 0.5 } as const;
   const n = 6000;

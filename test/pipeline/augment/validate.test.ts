@@ -32,6 +32,7 @@ test.each([
     /sigma is \[2,1\]: expected \[low, high\]/,
   ],
   ['a sigma the kernels cannot do', one({ ...image, operations: [{ op: 'gaussianBlur', sigma: [2, 9], p: 1 }] }), /sigma\.1 is 9: .*<=8/],
+  ['a threshold beyond the levels', one({ ...image, operations: [{ op: 'solarize', threshold: 300, p: 1 }] }), /threshold is 300: .*<=256/],
   ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
   ['a misspelt option', one({ ...image, sise: 3 }), /recipe\.views\.image is .*sise/],
   ['no views', { name: 'mine', views: {} }, /recipe\.views is \{\}: expected at least one view/],
