@@ -3,7 +3,7 @@ import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE } from '../pipeline/augment/recipe.js
 import { oneOf } from '../pipeline/one-of.js';
 import { whole } from './number.js';
 
-export const RECIPE_NAMES = ['detco', 'mocoV2', 'mocoV1', 'simclr'] as const;
+export const RECIPE_NAMES = ['detco', 'mocoV2', 'mocoV1', 'simclr', 'byol'] as const;
 
 export const recipeOptions = {
   recipe: oneOf(RECIPE_NAMES),

@@ -331,5 +331,8 @@ export function configDigest(config: TrainConfig, shards: readonly string[]): st
 
 /** The recipe of the training views. */
 export function trainingRecipe({ recipe: { name, globalSize, patchSize, randAugment } }: TrainConfig): Recipe {
-  return name === 'detco' ? recipes.detco({ globalSize, patchSize, randAugment }) : recipes[name]({ globalSize });
+  if (name === 'detco') return recipes.detco({ globalSize, patchSize, randAugment });
+  if (name !== 'simclr') return recipes[name]({ globalSize });
+  const { view1, view2 } = recipes.simclr({ globalSize }).views;
+  return { name, views: { globalQ: view1, globalK: view2 } };
 }

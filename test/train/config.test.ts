@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { recipes } from '#dist/pipeline/index.js';
 import { configDigest, readConfigFile, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput } from '#dist/train/config.js';
 
 const shards = ['a.tar'];
@@ -30,6 +31,12 @@ describe('options of a new run', () => {
       method: { temperature: 0.07, terms: ['gg'] },
     });
     expect(trainingRecipe(config).name).toBe('mocoV1');
+  });
+
+  test('name the views of MoCo as ever when they are drawn as those of SimCLR', () => {
+    const recipe = trainingRecipe(resolveConfig({ shards, preset: 'moco-v2-r50', recipe: { name: 'simclr' } }));
+    const { view1, view2 } = recipes.simclr().views;
+    expect(recipe.views).toEqual({ globalQ: view1, globalK: view2 });
   });
 
   test('come from the preset, then the file, then the caller, inside method too', () => {

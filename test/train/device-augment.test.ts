@@ -7,7 +7,7 @@ import { defer, deferredRecipe } from '#dist/pipeline/augment/defer.js';
 import { applyStep, execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels } from '#dist/pipeline/augment/kernels.js';
 import { drawView, type Step } from '#dist/pipeline/augment/parameters.js';
-import { createPipeline, recipes, viewBytes, viewShape, type PipelineOptions } from '#dist/pipeline/index.js';
+import { createPipeline, recipes, viewBytes, viewShape, type PipelineOptions, type Recipe } from '#dist/pipeline/index.js';
 import { Random } from '#dist/pipeline/plan/random.js';
 import { applySteps, augmentOnDevice } from '#dist/train/device-augment.js';
 
@@ -105,7 +105,7 @@ test('a step that only workers can do is refused by name', () => {
 /** Whole views of real draws: what workers render alone, and what they and the device render together. */
 describe('a view finished by the device is the view that workers make', () => {
   const size = 48;
-  const recipe = recipes.detco({ globalSize: size, patchSize: 16 });
+  const recipe: Recipe = recipes.detco({ globalSize: size, patchSize: 16 });
   const deferred = deferredRecipe(recipe);
 
   test.each(['globalQ', 'patchesQ'])('%s', async (name) => {

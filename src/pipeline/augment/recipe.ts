@@ -2,7 +2,7 @@
  * Recipes say which views a batch holds and how each is made. They are plain data: they cross thread boundaries,
  * go into `config.json`, and the pipeline knows nothing about the method that asked for them.
  *
- * Parameters and order: DetCo section 3.4; MoCo v2 for the global view; PIRL for the patch set.
+ * Parameters and order: DetCo section 3.4; MoCo v2 for the global view; PIRL for the patch set; SimCLR appendix A; BYOL appendix B.
  */
 
 /** torchvision's RandomResizedCrop: bilinear with antialias, as PIL resizes. */
@@ -93,9 +93,12 @@ export interface JigsawView {
 
 export type View = ImageView | JigsawView;
 
-export interface Recipe {
+export type Views = Readonly<Record<string, View>>;
+
+/** `Named` says which views there are, for who reads them by name. */
+export interface Recipe<Named extends Views = Views> {
   readonly name: string;
-  readonly views: Readonly<Record<string, View>>;
+  readonly views: Named;
 }
 
 export interface RecipeSizes {
@@ -113,8 +116,8 @@ const RATIO = [3 / 4, 4 / 3] as const;
 const FLIP: HorizontalFlip = { op: 'horizontalFlip', p: 0.5 };
 
 /** Blur of MoCo v2 at its sizes; a smaller view gets it in proportion, else little would be left of its texture. */
-function blur(scale: number): GaussianBlur {
-  return { op: 'gaussianBlur', sigma: [0.1 * scale, 2 * scale], p: 0.5 };
+function blur(scale: number, p = 0.5): GaussianBlur {
+  return { op: 'gaussianBlur', sigma: [0.1 * scale, 2 * scale], p };
 }
 
 /** MoCo v2's photometric chain and flip, in order, for a view `scale` times the usual size. */
@@ -127,8 +130,9 @@ function mocoV2Operations(scale: number): readonly Operation[] {
   ];
 }
 
-function imageView(size: number, operations: readonly Operation[]): ImageView {
-  return { kind: 'image', size, crop: { op: 'randomResizedCrop', scale: [0.2, 1], ratio: RATIO }, operations };
+/** @param least share of the image's area that a crop has at the least */
+function imageView(size: number, least: number, operations: readonly Operation[]): ImageView {
+  return { kind: 'image', size, crop: { op: 'randomResizedCrop', scale: [least, 1], ratio: RATIO }, operations };
 }
 
 function jigsawView(patchSize: number): JigsawView {
@@ -143,9 +147,14 @@ function jigsawView(patchSize: number): JigsawView {
   };
 }
 
-function pair(name: string, view: ImageView): Recipe {
+function pair(name: string, view: ImageView): Recipe<GlobalViews> {
   return { name, views: { globalQ: view, globalK: view } };
 }
+
+/* What the built-in recipes make, by name. */
+export type GlobalViews = { readonly globalQ: ImageView; readonly globalK: ImageView };
+export type PatchViews = { readonly patchesQ: JigsawView; readonly patchesK: JigsawView };
+export type TwoViews = { readonly view1: ImageView; readonly view2: ImageView };
 
 /** The built-in recipes; each call returns plain data that may be edited. */
 export const recipes = {
@@ -153,39 +162,56 @@ export const recipes = {
    * Two global views and two patch sets (DetCo section 3.4). RandAugment on the global views is what the paper's
    * second version describes; `randAugment: false` is "plain DetCo" of the first.
    */
-  detco({ globalSize = 224, patchSize = 64, randAugment = true }: RecipeSizes & { readonly randAugment?: boolean } = {}): Recipe {
+  detco({ globalSize = 224, patchSize = 64, randAugment = true }: RecipeSizes & { readonly randAugment?: boolean } = {}): Recipe<
+    GlobalViews & PatchViews
+  > {
     const strong: RandAugment = { op: 'randAugment', n: 2, magnitude: 10, magnitudeStd: 0.5, p: 0.5 };
     const operations = mocoV2Operations(globalSize / 224);
-    const image = imageView(globalSize, randAugment ? [...operations, strong] : operations);
+    const image = imageView(globalSize, 0.2, randAugment ? [...operations, strong] : operations);
     const patches = jigsawView(patchSize);
     return { name: randAugment ? 'detco' : 'detco-plain', views: { globalQ: image, globalK: image, patchesQ: patches, patchesK: patches } };
   },
   /** Two global views (MoCo v2 section 3; main_moco.py --aug-plus). */
-  mocoV2({ globalSize = 224 }: RecipeSizes = {}): Recipe {
-    return pair('mocoV2', imageView(globalSize, mocoV2Operations(globalSize / 224)));
+  mocoV2({ globalSize = 224 }: RecipeSizes = {}): Recipe<GlobalViews> {
+    return pair('mocoV2', imageView(globalSize, 0.2, mocoV2Operations(globalSize / 224)));
   },
   /** Two global views with InstDis's augmentation (main_moco.py without --aug-plus). */
-  mocoV1({ globalSize = 224 }: RecipeSizes = {}): Recipe {
+  mocoV1({ globalSize = 224 }: RecipeSizes = {}): Recipe<GlobalViews> {
     const jitter: ColorJitter = { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.4, p: 1 };
-    return pair('mocoV1', imageView(globalSize, [{ op: 'grayscale', p: 0.2 }, jitter, FLIP]));
+    return pair('mocoV1', imageView(globalSize, 0.2, [{ op: 'grayscale', p: 0.2 }, jitter, FLIP]));
   },
-  /** Two global views with SimCLR's stronger colour distortion (SimCLR appendix A, strength 1). */
-  simclr({ globalSize = 224 }: RecipeSizes = {}): Recipe {
-    const view: ImageView = {
-      kind: 'image',
-      size: globalSize,
-      crop: { op: 'randomResizedCrop', scale: [0.08, 1], ratio: RATIO },
-      operations: [
-        FLIP,
-        { op: 'colorJitter', brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2, p: 0.8 },
-        { op: 'grayscale', p: 0.2 },
-        blur(globalSize / 224),
-      ],
-    };
-    return pair('simclr', view);
+  /**
+   * Two views drawn alike, `view1` and `view2` (SimCLR appendix A).
+   *
+   * @param strength of the colour distortion, 0..2.5: brightness, contrast and saturation by 0.8 times that, hue by 0.2 times
+   */
+  simclr({ globalSize = 224, strength = 1 }: RecipeSizes & { readonly strength?: number } = {}): Recipe<TwoViews> {
+    const [light, hue] = [0.8 * strength, 0.2 * strength];
+    const view = imageView(globalSize, 0.08, [
+      FLIP,
+      { op: 'colorJitter', brightness: light, contrast: light, saturation: light, hue, p: 0.8 },
+      { op: 'grayscale', p: 0.2 },
+      blur(globalSize / 224),
+    ]);
+    return { name: 'simclr', views: { view1: view, view2: view } };
+  },
+  /**
+   * Two views drawn unlike each other: `view1` is always blurred, `view2` seldom, and sometimes solarized (BYOL appendix B, table 6;
+   * order of its public code, deepmind-research/byol/utils/augmentations.py).
+   */
+  byol({ globalSize = 224 }: RecipeSizes = {}): Recipe<TwoViews> {
+    const scale = globalSize / 224;
+    const colour: readonly Operation[] = [
+      FLIP,
+      { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1, p: 0.8 },
+      { op: 'grayscale', p: 0.2 },
+    ];
+    const view1 = imageView(globalSize, 0.08, [...colour, blur(scale, 1)]);
+    const view2 = imageView(globalSize, 0.08, [...colour, blur(scale, 0.1), { op: 'solarize', threshold: 128, p: 0.2 }]);
+    return { name: 'byol', views: { view1, view2 } };
   },
   /** One centred view without augmentation, named `image`: Resize 256 and CenterCrop 224, in proportion. */
-  evaluation({ globalSize = 224 }: RecipeSizes = {}): Recipe {
+  evaluation({ globalSize = 224 }: RecipeSizes = {}): Recipe<{ readonly image: ImageView }> {
     return {
       name: 'evaluation',
       views: { image: { kind: 'image', size: globalSize, crop: { op: 'centerCrop', fraction: 224 / 256 }, operations: [] } },

@@ -179,6 +179,34 @@ describe('RandAugment', () => {
   });
 });
 
+describe('BYOL', () => {
+  const { view1, view2 } = recipes.byol().views;
+  const [first, second] = [plans(view1, 4000), plans(view2, 4000)];
+  const having = (drawn: readonly ViewPlan[], op: Step['op']): number =>
+    drawn.filter(({ steps }) => steps.some((step) => step.op === op)).length;
+
+  test('draws its two views unlike each other: one always blurred, one seldom and sometimes solarized', () => {
+    expect(having(first, 'gaussianBlur')).toBe(4000);
+    expect(having(first, 'solarize')).toBe(0);
+    expectShare(having(second, 'gaussianBlur'), 4000, 0.1);
+    expectShare(having(second, 'solarize'), 4000, 0.2);
+  });
+
+  test('flips, colours, blurs and solarizes in this order', () => {
+    const order = ['horizontalFlip', 'hue', 'grayscale', 'gaussianBlur', 'solarize'];
+    const kept = second.map(({ steps }) => steps.map(({ op }) => order.indexOf(op)).filter((place) => place >= 0));
+    for (const places of kept) expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(Math.max(...kept.map(({ length }) => length))).toBe(5);
+  });
+});
+
+test("SimCLR's strength scales its colour distortion, 0.8, 0.8, 0.8 and 0.2 at strength 1", () => {
+  const jitter = (strength?: number) => recipes.simclr({ ...(strength && { strength }) }).views.view1.operations[1];
+  expect(jitter()).toEqual({ op: 'colorJitter', brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2, p: 0.8 });
+  expect(jitter(0.5)).toEqual({ op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, p: 0.8 });
+  expect(recipes.simclr().views.view2).toEqual(recipes.simclr().views.view1);
+});
+
 test('jigsaw offsets reach every position of a cell, 0 to 21, and the order is a permutation', () => {
   const view = recipes.detco().views.patchesQ;
   if (view === undefined) throw new Error('recipes.detco() has no patchesQ');
