@@ -20,4 +20,4 @@ export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profil
 export type { PendingView } from './augment/defer.js';
 export type { Step } from './augment/parameters.js';
 export { recipes, viewBytes, viewShape } from './augment/recipe.js';
-export type { ImageView, JigsawView, Operation, Recipe, View } from './augment/recipe.js';
+export type { ImageView, JigsawView, MultiCropView, Operation, Recipe, View } from './augment/recipe.js';

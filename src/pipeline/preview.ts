@@ -6,7 +6,8 @@ import type { Batch, BatchView } from './batch/batch.js';
 const GAP = 4;
 
 /**
- * A PNG with a column a sample and a row a view, in the recipe's order; a jigsaw view shows its nine patches as they come, shuffled.
+ * A PNG with a column a sample and a row a view, in the recipe's order; a jigsaw view shows its nine patches as they come, shuffled,
+ * and a multicrop view its crops.
  * The batch must not be released before this resolves.
  */
 export async function contactSheet(batch: Batch): Promise<Uint8Array> {
@@ -24,9 +25,10 @@ function tileSide({ shape }: BatchView): number {
   return shape.at(-2) ?? 0;
 }
 
-/** [N, 9, h, w, 3] is a set of 3x3 patches, [N, h, w, 3] one picture. */
+/** [N, count, h, w, 3] is a set of patches or crops, shown in a square, [N, h, w, 3] one picture. */
 function tiles({ shape }: BatchView): { across: number; count: number } {
-  return shape.length === 5 ? { across: 3, count: 9 } : { across: 1, count: 1 };
+  const count = shape.length === 5 ? (shape[1] ?? 1) : 1;
+  return { across: Math.ceil(Math.sqrt(count)), count };
 }
 
 function samplePictures(view: BatchView, sample: number, left: number, top: number): OverlayOptions[] {

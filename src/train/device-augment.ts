@@ -21,12 +21,17 @@ const BLEND_BIAS = 1 / 128;
 /**
  * Finishes one view of a batch.
  *
- * @param normalised what `engine.upload` gave for the view, [N, H, W, 3]
- * @param pending what is left to do to each of the N samples
- * @returns normalised images [N, H, W, 3]; for a jigsaw view patches [N, 9, P, P, 3]
+ * @param normalised what `engine.upload` gave for the view, [N, H, W, 3]; of a multicrop view [N, crops, H, W, 3]
+ * @param pending what is left to do to each of the N samples, or N x crops pictures
+ * @returns normalised images in the shape in which they came; for a jigsaw view patches [N, 9, P, P, 3]
  */
-export function augmentOnDevice(normalised: Images, pending: readonly PendingView[]): tf.Tensor4D | tf.Tensor5D {
+export function augmentOnDevice(normalised: Images | tf.Tensor5D, pending: readonly PendingView[]): tf.Tensor4D | tf.Tensor5D {
   return tf.tidy(() => {
+    if (isMultiCrop(normalised)) {
+      const [, , ...picture] = normalised.shape;
+      const pictures = tf.reshape<tf.Rank.R4>(normalised, [pending.length, ...picture]);
+      return tf.reshape<tf.Rank.R5>(augmentOnDevice(pictures, pending), normalised.shape);
+    }
     const deviation = tf.mul(IMAGE_STD, 255);
     const mean = tf.mul(IMAGE_MEAN, 255);
     const pixels = tf.round(tf.add(tf.mul(normalised, deviation), mean)) as Images;
@@ -43,6 +48,10 @@ export function augmentOnDevice(normalised: Images, pending: readonly PendingVie
     const plans = pending.flatMap(({ jigsaw }) => jigsaw ?? []);
     return plans.length === 0 ? done : cutPatches(done, plans);
   });
+}
+
+function isMultiCrop(images: Images | tf.Tensor5D): images is tf.Tensor5D {
+  return images.rank === 5;
 }
 
 /**

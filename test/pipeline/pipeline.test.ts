@@ -2,7 +2,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type BadSample, createPipeline, type PipelineOptions, type PipelineState, recipes } from '#dist/pipeline/index.js';
+import sharp from 'sharp';
+import {
+  type BadSample,
+  createPipeline,
+  type MultiCropView,
+  type PipelineOptions,
+  type PipelineState,
+  recipes,
+} from '#dist/pipeline/index.js';
+import { contactSheet } from '#dist/pipeline/preview.js';
 import { digestBatches } from '../support/batches.js';
 import { until } from '../support/bytes.js';
 import { testKey, writeTestShards } from '../support/shards.js';
@@ -45,6 +54,25 @@ describe('a pipeline', () => {
         expect(shard).toBe(shards[Number(number)]);
         expect(label).toBe(Number(index) % 5);
       }
+    }
+  });
+
+  test('gives several crops of one size as one view', async () => {
+    const { globalQ } = recipes.mocoV2({ globalSize: 24 }).views;
+    const crop = { op: 'randomResizedCrop', scale: [0.05, 0.14], ratio: [3 / 4, 4 / 3] } as const;
+    const crops: MultiCropView = { ...globalQ, kind: 'multicrop', crops: 6, size: 12, crop };
+    const multicrop = { ...options, recipe: { name: 'crops', views: { globalQ, crops } }, epochs: 1 };
+    for await (const batch of await createPipeline({ ...multicrop, augment: 'worker' })) {
+      expect(batch.views['crops']?.shape).toEqual([5, 6, 12, 12, 3]);
+      expect(batch.views['crops']?.data).toHaveLength(5 * 6 * 12 * 12 * 3);
+      // Six crops lie in three columns and two rows, with gaps of 4 pixels; a row is as high as the widest view.
+      const { width, height } = await sharp(await contactSheet(batch)).metadata();
+      expect({ width, height }).toEqual({ width: 5 * 52, height: 2 * 52 });
+    }
+    for await (const batch of await createPipeline({ ...multicrop, augment: 'device' })) {
+      expect(batch.views['crops']?.shape).toEqual([5, 6, 12, 12, 3]);
+      expect(batch.views['crops']?.pending).toHaveLength(30);
+      expect(batch.views['globalQ']?.pending).toHaveLength(5);
     }
   });
 

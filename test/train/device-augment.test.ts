@@ -6,7 +6,7 @@ import { type Engine, selectEngine } from '#dist/engine/index.js';
 import { defer, deferredRecipe } from '#dist/pipeline/augment/defer.js';
 import { applyStep, execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels } from '#dist/pipeline/augment/kernels.js';
-import { drawView, type Step } from '#dist/pipeline/augment/parameters.js';
+import { drawPicture, type Step } from '#dist/pipeline/augment/parameters.js';
 import { createPipeline, recipes, viewBytes, viewShape, type PipelineOptions, type Recipe } from '#dist/pipeline/index.js';
 import { Random } from '#dist/pipeline/plan/random.js';
 import { applySteps, augmentOnDevice } from '#dist/train/device-augment.js';
@@ -43,6 +43,8 @@ const STEPS: readonly Step[] = [
   { op: 'sharpness', factor: 0.2 },
   { op: 'sharpness', factor: 1.9 },
 ];
+
+const CROP = { op: 'randomResizedCrop', scale: [0.05, 0.14], ratio: [3 / 4, 4 / 3] } as const;
 
 let engine: Engine;
 let kernels: Kernels;
@@ -116,7 +118,7 @@ describe('a view finished by the device is the view that workers make', () => {
     const source = kernels.load(width, height, input);
     const means: number[] = [];
     for (let index = 0; index < 60; index++) {
-      const plan = drawView(view, width, height, new Random(3, 0, 0, index));
+      const plan = drawPicture(view, width, height, new Random(3, 0, 0, index));
       const wanted = new Uint8Array(viewBytes(view));
       execute(kernels, source, plan, wanted);
       const { now, pending } = defer(plan);
@@ -137,8 +139,14 @@ describe('a view finished by the device is the view that workers make', () => {
   });
 });
 
-test('a pipeline that defers and one that does not agree on their batches', async () => {
-  const recipe = recipes.detco({ globalSize: 32, patchSize: 16 });
+const detco = recipes.detco({ globalSize: 32, patchSize: 16 });
+const { view1, view2 } = recipes.byol({ globalSize: 32 }).views;
+const crops: Recipe = { name: 'crops', views: { view1, crops: { ...view2, kind: 'multicrop', crops: 3, size: 16, crop: CROP } } };
+
+test.each([
+  ['DetCo', detco],
+  ['several crops as one view', crops],
+])('a pipeline that defers and one that does not agree on their batches: %s', async (_, recipe) => {
   const shards = new URL('../../fixtures/shards/val-000.tar', import.meta.url).pathname;
   const batches = async (augment: NonNullable<PipelineOptions['augment']>) => {
     const all = [];

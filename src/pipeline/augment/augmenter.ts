@@ -5,7 +5,7 @@ import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';
 import { drawView } from './parameters.js';
-import { type Recipe, type View, viewBytes } from './recipe.js';
+import { pictureSide, type Recipe, type View, viewBytes } from './recipe.js';
 
 export interface DecodedImage {
   /** Pixels. */
@@ -34,10 +34,10 @@ export interface LoadedImage {
    * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
    * The pixels depend on the image, the sample and the view's name alone.
    *
-   * @returns what is left for a device to do, by view; nothing unless the augmenter defers
+   * @returns what is left for a device to do, by view and picture; nothing unless the augmenter defers
    * @throws {RangeError} when a view has no buffer of its size
    */
-  render(sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Readonly<Record<string, PendingView>>;
+  render(sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Readonly<Record<string, readonly PendingView[]>>;
   /** Frees the memory for the next image; the image is not rendered again. */
   unload(): void;
 }
@@ -88,7 +88,7 @@ export async function createAugmenter(
     stream: streamId(name),
     bytes: viewBytes(written[name] ?? view),
   }));
-  const sides = entries.map(({ view }) => (view.kind === 'image' ? view.size : 3 * view.cell));
+  const sides = entries.map(({ view }) => pictureSide(view));
   const kernels = await Kernels.load(Math.max(...sides));
   const draw = (view: View, stream: number, { width, height }: Size, { seed, epoch, shard, index }: SampleStream) =>
     drawView(view, width, height, new Random(seed, epoch, shard, index, stream));
@@ -97,24 +97,25 @@ export async function createAugmenter(
     original: Size,
     sample: SampleStream,
     out: Readonly<Record<string, Uint8Array>>,
-  ): Record<string, PendingView> => {
+  ): Record<string, readonly PendingView[]> => {
     for (const { name, bytes } of entries) {
       const length = out[name]?.length;
       if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
     }
-    const left: Record<string, PendingView> = {};
-    for (const [place, { name, view, stream }] of entries.entries()) {
+    const left: Record<string, readonly PendingView[]> = {};
+    for (const [place, { name, view, stream, bytes }] of entries.entries()) {
       const target = out[name];
       if (target === undefined) continue;
-      const drawn = draw(view, stream, original, sample);
-      const plan = { ...drawn, crop: rescale(drawn.crop, original, source) };
-      if (deferred) {
-        const { now, pending } = defer(plan);
-        execute(kernels, source, now, target);
-        left[name] = pending;
-      } else {
-        execute(kernels, source, plan, target);
+      const plans = draw(view, stream, original, sample);
+      const length = bytes / plans.length;
+      const later: PendingView[] = [];
+      for (const [i, drawn] of plans.entries()) {
+        const plan = { ...drawn, crop: rescale(drawn.crop, original, source) };
+        const { now, pending } = deferred ? defer(plan) : { now: plan, pending: undefined };
+        execute(kernels, source, now, target.subarray(i * length, (i + 1) * length));
+        if (pending) later.push(pending);
       }
+      if (deferred) left[name] = later;
       onView?.(place);
     }
     return left;
@@ -122,7 +123,7 @@ export async function createAugmenter(
   return {
     shrink(width, height, sample) {
       if (Math.min(width, height) < LEAST_OVERSAMPLING * Math.max(...sides)) return 1;
-      return shrinkFor(entries.map(({ view, stream }) => draw(view, stream, { width, height }, sample).crop));
+      return shrinkFor(entries.flatMap(({ view, stream }) => draw(view, stream, { width, height }, sample).map(({ crop }) => crop)));
     },
     load(image) {
       checkImage(image);

@@ -3,10 +3,10 @@
  * Looking at all pixels at once is what a device is bad at: equalize and the geometric operations stay with the worker,
  * and so does all that comes before them.
  */
-import type { JigsawPlan, Step, ViewPlan } from './parameters.js';
-import type { ImageView, Recipe, View } from './recipe.js';
+import type { JigsawPlan, PicturePlan, Step } from './parameters.js';
+import type { Recipe, View } from './recipe.js';
 
-/** What is left to do to one sample of a view. */
+/** What is left to do to one picture of a view. */
 export interface PendingView {
   /** From left to right, on the levels 0..255 of the whole view or canvas. */
   readonly steps: readonly Step[];
@@ -17,7 +17,7 @@ export interface PendingView {
 const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
 
 /** Cuts a plan in two: what the worker does, and what is left. A flip costs the crop nothing, so it is never left. */
-export function defer({ crop, steps, jigsaw }: ViewPlan): { readonly now: ViewPlan; readonly pending: PendingView } {
+export function defer({ crop, steps, jigsaw }: PicturePlan): { readonly now: PicturePlan; readonly pending: PendingView } {
   const last = steps.findLastIndex(({ op }) => WORKER_ONLY.has(op));
   const isLateFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i > last;
   const flips = steps.filter(isLateFlip);
@@ -36,8 +36,8 @@ export function deferredRecipe(recipe: Recipe): Recipe {
   return { ...recipe, views: Object.fromEntries(Object.entries(recipe.views).map(([name, view]) => [name, canvas(view)])) };
 }
 
-function canvas(view: View): ImageView {
-  if (view.kind === 'image') return view;
+function canvas(view: View): View {
+  if (view.kind !== 'jigsaw') return view;
   const { cell, crop, operations } = view;
   return { kind: 'image', size: 3 * cell, crop, operations };
 }

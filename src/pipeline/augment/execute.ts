@@ -1,6 +1,6 @@
 /** Carries a drawn plan out on the kernels. */
 import type { Kernels, Source } from './kernels.js';
-import type { Step, ViewPlan } from './parameters.js';
+import type { PicturePlan, Step } from './parameters.js';
 
 /** Operations that give something else on a mirrored image. */
 const GEOMETRIC: ReadonlySet<Step['op']> = new Set(['rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
@@ -43,12 +43,12 @@ export function applyStep(kernels: Kernels, step: Step): void {
 }
 
 /**
- * Renders a view of a source into `out`.
+ * Renders a picture of a source into `out`.
  *
  * A flip before the first geometric operation is done by the crop, which costs nothing: everything else commutes
  * with mirroring.
  */
-export function execute(kernels: Kernels, source: Source, plan: ViewPlan, out: Uint8Array): void {
+export function execute(kernels: Kernels, source: Source, plan: PicturePlan, out: Uint8Array): void {
   const firstGeometric = plan.steps.findIndex((step) => GEOMETRIC.has(step.op));
   const early = firstGeometric === -1 ? plan.steps.length : firstGeometric;
   const isEarlyFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i < early;

@@ -7,7 +7,16 @@
  */
 import type { Random } from '../plan/random.js';
 import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
-import type { CenterCrop, ColorJitter, JigsawView, Operation, RandomResizedCrop, View } from './recipe.js';
+import {
+  type CenterCrop,
+  type ColorJitter,
+  type JigsawView,
+  type Operation,
+  pictureSide,
+  type RandomResizedCrop,
+  type View,
+  viewPictures,
+} from './recipe.js';
 
 /** Where the pixels of a view come from: a box of the image, resized to `size` x `size`. */
 export interface CropPlan {
@@ -45,7 +54,8 @@ export interface JigsawPlan {
   readonly offsets: readonly (readonly [number, number])[];
 }
 
-export interface ViewPlan {
+/** How one picture of a view is made. */
+export interface PicturePlan {
   readonly crop: CropPlan;
   readonly steps: readonly Step[];
   readonly jigsaw?: JigsawPlan;
@@ -139,11 +149,16 @@ function drawJigsaw({ patchSize, cell }: JigsawView, random: Random): JigsawPlan
   return { patchSize, cell, order: Array.from(random.permutation(9)), offsets };
 }
 
-/** Draws a view of an image of `width` x `height` pixels. */
-export function drawView(view: View, width: number, height: number, random: Random): ViewPlan {
-  const size = view.kind === 'image' ? view.size : 3 * view.cell;
+/** Draws one picture of a view from an image of `width` x `height` pixels. */
+export function drawPicture(view: View, width: number, height: number, random: Random): PicturePlan {
+  const size = pictureSide(view);
   const crop =
     view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
   const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
-  return view.kind === 'image' ? { crop, steps } : { crop, steps, jigsaw: drawJigsaw(view, random) };
+  return view.kind === 'jigsaw' ? { crop, steps, jigsaw: drawJigsaw(view, random) } : { crop, steps };
+}
+
+/** Draws every picture of a view, one after the other. */
+export function drawView(view: View, width: number, height: number, random: Random): readonly PicturePlan[] {
+  return Array.from({ length: viewPictures(view) }, () => drawPicture(view, width, height, random));
 }

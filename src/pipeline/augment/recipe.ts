@@ -91,7 +91,19 @@ export interface JigsawView {
   readonly operations: readonly Operation[];
 }
 
-export type View = ImageView | JigsawView;
+/**
+ * Several crops of one size, each a draw of its own (multi-crop of SwAV and DINO): [crops, size, size, 3] uint8 a sample.
+ */
+export interface MultiCropView {
+  readonly kind: 'multicrop';
+  readonly crops: number;
+  readonly size: number;
+  readonly crop: RandomResizedCrop;
+  /** Applied in this order after each crop. */
+  readonly operations: readonly Operation[];
+}
+
+export type View = ImageView | JigsawView | MultiCropView;
 
 export type Views = Readonly<Record<string, View>>;
 
@@ -221,7 +233,24 @@ export const recipes = {
 
 /** Shape of a view for one sample, NHWC without N. */
 export function viewShape(view: View): readonly number[] {
-  return view.kind === 'image' ? [view.size, view.size, 3] : [9, view.patchSize, view.patchSize, 3];
+  switch (view.kind) {
+    case 'image':
+      return [view.size, view.size, 3];
+    case 'jigsaw':
+      return [9, view.patchSize, view.patchSize, 3];
+    case 'multicrop':
+      return [view.crops, view.size, view.size, 3];
+  }
+}
+
+/** Pictures of a view that are drawn for one sample, each with a crop of its own. A jigsaw view is one until it is cut. */
+export function viewPictures(view: View): number {
+  return view.kind === 'multicrop' ? view.crops : 1;
+}
+
+/** Side of such a picture, pixels. */
+export function pictureSide(view: View): number {
+  return view.kind === 'jigsaw' ? 3 * view.cell : view.size;
 }
 
 /** Bytes of a view for one sample. */

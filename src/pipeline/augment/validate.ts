@@ -67,10 +67,18 @@ const jigsawView = z
     path: ['patchSize'],
   });
 
+const multiCropView = z.strictObject({
+  kind: z.literal('multicrop'),
+  crops: z.int().min(1).max(64),
+  size: side,
+  crop: randomResizedCrop,
+  operations: z.array(operation),
+});
+
 const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   name: z.string(),
   views: z
-    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView]))
+    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView, multiCropView]))
     .refine((views) => Object.keys(views).length > 0, { error: 'expected at least one view' }),
 });
 

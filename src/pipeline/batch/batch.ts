@@ -5,11 +5,11 @@ import type { PendingView } from '../augment/defer.js';
 export interface BatchView {
   /** `size` samples back to back; valid until the batch is released. */
   readonly data: Uint8Array;
-  /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view. */
+  /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view, [N, crops, H, W, 3] for a multicrop view. */
   readonly shape: readonly number[];
   /**
-   * With `augment: 'device'`: what the consumer has still to do to each of the N samples. A jigsaw view is then its uncut
-   * canvas, [N, H, W, 3].
+   * With `augment: 'device'`: what the consumer has still to do to each of the N samples, of a multicrop view to each of the N x crops
+   * pictures as they lie in `data`. A jigsaw view is then its uncut canvas, [N, H, W, 3].
    */
   readonly pending?: readonly PendingView[];
 }

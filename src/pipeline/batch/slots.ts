@@ -1,10 +1,10 @@
 /**
  * Batch slots: shared memory for the views of one batch and a record of where each row came from.
  *
- *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x views: what is left for a device to do | N x fields ]
+ *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x pictures: what is left for a device to do | N x fields ]
  */
 import { deferredRecipe, type PendingView } from '../augment/defer.js';
-import { type Recipe, viewBytes, viewShape } from '../augment/recipe.js';
+import { type Recipe, viewBytes, viewPictures, viewShape } from '../augment/recipe.js';
 import type { KeptFields } from '../shard/group.js';
 import type { BatchView, SampleInfo } from './batch.js';
 
@@ -13,7 +13,7 @@ export const MAX_KEY_BYTES = 992;
 const RECORD_WORDS = 8;
 const RECORD_BYTES = 4 * RECORD_WORDS + MAX_KEY_BYTES;
 const NO_LABEL = -1;
-/** Room for the JSON of a view's pending steps; those of the built-in recipes take up to about 700 bytes. */
+/** Room for the JSON of a picture's pending steps; those of the built-in recipes take up to about 700 bytes. */
 const PENDING_BYTES = 2048;
 
 const encoder = new TextEncoder();
@@ -37,6 +37,9 @@ interface ViewLayout {
   readonly offset: number;
   readonly bytes: number;
   readonly shape: readonly number[];
+  /** Pictures of a sample, and those of the views before it. */
+  readonly pictures: number;
+  readonly picturesBefore: number;
 }
 
 export interface SlotShape {
@@ -53,17 +56,26 @@ const NO_FIELD = -1;
 
 function layout({ recipe, batchSize, deferred, kept }: SlotShape) {
   let offset = 0;
+  let pictures = 0;
   const views = Object.entries((deferred ? deferredRecipe(recipe) : recipe).views).map(([name, view]) => {
-    const placed: ViewLayout = { name, offset, bytes: viewBytes(view), shape: viewShape(view) };
+    const placed: ViewLayout = {
+      name,
+      offset,
+      bytes: viewBytes(view),
+      shape: viewShape(view),
+      pictures: viewPictures(view),
+      picturesBefore: pictures,
+    };
     offset += batchSize * placed.bytes;
+    pictures += placed.pictures;
     return placed;
   });
   const records = Math.ceil(offset / 4) * 4;
   const pending = records + batchSize * RECORD_BYTES;
-  const fields = pending + (deferred ? batchSize * views.length * PENDING_BYTES : 0);
+  const fields = pending + (deferred ? batchSize * pictures * PENDING_BYTES : 0);
   // Their lengths, and their bytes one after another.
   const fieldBytes = kept ? 4 * kept.names.length + Math.ceil(kept.bytes / 4) * 4 : 0;
-  return { views, records, pending, fields, fieldBytes, total: fields + batchSize * fieldBytes };
+  return { views, pictures, records, pending, fields, fieldBytes, total: fields + batchSize * fieldBytes };
 }
 
 /** Bytes of a slot. */
@@ -75,6 +87,7 @@ export function slotBytes(shape: SlotShape): number {
 export class Slot {
   readonly buffer: SharedArrayBuffer;
   readonly #views: readonly ViewLayout[];
+  readonly #pictures: number;
   readonly #records: number;
   readonly #pending: number | undefined;
   readonly #kept: readonly string[] | undefined;
@@ -82,8 +95,9 @@ export class Slot {
   readonly #fieldBytes: number;
 
   constructor(shape: SlotShape, buffer?: SharedArrayBuffer) {
-    const { views, records, pending, fields, fieldBytes, total } = layout(shape);
+    const { views, pictures, records, pending, fields, fieldBytes, total } = layout(shape);
     this.#views = views;
+    this.#pictures = pictures;
     this.#records = records;
     this.#pending = shape.deferred ? pending : undefined;
     this.#kept = shape.kept?.names;
@@ -102,40 +116,41 @@ export class Slot {
   /** The first `rows` rows as the views of a batch. */
   batchViews(rows: number): Record<string, BatchView> {
     return Object.fromEntries(
-      this.#views.map(({ name, offset, bytes, shape }, view) => [
-        name,
-        {
-          data: new Uint8Array(this.buffer, offset, rows * bytes),
-          shape: [rows, ...shape],
-          ...(this.#pending !== undefined && { pending: Array.from({ length: rows }, (_, row) => this.#readPending(row, view)) }),
-        },
-      ]),
+      this.#views.map((view) => {
+        const { name, offset, bytes, shape } = view;
+        const data = new Uint8Array(this.buffer, offset, rows * bytes);
+        return [name, { data, shape: [rows, ...shape], ...(this.#pending !== undefined && { pending: this.#readPending(view, rows) }) }];
+      }),
     );
   }
 
   /** Notes what is left to do to the views of a row. */
-  writePending(row: number, pending: Readonly<Record<string, PendingView>>): void {
-    this.#views.forEach(({ name }, view) => {
-      const text = encoder.encode(JSON.stringify(pending[name]));
-      if (text.length > PENDING_BYTES - 4) {
-        throw new RangeError(
-          `View ${name} leaves ${text.length} bytes of steps to the device, at most ${PENDING_BYTES - 4} fit: use fewer operations, or augment 'worker'`,
-        );
+  writePending(row: number, pending: Readonly<Record<string, readonly PendingView[]>>): void {
+    for (const view of this.#views) {
+      for (const [picture, left] of (pending[view.name] ?? []).entries()) {
+        const text = encoder.encode(JSON.stringify(left));
+        if (text.length > PENDING_BYTES - 4) {
+          throw new RangeError(
+            `View ${view.name} leaves ${text.length} bytes of steps to the device, at most ${PENDING_BYTES - 4} fit: use fewer operations, or augment 'worker'`,
+          );
+        }
+        const at = this.#pendingAt(view, row, picture);
+        new Int32Array(this.buffer, at, 1)[0] = text.length;
+        new Uint8Array(this.buffer, at + 4, text.length).set(text);
       }
-      const at = this.#pendingAt(row, view);
-      new Int32Array(this.buffer, at, 1)[0] = text.length;
-      new Uint8Array(this.buffer, at + 4, text.length).set(text);
+    }
+  }
+
+  #readPending(view: ViewLayout, rows: number): PendingView[] {
+    return Array.from({ length: rows * view.pictures }, (_, i) => {
+      const at = this.#pendingAt(view, Math.floor(i / view.pictures), i % view.pictures);
+      const [length = 0] = new Int32Array(this.buffer, at, 1);
+      return JSON.parse(decoder.decode(new Uint8Array(this.buffer, at + 4, length).slice())) as PendingView;
     });
   }
 
-  #readPending(row: number, view: number): PendingView {
-    const at = this.#pendingAt(row, view);
-    const [length = 0] = new Int32Array(this.buffer, at, 1);
-    return JSON.parse(decoder.decode(new Uint8Array(this.buffer, at + 4, length).slice())) as PendingView;
-  }
-
-  #pendingAt(row: number, view: number): number {
-    return (this.#pending ?? 0) + (row * this.#views.length + view) * PENDING_BYTES;
+  #pendingAt({ picturesBefore }: ViewLayout, row: number, picture: number): number {
+    return (this.#pending ?? 0) + (row * this.#pictures + picturesBefore + picture) * PENDING_BYTES;
   }
 
   writeRecord(row: number, record: RowRecord): void {

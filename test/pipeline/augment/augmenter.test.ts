@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeline/augment/augmenter.js';
 import { execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels, type Source } from '#dist/pipeline/augment/kernels.js';
-import { drawView, type Step, type ViewPlan } from '#dist/pipeline/augment/parameters.js';
-import { type Recipe, recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
+import { type MultiCropView, type Recipe, recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
 import { Random, streamId } from '#dist/pipeline/plan/random.js';
 
 const SAMPLE = { seed: 1, epoch: 2, shard: 3, index: 4 };
@@ -86,6 +86,23 @@ describe('render', () => {
     const alone: Recipe = { name: 'alone', views: { globalK } };
     const one = rendered(await createAugmenter(alone), alone, image);
     expect(one['globalK']).toEqual(rendered(augmenter, RECIPE, image)['globalK']);
+  });
+
+  test('a multicrop view holds crop after crop, each drawn after the one before it', async () => {
+    const crop = { op: 'randomResizedCrop', scale: [0.05, 0.14], ratio: [3 / 4, 4 / 3] } as const;
+    const crops: MultiCropView = { ...recipes.mocoV2().views.globalQ, kind: 'multicrop', crops: 5, size: 20, crop };
+    const recipe = { name: 'crops', views: { crops } };
+    const bytes = rendered(await createAugmenter(recipe), recipe, image)['crops'];
+    const kernels = await Kernels.load(20);
+    const source = kernels.load(image.width, image.height, image.data);
+    const random = new Random(SAMPLE.seed, SAMPLE.epoch, SAMPLE.shard, SAMPLE.index, streamId('crops'));
+    const wanted = Array.from({ length: 5 }, () => {
+      const out = new Uint8Array(20 * 20 * 3);
+      execute(kernels, source, drawPicture(crops, image.width, image.height, random), out);
+      return Buffer.from(out);
+    });
+    expect(bytes).toEqual(Buffer.concat(wanted));
+    expect(new Set(wanted.map((one) => one.toString('base64'))).size).toBe(5);
   });
 
   test('a flat image of any size gives flat crops, whole to the last byte', () => {
@@ -179,8 +196,8 @@ describe('execute', () => {
   test('every patch of a jigsaw is found in the cell it came from, at its offset', () => {
     const view = recipes.detco().views.patchesQ;
     if (view?.kind !== 'jigsaw') throw new Error('recipes.detco() has no patchesQ');
-    const plan = drawView(view, image.width, image.height, new Random(3, 0, 0, 0, streamId('patchesQ')));
-    const { jigsaw, ...canvasPlan }: ViewPlan = plan;
+    const plan = drawPicture(view, image.width, image.height, new Random(3, 0, 0, 0, streamId('patchesQ')));
+    const { jigsaw, ...canvasPlan }: PicturePlan = plan;
     if (jigsaw === undefined) throw new Error('a jigsaw view has no jigsaw plan');
     const canvas = new Uint8Array(255 * 255 * 3);
     execute(kernels, source, canvasPlan, canvas);

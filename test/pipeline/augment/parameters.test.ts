@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { centreCrop, drawCrop, drawView, type Step, type ViewPlan } from '#dist/pipeline/augment/parameters.js';
+import { centreCrop, drawCrop, drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
 import { type Operation, recipes, type View } from '#dist/pipeline/augment/recipe.js';
 import { Random } from '#dist/pipeline/plan/random.js';
 
@@ -9,8 +9,8 @@ const side = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 
 const seed = fc.integer({ min: 0, max: 0xffff_ffff });
 
 /** Plans of many samples for a 500 x 375 image. */
-function plans(view: View, n: number): ViewPlan[] {
-  return Array.from({ length: n }, (_, i) => drawView(view, 500, 375, new Random(3, 0, 0, i)));
+function plans(view: View, n: number): PicturePlan[] {
+  return Array.from({ length: n }, (_, i) => drawPicture(view, 500, 375, new Random(3, 0, 0, i)));
 }
 
 function withOperations(...operations: Operation[]): View {
@@ -182,7 +182,7 @@ describe('RandAugment', () => {
 describe('BYOL', () => {
   const { view1, view2 } = recipes.byol().views;
   const [first, second] = [plans(view1, 4000), plans(view2, 4000)];
-  const having = (drawn: readonly ViewPlan[], op: Step['op']): number =>
+  const having = (drawn: readonly PicturePlan[], op: Step['op']): number =>
     drawn.filter(({ steps }) => steps.some((step) => step.op === op)).length;
 
   test('draws its two views unlike each other: one always blurred, one seldom and sometimes solarized', () => {
@@ -219,7 +219,7 @@ test('jigsaw offsets reach every position of a cell, 0 to 21, and the order is a
 
 test('a plan survives JSON, so it can be kept and replayed', () => {
   for (const view of Object.values(recipes.detco().views)) {
-    const plan = drawView(view, 640, 480, new Random(1));
+    const plan = drawPicture(view, 640, 480, new Random(1));
     expect(JSON.parse(JSON.stringify(plan))).toEqual(plan);
   }
 });

@@ -10,6 +10,7 @@ const image = {
   operations: [],
 };
 const jigsaw = { kind: 'jigsaw', patchSize: 64, cell: 85, crop: image.crop, operations: [] };
+const multicrop = { kind: 'multicrop', crops: 6, size: 96, crop: image.crop, operations: [] };
 const one = (view: unknown): unknown => ({ name: 'mine', views: { image: view } });
 
 test.each(Object.entries(recipes))('the built-in recipe %s is valid and comes back equal', (_, make) => {
@@ -34,6 +35,8 @@ test.each([
   ['a sigma the kernels cannot do', one({ ...image, operations: [{ op: 'gaussianBlur', sigma: [2, 9], p: 1 }] }), /sigma\.1 is 9: .*<=8/],
   ['a threshold beyond the levels', one({ ...image, operations: [{ op: 'solarize', threshold: 300, p: 1 }] }), /threshold is 300: .*<=256/],
   ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
+  ['no crops', one({ ...multicrop, crops: 0 }), /recipe\.views\.image\.crops is 0: .*>=1/],
+  ['more crops than anybody cuts', one({ ...multicrop, crops: 65 }), /crops is 65: .*<=64/],
   ['a misspelt option', one({ ...image, sise: 3 }), /recipe\.views\.image is .*sise/],
   ['no views', { name: 'mine', views: {} }, /recipe\.views is \{\}: expected at least one view/],
   ['nothing', undefined, /recipe is undefined/],
