@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { applyStep } from '../dist/pipeline/augment/execute.js';
 import { createAugmenter } from '../dist/pipeline/augment/augmenter.js';
 import { Kernels } from '../dist/pipeline/augment/kernels.js';
-import { drawView } from '../dist/pipeline/augment/parameters.js';
+import { drawSample } from '../dist/pipeline/augment/parameters.js';
 import { recipes, viewBytes } from '../dist/pipeline/augment/recipe.js';
 import { Random } from '../dist/pipeline/plan/random.js';
 
@@ -146,6 +146,6 @@ for (const [name, recipe] of Object.entries({
   );
 }
 const draw = median(200, (index) => {
-  for (const view of Object.values(recipes.detco().views)) drawView(view, width, height, new Random(7, 0, 0, index));
+  for (const view of Object.values(recipes.detco().views)) drawSample(view, 0, { width, height }, { seed: 7, epoch: 0, shard: 0, index });
 });
 row('\ndraw the parameters of a sample', draw);

@@ -5,6 +5,7 @@ import type { Piscina } from 'piscina';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { Lease } from './batch/lease.js';
+import { drawnPictures } from './batch/plans.js';
 import { Slot, type SlotShape } from './batch/slots.js';
 import type { PipelineOptions, ResolvedOptions } from './options.js';
 import { epochSteps, type PlanOptions } from './plan/lanes.js';
@@ -305,7 +306,15 @@ export class WorkerPipeline implements Pipeline {
     const after = advance(state, records);
     // By samples it is known beforehand which batch is the epoch's last, so its state can be taken up by other ranks.
     const over = after.step - after.epochStart === epochSteps(this.#plan, this.#resolved.worldSize, this.#resolved.batchSize);
-    return new Lease(slot, records, state, over ? nextEpoch(after) : after, this.shards, () => this.#control.release(state.step));
+    return new Lease({
+      slot,
+      records,
+      before: state,
+      after: over ? nextEpoch(after) : after,
+      shards: this.shards,
+      draw: () => drawnPictures(this.#options.recipe, { seed: this.#resolved.seed, epoch: state.epoch }, records),
+      giveBack: () => this.#control.release(state.step),
+    });
   }
 
   #receive(report: WorkerReport): void {

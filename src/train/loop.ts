@@ -357,11 +357,11 @@ class Loop {
 
 /** A batch with pixels of its own. */
 function copied(batch: Batch): Batch {
-  const { epoch, step, size, samples, state } = batch;
+  const { epoch, step, size, samples, plans, state } = batch;
   const views = Object.fromEntries(
     Object.entries(batch.views).map(([name, view]) => [name, Object.assign({}, view, { data: view.data.slice() })]),
   );
-  return { epoch, step, size, samples, state, views, retain: () => {}, release: () => {} };
+  return { epoch, step, size, samples, plans, state, views, retain: () => {}, release: () => {} };
 }
 
 /** Two decimals: enough for milliseconds and images per second. */

@@ -106,7 +106,7 @@ function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
       patchesK: view(BATCH, 9, 8, 8, 3),
     };
     const state = { epoch: 0, step: 1, epochStart: 0, lanes: [] };
-    yield { epoch: 0, step: 0, size: BATCH, samples: [], views, state, retain: () => {}, release: () => {} };
+    yield { epoch: 0, step: 0, size: BATCH, samples: [], plans: {}, views, state, retain: () => {}, release: () => {} };
   }
 
   test.each<[string, Partial<Engine>, boolean]>([

@@ -1,11 +1,11 @@
 /** Turns one decoded image into every view of a recipe. */
 import { LEAST_OVERSAMPLING, rescale, shrinkFor } from './shrink.js';
-import { Random, streamId } from '../plan/random.js';
+import { streamId } from '../plan/random.js';
 import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';
-import { drawView } from './parameters.js';
-import { pictureSide, type Recipe, type View, viewBytes } from './recipe.js';
+import { drawSample, type SampleStream, type Size } from './parameters.js';
+import { pictureSide, type Recipe, viewBytes } from './recipe.js';
 
 export interface DecodedImage {
   /** Pixels. */
@@ -17,19 +17,10 @@ export interface DecodedImage {
   readonly original?: { readonly width: number; readonly height: number };
 }
 
-/** Names a sample; with a view's name it names the stream of random numbers the view is drawn from. */
-export interface SampleStream {
-  readonly seed: number;
-  /** From 0. */
-  readonly epoch: number;
-  /** Ordinal of the shard in the shard list. */
-  readonly shard: number;
-  /** Ordinal of the sample in its shard. */
-  readonly index: number;
-}
-
 /** An image in the augmenter's memory. */
 export interface LoadedImage {
+  /** Of the whole image, also where it was decoded smaller. */
+  readonly size: Size;
   /**
    * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
    * The pixels depend on the image, the sample and the view's name alone.
@@ -55,11 +46,6 @@ export interface Augmenter {
    * @throws {RangeError} when the image's size and data disagree
    */
   load(image: DecodedImage): LoadedImage;
-}
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -90,8 +76,6 @@ export async function createAugmenter(
   }));
   const sides = entries.map(({ view }) => pictureSide(view));
   const kernels = await Kernels.load(Math.max(...sides));
-  const draw = (view: View, stream: number, { width, height }: Size, { seed, epoch, shard, index }: SampleStream) =>
-    drawView(view, width, height, new Random(seed, epoch, shard, index, stream));
   const render = (
     source: Source,
     original: Size,
@@ -106,7 +90,7 @@ export async function createAugmenter(
     for (const [place, { name, view, stream, bytes }] of entries.entries()) {
       const target = out[name];
       if (target === undefined) continue;
-      const plans = draw(view, stream, original, sample);
+      const plans = drawSample(view, stream, original, sample);
       const length = bytes / plans.length;
       const later: PendingView[] = [];
       for (const [i, drawn] of plans.entries()) {
@@ -123,13 +107,14 @@ export async function createAugmenter(
   return {
     shrink(width, height, sample) {
       if (Math.min(width, height) < LEAST_OVERSAMPLING * Math.max(...sides)) return 1;
-      return shrinkFor(entries.flatMap(({ view, stream }) => draw(view, stream, { width, height }, sample).map(({ crop }) => crop)));
+      return shrinkFor(entries.flatMap(({ view, stream }) => drawSample(view, stream, { width, height }, sample).map(({ crop }) => crop)));
     },
     load(image) {
       checkImage(image);
       const source = kernels.load(image.width, image.height, image.data);
       const { width, height } = image.original ?? image;
-      return { render: (sample, out) => render(source, { width, height }, sample, out), unload: () => kernels.unload(source) };
+      const size = { width, height };
+      return { size, render: (sample, out) => render(source, size, sample, out), unload: () => kernels.unload(source) };
     },
   };
 }

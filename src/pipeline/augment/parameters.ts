@@ -5,7 +5,7 @@
  * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip, RandomSolarize),
  * MoCo v2 (GaussianBlur) and PIRL (the 3x3 patches).
  */
-import type { Random } from '../plan/random.js';
+import { Random } from '../plan/random.js';
 import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
 import {
   type CenterCrop,
@@ -17,6 +17,23 @@ import {
   type View,
   viewPictures,
 } from './recipe.js';
+
+/** Names a sample; with a view's name it names the stream of random numbers the view is drawn from. */
+export interface SampleStream {
+  readonly seed: number;
+  /** From 0. */
+  readonly epoch: number;
+  /** Ordinal of the shard in the shard list. */
+  readonly shard: number;
+  /** Ordinal of the sample in its shard. */
+  readonly index: number;
+}
+
+/** Of an image, pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
 
 /** Where the pixels of a view come from: a box of the image, resized to `size` x `size`. */
 export interface CropPlan {
@@ -158,7 +175,13 @@ export function drawPicture(view: View, width: number, height: number, random: R
   return view.kind === 'jigsaw' ? { crop, steps, jigsaw: drawJigsaw(view, random) } : { crop, steps };
 }
 
-/** Draws every picture of a view, one after the other. */
-export function drawView(view: View, width: number, height: number, random: Random): readonly PicturePlan[] {
+/** Draws every picture of a sample's view, one after the other; `stream` is the `streamId` of the view's name. */
+export function drawSample(
+  view: View,
+  stream: number,
+  { width, height }: Size,
+  { seed, epoch, shard, index }: SampleStream,
+): readonly PicturePlan[] {
+  const random = new Random(seed, epoch, shard, index, stream);
   return Array.from({ length: viewPictures(view) }, () => drawPicture(view, width, height, random));
 }

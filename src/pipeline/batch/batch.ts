@@ -1,5 +1,6 @@
 /** `Batch`: the one contract between the pipeline and whatever trains on it. */
 import type { PendingView } from '../augment/defer.js';
+import type { DrawnPicture } from './plans.js';
 
 /** One view of every sample of a batch: uint8 RGB, NHWC, over shared memory that belongs to a leased slot. */
 export interface BatchView {
@@ -52,6 +53,11 @@ export interface Batch {
   readonly size: number;
   readonly views: Readonly<Record<string, BatchView>>;
   readonly samples: readonly SampleInfo[];
+  /**
+   * How each view was made, a picture a sample; of a multicrop view a picture a crop, in the order of `data`. Worked out when it is
+   * first read, also after the release.
+   */
+  readonly plans: Readonly<Record<string, readonly DrawnPicture[]>>;
   /** The state to resume from so that the next batch is the one after this. */
   readonly state: PipelineState;
   /** Keeps the slot past the next iteration step; `release()` is then the caller's to call. */

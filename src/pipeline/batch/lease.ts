@@ -1,6 +1,18 @@
 import type { Batch, PipelineState } from './batch.js';
 import { type RowRecord, sampleInfo, type Slot } from './slots.js';
 
+interface Leased {
+  readonly slot: Slot;
+  readonly records: readonly RowRecord[];
+  /** State that the batch follows. */
+  readonly before: PipelineState;
+  /** The batch's own. */
+  readonly after: PipelineState;
+  readonly shards: readonly string[];
+  readonly draw: () => Batch['plans'];
+  readonly giveBack: () => void;
+}
+
 /** A full slot while the consumer has it. */
 export class Lease implements Batch {
   readonly epoch: number;
@@ -9,25 +21,24 @@ export class Lease implements Batch {
   readonly views: Batch['views'];
   readonly samples: Batch['samples'];
   readonly state: PipelineState;
+  readonly #draw: () => Batch['plans'];
+  #plans: Batch['plans'] | undefined;
   #giveBack: (() => void) | undefined;
   #retained = false;
 
-  /** @param before state that the batch follows; `after` is the batch's own */
-  constructor(
-    slot: Slot,
-    records: readonly RowRecord[],
-    before: PipelineState,
-    after: PipelineState,
-    shards: readonly string[],
-    giveBack: () => void,
-  ) {
+  constructor({ slot, records, before, after, shards, draw, giveBack }: Leased) {
     this.epoch = before.epoch;
     this.step = before.step;
     this.size = records.length;
     this.views = slot.batchViews(records.length);
     this.samples = records.map((record, row) => sampleInfo(record, shards, slot.readFields(row)));
     this.state = after;
+    this.#draw = draw;
     this.#giveBack = giveBack;
+  }
+
+  get plans(): Batch['plans'] {
+    return (this.#plans ??= this.#draw());
   }
 
   retain(): void {

@@ -4,13 +4,14 @@
  *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x pictures: what is left for a device to do | N x fields ]
  */
 import { deferredRecipe, type PendingView } from '../augment/defer.js';
+import type { Size } from '../augment/parameters.js';
 import { type Recipe, viewBytes, viewPictures, viewShape } from '../augment/recipe.js';
 import type { KeptFields } from '../shard/group.js';
 import type { BatchView, SampleInfo } from './batch.js';
 
 /** Longest key that fits a record, bytes of UTF-8. */
 export const MAX_KEY_BYTES = 992;
-const RECORD_WORDS = 8;
+const RECORD_WORDS = 9;
 const RECORD_BYTES = 4 * RECORD_WORDS + MAX_KEY_BYTES;
 const NO_LABEL = -1;
 /** Room for the JSON of a picture's pending steps; those of the built-in recipes take up to about 700 bytes. */
@@ -28,6 +29,9 @@ export interface RowRecord {
   readonly good: number;
   /** Ordinal of the shard. */
   readonly shard: number;
+  /** Ordinal of the sample in its shard. */
+  readonly index: number;
+  readonly image: Size;
   readonly key: string;
   readonly label?: number | undefined;
 }
@@ -156,7 +160,8 @@ export class Slot {
   writeRecord(row: number, record: RowRecord): void {
     const at = this.#records + row * RECORD_BYTES;
     const key = encoder.encode(record.key);
-    const words = [record.lane, record.taken, record.good, record.shard, record.label ?? NO_LABEL, key.length];
+    const { lane, taken, good, shard, index, image, label = NO_LABEL } = record;
+    const words = [lane, taken, good, shard, index, image.width, image.height, label, key.length];
     new Int32Array(this.buffer, at, RECORD_WORDS).set(words);
     new Uint8Array(this.buffer, at + 4 * RECORD_WORDS, MAX_KEY_BYTES).set(key);
   }
@@ -194,10 +199,11 @@ export class Slot {
 
   readRecord(row: number): RowRecord {
     const at = this.#records + row * RECORD_BYTES;
-    const [lane = 0, taken = 0, good = 0, shard = 0, label = NO_LABEL, length = 0] = new Int32Array(this.buffer, at, RECORD_WORDS);
+    const words = new Int32Array(this.buffer, at, RECORD_WORDS);
+    const [lane = 0, taken = 0, good = 0, shard = 0, index = 0, width = 0, height = 0, label = NO_LABEL, length = 0] = words;
     // TextDecoder refuses shared memory, hence the copy.
     const key = decoder.decode(new Uint8Array(this.buffer, at + 4 * RECORD_WORDS, length).slice());
-    return { lane, taken, good, shard, key, label: label === NO_LABEL ? undefined : label };
+    return { lane, taken, good, shard, index, image: { width, height }, key, label: label === NO_LABEL ? undefined : label };
   }
 }
 

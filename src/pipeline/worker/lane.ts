@@ -162,6 +162,7 @@ async function decode(sample: LaneSample, good: number, options: LaneOptions): P
     const loaded = augmenter.load(pixels);
     claim.keep(pixels.data.byteLength);
     return {
+      size: loaded.size,
       render: loaded.render,
       unload() {
         loaded.unload();

@@ -264,6 +264,8 @@ class LaneServer {
       taken: sample.taken,
       good: k + 1,
       shard: sample.shard,
+      index: sample.index,
+      image: sample.loaded.size,
       key: sample.key,
       label: sample.label,
     });

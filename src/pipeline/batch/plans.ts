@@ -1,0 +1,49 @@
+/**
+ * How the pictures of a batch were made. Workers do not tell it: what they drew depends on the sample and the view's name
+ * alone, so it is drawn once more when somebody asks.
+ */
+import { drawSample, type JigsawPlan, type PicturePlan, type Size, type Step } from '../augment/parameters.js';
+import type { Recipe, View } from '../augment/recipe.js';
+import { streamId } from '../plan/random.js';
+import type { RowRecord } from './slots.js';
+
+/** How one picture of a view was made: what was cut out of which image, and all that was done to it. */
+export interface DrawnPicture {
+  /** Size of the whole image, pixels, as it lies in its file: EXIF orientation is ignored. */
+  readonly image: Size;
+  /** What was resized to the picture, in pixels of the image; whole ones, but for a view with `centerCrop`. */
+  readonly box: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  /** Whether the picture is mirrored, left to right. */
+  readonly flipped: boolean;
+  /** All operations with their parameters, flips too, from the first to the last. Those of RandAugment may turn, shear or move the picture. */
+  readonly steps: readonly Step[];
+  /** How the picture was cut into patches. */
+  readonly jigsaw?: JigsawPlan;
+}
+
+/** Of each view the pictures of all samples, in the order of its `data`. */
+export function drawnPictures(
+  { views }: Recipe,
+  { seed, epoch }: { readonly seed: number; readonly epoch: number },
+  records: readonly RowRecord[],
+): Record<string, readonly DrawnPicture[]> {
+  const pictures = Object.entries(views).map(([name, view]) => {
+    const stream = streamId(name);
+    const ofSample = ({ image, shard, index }: RowRecord): DrawnPicture[] =>
+      drawSample(view, stream, image, { seed, epoch, shard, index }).map((plan) => drawnPicture(view, image, plan));
+    return [name, records.flatMap(ofSample)] as const;
+  });
+  return Object.fromEntries(pictures);
+}
+
+function drawnPicture(view: View, image: Size, { crop, steps, jigsaw }: PicturePlan): DrawnPicture {
+  const { window, left, top, scaleX, scaleY, size } = crop;
+  return {
+    image,
+    // A centred crop may use pixels around its box, and the box lies between pixels.
+    box: view.crop.op === 'centerCrop' ? { left, top, width: scaleX * size, height: scaleY * size } : window,
+    flipped: steps.filter(({ op }) => op === 'horizontalFlip').length % 2 === 1,
+    steps,
+    ...(jigsaw && { jigsaw }),
+  };
+}
