@@ -2,6 +2,8 @@
 import { PipelineOptionError } from './option-error.js';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { AugmentBy, WrittenViews } from './augment/defer.js';
+import type { Views } from './augment/recipe.js';
 import { validateRecipe } from './augment/validate.js';
 import { slotBytes, type SlotShape } from './batch/slots.js';
 import { usableMemory } from './machine.js';
@@ -17,12 +19,15 @@ import { askShards } from './source/ask.js';
 import { type CacheFolder, findShards, formatByteSize, openCacheFolder } from './source/index.js';
 
 /**
- * Prepares a pipeline: checks the options, lists the shards and asks for each.
+ * Prepares a pipeline: checks the options, lists the shards and asks for each. Its batches have the views that the recipe's type
+ * names.
  *
  * @throws RangeError for an unusable option or a shard without the index it needs; SourceError if a shard spec matches nothing or cannot be
  *   listed, if shards are missing, or if they are not those of `expect`
  */
-export async function createPipeline(options: PipelineOptions): Promise<Pipeline> {
+export async function createPipeline<Named extends Views, By extends AugmentBy = 'worker'>(
+  options: PipelineOptions<Named, By>,
+): Promise<Pipeline<WrittenViews<Named, By>>> {
   const resolved = resolveOptions(options);
   validateRecipe(options.recipe);
   assertSlotsFit(resolved.slots, slotShape(options, resolved));
@@ -41,7 +46,8 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
   const division = divide === 'samples' ? divideSamples(await samplesOf(shards, skipped, indexDir ?? '', fields), resolved) : undefined;
   if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
   const plan = { shards: shards.length, lanes, seed, shuffle, skipped, ...(division && { division }) };
-  return new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
+  const pipeline: Pipeline = new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
+  return pipeline as Pipeline<WrittenViews<Named, By>>;
 }
 
 /** Samples that each shard gives: none of those that are skipped, which need no index. */

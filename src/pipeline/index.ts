@@ -21,4 +21,15 @@ export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profil
 export type { PendingView } from './augment/defer.js';
 export type { JigsawPlan, Step } from './augment/parameters.js';
 export { recipes, viewBytes, viewShape } from './augment/recipe.js';
-export type { ImageView, JigsawView, MultiCropView, Operation, Recipe, View } from './augment/recipe.js';
+export type {
+  GlobalViews,
+  ImageView,
+  JigsawView,
+  MultiCropView,
+  Operation,
+  PatchViews,
+  Recipe,
+  TwoViews,
+  View,
+  Views,
+} from './augment/recipe.js';

@@ -1,6 +1,7 @@
 /** What a pipeline can be told, checked once. */
 import { z } from 'zod';
-import type { Recipe } from './augment/recipe.js';
+import type { AugmentBy } from './augment/defer.js';
+import type { Recipe, Views } from './augment/recipe.js';
 import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
 import { expectedOneOf } from './nearest.js';
@@ -18,7 +19,8 @@ import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
 import { MAX_PIXELS, MOST_PIXELS } from './worker/image-header.js';
 import type { BadSample } from './worker/lane.js';
 
-export interface PipelineOptions {
+/** Of a recipe that makes the views `Named`. */
+export interface PipelineOptions<Named extends Views = Views, By extends AugmentBy = AugmentBy> {
   /** Paths, brace ranges, globs, `@list` files, `http(s)://` URLs, `s3://bucket/key` or `s3://bucket/prefix/`. */
   readonly shards: string | readonly string[];
   /**
@@ -41,7 +43,7 @@ export interface PipelineOptions {
   /** Called after each answer to `checkShards`. */
   readonly onAnswer?: (progress: { readonly asked: number; readonly total: number }) => void;
   /** Which views to make; see `recipes`. */
-  readonly recipe: Recipe;
+  readonly recipe: Recipe<Named>;
   /** Samples a batch. */
   readonly batchSize: number;
   /** Seed of order and pixels. Default 0. */
@@ -82,7 +84,7 @@ export interface PipelineOptions {
    * Who does colour, blur and RandAugment's point operations. With 'device' they are left to the consumer, listed in each
    * view's `pending`: more images a core, for machines with few cores and a large GPU. Default 'worker'.
    */
-  readonly augment?: 'worker' | 'device';
+  readonly augment?: By;
   /**
    * Field of a sample that is its image, such as `input.jpg`; several with `;` between, of which each sample has one. Default: the
    * one that is an image by its last extension; a sample that has two is a bad one.

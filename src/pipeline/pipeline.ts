@@ -2,6 +2,7 @@
  * The consumer's end of the pipeline: owns the workers and the slots, and hands out full slots as batches.
  */
 import type { Piscina } from 'piscina';
+import type { Views } from './augment/recipe.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { Lease } from './batch/lease.js';
@@ -36,7 +37,7 @@ const FEWEST_JUDGED = 1000;
  * Iterating starts the workers; leaving the loop, by any way, stops them and frees sockets, files and shared memory.
  * A pipeline is iterated once.
  */
-export interface Pipeline extends AsyncIterable<Batch>, AsyncDisposable {
+export interface Pipeline<Named extends Views = Views> extends AsyncIterable<Batch<Named>>, AsyncDisposable {
   /** Locations of the shards in the order of the plan, without logins and signatures. */
   readonly shards: readonly string[];
   /**

@@ -4,7 +4,7 @@
  * and so does all that comes before them.
  */
 import type { JigsawPlan, PicturePlan, Step } from './parameters.js';
-import type { Recipe, View } from './recipe.js';
+import type { ImageView, JigsawView, Recipe, View, Views } from './recipe.js';
 
 /** What is left to do to one picture of a view. */
 export interface PendingView {
@@ -13,6 +13,13 @@ export interface PendingView {
   /** How to cut the canvas into patches afterwards. */
   readonly jigsaw?: JigsawPlan;
 }
+
+/** Who does what a device can do. */
+export type AugmentBy = 'worker' | 'device';
+
+/** The views that workers write; see `deferredRecipe`. */
+export type WrittenViews<Named extends Views, By extends AugmentBy> = { readonly [Name in keyof Named]: Written<Named[Name], By> };
+type Written<V extends View, By extends AugmentBy> = By extends 'device' ? (V extends JigsawView ? ImageView : V) : V;
 
 const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
 

@@ -243,6 +243,15 @@ export function viewShape(view: View): readonly number[] {
   }
 }
 
+/** `viewShape` of a batch, as a type; of a view of unknown kind some numbers. */
+export type BatchShape<V extends View> = View extends V ? readonly number[] : ShapeOfKind<V>;
+
+type ShapeOfKind<V extends View> = V extends ImageView
+  ? readonly [samples: number, height: number, width: number, channels: 3]
+  : V extends JigsawView
+    ? readonly [samples: number, patches: 9, height: number, width: number, channels: 3]
+    : readonly [samples: number, crops: number, height: number, width: number, channels: 3];
+
 /** Pictures of a view that are drawn for one sample, each with a crop of its own. A jigsaw view is one until it is cut. */
 export function viewPictures(view: View): number {
   return view.kind === 'multicrop' ? view.crops : 1;

@@ -1,13 +1,14 @@
 /** `Batch`: the one contract between the pipeline and whatever trains on it. */
 import type { PendingView } from '../augment/defer.js';
+import type { BatchShape, Views } from '../augment/recipe.js';
 import type { DrawnPicture } from './plans.js';
 
 /** One view of every sample of a batch: uint8 RGB, NHWC, over shared memory that belongs to a leased slot. */
-export interface BatchView {
+export interface BatchView<Shape extends readonly number[] = readonly number[]> {
   /** `size` samples back to back; valid until the batch is released. */
   readonly data: Uint8Array;
   /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view, [N, crops, H, W, 3] for a multicrop view. */
-  readonly shape: readonly number[];
+  readonly shape: Shape;
   /**
    * With `augment: 'device'`: what the consumer has still to do to each of the N samples, of a multicrop view to each of the N x crops
    * pictures as they lie in `data`. A jigsaw view is then its uncut canvas, [N, H, W, 3].
@@ -44,20 +45,21 @@ export interface PipelineState {
   readonly divide?: 'shards' | 'samples';
 }
 
-export interface Batch {
+/** `Named` are the views that it holds, where the recipe's type says so. */
+export interface Batch<Named extends Views = Views> {
   /** From 0. */
   readonly epoch: number;
   /** From 0, counted over all epochs. */
   readonly step: number;
   /** Samples in the batch, N. */
   readonly size: number;
-  readonly views: Readonly<Record<string, BatchView>>;
+  readonly views: { readonly [Name in keyof Named]: BatchView<BatchShape<Named[Name]>> };
   readonly samples: readonly SampleInfo[];
   /**
    * How each view was made, a picture a sample; of a multicrop view a picture a crop, in the order of `data`. Worked out when it is
    * first read, also after the release.
    */
-  readonly plans: Readonly<Record<string, readonly DrawnPicture[]>>;
+  readonly plans: { readonly [Name in keyof Named]: readonly DrawnPicture[] };
   /** The state to resume from so that the next batch is the one after this. */
   readonly state: PipelineState;
   /** Keeps the slot past the next iteration step; `release()` is then the caller's to call. */
