@@ -22,7 +22,7 @@ const schema = z.object({
   json: z.boolean().default(false),
 });
 
-type Drawn = Pick<Batch, 'samples'> & { readonly views: Readonly<Record<string, readonly number[]>> };
+type Drawn = Pick<Batch, 'samples' | 'plans'> & { readonly views: Readonly<Record<string, readonly number[]>> };
 
 async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
   const { shards, out, recipe, count, seed, json, globalSize, patchSize, ...choice } = parseOptions(schema, flags);
@@ -30,17 +30,17 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const fields = await readFields(choice);
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;
   const options = { shards, ...fields, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
-  const { samples, views } = await draw(options, out).catch(asPipelineUsageError({ batchSize: '--count' }));
-  if (json) printJson({ out, samples, views });
+  const { samples, views, plans } = await draw(options, out).catch(asPipelineUsageError({ batchSize: '--count' }));
+  if (json) printJson({ out, samples, views, plans });
   else say(`${out}: ${counted(samples.length, 'image')}, a row for each of ${Object.keys(views).join(', ')}`);
 }
 
-/** Draws the first batch. @returns its samples, column by column, and the shape of each view, row by row */
+/** Draws the first batch. @returns its samples, column by column, the shape of each view, row by row, and how each picture was made */
 async function draw(options: PipelineOptions, out: string): Promise<Drawn> {
   for await (const batch of await createPipeline(options)) {
     await writeOutput(out, await contactSheet(batch));
     const views = Object.fromEntries(Object.entries(batch.views).map(([name, { shape }]) => [name, shape.slice(1)]));
-    return { samples: batch.samples, views };
+    return { samples: batch.samples, views, plans: batch.plans };
   }
   throw new Error('the pipeline ended before its first batch');
 }
@@ -55,7 +55,7 @@ export function viewsCommand(): Command {
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
-    .option('--json', 'print the samples and the shapes of their views as one JSON object')
+    .option('--json', 'print the samples, the shapes of their views and what was drawn of each as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
   return addFieldOptions(command);
 }

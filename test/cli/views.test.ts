@@ -49,6 +49,10 @@ test('detco views makes the folder of its picture, and tells of it in JSON', asy
       expect.objectContaining({ shard: expect.stringContaining('val-000.tar') }),
     ],
     views: { globalQ: [40, 40, 3], globalK: [40, 40, 3] },
+    plans: {
+      globalQ: Array.from({ length: 2 }, () => expect.objectContaining({ image: { width: 96, height: 96 }, flipped: expect.any(Boolean) })),
+      globalK: expect.arrayContaining([expect.objectContaining({ box: expect.objectContaining({ width: expect.any(Number) }) })]),
+    },
   });
   expect(await sharp(out).metadata()).toMatchObject({ format: 'png' });
 });

@@ -13,7 +13,7 @@ import { FIXTURE } from '../support/images.js';
 
 const crop = { op: 'randomResizedCrop', scale: [0.2, 1], ratio: [3 / 4, 4 / 3] } as const;
 const operations = [{ op: 'horizontalFlip', p: 0.5 }] as const;
-/** Crops and flips alone, of smaller pictures than any box: sharp enlarges otherwise than PIL. */
+/** Crops and flips alone, of smaller pictures than any box: what sharp enlarges it moves (findings/sharp-enlarge-shift.sh). */
 const recipe: Recipe = {
   name: 'plain',
   views: {
