@@ -24,7 +24,7 @@ const require = createRequire(import.meta.url);
 const { dirname: __dirname, filename: __filename } = import.meta;`;
 
 /** What Node never reads, wherever it lies. */
-const UNREAD = /\.(map|ts|mts|cts|md|markdown|flow|html|png)$/i;
+const UNREAD = /\.(map|ts|mts|cts|md|markdown|flow|html|png|pyc)$/i;
 /** Builds of tar-stream's parts for another runtime, Bare. */
 const OTHER_RUNTIME = /\/bare-[a-z]+\/prebuilds$/;
 /** Of TensorFlow.js's packages Node reads one bundle each, and the WebAssembly. */

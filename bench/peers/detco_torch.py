@@ -6,7 +6,7 @@ Needs python3-torch and python3-torchvision (Debian packages), nothing else.
     detco_torch.py golden --out golden.json [--batch 4 --global-size 64 --patch-size 32 ...]
     detco_torch.py bench  [--batch 8 --global-size 224 --patch-size 64 --bf16 --no-tf32 --device cuda --steps 5 --threads 2]
 
-`golden` runs a few steps from weights and inputs that any language can rebuild (see `det_uniform`)
+`golden` runs a few steps from weights and inputs that any language can rebuild (`golden_torch.py`)
 and writes what it saw: every loss term, key probes, gradient norms, and how far each parameter has moved (L2 norm of
 the difference from its start, in float64). Learning rates and step counts of the files in golden/ are chosen so that float32
 rounding does not grow into another trajectory. Error of a value: |a-b| / (|b| + 0.02 * largest |b| of its group and step).
@@ -23,69 +23,13 @@ Semantics (the paper, and MoCo v2 where the paper says "same as MoCo v2"):
   image stay together. Running statistics: buffer <- 0.9*buffer + 0.1*mean over groups of the group
   statistic (unbiased variance), global forward first, then patches.
 """
-import argparse, json, math, resource, time
+import argparse, json, resource, time
 import torch, torch.nn as nn, torch.nn.functional as F
-import torchvision
-
-STAGES = ("res2", "res3", "res4", "res5")
-
-
-# ---------------------------------------------------------------- numbers any language can rebuild
-def fnv1a(text: str) -> int:
-    h = 0x811C9DC5
-    for b in text.encode():
-        h = ((h ^ b) * 0x01000193) & 0xFFFFFFFF
-    return h
-
-
-def det_uniform(name: str, n: int) -> torch.Tensor:
-    """n floats in [0,1): element i is the mulberry32 output for counter fnv1a(name) + (i+1)*0x6D2B79F5 (mod 2^32)."""
-    M = 0xFFFFFFFF
-    i = torch.arange(1, n + 1, dtype=torch.int64)
-    t = (fnv1a(name) + i * 0x6D2B79F5) & M
-
-    def imul(a, b):  # low 32 bits of a*b without overflow of int64
-        lo = a * (b & 0xFFFF)
-        hi = (a * (b >> 16)) & 0xFFFF
-        return (lo + (hi << 16)) & M
-
-    t = imul(t ^ (t >> 15), t | 1)
-    t = t ^ ((t + imul(t ^ (t >> 7), t | 61)) & M)
-    return ((t ^ (t >> 14)) & M).to(torch.float64).div(4294967296.0)
-
-
-def det_param(name: str, shape) -> torch.Tensor:
-    """Conv/linear weights: uniform(-a, a), a = sqrt(3 / fan_in). Biases: uniform(-0.1, 0.1). BN weight: 0.5 + u. BN bias: 0.2*(u-0.5)."""
-    n = math.prod(shape)
-    u = det_uniform(name, n).reshape(shape)
-    if len(shape) > 1:
-        a = math.sqrt(3.0 / math.prod(shape[1:]))
-        return ((u * 2 - 1) * a).float()
-    if name.endswith("bn.weight"):
-        return (0.5 + u).float()
-    if name.endswith("bn.bias"):
-        return (0.2 * (u - 0.5)).float()
-    return ((u * 2 - 1) * 0.1).float()
+from golden_torch import STAGES, det_param, det_permutation, det_queue, det_view, resnet, stages
+from golden_torch import named_params as network_params
 
 
 # ---------------------------------------------------------------- the model
-class GroupedBatchNorm(nn.BatchNorm2d):
-    groups = 1
-
-    def forward(self, x):
-        if not self.training or self.groups == 1:
-            return super().forward(x)
-        outs, means, varis = [], [], []
-        for g in x.chunk(self.groups):
-            m = torch.zeros_like(self.running_mean); v = torch.ones_like(self.running_var)
-            outs.append(F.batch_norm(g, m, v, self.weight, self.bias, True, 1.0, self.eps))
-            means.append(m); varis.append(v)
-        with torch.no_grad():
-            self.running_mean.lerp_(torch.stack(means).mean(0), self.momentum)
-            self.running_var.lerp_(torch.stack(varis).mean(0), self.momentum)
-        return torch.cat(outs)
-
-
 class Head(nn.Sequential):
     def __init__(self, i, hidden, o):
         super().__init__(nn.Linear(i, hidden), nn.ReLU(), nn.Linear(hidden, o))
@@ -96,21 +40,13 @@ class Encoder(nn.Module):
 
     def __init__(self, arch="resnet50", groups=1, hidden=None, dim=128):
         super().__init__()
-        GroupedBatchNorm.groups = groups
-        self.net = getattr(torchvision.models, arch)(weights=None, norm_layer=GroupedBatchNorm)
-        self.net.fc = nn.Identity()
+        self.net = resnet(arch, groups)
         chans = [64, 128, 256, 512] if arch in ("resnet18", "resnet34") else [256, 512, 1024, 2048]
         self.globals_ = nn.ModuleList(Head(c, hidden or c, dim) for c in chans)
         self.locals_ = nn.ModuleList(Head(9 * c, hidden or c, dim) for c in chans)
 
     def stages(self, x):
-        n = self.net
-        x = n.maxpool(n.relu(n.bn1(n.conv1(x))))
-        out = []
-        for layer in (n.layer1, n.layer2, n.layer3, n.layer4):
-            x = layer(x)
-            out.append(x.mean((2, 3)))
-        return out  # pooled, [N, C] a stage
+        return [m.mean((2, 3)) for m in stages(self.net, x)]  # pooled, [N, C] a stage
 
     def forward(self, images, patches):
         """images [N,3,H,W]; patches [N,9,3,h,w] -> (four global [N,128], four local [N,128])"""
@@ -122,11 +58,7 @@ class Encoder(nn.Module):
 
 
 def named_params(enc: Encoder):
-    """The names both sides agree on: torchvision's for the backbone (BN as '<module>.bn.*'), then heads."""
-    for k, p in enc.net.named_parameters():
-        parts = k.split(".")
-        mod = enc.net.get_submodule(".".join(parts[:-1]))
-        yield (".".join(parts[:-1] + ["bn", parts[-1]]) if isinstance(mod, nn.BatchNorm2d) else k), p
+    yield from network_params(enc.net)
     for kind, heads in (("global", enc.globals_), ("local", enc.locals_)):
         for s, h in zip(STAGES, heads):
             for j, lin in ((1, h[0]), (2, h[2])):
@@ -139,8 +71,7 @@ class DetCo(nn.Module):
         super().__init__()
         self.q, self.k = Encoder(arch, groups, hidden, dim), Encoder(arch, groups, hidden, dim)
         self.K, self.m, self.T, self.w, self.ptr = K, m, T, weights, 0
-        self.queues = {f"{kind}.{s}": F.normalize(det_uniform(f"queue.{kind}.{s}", K * dim).reshape(K, dim).float() - 0.5, dim=1)
-                       for kind in ("global", "local") for s in STAGES}
+        self.queues = {f"{kind}.{s}": det_queue(f"{kind}.{s}", K, dim) for kind in ("global", "local") for s in STAGES}
 
     def init_deterministic(self):
         with torch.no_grad():
@@ -183,12 +114,9 @@ class DetCo(nn.Module):
 def inputs(step, a):
     """Normalised-image-like inputs in [-2,2), NHWC order of elements, view names 'iq','ik','pq','pk'."""
     n, G, P = a.batch, a.global_size, a.patch_size
-    def view(tag, *shape):
-        return (det_uniform(f"input.{tag}.{step}.{a.seed}", math.prod(shape)).reshape(shape).float() * 4 - 2)
-    iq, ik = (view(t, n, G, G, 3).permute(0, 3, 1, 2) for t in ("iq", "ik"))
-    pq, pk = (view(t, n, 9, P, P, 3).permute(0, 1, 4, 2, 3) for t in ("pq", "pk"))
-    perm = lambda tag: torch.argsort(det_uniform(f"perm.{tag}.{step}.{a.seed}", n))
-    return iq, ik, pq, pk, perm("global"), perm("local")
+    iq, ik = (det_view(t, step, a.seed, (n, G, G, 3)).permute(0, 3, 1, 2) for t in ("iq", "ik"))
+    pq, pk = (det_view(t, step, a.seed, (n, 9, P, P, 3)).permute(0, 1, 4, 2, 3) for t in ("pq", "pk"))
+    return iq, ik, pq, pk, *(det_permutation(t, step, a.seed, n) for t in ("global", "local"))
 
 
 def golden(a):
