@@ -4,10 +4,10 @@
 Every forward is one of its own, in this order: target on view1, target on view2 (train mode, its own running statistics, no gradient),
 online on view1, online on view2. After the optimiser's update the target's parameters follow the online network's (Eq. 1), not its batch norm
 statistics. Projector and predictor are fc1, BN, ReLU, fc2; fc2 has no bias as in google-deepmind/deepmind-research (byol/utils/networks.py,
-`MLP`), where the paper does not say. `probe`: predictions and targets of either view, L2-normalised.
+`MLP`), where the paper does not say.
 
 The file's momentum starts at 0.9 and its run ends after the three steps, so that the schedule shows; so does its large decay.
-Float32 against float64: loss, terms 4e-6; gradNorm 1e-3; probe 1e-3; moved 7e-4 (online), 1e-3 (target); running statistics 3e-6;
+Float32 against float64: loss, terms 4e-6; gradNorm 1e-3; moved 7e-4 (online), 1e-3 (target); running statistics 3e-6;
 evalFeatures 1e-4.
 """
 import math
@@ -46,8 +46,7 @@ class BYOL(Method):
             z1, z2 = (F.normalize(self.project(self.target, views[v]), dim=1) for v in ("view1", "view2"))
         q1, q2 = (F.normalize(self.online.predictor(self.project(self.online, views[v])), dim=1) for v in ("view1", "view2"))
         terms = {"view1": regression(q1, z2), "view2": regression(q2, z1)}
-        probe = {"prediction.view1": q1, "prediction.view2": q2, "target.view1": z1, "target.view2": z2}
-        return terms["view1"] + terms["view2"], terms, probe
+        return terms["view1"] + terms["view2"], terms, {}
 
     @torch.no_grad()
     def settle(self, step, golden):

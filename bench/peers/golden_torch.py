@@ -6,7 +6,7 @@ A golden file (`simclr_torch.py`, `byol_torch.py`, `densecl_torch.py`; `detco_to
     method, options, optimizer, batch, seed, totalSteps, views   what to run; a view's shape is [N, H, W, 3]
     steps[s].loss, .terms                                        before the update; the parts of the loss without their weights
     steps[s].gradNorm                                            L2 norm of each trained parameter's gradient
-    steps[s].probe                                               the first four values of the first two rows of L2-normalised embeddings
+    steps[s].probe                                               the first four values of the first two rows of what a step leaves to the next: keys
     steps[s].moved[SECTION]                                      after the step: L2 distance of each parameter from its start, in float64
     steps[s].runningMeanNorm, .runningVarNorm                    L2 norms of the trained network's batch norm statistics, after the step
     evalFeatures                                                 after the last step, in eval mode: stages of step 0's first view, pooled;
@@ -161,7 +161,7 @@ class Method:
     """What `run` knows of a method: `self.sections`, networks by name, of which the first is trained, and two functions."""
 
     def step(self, views, step, golden):
-        """-> loss, its terms, embeddings to look at; views are [N,3,H,W]"""
+        """-> loss, its terms, and the embeddings that it leaves to the next step; views are [N,3,H,W]"""
         raise NotImplementedError
 
     def settle(self, step, golden):

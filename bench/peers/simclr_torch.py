@@ -4,11 +4,11 @@
 Both views of N images go through the network as one batch of 2N, [view1; view2], so batch norm sees them together (section 2.2, "Global
 BN"). The head is fc1, BN, ReLU, fc2, BN, without biases: section 2.1's g(h) = W2 relu(W1 h), with a BN after each layer as in
 google-research/simclr (model_util.py, `projection_head`, whose last BN has no offset; here it has). NT-Xent is Eq. 1 in the mean over all 2N
-anchors of Algorithm 1; that repository (objective.py) adds the means of the two views, twice as much. `probe`: z of either view.
+anchors of Algorithm 1; that repository (objective.py) adds the means of the two views, twice as much.
 
 The file's lr is small because untrained features of noise hardly differ between images, which the head's batch norm makes up for: the loss is
 steep, and float32 soon finds another trajectory. Its decay is large so that it shows: none at all moves a parameter by 5 % less or more.
-Float32 against float64: loss 2e-5; gradNorm 7e-4; probe 3e-4; moved 7e-4; running statistics 2e-6; evalFeatures 2e-5.
+Float32 against float64: loss 2e-5; gradNorm 7e-4; moved 7e-4; running statistics 2e-6; evalFeatures 2e-5.
 """
 import torch, torch.nn as nn, torch.nn.functional as F
 from golden_torch import GroupedBatchNorm, Method, last_stage, main, resnet
@@ -35,13 +35,12 @@ class SimCLR(Method):
     def __init__(self, o):
         self.net, self.temperature = resnet(o["arch"], o["bnGroups"]), o["temperature"]
         self.net.head = Head(self.net.width, o["hidden"], o["dim"])
-        self.sections = {"network": self.net}
+        self.sections = {"online": self.net}
 
     def step(self, views, step, golden):
         h = last_stage(self.net, torch.cat([views["view1"], views["view2"]])).mean((2, 3))
         z = F.normalize(self.net.head(h), dim=1)
-        z1, z2 = z.chunk(2)
-        return nt_xent(z, self.temperature), {}, {"view1": z1, "view2": z2}
+        return nt_xent(z, self.temperature), {}, {}
 
 
 GOLDEN = {
