@@ -32,9 +32,11 @@ export function checkUpload(bytes: Uint8Array, shape: readonly number[]): void {
   if (size !== bytes.length) throw new Error(`upload of ${bytes.length} bytes as [${shape}]: expected ${size} bytes`);
 }
 
-/** @throws unless `others` holds one tensor of the same shape for each of `tensors`, all of float32. */
+/** @throws unless `others` holds one tensor of the same shape for each of `tensors`, all of float32, and no tensor comes twice. */
 export function checkPairs(name: string, tensors: readonly Tensor[], others: readonly Tensor[]): void {
   if (tensors.length !== others.length) throw new Error(`${others.length} ${name} for ${tensors.length} variables: expected one each`);
+  // An engine may work on all of them at once.
+  if (new Set(tensors).size !== tensors.length) throw new Error(`${name} for variables of which one comes twice: expected each once`);
   tensors.forEach((tensor, i) => {
     const other = others[i];
     if (other?.shape.join() !== tensor.shape.join()) {

@@ -91,7 +91,7 @@ export interface Engine {
   /** SGD on many variables at once, in place. Gradients are not disposed. */
   sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;
 
-  /** target <- target + weight (source - target), in place, for many variables at once (torch.lerp). */
+  /** target <- target + weight (source - target), in place, for many variables at once (torch.lerp), each of which comes once. */
   lerp(targets: readonly Variable[], sources: readonly (Variable | Tensor)[], weight: number): void;
 
   /**

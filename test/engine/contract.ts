@@ -357,6 +357,7 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         expect(() => engine.sgd([a], [a], [a], { ...options, learningRate: rates })).toThrow('learning rate is float32 of shape [2]');
         expect(() => engine.sgd([a], [b], [a], options)).toThrow('gradients[0] of shape [4]: expected [3]');
         expect(() => engine.lerp([a, b], [a], 0.5)).toThrow('1 sources for 2 variables');
+        expect(() => engine.lerp([a, a], [a, a], 0.5)).toThrow('one comes twice');
         const [counts, integers] = [tf.ones([3], 'int32'), tf.variable(tf.ones([3], 'int32'))];
         expect(() => engine.sgd([a], [counts], [a], options)).toThrow('gradients[0] for a variable of float32 is int32: expected float32');
         expect(() => engine.lerp([integers], [a], 0.5)).toThrow('sources[0] for a variable of int32 is float32: expected float32');

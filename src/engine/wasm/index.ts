@@ -18,7 +18,7 @@ import { registerIdentity } from './identity.js';
 import { registerMatMul } from './matmul.js';
 import { registerNorm } from './norm.js';
 import { registerPooling } from './pool.js';
-import { registerSegmentSum } from './rows.js';
+import { registerGather } from './gather.js';
 
 const BACKEND = 'wasm';
 const FLOAT = 4;
@@ -55,7 +55,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   registerPooling(heap);
   registerNorm(heap);
   registerExponential(heap);
-  registerSegmentSum(heap);
+  registerGather(heap);
   registerGroupedBatchNormGradient();
   registerMeanGradient();
   return wasmEngine(heap);
