@@ -10,12 +10,11 @@
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '../dist/engine/index.js';
-import { ContrastiveMethod, methodOptions } from '../dist/model/index.js';
+import { METHOD_PRESETS, methodKind, methodOptions } from '../dist/model/index.js';
 import { createPipeline, recipes } from '../dist/pipeline/index.js';
-import { presets } from '../dist/train/presets.js';
 import { Staging } from '../dist/train/staging.js';
 import { createTrainStep } from '../dist/train/step.js';
-import { createVelocities } from '../dist/train/tensors.js';
+import { sgd } from '../dist/train/optimizer/sgd.js';
 import { wholeNumber } from './pipeline/shards.mjs';
 
 const { values } = parseArgs({
@@ -27,15 +26,15 @@ const { values } = parseArgs({
 });
 const steps = wholeNumber('steps', values.steps);
 const FIFTH = Math.max(1, Math.floor(steps / 5));
-const { batch, recipe, method: options } = presets.tiny;
+const { batch, recipe, method: options } = METHOD_PRESETS.tiny;
 
 const engine = await selectEngine(values.engine).catch((error) => {
   console.error(`bench:soak-step: ${error.message}`);
   process.exit(2);
 });
-const method = ContrastiveMethod.create(engine, methodOptions(options), 0);
-const velocities = [...createVelocities(method).values()];
-const update = createTrainStep({ engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 });
+const method = methodKind(options.name).create(engine, methodOptions(options), 0);
+const optimizer = sgd(engine, method.parameters, { momentum: 0.9, weightDecay: 1e-4 });
+const update = createTrainStep({ engine, method, optimizer });
 const pipeline = await createPipeline({
   shards: 'fixtures/shards/train-{000..003}.tar',
   recipe: recipes.detco(recipe),
@@ -49,7 +48,7 @@ const staging = new Staging(pipeline, (next) => update.stage(next));
 let sizes = [];
 for (let step = 0; step < steps; step++) {
   const staged = await staging.next();
-  const running = update.run(staged.views, { step, learningRate: 0.03 });
+  const running = update.run(staged.views, { step, progress: 0, learningRate: 0.03 });
   staging.prefetch();
   await running;
   sizes.push(process.memoryUsage.rss() / 2 ** 20);

@@ -1,5 +1,5 @@
 /**
- * Replays a golden file of the PyTorch reference on an engine and prints the largest error of each group.
+ * Replays a golden file of a PyTorch statement (bench/peers) on an engine and prints the largest error of each group.
  *
  *   npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--precision fp32|tf32|bf16] [--device NAME] [--json]
  *
@@ -12,18 +12,19 @@ import { parseArgs } from 'node:util';
 const USAGE =
   'usage: npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--precision fp32|tf32|bf16] [--device auto|cpu|cuda|cuda:N] [--json]';
 
-if (!existsSync(new URL('../dist/model/golden.js', import.meta.url))) {
+if (!existsSync(new URL('../dist/model/index.js', import.meta.url))) {
   refuse(new Error('dist/ is not built: run `npm run build` first'));
 }
-const { parseGolden, replayGolden, tolerancesOf } = await import('../dist/model/golden.js');
+const { parseGolden } = await import('./golden/file.mjs');
+const { replayGolden, tolerancesOf } = await import('./golden/replay.mjs');
 const { ENGINE_NAMES, selectEngine } = await import('../dist/engine/index.js');
 
 const { golden, engine, json } = await prepare().catch(refuse);
 const say = json ? console.error : console.log;
 say(`engine ${engine.name}: ${engine.description}; ${engine.precision} on ${engine.device}`);
 const tolerances = tolerancesOf(engine.precision);
-const { arch, batch, groups } = golden.config;
-say(`${arch}, batch ${batch}, ${groups} batch norm groups, ${golden.steps.length} steps`);
+const { method, options, batch } = golden;
+say(`${method}, ${options.arch}, batch ${batch}, ${options.bnGroups} batch norm groups, ${golden.steps.length} steps`);
 
 const started = performance.now();
 const errors = replayGolden(engine, golden, (step, loss) => {
@@ -40,7 +41,14 @@ say(
 );
 if (json)
   console.log(
-    JSON.stringify({ ok: wrong.length === 0, engine: engine.name, precision: engine.precision, device: engine.device, groups: errors }),
+    JSON.stringify({
+      ok: wrong.length === 0,
+      engine: engine.name,
+      precision: engine.precision,
+      device: engine.device,
+      groups: errors,
+      tolerances,
+    }),
   );
 await engine.dispose();
 process.exitCode = wrong.length === 0 ? 0 : 1;
@@ -69,7 +77,9 @@ async function prepare() {
   try {
     golden = parseGolden(text);
   } catch (error) {
-    throw new Error(`"${positionals[0]}": ${error.message}; expected a file that \`detco_torch.py golden\` wrote`, { cause: error });
+    throw new Error(`"${positionals[0]}": ${error.message}; expected a file that a script of bench/peers wrote with \`golden\``, {
+      cause: error,
+    });
   }
   const { precision, device, json } = values;
   return { golden, engine: await selectEngine(values.engine, { precision, device }), json };

@@ -36,7 +36,7 @@ mkdirSync(OUT, { recursive: true });
 packNode();
 for (const file of ['package.json', 'bin/detco.cjs', 'scripts/golden.mjs', 'bench/gpu.sh', 'bench/step.mjs', 'bench/pipeline/shards.mjs'])
   copy(file);
-for (const folder of ['dist', 'bench/step', 'bench/peers', 'native/torch', 'fixtures/golden']) copy(folder);
+for (const folder of ['dist', 'scripts/golden', 'bench/step', 'bench/peers', 'native/torch', 'fixtures/golden']) copy(folder);
 for (const shard of ['train-000.tar', 'val-000.tar']) copy(join('fixtures', 'shards', shard));
 for (const path of productionPackages()) copyPackage(path);
 await bundleTests();

@@ -7,12 +7,12 @@ import { expect, test } from '@jest/globals';
 const run = promisify(execFile);
 
 const WAYS_IN: Readonly<Record<string, readonly string[]>> = {
-  detco: ['createPipeline', 'selectEngine', 'ContrastiveMethod', 'train'],
+  detco: ['createPipeline', 'selectEngine', 'methodKind', 'train'],
   'detco/pipeline': ['createPipeline', 'joinStates', 'nextEpoch', 'recipes', 'SourceError', 'ShardError'],
   'detco/profile': ['measurePipeline', 'profileReport', 'ProfileRecorder', 'reportHtml', 'reportLines'],
   'detco/engine': ['selectEngine', 'inspectEngines'],
-  'detco/model': ['ContrastiveMethod', 'methodPresets'],
-  'detco/train': ['train', 'augmentOnDevice', 'presets', 'loadCheckpoint'],
+  'detco/model': ['methodKind', 'methodOptions', 'METHOD_PRESETS', 'Backbone'],
+  'detco/train': ['train', 'augmentOnDevice', 'PRESET_NAMES', 'loadCheckpoint'],
 };
 
 test.each(Object.entries(WAYS_IN))('%s exports what it is for', async (name, expected) => {

@@ -5,9 +5,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '../../dist/engine/index.js';
-import { ContrastiveMethod, methodOptions } from '../../dist/model/index.js';
+import { methodKind, methodOptions } from '../../dist/model/index.js';
 import { createTrainStep } from '../../dist/train/step.js';
-import { createVelocities } from '../../dist/train/tensors.js';
+import { sgd } from '../../dist/train/optimizer/sgd.js';
 import { timeKernels } from './kernels.mjs';
 
 const {
@@ -32,9 +32,9 @@ const asItIs = (step) => step;
 // A step that was captured runs no JavaScript: neither do kernels tell their times.
 if (!graph || kernels) engine.compile = asItIs;
 const times = kernels ? timeKernels(engine) : undefined;
-const method = ContrastiveMethod.create(engine, methodOptions({ arch, queueSize, keyMomentum: 0.9, bnGroups: 1 }), 0);
-const velocities = [...createVelocities(method).values()];
-const update = { engine, method, velocities, seed: 0, momentum: 0.9, weightDecay: 1e-4 };
+const method = methodKind('detco').create(engine, methodOptions({ name: 'detco', arch, queueSize, keyMomentum: 0.9, bnGroups: 1 }), 0);
+const optimizer = sgd(engine, method.parameters, { momentum: 0.9, weightDecay: 1e-4 });
+const update = { engine, method, optimizer };
 
 const global = [batch, globalSize, globalSize, 3];
 const patches = [batch, 9, patchSize, patchSize, 3];
@@ -87,7 +87,7 @@ async function measure(before) {
     if (step === before) times?.reset();
     const start = performance.now();
     // The peer's rate, at which random images do not diverge.
-    const running = trainStep.run(staged, { step, learningRate: 5e-4 });
+    const running = trainStep.run(staged, { step, progress: 0, learningRate: 5e-4 });
     // As the trainer does: the next batch is uploaded while a device computes.
     staged = trainStep.stage(input);
     ({ loss } = await running);

@@ -124,7 +124,10 @@ export function trainCommand(): Command {
       '--decode-memory <size>',
       'what images may take while they are decoded and wait for their place (default: an eighth of the memory)',
     )
-    .option('--preset <name>', 'detco-r50, moco-v2-r50, moco-v1-r50 or tiny (default detco-r50)')
+    .option(
+      '--preset <name>',
+      'a method and how it trains, such as detco-r50, moco-v2-r50, simclr-r50 or tiny; docs/methods.md has them all (default detco-r50)',
+    )
     .option('--config <file>', 'YAML file of options, between the preset and the flags')
     .option('--engine <name>', 'auto, wasm, tensorflow or torch (default auto)')
     .option('--precision <name>', 'fp32, tf32 or bf16: what convolutions and matrix products compute in (default fp32)')
@@ -141,7 +144,7 @@ export function trainCommand(): Command {
     .option('--workers <n>', 'worker threads of the pipeline (default: the cores)')
     .option('--augment <where>', 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU')
     .option('--seed <n>', 'of order, views, weights and permutations (default 0)')
-    .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256')
+    .option('--lr <rate>', 'learning rate at batch 256; scaled by batch/256, or as lrScaling of the preset says')
     .option('--queue-size <n>', 'keys in each queue; a multiple of the batch')
     .option('--checkpoint-every <steps>', 'checkpoints besides the one at the end of each epoch')
     .option('--eval-every <epochs>', 'epochs between kNN evaluations')

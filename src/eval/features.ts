@@ -1,13 +1,13 @@
 /** Frozen features of labelled images, stage by stage: what kNN reads. */
 import { matMul, tensor2d, tidy, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
-import type { ContrastiveMethod, Stage } from '../model/index.js';
+import type { Backbone, Stage } from '../model/index.js';
 import type { EvaluationImages } from './images.js';
 import { normalizeRows, type LabelledFeatures, type Similarities } from './knn.js';
 
 export interface FeatureOptions {
   readonly engine: Engine;
-  readonly method: Pick<ContrastiveMethod, 'features'>;
+  readonly backbone: Pick<Backbone, 'features'>;
   readonly stages: readonly Stage[];
   /** Ends the reading of images. */
   readonly signal?: AbortSignal;
@@ -16,13 +16,13 @@ export interface FeatureOptions {
 }
 
 /**
- * Global-average-pooled, L2-normalised features of the query encoder in eval mode, without augmentation.
+ * Global-average-pooled, L2-normalised features of the backbone in eval mode, without augmentation.
  *
  * The same images come in the same order each time, so results of two checkpoints compare.
  */
 export async function extractFeatures(
   images: EvaluationImages,
-  { engine, method, stages, signal, pause }: FeatureOptions,
+  { engine, backbone, stages, signal, pause }: FeatureOptions,
 ): Promise<Record<string, LabelledFeatures>> {
   const rows = new Map<Stage, Float32Array[]>(stages.map((stage) => [stage, []]));
   const labels: number[] = [];
@@ -30,7 +30,7 @@ export async function extractFeatures(
     await pause?.();
     signal?.throwIfAborted();
     const pooled = tidy(() => {
-      const features = method.features(engine.upload(block.pixels, block.shape) as Tensor4D);
+      const features = backbone.features(engine.upload(block.pixels, block.shape) as Tensor4D);
       return Object.fromEntries(stages.map((stage) => [stage, features[stage]])) as Record<Stage, Tensor2D>;
     });
     for (const stage of stages) {

@@ -1,5 +1,5 @@
 /** What the features of an encoder are worth, without training anything on them. */
-import type { Stage } from '../model/index.js';
+import { LAST_STAGE, type Stage } from '../model/index.js';
 import { engineSimilarities, extractFeatures, type FeatureOptions } from './features.js';
 import type { EvaluationImages } from './images.js';
 import { knnTop1, type KnnOptions, type Similarities } from './knn.js';
@@ -11,17 +11,17 @@ export interface EvaluateKnnOptions extends Omit<FeatureOptions, 'stages'>, KnnO
   readonly bank: EvaluationImages;
   /** Images that are classified. */
   readonly queries: EvaluationImages;
-  /** Stages whose features are tried. Default res5 alone. */
+  /** Stages whose features are tried. Default the last alone. */
   readonly stages?: readonly Stage[];
 }
 
 /**
- * kNN top-1 accuracy of the query encoder, [0, 1], by stage.
+ * kNN top-1 accuracy of the backbone, [0, 1], by stage.
  *
  * @throws when either set of shards has no labelled image
  */
 export async function evaluateKnn(options: EvaluateKnnOptions): Promise<Record<string, number>> {
-  const { stages = ['res5'] } = options;
+  const { stages = [LAST_STAGE] } = options;
   const labelled = async (images: EvaluationImages) => {
     const features = await extractFeatures(images, { ...options, stages });
     if (Object.values(features).some(({ labels }) => labels.length === 0))

@@ -1,13 +1,14 @@
-export { ContrastiveMethod } from './detco.js';
-export type { Keys, QueryResult, StepResult } from './detco.js';
-export { defaultBnGroups, levelsOf, methodOptions, methodOptionsSchema, TERM_NAMES } from './options.js';
-export type { MethodOptions, Term } from './options.js';
-export { fromTorchLayout, toTorchLayout } from './parameters.js';
-export type { Weights } from './parameters.js';
-export { methodPresets } from './presets.js';
-export type { MethodPreset } from './presets.js';
-export { queueNames } from './terms.js';
-export { ARCHITECTURE_NAMES, STAGES } from './resnet.js';
-export type { Architecture, Stage, Stem } from './resnet.js';
-export { permutation } from './views.js';
-export type { KeyPermutations, Permutation, StepViews } from './views.js';
+/** `detco/model`: methods, and the networks they are made of. */
+export type { HostState, Method, MethodKind, MethodPreset, StepAt, StepResult, StepViews } from './method.js';
+export {
+  METHOD_NAMES,
+  METHOD_PRESETS,
+  methodKind,
+  methodOptions,
+  methodOptionsSchema,
+  type MethodInput,
+  type MethodOptions,
+} from './methods/index.js';
+export { Backbone } from './network/backbone.js';
+export { fromTorchLayout, toTorchLayout, type Weights } from './network/parameters.js';
+export { ARCHITECTURE_NAMES, type Architecture, LAST_STAGE, type Stage, STAGES, type Stem } from './network/resnet.js';

@@ -10,18 +10,16 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { HostState } from '../model/index.js';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
 import { codeOf } from '../pipeline/error-code.js';
+import { CHECKPOINT_FORMAT, FIRST_FORMAT, FIRST_METHOD } from './format.js';
 import { replaceFile } from './replace-file.js';
 import type { FileSum } from './safetensors.js';
 
-/** The files of a checkpoint: both encoders with their BN buffers, the SGD velocities, and the negatives. */
-export const CHECKPOINT_PARTS = ['query', 'key', 'optimizer', 'queues'] as const;
-export type CheckpointPart = (typeof CHECKPOINT_PARTS)[number];
-
-/** Version of `state.json` and of the tensors' names and layouts. */
-export const CHECKPOINT_FORMAT = 1;
+/** The files of a checkpoint of the first format. */
+const FIRST_PARTS: readonly string[] = ['query', 'key', 'optimizer', 'queues'];
 
 export const STATE_FILE = 'state.json';
 const READ_BYTES = 1 << 20;
@@ -32,7 +30,8 @@ const fileSchema = z.strictObject({ bytes: count, sha256: sum });
 
 /** `state.json`: everything a run needs to continue that is not a tensor. */
 export interface TrainState {
-  readonly format: typeof CHECKPOINT_FORMAT;
+  /** Of the file it was read from. */
+  readonly format: typeof CHECKPOINT_FORMAT | typeof FIRST_FORMAT;
   /** Updates done. */
   readonly step: number;
   /** The epoch whose end comes next, from 0. */
@@ -41,9 +40,9 @@ export interface TrainState {
   readonly evaluatedStep?: number;
   /** Absent before the first batch. */
   readonly pipeline?: PipelineState;
-  /** Row of the queues that the next keys go to. */
-  readonly pointer: number;
-  /** Seeds the plan, the views, the weights and the ShuffleBN permutations; the last are keyed by (seed, step). */
+  /** The method's name, and its host state. */
+  readonly method: { readonly name: string; readonly host: HostState };
+  /** Seeds the plan, the views, the weights and what a method draws for a step, which is keyed by (seed, step). */
   readonly seed: number;
   readonly engine: string;
   /** Digest of every option that the loss sequence depends on. */
@@ -51,25 +50,39 @@ export interface TrainState {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-export type PartSums = Readonly<Record<CheckpointPart, FileSum>>;
+/** By the names of the files without their ending: the method's sections, and `optimizer`. */
+export type PartSums = Readonly<Record<string, FileSum>>;
+
+const common = {
+  step: count,
+  epoch: count,
+  evaluatedStep: count.optional(),
+  pipeline: pipelineStateSchema.optional(),
+  seed: count.max(0xffffffff),
+  engine: z.string(),
+  configDigest: z.string(),
+  versions: z.record(z.string(), z.string()),
+  /** Of this object without it, as `JSON.stringify` writes it. */
+  sha256: sum,
+};
 
 const storedSchema = z
-  .strictObject({
-    format: z.literal(CHECKPOINT_FORMAT),
-    step: count,
-    epoch: count,
-    evaluatedStep: count.optional(),
-    pipeline: pipelineStateSchema.optional(),
-    pointer: count,
-    seed: count.max(0xffffffff),
-    engine: z.string(),
-    configDigest: z.string(),
-    versions: z.record(z.string(), z.string()),
-    /** Absent, as `sha256`, where a checkpoint was made without sums. */
-    files: z.strictObject({ query: fileSchema, key: fileSchema, optimizer: fileSchema, queues: fileSchema }).optional(),
-    /** Of this object without it, as `JSON.stringify` writes it. */
-    sha256: sum.optional(),
-  })
+  .discriminatedUnion('format', [
+    z.strictObject({
+      format: z.literal(CHECKPOINT_FORMAT),
+      ...common,
+      method: z.strictObject({ name: z.string(), host: z.record(z.string(), z.number()) }),
+      files: z.record(z.string().regex(/^\w+$/), fileSchema),
+    }),
+    z.strictObject({
+      format: z.literal(FIRST_FORMAT),
+      ...common,
+      pointer: count,
+      /** Absent, as `sha256`, where a checkpoint was made without sums. */
+      files: z.strictObject({ query: fileSchema, key: fileSchema, optimizer: fileSchema, queues: fileSchema }).optional(),
+      sha256: sum.optional(),
+    }),
+  ])
   .superRefine(({ step, epoch, evaluatedStep = 0, pipeline, files, sha256 }, context) => {
     const problem = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message });
     if (step > 0 && pipeline === undefined) problem('pipeline', `expected where the data stand after step ${step}`);
@@ -92,7 +105,7 @@ function fileProblem(error: unknown): string {
 }
 
 /** The file that holds a part's tensors. */
-export function partFile(folder: string, part: CheckpointPart): string {
+export function partFile(folder: string, part: string): string {
   return join(folder, `${part}.safetensors`);
 }
 
@@ -109,10 +122,12 @@ export async function writeState(folder: string, state: TrainState, files: PartS
 /**
  * Reads the state of the checkpoint in `folder`.
  *
- * @returns the state, and the sums of its files unless it was made before there were any
+ * @returns the state, the names of its parts, and the sums of their files unless it was made before there were any
  * @throws CheckpointError when there is none, or it is not what was written
  */
-export async function readState(folder: string): Promise<{ readonly state: TrainState; readonly files?: PartSums }> {
+export async function readState(
+  folder: string,
+): Promise<{ readonly state: TrainState; readonly parts: readonly string[]; readonly files?: PartSums }> {
   const path = join(folder, STATE_FILE);
   let value: unknown;
   try {
@@ -121,8 +136,8 @@ export async function readState(folder: string): Promise<{ readonly state: Train
     throw new CheckpointError(`${path} ${fileProblem(error)}`, { cause: error });
   }
   const { format } = Object(value) as { format?: unknown };
-  if (Number.isInteger(format) && format !== CHECKPOINT_FORMAT)
-    throw new CheckpointError(`${path} has format ${String(format)}: this version of detco reads format ${CHECKPOINT_FORMAT}`);
+  if (Number.isInteger(format) && format !== CHECKPOINT_FORMAT && format !== FIRST_FORMAT)
+    throw new CheckpointError(`${path} has format ${String(format)}: this version of detco reads formats up to ${CHECKPOINT_FORMAT}`);
   const parsed = storedSchema.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
@@ -135,9 +150,18 @@ export async function readState(folder: string): Promise<{ readonly state: Train
   const { sha256, ...stored } = value as Record<string, unknown>;
   if (sha256 !== undefined && digest(stored) !== sha256)
     throw new CheckpointError(`${path} is damaged: it is not what detco wrote, whose SHA-256 is ${String(sha256)}`);
-  const { files, sha256: _sum, ...state } = parsed.data;
+  const { files, sha256: _sum, ...state } = inThisFormat(parsed.data);
   // JSON has no property that is there and undefined.
-  return { state: state as TrainState, ...(files && { files }) };
+  return { state: state as TrainState, parts: files ? Object.keys(files) : FIRST_PARTS, ...(files && { files }) };
+}
+
+/** The state of the first format has the pointer of DetCo's queues where others have a method. */
+function inThisFormat(
+  stored: z.output<typeof storedSchema>,
+): TrainState & { readonly files?: PartSums | undefined; readonly sha256?: string | undefined } {
+  if (stored.format === CHECKPOINT_FORMAT) return stored as TrainState & { readonly files: PartSums; readonly sha256: string };
+  const { pointer, ...rest } = stored;
+  return { ...rest, method: { name: FIRST_METHOD, host: { pointer } } } as TrainState & { readonly files?: PartSums };
 }
 
 async function sumOf(path: string): Promise<FileSum> {
@@ -156,9 +180,8 @@ async function sumOf(path: string): Promise<FileSum> {
 
 /** Throws a CheckpointError for the first tensor file that is not what its sum says. */
 export async function verifyFiles(folder: string, files: PartSums): Promise<void> {
-  for (const part of CHECKPOINT_PARTS) {
+  for (const [part, written] of Object.entries(files)) {
     const path = partFile(folder, part);
-    const written = files[part];
     const { bytes, sha256 } = await sumOf(path);
     if (bytes !== written.bytes) throw new CheckpointError(`${path} is damaged: it has ${bytes} bytes, ${written.bytes} were written`);
     if (sha256 !== written.sha256)

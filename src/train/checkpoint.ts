@@ -1,5 +1,6 @@
 /**
- * Checkpoints of a run: `checkpoints/step-N/{query,key,optimizer,queues}.safetensors` and `state.json`, and `last`, a link to the newest.
+ * Checkpoints of a run: `checkpoints/step-N/` with a safetensors file for each section of the method and the optimizer, and `state.json`;
+ * `last`, a link to the newest.
  *
  *     write checkpoints/.step-N.partial/* -> fsync -> rename to checkpoints/step-N -> rename a fresh link over `last` -> remove old ones
  *
@@ -9,9 +10,7 @@ import { rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { shellWord } from '../pipeline/shell-word.js';
 import {
-  CHECKPOINT_PARTS,
   CheckpointError,
-  type CheckpointPart,
   partFile,
   type PartSums,
   readState,
@@ -27,7 +26,8 @@ import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type
 export interface LoadedCheckpoint {
   readonly path: string;
   readonly state: TrainState;
-  readonly tensors: Readonly<Record<CheckpointPart, Map<string, StoredTensor>>>;
+  /** By part: the sections of its method, and `optimizer`. */
+  readonly tensors: Readonly<Record<string, ReadonlyMap<string, StoredTensor>>>;
   /** Whether its files are what their sums say; false where it was made without sums. */
   readonly verified: boolean;
 }
@@ -47,9 +47,11 @@ async function fullDiskError(path: string, needed: number, run: string, cause: u
   );
 }
 
-async function eachPart<Value>(make: (part: CheckpointPart) => Promise<Value>): Promise<Record<CheckpointPart, Value>> {
-  const [query, key, optimizer, queues] = CHECKPOINT_PARTS;
-  return { query: await make(query), key: await make(key), optimizer: await make(optimizer), queues: await make(queues) };
+/** One after the other: a part may be large. */
+async function eachPart<Value>(parts: readonly string[], make: (part: string) => Promise<Value>): Promise<Record<string, Value>> {
+  const made: Record<string, Value> = {};
+  for (const part of parts) made[part] = await make(part);
+  return made;
 }
 
 /**
@@ -61,20 +63,21 @@ async function eachPart<Value>(make: (part: CheckpointPart) => Promise<Value>): 
 export async function saveCheckpoint(
   run: string,
   state: TrainState,
-  tensors: Readonly<Record<CheckpointPart, ReadonlyMap<string, TensorSource>>>,
+  tensors: Readonly<Record<string, ReadonlyMap<string, TensorSource>>>,
 ): Promise<string> {
   let partial: string | undefined;
   try {
     const folder = await openPartial(run, state.step);
     partial = folder;
     const metadata = { format: 'detco', layout: 'NHWC, filters HWIO, dense [in, out]' };
-    const files: PartSums = await eachPart((part) => writeSafetensors(partFile(folder, part), tensors[part], metadata));
+    const parts = Object.keys(tensors);
+    const files: PartSums = await eachPart(parts, (part) => writeSafetensors(partFile(folder, part), tensors[part] ?? new Map(), metadata));
     await writeState(folder, state, files);
     return await admit(run, state.step, folder);
   } catch (error) {
     if (partial !== undefined) await rm(partial, { recursive: true, force: true });
     if (!isFullDisk(error)) throw error;
-    const needed = CHECKPOINT_PARTS.reduce((sum, part) => sum + tensorBytes(tensors[part]), 0);
+    const needed = Object.values(tensors).reduce((sum, part) => sum + tensorBytes(part), 0);
     throw await fullDiskError(checkpointFolder(run, state.step), needed, run, error);
   }
 }
@@ -86,9 +89,9 @@ export async function updateCheckpoint(path: string, state: TrainState): Promise
 }
 
 async function loadFolder(path: string): Promise<LoadedCheckpoint> {
-  const { state, files } = await readState(path);
+  const { state, parts, files } = await readState(path);
   if (files) await verifyFiles(path, files);
-  const tensors = await eachPart((part) => readSafetensors(partFile(path, part)));
+  const tensors = await eachPart(parts, (part) => readSafetensors(partFile(path, part)));
   return { path, state, tensors, verified: files !== undefined };
 }
 

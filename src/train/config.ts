@@ -9,8 +9,8 @@ import { resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
-import { defaultBnGroups, methodOptionsSchema } from '../model/index.js';
-import { PIPELINE_DEFAULTS, recipes, type Recipe } from '../pipeline/index.js';
+import { METHOD_NAMES, METHOD_PRESETS, type MethodInput, methodKind, methodOptionsSchema } from '../model/index.js';
+import { PIPELINE_DEFAULTS, recipes, type Recipe, type View } from '../pipeline/index.js';
 import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE } from '../pipeline/augment/recipe.js';
 import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
 import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
@@ -18,8 +18,13 @@ import { expectedOneOf } from '../pipeline/nearest.js';
 import { oneOf } from '../pipeline/one-of.js';
 import { optionName } from './option-name.js';
 import { quoted } from '../pipeline/quoted.js';
+import { inFirstFormat, inThisFormat } from './first-format.js';
+import { CHECKPOINT_FORMAT, FIRST_FORMAT } from './format.js';
 import { LIMITS } from './limits.js';
-import { PRESET_NAMES, presets } from './presets.js';
+import { optimizerSchema } from './optimizer/index.js';
+import { LR_SCALINGS } from './schedule.js';
+
+export const PRESET_NAMES: readonly string[] = Object.keys(METHOD_PRESETS);
 
 /** Options that cannot be used; the message quotes the value and says what was expected. */
 export class OptionsError extends Error {
@@ -39,8 +44,10 @@ const absolutePath = z
 const rate = z.number().nonnegative();
 const within = ([low, high]: readonly [number, number]) => z.int().min(low).max(high);
 
+const RECIPE_NAMES = ['detco', 'mocoV2', 'mocoV1', 'simclr', 'byol'] as const;
+
 const recipeSchema = z.strictObject({
-  name: oneOf(['detco', 'mocoV2', 'mocoV1', 'simclr']),
+  name: oneOf(RECIPE_NAMES),
   /** Side of a global view, pixels. */
   globalSize: count.max(MOST_GLOBAL_SIDE).default(224),
   /** Side of a patch, pixels. */
@@ -85,8 +92,9 @@ const configSchema = z.strictObject({
   /** Updates after which the run ends, if that is before `epochs`. Does not move the learning rate. */
   steps: within(LIMITS.steps).optional(),
   seed: within(LIMITS.seed).default(0),
-  /** Learning rate at batch 256; scaled linearly by batch/256. */
+  /** Learning rate at batch 256, and how it goes with the batch: by batch/256, or by the square root of that. */
   lr: z.number().positive().max(LIMITS.lr[1]),
+  lrScaling: oneOf(LR_SCALINGS).default('linear'),
   schedule: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('cosine') }),
     z.strictObject({
@@ -97,8 +105,7 @@ const configSchema = z.strictObject({
   ]),
   /** Updates of linear warm-up. */
   warmupSteps: within(LIMITS.warmupSteps).default(0),
-  sgdMomentum: rate.max(1).default(0.9),
-  weightDecay: rate.max(1).default(1e-4),
+  optimizer: optimizerSchema.prefault({ name: 'sgd' }),
   method: methodOptionsSchema,
   recipe: recipeSchema,
   /** Worker threads of the pipeline; by default the machine's cores. */
@@ -138,14 +145,16 @@ export type TrainConfig = Readonly<z.output<typeof configSchema>>;
 type FullInput = z.input<typeof configSchema>;
 
 /** What a caller may give: everything but `shards` has a default in the preset. */
-export type ConfigInput = Partial<Omit<FullInput, 'method' | 'recipe' | 'knn'>> & {
-  readonly method?: Partial<FullInput['method']>;
+export type ConfigInput = Partial<Omit<FullInput, 'method' | 'optimizer' | 'recipe' | 'knn'>> & {
+  /** Of the preset's method, whose name need not be repeated. */
+  readonly method?: Partial<MethodInput>;
+  readonly optimizer?: Partial<FullInput['optimizer']>;
   readonly recipe?: Partial<FullInput['recipe']>;
   readonly knn?: Partial<FullInput['knn']>;
 };
 
 /** Options made of options: a layer changes the ones it names and leaves the others. */
-const NESTED = { method: methodOptionsSchema, recipe: recipeSchema, knn: knnSchema } as const;
+const NESTED: ReadonlySet<string> = new Set(['method', 'optimizer', 'recipe', 'knn']);
 
 /**
  * What may differ when a run is resumed: nothing here touches the loss sequence, but for the rounding of another device and for shards
@@ -183,7 +192,10 @@ function merge(...layers: readonly Layer[]): Record<string, unknown> {
     for (const [key, value] of Object.entries(layer)) {
       if (value === undefined) continue;
       const below = merged[key];
-      merged[key] = key in NESTED && isRecord(below) && isRecord(value) ? { ...below, ...value } : value;
+      const nested = NESTED.has(key) && isRecord(below) && isRecord(value);
+      // Another optimizer has other options.
+      const other = key === 'optimizer' && nested && value['name'] !== undefined && value['name'] !== below['name'];
+      merged[key] = nested && !other ? { ...below, ...value } : value;
     }
   }
   return merged;
@@ -205,17 +217,30 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   return value ?? {};
 }
 
-/** Throws an OptionsError at the first option that does not exist, with the names that come nearest. */
-function checkNames(options: Layer, where: string): void {
+/**
+ * Throws an OptionsError at the first option that does not exist, with the names that come nearest.
+ *
+ * @param method whose options `method` holds; any method's where that is not known yet
+ */
+function checkNames(options: Layer, where: string, method?: string): void {
   const check = (key: string, known: readonly string[], prefix = '') => {
     if (!known.includes(key)) throw new OptionsError(`Unknown option "${prefix}${key}"${where}: ${expectedOneOf(key, known)}`);
   };
+  const inner: Readonly<Record<string, readonly string[]>> = {
+    method: method === undefined ? METHOD_NAMES.flatMap(optionNames) : optionNames(method),
+    optimizer: optimizerSchema.options.flatMap(({ shape }) => Object.keys(shape)),
+    recipe: Object.keys(recipeSchema.shape),
+    knn: Object.keys(knnSchema.shape),
+  };
   for (const [key, value] of Object.entries(options)) {
     check(key, Object.keys(configSchema.shape));
-    if (!(key in NESTED) || !isRecord(value)) continue;
-    const known = Object.keys(NESTED[key as keyof typeof NESTED].shape);
-    for (const inner of Object.keys(value)) check(inner, known, `${key}.`);
+    const known = inner[key];
+    if (known && isRecord(value)) for (const name of Object.keys(value)) check(name, known, `${key}.`);
   }
+}
+
+function optionNames(method: string): string[] {
+  return Object.keys(methodKind(method).schema.shape);
 }
 
 function parse(input: Layer): TrainConfig {
@@ -231,22 +256,23 @@ function parse(input: Layer): TrainConfig {
 
 /** Rules between options. */
 function check(config: TrainConfig): TrainConfig {
-  const { batch, method, recipe } = config;
-  if (method.queueSize % batch !== 0) {
-    const near = Math.max(1, Math.round(method.queueSize / batch)) * batch;
+  const { batch, method } = config;
+  const kind = methodKind(method.name);
+  try {
+    kind.check?.(method, { batch });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new OptionsError(error.message, { cause: error });
+  }
+  const needed = kind.views(method);
+  const lacking = (recipe: Recipe) => needed.filter((view) => !(view in recipe.views));
+  const missing = lacking(trainingRecipe(config));
+  if (missing.length > 0) {
+    const fitting = RECIPE_NAMES.filter((name) => lacking(trainingRecipe({ method, recipe: { ...config.recipe, name } })).length === 0);
     throw new OptionsError(
-      `queueSize ${method.queueSize} is not a multiple of batch ${batch}: keys are enqueued a whole batch at a time; use --queue-size ${near} or another --batch`,
+      `method ${method.name} needs the views ${missing.join(', ')}, which recipe "${config.recipe.name}" does not make: use recipe.name ${fitting.join(' or ')}`,
     );
   }
-  if (batch % method.bnGroups !== 0)
-    throw new OptionsError(
-      `method.bnGroups ${method.bnGroups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`,
-    );
-  const patches = method.terms.filter((term) => term !== 'gg');
-  if (patches.length > 0 && recipe.name !== 'detco')
-    throw new OptionsError(
-      `method.terms ${patches.join(', ')} need patches, which recipe "${recipe.name}" does not make: use recipe.name detco, or terms [gg]`,
-    );
   return config;
 }
 
@@ -263,20 +289,24 @@ export function presetOf({ preset, file }: { readonly preset?: string | undefine
  * @throws OptionsError
  */
 export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): TrainConfig {
-  checkNames(given, '');
-  checkNames(file, '');
   const preset = presetOf({ ...given, file });
-  const defaults = Object.entries(presets).find(([name]) => name === preset)?.[1];
+  const defaults = METHOD_PRESETS[preset];
   if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
-  const merged = merge(defaults as Layer, file as Layer, given as Layer, { preset });
+  const { name } = defaults.method;
+  checkNames(given, '', name);
+  checkNames(file, '', name);
+  for (const asked of [given.method?.name, file.method?.name])
+    if (asked !== undefined && asked !== name)
+      throw new OptionsError(
+        `method.name "${asked}" with preset "${preset}", which is of ${name}: use a preset of ${asked}, or leave method.name out`,
+      );
+  const merged = merge({ ...defaults }, file as Layer, given as Layer, { preset });
   if (merged['shards'] === undefined)
     throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
   const config = parse(merged);
-  const chosen = given.method?.bnGroups ?? file.method?.bnGroups;
-  const divides = config.batch % config.method.bnGroups === 0;
-  return check(
-    chosen !== undefined || divides ? config : { ...config, method: { ...config.method, bnGroups: defaultBnGroups(config.batch) } },
-  );
+  const chosen = new Set([given, file].flatMap(({ method = {} }) => Object.keys(method)));
+  const kind = methodKind(name);
+  return check({ ...config, method: kind.fit?.(config.method, config.batch, chosen) ?? config.method });
 }
 
 /**
@@ -287,8 +317,9 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): Train
  * @throws OptionsError when anything else differs, naming both values
  */
 export function resumeConfig(saved: unknown, given: ConfigInput, file: ConfigInput, path: string): TrainConfig {
-  checkNames(given, '');
-  const before = parse(isRecord(saved) ? saved : {});
+  const before = parse(inThisFormat(isRecord(saved) ? saved : {}));
+  checkNames(given, '', before.method.name);
+  checkNames(file, '', before.method.name);
   const asked = merge(file as Layer, given as Layer);
   const differ = (name: string, value: unknown, was: unknown) => {
     if (canonical(value) === canonical(was)) return;
@@ -300,7 +331,7 @@ export function resumeConfig(saved: unknown, given: ConfigInput, file: ConfigInp
   for (const [key, value] of Object.entries(asked)) {
     if (FREE_ON_RESUME.has(key) || key === 'shards' || (key === 'engine' && value === 'auto')) continue;
     const was = Reflect.get(before, key) as unknown;
-    if (key in NESTED && isRecord(value))
+    if (NESTED.has(key) && isRecord(value))
       for (const [inner, part] of Object.entries(value)) differ(`${key}.${inner}`, part, isRecord(was) ? was[inner] : undefined);
     else differ(key, value, was);
   }
@@ -318,21 +349,34 @@ function canonical(value: unknown): string {
   );
 }
 
-/** Names every option that the loss sequence depends on, and the shards by their names: they may come to lie elsewhere. */
-export function configDigest(config: TrainConfig, shards: readonly string[]): string {
+/**
+ * Names every option that the loss sequence depends on, and the shards by their names: they may come to lie elsewhere.
+ *
+ * @param format of the checkpoint that holds the digest
+ */
+export function configDigest(config: TrainConfig, shards: readonly string[], format = CHECKPOINT_FORMAT): string {
   // A config.json without `precision` is of a run in fp32: both have one digest.
   const { precision, ...rest } = config;
-  const named = precision === 'fp32' ? rest : config;
+  const options = format === FIRST_FORMAT ? inFirstFormat(rest) : rest;
+  const named = precision === 'fp32' ? options : { ...options, precision };
   const bound = Object.entries(named).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards');
   return createHash('sha256')
     .update(canonical({ ...Object.fromEntries(bound), shards: shards.map(shardName) }))
     .digest('hex');
 }
 
-/** The recipe of the training views. */
-export function trainingRecipe({ recipe: { name, globalSize, patchSize, randAugment } }: TrainConfig): Recipe {
-  if (name === 'detco') return recipes.detco({ globalSize, patchSize, randAugment });
-  if (name !== 'simclr') return recipes[name]({ globalSize });
-  const { view1, view2 } = recipes.simclr({ globalSize }).views;
-  return { name, views: { globalQ: view1, globalK: view2 } };
+/**
+ * The recipe of the training views. Two methods that take as many whole images may call them otherwise: a recipe of either serves both,
+ * view by view in their order.
+ */
+export function trainingRecipe({
+  recipe: { name, globalSize, patchSize, randAugment },
+  method,
+}: Pick<TrainConfig, 'recipe' | 'method'>): Recipe {
+  const recipe: Recipe = name === 'detco' ? recipes.detco({ globalSize, patchSize, randAugment }) : recipes[name]({ globalSize });
+  const needed = methodKind(method.name).views(method);
+  const made = Object.values(recipe.views);
+  if (needed.every((view) => view in recipe.views) || made.length !== needed.length || made.some(({ kind }) => kind !== 'image'))
+    return recipe;
+  return { name, views: Object.fromEntries(needed.map((view, i) => [view, made[i] as View])) };
 }

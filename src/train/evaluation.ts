@@ -1,14 +1,14 @@
 /** The kNN evaluation of a run: training images vote on validation images. */
 import type { Engine } from '../engine/engine.js';
 import { EvaluationImages, evaluateKnn } from '../eval/index.js';
-import type { ContrastiveMethod } from '../model/index.js';
+import type { Method } from '../model/index.js';
 import type { Beginning } from './beginning.js';
 import { readingOptions, type SampleOptions, skipOptions } from './data-options.js';
 import { explainSpecs } from './shard-specs.js';
 
 interface EvaluationParts {
   readonly engine: Engine;
-  readonly method: ContrastiveMethod;
+  readonly method: Pick<Method, 'backbone'>;
   readonly samples: SampleOptions;
   readonly signal: AbortSignal | undefined;
 }
@@ -31,6 +31,14 @@ export function knnEvaluation(beginning: Beginning, valShards: readonly string[]
   });
   const queries = new EvaluationImages({ ...rest, shards: valShards, cwd: folders.valShards, checkShards, limit: knn.queries });
   const { temperature, k } = knn;
-  const options = { engine, method, bank, queries, temperature, ...(k === undefined ? {} : { k }), ...(signal && { signal }) };
+  const options = {
+    engine,
+    backbone: method.backbone,
+    bank,
+    queries,
+    temperature,
+    ...(k === undefined ? {} : { k }),
+    ...(signal && { signal }),
+  };
   return (pause: () => Promise<void>) => evaluateKnn({ ...options, pause }).catch(explainSpecs(path, specs, 'valShards'));
 }

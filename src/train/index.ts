@@ -3,14 +3,22 @@
  *
  * Options -> pipeline, engine and method -> loop; the loop leaves metrics, evaluations and checkpoints in the run's folder.
  */
-export { configDigest, OptionsError, readConfigFile, resolveConfig, trainingRecipe, type ConfigInput, type TrainConfig } from './config.js';
+export {
+  configDigest,
+  OptionsError,
+  PRESET_NAMES,
+  readConfigFile,
+  resolveConfig,
+  trainingRecipe,
+  type ConfigInput,
+  type TrainConfig,
+} from './config.js';
 export { loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 export { CheckpointError, type TrainState } from './checkpoint-state.js';
 export { lastCheckpoint } from './run-checkpoints.js';
 export { augmentOnDevice } from './device-augment.js';
 export { readSafetensors, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
 export { learningRate, type LearningRateOptions, type Schedule } from './schedule.js';
-export { PRESET_NAMES, presets, type PresetName } from './presets.js';
 export { type EvaluationMetrics, type StepMetrics } from './run-directory.js';
 export { RunDirectoryError } from './run-directory-error.js';
 export type { TrainHooks } from './loop.js';

@@ -1,5 +1,5 @@
 /** Bounds of numbers, for the config file and the command line. Beyond them a number is a slip of the keyboard. */
-import { MOST_KEYS } from '../model/limits.js';
+import { MOST_KEYS } from '../model/network/limits.js';
 import { MOST_BAD_SAMPLES, MOST_LANES, MOST_SAMPLES } from '../pipeline/options.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 

@@ -1,21 +1,22 @@
 /** The training loop: batches in, updates, metrics, evaluations and checkpoints out. */
-import type { Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
-import type { ContrastiveMethod } from '../model/index.js';
+import { LAST_STAGE, type Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config.js';
 import { saveCheckpoint, updateCheckpoint } from './checkpoint.js';
-import { CHECKPOINT_FORMAT, type TrainState } from './checkpoint-state.js';
+import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
+import { CHECKPOINT_FORMAT } from './format.js';
 import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
+import type { Optimizer } from './optimizer/optimizer.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint, prune } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
-import { createTrainStep, nonFiniteTerm, type StagedViews, type StepResult, type TrainStep } from './step.js';
+import { createTrainStep, nonFiniteTerm, type StagedViews, type StepSettings, type StepResult, type TrainStep } from './step.js';
 import { turn } from './turn.js';
 
 /** What a caller may listen to; all are called between pieces of work. */
@@ -45,8 +46,8 @@ export interface LoopContext extends TrainRequests {
   readonly config: TrainConfig;
   readonly configDigest: string;
   readonly engine: Engine;
-  readonly method: ContrastiveMethod;
-  readonly velocities: ReadonlyMap<string, Variable>;
+  readonly method: Method;
+  readonly optimizer: Optimizer;
   readonly batches: AsyncIterable<Batch>;
   readonly run: RunDirectory;
   /** What is known of the data, written before a checkpoint that depends on it. */
@@ -115,16 +116,8 @@ class Loop {
     this.#evaluatedStep = start.evaluatedStep;
     this.#pipeline = start.pipeline;
     if (start.checkpoint !== undefined) this.#checkpointed = { step: start.step, path: start.checkpoint };
-    const { config, engine, method, velocities } = context;
-    this.#collapse = new CollapseWatch(config.method.dim);
-    this.#trainStep = createTrainStep({
-      engine,
-      method,
-      velocities: [...velocities.values()],
-      seed: config.seed,
-      momentum: config.sgdMomentum,
-      weightDecay: config.weightDecay,
-    });
+    this.#collapse = new CollapseWatch(context.method.dimensions);
+    this.#trainStep = createTrainStep(context);
   }
 
   async run(): Promise<LoopEnd> {
@@ -212,7 +205,7 @@ class Loop {
     const lr = learningRate(config, batch.epoch, this.#step);
     this.#updating = true;
     hooks.onWork?.(`update ${this.#step + 1}`);
-    const running = this.#trainStep.run(batch.views, { step: this.#step, learningRate: lr });
+    const running = this.#trainStep.run(batch.views, this.#settings(batch.epoch, lr));
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
     const stepMs = performance.now() - began;
@@ -243,8 +236,12 @@ class Loop {
     await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total: this.#totalSteps() });
   }
 
+  #settings(epoch: number, lr: number): StepSettings {
+    return { step: this.#step, progress: Math.min(1, epoch / this.#context.config.epochs), learningRate: lr };
+  }
+
   #compute(batch: Batch, lr: number): Promise<StepResult> {
-    return this.#trainStep.run(this.#trainStep.stage(batch), { step: this.#step, learningRate: lr });
+    return this.#trainStep.run(this.#trainStep.stage(batch), this.#settings(batch.epoch, lr));
   }
 
   /** What an update takes when nothing is waited for; undefined when the signal says stop. The weights that come of it are seen by nobody. */
@@ -280,7 +277,7 @@ class Loop {
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
     hooks.onWork?.('evaluation');
     const knnTop1ByStage = await evaluate(() => this.#pause());
-    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, knnTop1: knnTop1ByStage['res5'] ?? NaN, knnTop1ByStage };
+    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, knnTop1: knnTop1ByStage[LAST_STAGE] ?? NaN, knnTop1ByStage };
     run.appendMetrics(metrics);
     this.#evaluatedStep = this.#step;
     hooks.onEvaluation?.(metrics);
@@ -309,7 +306,7 @@ class Loop {
 
   async #save(folder: string): Promise<string> {
     await this.#context.shards?.save(folder);
-    return saveCheckpoint(folder, this.#state(), checkpointTensors(this.#context.method, this.#context.velocities));
+    return saveCheckpoint(folder, this.#state(), checkpointTensors(this.#context));
   }
 
   #state(): TrainState {
@@ -320,7 +317,7 @@ class Loop {
       epoch: this.#epoch,
       ...(this.#evaluatedStep === undefined ? {} : { evaluatedStep: this.#evaluatedStep }),
       ...(this.#pipeline === undefined ? {} : { pipeline: this.#pipeline }),
-      pointer: method.queuePointer,
+      method: { name: config.method.name, host: method.host },
       seed: config.seed,
       engine: engine.name,
       configDigest,

@@ -1,31 +1,22 @@
-/** What does not fit into memory: an update, of which the engine names what was asked for, and queues, told before they are made. */
+/** What does not fit into memory: an update, of which the engine names what was asked for, and a method's state, told before it is made. */
 import { types } from 'node:util';
 import type { Engine } from '../engine/engine.js';
-import { queueNames } from '../model/index.js';
+import { methodKind } from '../model/index.js';
 import { usableMemory } from '../pipeline/machine.js';
-import { formatByteSize } from '../pipeline/source/index.js';
 import { OptionsError, type TrainConfig } from './config.js';
 
 /** What WebAssembly addresses. */
 const WASM_BYTES = 2 ** 32;
-const FLOAT_BYTES = 4;
 
-/** @throws OptionsError for queues that alone are more than the memory of the machine; a GPU is asked when they are made */
-export function assertQueuesFit(
+/** @throws OptionsError where the method's own state alone is more than the memory of the machine; a GPU is asked when it is made */
+export function assertStateFits(
   { method, batch }: Pick<TrainConfig, 'method' | 'batch'>,
   { name, device }: Pick<Engine, 'name' | 'device'>,
 ): void {
   if (device !== 'cpu') return;
-  const { queueSize, dim } = method;
-  const queues = queueNames(method).length;
-  const bytes = queues * queueSize * dim * FLOAT_BYTES;
-  const most = name === 'wasm' ? Math.min(WASM_BYTES, usableMemory()) : usableMemory();
-  if (bytes <= most) return;
-  const fits = Math.max(1, Math.floor((queueSize * most) / bytes / batch)) * batch;
-  throw new OptionsError(
-    `queueSize ${queueSize}: ${queues} queues of keys of ${dim} dimensions take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
-      `use less than --queue-size ${fits}`,
-  );
+  const bytes = name === 'wasm' ? Math.min(WASM_BYTES, usableMemory()) : usableMemory();
+  const excess = methodKind(method.name).excess?.(method, { batch, bytes });
+  if (excess !== undefined) throw new OptionsError(excess);
 }
 
 /**

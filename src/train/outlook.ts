@@ -1,5 +1,6 @@
-/** What a run will come to, told while it can still be another one: how long it takes, and whether its queues suit the data. */
+/** What a run will come to, told while it can still be another one: how long it takes, and whether its method suits the data. */
 import { inspectEngines, type Engine } from '../engine/index.js';
+import { methodKind } from '../model/index.js';
 import type { TrainConfig } from './config.js';
 import { DAY, durationInWords } from './duration.js';
 import type { TrainHooks } from './loop.js';
@@ -8,8 +9,6 @@ import type { TrainHooks } from './loop.js';
 const MEASURED_MS = 10_000;
 /** The published runs of 200 epochs took days on eight GPUs; few machines stay up for longer than a month. */
 const LONG_SECONDS = 30 * DAY;
-/** Queues more than so many times an estimate of the images are too long whatever its error. */
-const FAR = 2;
 
 export interface OutlookOptions {
   readonly config: TrainConfig;
@@ -21,7 +20,7 @@ export interface OutlookOptions {
 
 export class Outlook {
   readonly #options: OutlookOptions;
-  #queueTold = false;
+  #concernTold = false;
   #durationTold = false;
   #firstMs = 0;
   #laterMs = 0;
@@ -33,13 +32,13 @@ export class Outlook {
 
   /** Before anything is computed. */
   begin(): void {
-    const { config, images } = this.#options;
-    if (images !== undefined && config.method.queueSize > FAR * images) this.#tellQueue(`about ${images}`, images);
+    const { images } = this.#options;
+    if (images !== undefined) this.#tellConcern(images, true);
   }
 
   /** At the end of the first epoch, which had this many. */
   counted(images: number): void {
-    if (this.#options.config.method.queueSize > images) this.#tellQueue(String(images), images);
+    this.#tellConcern(images, false);
   }
 
   /**
@@ -91,14 +90,14 @@ export class Outlook {
       : smaller;
   }
 
-  #tellQueue(inWords: string, images: number): void {
-    if (this.#queueTold) return;
-    this.#queueTold = true;
-    const { batch, method } = this.#options.config;
-    const fitting = Math.max(1, Math.floor(images / batch)) * batch;
-    this.#options.hooks.onWarning?.(
-      `queueSize ${method.queueSize} is more than the ${inWords} images of an epoch: ` +
-        `images are held against older keys of their own; use at most --queue-size ${fitting}`,
-    );
+  /** What does not suit data of this size, once. */
+  #tellConcern(images: number, estimated: boolean): void {
+    if (this.#concernTold) return;
+    const { config, hooks } = this.#options;
+    const { method, batch } = config;
+    const concern = methodKind(method.name).concern?.(method, { batch, images, estimated });
+    if (concern === undefined) return;
+    this.#concernTold = true;
+    hooks.onWarning?.(concern);
   }
 }

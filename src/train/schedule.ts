@@ -6,9 +6,13 @@ export type Schedule =
   /** lr times `factor` for every milestone (epoch) that has been reached. */
   | { readonly kind: 'step'; readonly milestones: readonly number[]; readonly factor: number };
 
+/** How the rate goes with the batch: by batch/256 (Goyal et al. 2017, section 2.1), or by its square root (SimCLR, appendix B.1). */
+export const LR_SCALINGS = ['linear', 'sqrt'] as const;
+
 export interface LearningRateOptions {
   /** Learning rate for a batch of 256. */
   readonly lr: number;
+  readonly lrScaling: (typeof LR_SCALINGS)[number];
   readonly batch: number;
   /** Epochs of the whole run, where the cosine reaches 0. */
   readonly epochs: number;
@@ -20,9 +24,9 @@ export interface LearningRateOptions {
 /** The batch size at which learning rates are quoted (DetCo section 3.4; MoCo v2). */
 const REFERENCE_BATCH = 256;
 
-/** The highest rate for this batch: linear scaling (Goyal et al. 2017, section 2.1). */
-export function peakLearningRate({ lr, batch }: Pick<LearningRateOptions, 'lr' | 'batch'>): number {
-  return (lr * batch) / REFERENCE_BATCH;
+/** The highest rate for this batch. */
+export function peakLearningRate({ lr, lrScaling, batch }: Pick<LearningRateOptions, 'lr' | 'lrScaling' | 'batch'>): number {
+  return lrScaling === 'sqrt' ? lr * Math.sqrt(batch / REFERENCE_BATCH) : (lr * batch) / REFERENCE_BATCH;
 }
 
 /**

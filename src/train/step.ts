@@ -1,11 +1,11 @@
-/** One update of a contrastive method: a batch in, a loss out. The only place where bytes become tensors. */
+/** One update of a method: a batch in, a loss out. The only place where bytes become tensors. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor4D, Tensor5D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { augmentOnDevice } from './device-augment.js';
-import type { Engine } from '../engine/engine.js';
-import { permutation, type ContrastiveMethod } from '../model/index.js';
+import type { Engine, NamedTensors } from '../engine/engine.js';
+import type { Method, StepAt } from '../model/index.js';
+import type { Optimizer } from './optimizer/optimizer.js';
 import type { Batch } from '../pipeline/batch/batch.js';
-import { Random, streamId } from '../pipeline/plan/random.js';
 
 export interface StepResult {
   readonly loss: number;
@@ -15,19 +15,13 @@ export interface StepResult {
 
 export interface TrainStepOptions {
   readonly engine: Engine;
-  readonly method: ContrastiveMethod;
-  /** One for each of `method.parameters`, in their order. */
-  readonly velocities: readonly Variable[];
-  /** Of the ShuffleBN permutations. */
-  readonly seed: number;
-  readonly momentum: number;
-  readonly weightDecay: number;
+  readonly method: Method;
+  /** Of the method's parameters. */
+  readonly optimizer: Optimizer;
 }
 
 /** What differs between updates besides the batch. */
-export interface StepSettings {
-  /** Updates done before this one. */
-  readonly step: number;
+export interface StepSettings extends Pick<StepAt, 'step' | 'progress'> {
   readonly learningRate: number;
 }
 
@@ -39,95 +33,68 @@ export interface TrainStep {
 }
 
 /** The views of a batch on the device, normalised. */
-export type StagedViews = {
-  readonly globalQ: Tensor4D;
-  readonly globalK: Tensor4D;
-  readonly patchesQ?: Tensor5D;
-  readonly patchesK?: Tensor5D;
-};
+export type StagedViews = NamedTensors;
 
-/** All that the device work of an update reads besides variables. */
-type StepInputs = StagedViews & {
-  readonly globalOrder: Tensor1D;
-  readonly globalInverse: Tensor1D;
-  readonly localOrder: Tensor1D;
-  readonly localInverse: Tensor1D;
-  readonly learningRate: Scalar;
-  readonly pointer: Scalar;
-};
+/** Names of what the device work of an update reads besides variables: a view and an input may have the same. */
+const VIEW = 'view.';
+const INPUT = 'input.';
 
-const GLOBAL_STREAM = streamId('shuffleBN.global');
-const LOCAL_STREAM = streamId('shuffleBN.local');
-
-function upload(engine: Engine, batch: Batch): StagedViews {
-  const tensor = (name: string): Tensor | undefined => {
+function upload(engine: Engine, names: readonly string[], batch: Batch): StagedViews {
+  const views: Record<string, Tensor> = {};
+  for (const name of names) {
     const view = batch.views[name];
-    if (!view) return undefined;
+    if (!view) throw new Error(`Training needs the view ${name}: the recipe makes ${Object.keys(batch.views).join(', ')}`);
     const uploaded = engine.upload(view.data, view.shape);
-    return view.pending ? augmentOnDevice(uploaded as Tensor4D, view.pending) : uploaded;
-  };
-  const [globalQ, globalK, patchesQ, patchesK] = [tensor('globalQ'), tensor('globalK'), tensor('patchesQ'), tensor('patchesK')];
-  if (!globalQ || !globalK)
-    throw new Error(`Training needs the views globalQ and globalK: the recipe makes ${Object.keys(batch.views).join(', ')}`);
+    views[name] = view.pending ? augmentOnDevice(uploaded as Tensor4D, view.pending) : uploaded;
+  }
   batch.release();
-  return {
-    globalQ: globalQ as Tensor4D,
-    globalK: globalK as Tensor4D,
-    ...(patchesQ && patchesK ? { patchesQ: patchesQ as Tensor5D, patchesK: patchesK as Tensor5D } : {}),
-  };
+  return views;
 }
 
 /**
- * The update of a run: forward, backward, SGD and enqueue.
+ * The update of a run: forward, backward, the optimizer, and what the method does after it.
  *
  * What the device does is compiled once (`Engine.compile`); around it the host uploads a batch's views and what changes from
- * step to step, reads the losses back, and moves the queue pointer. The ShuffleBN permutations are keyed by (seed, step), so
- * an update depends on nothing but the state before it.
+ * step to step, reads the losses back, and moves the method's host state. What a method draws for a step is keyed by (seed, step), so an
+ * update depends on nothing but the state before it.
  */
-export function createTrainStep({ engine, method, velocities, seed, momentum, weightDecay }: TrainStepOptions): TrainStep {
-  const parameters = [...method.parameters.values()];
-
-  const compute = engine.compile(({ learningRate, pointer, ...inputs }: StepInputs) =>
+export function createTrainStep({ engine, method, optimizer }: TrainStepOptions): TrainStep {
+  const compute = engine.compile(({ learningRate, ...all }: NamedTensors) =>
     tf.tidy(() => {
-      const { loss, featureStd, terms, gradients, keys } = method.step(inputs, {
-        global: { order: inputs.globalOrder, inverse: inputs.globalInverse },
-        local: { order: inputs.localOrder, inverse: inputs.localInverse },
-      });
-      engine.sgd(parameters, gradients, velocities, { learningRate, momentum, weightDecay });
-      method.enqueue(keys, pointer);
+      const inputs = without(INPUT, all);
+      const { loss, featureStd, terms, gradients, carry } = method.step(without(VIEW, all), inputs);
+      optimizer.update(gradients, learningRate as Scalar);
+      method.settle(carry, inputs);
       // One tensor to read back, so the device is waited for once.
-      return { report: tf.stack([loss, featureStd, ...method.termNames.map((name) => terms[name] as Scalar)]) };
+      return { report: tf.stack([loss, featureStd, ...method.terms.map((name) => terms[name] as Scalar)]) };
     }),
   );
 
-  const inputsOf = (views: StagedViews, { step, learningRate }: StepSettings): StepInputs => {
-    const [global, local] = [GLOBAL_STREAM, LOCAL_STREAM].map((stream) =>
-      permutation(new Random(seed, stream, step).permutation(views.globalQ.shape[0])),
-    ) as [ReturnType<typeof permutation>, ReturnType<typeof permutation>];
-    return {
-      ...views,
-      globalOrder: global.order,
-      globalInverse: global.inverse,
-      localOrder: local.order,
-      localInverse: local.inverse,
-      learningRate: tf.scalar(learningRate),
-      pointer: tf.scalar(method.queuePointer, 'int32'),
-    };
-  };
-
   return {
-    stage: (batch) => tf.tidy(() => upload(engine, batch)),
+    stage: (batch) => tf.tidy(() => upload(engine, method.views, batch)),
 
-    async run(views, settings) {
-      const size = views.globalQ.shape[0];
-      const { report } = tf.tidy(() => compute(inputsOf(views, settings)));
+    async run(views, { learningRate, ...at }) {
+      const [batch = 0] = Object.values(views)[0]?.shape ?? [];
+      const { report } = tf.tidy(() =>
+        compute({ ...within(VIEW, views), ...within(INPUT, method.inputs({ ...at, batch })), learningRate: tf.scalar(learningRate) }),
+      );
       tf.dispose(Object.values(views));
-      method.advance(size);
+      method.advance(batch);
       const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
       report.dispose();
-      return { loss, featureStd, terms: Object.fromEntries(method.termNames.map((name, index) => [name, terms[index] ?? NaN])) };
+      return { loss, featureStd, terms: Object.fromEntries(method.terms.map((name, index) => [name, terms[index] ?? NaN])) };
     },
   };
+}
+
+function within(prefix: string, tensors: NamedTensors): NamedTensors {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}${name}`, tensor]));
+}
+
+/** The tensors whose names begin with the prefix, by what follows it. */
+function without(prefix: string, tensors: NamedTensors): NamedTensors {
+  const entries = Object.entries(tensors).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(entries.map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
 /** What is not a finite number in the result of a step, `loss` last; undefined when all is well. */

@@ -4,7 +4,7 @@ import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
-import { ContrastiveMethod } from '../model/index.js';
+import { methodKind } from '../model/index.js';
 import { createPipeline, type Pipeline } from '../pipeline/index.js';
 import { optionName } from './option-name.js';
 import { listShards } from '../pipeline/source/index.js';
@@ -26,12 +26,13 @@ import {
 import { knnEvaluation } from './evaluation.js';
 import { estimateImages } from './extent.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
-import { assertQueuesFit } from './memory.js';
+import { assertStateFits } from './memory.js';
+import { createOptimizer } from './optimizer/index.js';
 import { Outlook } from './outlook.js';
 import { RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { comparedInWords, RunShards } from './run-shards.js';
 import { explainSpecs, withoutLogins } from './shard-specs.js';
-import { createVelocities, restoreTensors } from './tensors.js';
+import { restoreTensors } from './tensors.js';
 
 export interface TrainControls extends TrainHooks, TrainRequests {
   /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
@@ -158,7 +159,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const config: TrainConfig = { ...beginning.config, engine: engine.name };
   hooks.onInfo?.(`engine ${engine.description}`);
   if (engine.name === 'wasm') hooks.onInfo?.('engine wasm computes on one core: it suits small networks and images');
-  assertQueuesFit(config, engine);
+  assertStateFits(config, engine);
   // The first evaluation comes when the run has a folder.
   if (config.valShards) {
     hooks.onWork?.(waitingFor(config.valShards));
@@ -184,7 +185,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
   else if (past) hooks.onWarning?.(`${path} has no shards.json: whether the data are those of the run is not known`);
   const digest = configDigest(config, pipeline.shards);
-  if (state !== undefined && state.configDigest !== digest)
+  if (state !== undefined && state.configDigest !== configDigest(config, pipeline.shards, state.format))
     throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
 
   hooks.onWork?.('waiting for the first images');
@@ -199,12 +200,12 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   outlook.begin();
   hooks.onWork?.('making the network');
-  const method = ContrastiveMethod.create(engine, config.method, config.seed);
-  const velocities = createVelocities(method);
+  const method = methodKind(config.method.name).create(engine, config.method, config.seed);
+  const optimizer = createOptimizer(engine, method.parameters, config.optimizer);
   try {
     if (past?.checkpoint) {
-      restoreTensors(method, velocities, past.checkpoint);
-      method.queuePointer = past.checkpoint.state.pointer;
+      restoreTensors({ method, optimizer }, past.checkpoint);
+      method.host = past.checkpoint.state.method.host;
     }
     const { folders, loginLeftOut } = beginning.specs;
     const facts: RunFacts = { folders, loginLeftOut, engineDescription: engine.description, versions: versions() };
@@ -225,7 +226,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
         configDigest: digest,
         engine,
         method,
-        velocities,
+        optimizer,
         batches: withDataErrors(batches, { shards: pipeline.shards, run: path, signal }),
         run,
         shards: runShards,
@@ -259,6 +260,6 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
     };
   } finally {
     method.dispose();
-    for (const velocity of velocities.values()) velocity.dispose();
+    optimizer.dispose();
   }
 }

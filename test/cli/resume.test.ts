@@ -3,8 +3,8 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile
 import { hostname, tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { writeTestShards } from '../support/shards.js';
+import { expectSameTensors } from '../support/checkpoints.js';
 import { detco, detcoUntil, type Outcome } from './detco.js';
 
 // Some twenty processes, each loading TensorFlow.js, on whatever machine runs the tests.
@@ -57,10 +57,7 @@ describe('detco train --resume', () => {
   /** A run is the uninterrupted one: the same losses, and the same bytes in the last checkpoint. */
   async function expectWhole(run: string): Promise<void> {
     expect(await metrics(run)).toEqual(await metrics(whole));
-    for (const part of CHECKPOINT_PARTS) {
-      const file = join('last', `${part}.safetensors`);
-      expect((await readFile(join(run, file))).equals(await readFile(join(whole, file)))).toBe(true);
-    }
+    await expectSameTensors(run, whole);
   }
 
   /** A copy of the whole run without its last checkpoint, as a kill after step 4 would leave it, and what else `change` does to it. */

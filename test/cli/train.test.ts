@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { RunDirectory } from '#dist/train/run-directory.js';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
-import { CHECKPOINT_PARTS } from '#dist/train/checkpoint-state.js';
 import { writeTestShards } from '../support/shards.js';
+import { expectSameTensors } from '../support/checkpoints.js';
 import { detco } from './detco.js';
 
 // A dozen processes, each loading TensorFlow.js, on whatever machine runs the tests.
@@ -80,10 +80,7 @@ describe('detco train', () => {
   /** A run is the uninterrupted one: the same losses, and the same bytes in the last checkpoint. */
   async function expectWhole(path: string): Promise<void> {
     expect(await metrics(path)).toEqual(await metrics(whole));
-    for (const part of CHECKPOINT_PARTS) {
-      const file = join('last', `${part}.safetensors`);
-      expect((await readFile(join(path, file))).equals(await readFile(join(whole, file)))).toBe(true);
-    }
+    await expectSameTensors(path, whole);
   }
 
   test('logs every step, and evaluations from step 0 on', async () => {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { defaultBnGroups, methodOptions, methodPresets } from '#dist/model/index.js';
+import { METHOD_PRESETS, methodKind, type MethodInput, methodOptions } from '#dist/model/index.js';
 
 describe('methodOptions', () => {
   test("default to the paper's", () => {
-    expect(methodOptions()).toEqual({
+    expect(methodOptions({ name: 'detco' })).toEqual({
+      name: 'detco',
       arch: 'resnet50',
       width: 64,
       stem: 'imagenet',
@@ -30,15 +31,32 @@ describe('methodOptions', () => {
     [{ keyMomentum: 1.5 }, /keyMomentum = 1\.5: /],
     [{ queueLength: 5 }, /Unrecognized key: "queueLength"/],
   ])('%j is refused with its value', (input, message) => {
-    expect(() => methodOptions(input as Parameters<typeof methodOptions>[0])).toThrow(message);
+    expect(() => methodOptions({ name: 'detco', ...input } as MethodInput)).toThrow(message);
   });
 });
 
-describe('methodPresets', () => {
-  test('MoCo v2 is DetCo at res5 with the term gg, MoCo v1 that with a linear head and temperature .07', () => {
-    const { 'detco-r50': detco, 'moco-v2-r50': v2, 'moco-v1-r50': v1 } = methodPresets;
-    expect(v2).toEqual({ ...detco, levels: { res5: 1 }, terms: ['gg'] });
-    expect(v1).toEqual({ ...v2, head: 'linear', temperature: 0.07 });
+describe('presets', () => {
+  test("MoCo's have its options at its papers' values", () => {
+    const options = (preset: string) => methodOptions(METHOD_PRESETS[preset]?.method as MethodInput);
+    const v2 = {
+      name: 'moco',
+      arch: 'resnet50',
+      width: 64,
+      stem: 'imagenet',
+      head: 'mlp',
+      dim: 128,
+      queueSize: 65536,
+      temperature: 0.2,
+      keyMomentum: 0.999,
+      bnGroups: 8,
+    };
+    expect(options('moco-v2-r50')).toEqual(v2);
+    expect(options('moco-v1-r50')).toEqual({ ...v2, head: 'linear', temperature: 0.07 });
+  });
+
+  test('an unknown method is quoted, with those that there are', () => {
+    expect(() => methodKind('moko')).toThrow('unknown method "moko": expected detco, moco');
+    expect(() => methodOptions({ name: 'moko' } as unknown as MethodInput)).toThrow(/name = "moko"/);
   });
 });
 
@@ -47,6 +65,9 @@ test.each([
   [16, 8],
   [8, 1], // one image a group would normalise each image by itself
   [20, 1],
-])('a batch of %i has %i batch norm groups by default', (batch, groups) => {
-  expect(defaultBnGroups(batch)).toBe(groups);
+])('a batch of %i that 7 groups do not divide has %i batch norm groups, unless they are chosen', (batch, groups) => {
+  const { fit } = methodKind('detco');
+  const options = methodOptions({ name: 'detco', bnGroups: 7 });
+  expect(fit?.(options, batch, new Set())).toEqual({ ...options, bnGroups: groups });
+  expect(fit?.(options, batch, new Set(['bnGroups']))).toBe(options);
 });

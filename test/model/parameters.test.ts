@@ -1,9 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { fromGoldenName, goldenName } from '#dist/model/deterministic.js';
-import { fromTorchLayout, linear, startingValues, toTorchLayout } from '#dist/model/parameters.js';
-import { ARCHITECTURE_NAMES, resNet } from '#dist/model/resnet.js';
-import { size } from '#dist/model/parameters.js';
+import { fromTorchLayout, linear, startingValues, toTorchLayout } from '#dist/model/network/parameters.js';
+import { resNet } from '#dist/model/network/resnet.js';
+import { size } from '#dist/model/network/parameters.js';
 
 describe('resNet', () => {
   // torchvision's parameter counts less those of fc, which has 1000 (C + 1)
@@ -65,30 +64,6 @@ describe('layouts', () => {
         expect(toTorchLayout(fromTorchLayout({ values, shape }))).toEqual({ values, shape });
       }),
     );
-  });
-});
-
-describe('golden names', () => {
-  test.each([
-    ['bn1.weight', 'bn1.bn.weight'],
-    ['layer1.0.bn3.bias', 'layer1.0.bn3.bn.bias'],
-    ['layer2.0.downsample.1.weight', 'layer2.0.downsample.1.bn.weight'],
-    ['layer2.0.downsample.0.weight', 'layer2.0.downsample.0.weight'],
-    ['layer1.0.conv1.weight', 'layer1.0.conv1.weight'],
-    ['head.local.res5.fc1.bias', 'head.local.res5.fc1.bias'],
-  ])('%s is %s', (name, golden) => {
-    expect(goldenName(name)).toBe(golden);
-    expect(fromGoldenName(golden)).toBe(name);
-  });
-
-  test('differ for all parameters of every architecture, and map back', () => {
-    for (const arch of ARCHITECTURE_NAMES) {
-      const names = resNet({ arch, width: 64, stem: 'imagenet' }).parameters.map(({ name }) => name);
-      const golden = names.map(goldenName);
-      expect(new Set(golden).size).toBe(names.length);
-      expect(golden.map(fromGoldenName)).toEqual(names);
-      expect(golden.filter((name) => name.includes('.bn.'))).toHaveLength((names.length / 3) * 2);
-    }
   });
 });
 

@@ -16,8 +16,7 @@ describe('options of a new run', () => {
       epochs: 200,
       lr: 0.03,
       schedule: { kind: 'cosine' },
-      sgdMomentum: 0.9,
-      weightDecay: 1e-4,
+      optimizer: { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 },
       warmupSteps: 0,
       method: { arch: 'resnet50', queueSize: 65_536, temperature: 0.2, keyMomentum: 0.999, dim: 128 },
     });
@@ -28,7 +27,7 @@ describe('options of a new run', () => {
     const config = resolveConfig({ shards, preset: 'moco-v1-r50' });
     expect(config).toMatchObject({
       schedule: { kind: 'step', milestones: [120, 160], factor: 0.1 },
-      method: { temperature: 0.07, terms: ['gg'] },
+      method: { name: 'moco', temperature: 0.07, head: 'linear' },
     });
     expect(trainingRecipe(config).name).toBe('mocoV1');
   });
@@ -46,7 +45,7 @@ describe('options of a new run', () => {
   });
 
   test('take other levels as a whole', () => {
-    expect(resolveConfig({ shards, method: { levels: { res5: 1 } } }).method.levels).toEqual({ res5: 1 });
+    expect(resolveConfig({ shards, method: { levels: { res5: 1 } } }).method).toMatchObject({ levels: { res5: 1 } });
   });
 
   test('fit the BN groups to a batch that they do not divide, unless they were chosen', () => {
@@ -55,7 +54,7 @@ describe('options of a new run', () => {
   });
 
   test.each<[string, ConfigInput, string]>([
-    ['an unknown preset', { shards, preset: 'detco-r5' as 'tiny' }, 'Unknown preset "detco-r5": did you mean "detco-r50"'],
+    ['an unknown preset', { shards, preset: 'detco-r5' }, 'Unknown preset "detco-r5": did you mean "detco-r50"'],
     ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
     ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],
     [
@@ -71,6 +70,21 @@ describe('options of a new run', () => {
     ],
     ['a batch that is no count', { shards, batch: 1.5 }, 'batch = 1.5: '],
     [
+      'views that the recipe does not make',
+      { shards, recipe: { name: 'mocoV2' } },
+      'method detco needs the views patchesQ, patchesK, which recipe "mocoV2" does not make: use recipe.name detco',
+    ],
+    [
+      "an option of another method's",
+      { shards, preset: 'moco-v2-r50', method: { terms: ['gg'] } },
+      'Unknown option "method.terms": expected one of name, arch, ',
+    ],
+    [
+      'a method that the preset is not of',
+      { shards, preset: 'tiny', method: { name: 'moco' } },
+      'method.name "moco" with preset "tiny", which is of detco: use a preset of moco, or leave method.name out',
+    ],
+    [
       'an engine that does not exist',
       { shards, engine: 'torhc' as 'wasm' },
       'engine = "torhc": did you mean "torch"? Expected one of auto, ',
@@ -82,7 +96,6 @@ describe('options of a new run', () => {
     ],
     ['a name that is no text', { shards, engine: Object.create(null) as 'wasm' }, 'expected one of auto, '],
     ['a recipe that does not exist', { shards, recipe: { name: 'mocov2' as 'detco' } }, 'recipe.name = "mocov2": did you mean "mocoV2"'],
-    ['terms without their patches', { shards, recipe: { name: 'mocoV2' } }, 'need patches, which recipe "mocoV2" does not make'],
   ])('refuse %s', (_what, given, message) => {
     expect(() => resolveConfig(given)).toThrow(message);
   });

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Engine, selectEngine } from '#dist/engine/index.js';
-import { ContrastiveMethod } from '#dist/model/index.js';
+import { methodKind } from '#dist/model/index.js';
 import type { Batch } from '#dist/pipeline/index.js';
 import { resolveConfig } from '#dist/train/config.js';
 import { trainLoop } from '#dist/train/loop.js';
 import { explainOutOfMemory } from '#dist/train/memory.js';
+import { sgd } from '#dist/train/optimizer/sgd.js';
 import { Outlook } from '#dist/train/outlook.js';
 import { RunDirectory } from '#dist/train/run-directory.js';
-import { createVelocities } from '#dist/train/tensors.js';
 import { whereAvailable } from '../engine/available.js';
 
 const BATCH = 4;
@@ -120,15 +120,15 @@ function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
       batch: BATCH,
       method: { width: 4, dim: 8, queueSize: 16, bnGroups: 1 },
     });
-    const method = ContrastiveMethod.create(engine, config.method, 0);
+    const method = methodKind(config.method.name).create(engine, config.method, 0);
     const run = await RunDirectory.create(join(folder, what.replaceAll(' ', '-')), config);
-    const velocities = createVelocities(method);
+    const optimizer = sgd({ ...engine, ...broken }, method.parameters, { momentum: 0.9, weightDecay: 0 });
     const context = {
       config,
       configDigest: '',
       engine: { ...engine, ...broken },
       method,
-      velocities,
+      optimizer,
       batches: batches(),
       run,
       versions: {},
@@ -141,6 +141,6 @@ function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
     await expect(failure).rejects.toThrow(/^A batch of 4 does not fit into memory after step 0: .*; start another run with --batch 2$/s);
     await run.close();
     method.dispose();
-    tf.dispose([...velocities.values()]);
+    optimizer.dispose();
   });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { learningRate, peakLearningRate, type LearningRateOptions } from '#dist/train/schedule.js';
 
-const moco: LearningRateOptions = { lr: 0.03, batch: 256, epochs: 200, schedule: { kind: 'cosine' }, warmupSteps: 0 };
+const moco: LearningRateOptions = { lr: 0.03, lrScaling: 'linear', batch: 256, epochs: 200, schedule: { kind: 'cosine' }, warmupSteps: 0 };
 
 describe('learning rate', () => {
   test('follows the cosine of main_moco.py by epoch', () => {
@@ -29,8 +29,13 @@ describe('learning rate', () => {
   });
 
   test('scales linearly with the batch, as MoCo README does for 4 and 2 GPUs', () => {
-    expect(peakLearningRate({ lr: 0.03, batch: 128 })).toBeCloseTo(0.015, 12);
-    expect(peakLearningRate({ lr: 0.03, batch: 64 })).toBeCloseTo(0.0075, 12);
+    expect(peakLearningRate({ lr: 0.03, lrScaling: 'linear', batch: 128 })).toBeCloseTo(0.015, 12);
+    expect(peakLearningRate({ lr: 0.03, lrScaling: 'linear', batch: 64 })).toBeCloseTo(0.0075, 12);
+  });
+
+  test('scales with the square root of the batch, as SimCLR does for batches of 256 to 4096: 0.075 times the root', () => {
+    for (const batch of [256, 1024, 4096])
+      expect(peakLearningRate({ lr: 1.2, lrScaling: 'sqrt', batch })).toBeCloseTo(0.075 * Math.sqrt(batch), 12);
   });
 
   test('warms up linearly and then follows the schedule', () => {

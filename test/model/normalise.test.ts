@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
 import type { Engine } from '#dist/engine/index.js';
-import { l2Normalise } from '#dist/model/heads.js';
+import { l2Normalise } from '#dist/model/network/normalise.js';
 
 let engine: Engine;
 beforeAll(async () => {

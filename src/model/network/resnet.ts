@@ -4,12 +4,14 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Layers, NetworkSpecs } from './network.js';
 import { batchNorm, batchNormBuffers, convolution } from './parameters.js';
 import type { ParameterSpec } from './parameters.js';
 
 /** The four stages, by detectron2's names; res2 is torchvision's layer1. */
 export const STAGES = ['res2', 'res3', 'res4', 'res5'] as const;
 export type Stage = (typeof STAGES)[number];
+export const LAST_STAGE: Stage = 'res5';
 
 const ARCHITECTURES = {
   resnet18: { bottleneck: false, depths: [2, 2, 2, 2] },
@@ -41,25 +43,18 @@ interface Unit {
   readonly stride: number;
 }
 
-export interface ResNet {
+/** Parameters are in torchvision's order. */
+export interface ResNet extends NetworkSpecs {
   readonly stem: Stem;
   readonly bottleneck: boolean;
   /** The units of res2..res5. */
   readonly stages: readonly (readonly Unit[])[];
   /** Channels of res2..res5. */
   readonly channels: Readonly<Record<Stage, number>>;
-  /** In torchvision's order. */
-  readonly parameters: readonly ParameterSpec[];
-  /** Running means and variances of the batch norms. */
-  readonly buffers: readonly ParameterSpec[];
 }
 
-/** What the forward pass is made of; names are the module's (`layer1.0.bn2`). */
-export interface Layers {
-  convolution(name: string, x: Tensor4D, stride: number): Tensor4D;
-  /** bn(x), plus `residual` when given, then ReLU when asked. */
-  norm(name: string, x: Tensor4D, options: { readonly relu?: boolean; readonly residual?: Tensor4D }): Tensor4D;
-}
+/** Layers of images. */
+type ImageLayers = Pick<Layers, 'convolution' | 'norm'>;
 
 export function resNet({ arch, width, stem }: ResNetOptions): ResNet {
   const { bottleneck, depths } = ARCHITECTURES[arch];
@@ -97,37 +92,57 @@ export function resNet({ arch, width, stem }: ResNetOptions): ResNet {
 }
 
 /**
- * Runs images [N, H, W, 3] through the stages up to `last` and gives each stage's global average, [N, C].
+ * Runs images [N, H, W, 3] through the stages up to `last`.
+ *
  * Every unit runs in its own tidy: outside a gradient the peak is one unit's tensors, inside it what the tape keeps.
+ *
+ * @param read takes what is wanted of a stage's map [N, h, w, C], which is freed afterwards
  */
-export function pooledStages(net: ResNet, images: Tensor4D, layers: Layers, last: Stage = 'res5'): Tensor2D[] {
+export function stages<T>(
+  net: ResNet,
+  layers: ImageLayers,
+  images: Tensor4D,
+  read: (map: Tensor4D, stage: Stage) => T,
+  last: Stage = LAST_STAGE,
+): Record<Stage, T> {
   let x = tf.tidy(() => stem(net, images, layers));
-  const pooled: Tensor2D[] = [];
-  for (const units of net.stages.slice(0, STAGES.indexOf(last) + 1)) {
-    for (const unit of units) {
+  const result: Partial<Record<Stage, T>> = {};
+  for (const [i, stage] of STAGES.slice(0, STAGES.indexOf(last) + 1).entries()) {
+    for (const unit of net.stages[i] ?? []) {
       const input = x;
       x = tf.tidy(() => (net.bottleneck ? bottleneckUnit(unit, input, layers) : basicUnit(unit, input, layers)));
       input.dispose();
     }
-    pooled.push(tf.mean(x, [1, 2]));
+    result[stage] = read(x, stage);
   }
   x.dispose();
-  return pooled;
+  return result as Record<Stage, T>;
 }
 
-function stem(net: ResNet, images: Tensor4D, { convolution, norm }: Layers): Tensor4D {
+/** The global average of a map, [N, h, w, C] -> [N, C]. */
+export function globalAverage(map: Tensor4D): Tensor2D {
+  return tf.mean(map, [1, 2]);
+}
+
+/** Whether the output of the stage `last` depends on a parameter of the backbone. */
+export function reaches(last: Stage, name: string): boolean {
+  const layer = /^layer(\d)/.exec(name)?.[1];
+  return layer === undefined || Number(layer) <= STAGES.indexOf(last) + 1;
+}
+
+function stem(net: ResNet, images: Tensor4D, { convolution, norm }: ImageLayers): Tensor4D {
   if (net.stem === 'small') return norm('bn1', convolution('conv1', images, 1), { relu: true });
   return tf.maxPool(norm('bn1', convolution('conv1', images, 2), { relu: true }), 3, 2, 1);
 }
 
-function basicUnit(unit: Unit, x: Tensor4D, { convolution, norm }: Layers): Tensor4D {
+function basicUnit(unit: Unit, x: Tensor4D, { convolution, norm }: ImageLayers): Tensor4D {
   const { name, stride } = unit;
   const h = norm(`${name}.bn1`, convolution(`${name}.conv1`, x, stride), { relu: true });
   const residual = shortcut(unit, x, { convolution, norm });
   return norm(`${name}.bn2`, convolution(`${name}.conv2`, h, 1), { relu: true, residual });
 }
 
-function bottleneckUnit(unit: Unit, x: Tensor4D, { convolution, norm }: Layers): Tensor4D {
+function bottleneckUnit(unit: Unit, x: Tensor4D, { convolution, norm }: ImageLayers): Tensor4D {
   const { name, stride } = unit;
   let h = norm(`${name}.bn1`, convolution(`${name}.conv1`, x, 1), { relu: true });
   h = norm(`${name}.bn2`, convolution(`${name}.conv2`, h, stride), { relu: true });
@@ -135,7 +150,7 @@ function bottleneckUnit(unit: Unit, x: Tensor4D, { convolution, norm }: Layers):
   return norm(`${name}.bn3`, convolution(`${name}.conv3`, h, 1), { relu: true, residual });
 }
 
-function shortcut(unit: Unit, x: Tensor4D, { convolution, norm }: Layers): Tensor4D {
+function shortcut(unit: Unit, x: Tensor4D, { convolution, norm }: ImageLayers): Tensor4D {
   if (!projects(unit)) return x;
   return norm(`${unit.name}.downsample.1`, convolution(`${unit.name}.downsample.0`, x, unit.stride), {});
 }

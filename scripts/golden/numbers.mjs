@@ -1,12 +1,11 @@
 /** Numbers that any language can rebuild from a name: what the golden files' weights, inputs and permutations are made of. */
-import { streamId } from '../pipeline/plan/random.js';
-import { size } from './parameters.js';
+import { streamId } from '../../dist/pipeline/plan/random.js';
 
 /**
  * Fills `into` with uniform numbers in [0, 1), through `map`: element i is mulberry32's output for the counter
  * fnv1a(name) + (i + 1) 0x6D2B79F5 (mod 2^32).
  */
-export function detUniform<T extends Float32Array | Float64Array>(name: string, into: T, map = (u: number): number => u): T {
+export function detUniform(name, into, map = (u) => u) {
   const start = streamId(name);
   for (let i = 0; i < into.length; i++) {
     const counter = start + Math.imul(i + 1, 0x6d2b79f5);
@@ -21,7 +20,7 @@ export function detUniform<T extends Float32Array | Float64Array>(name: string, 
  * The values of a parameter by its golden name, in PyTorch's layout. Weights: uniform within sqrt(3 / fan_in); biases
  * within 0.1; batch norm scales in [0.5, 1.5), offsets within 0.1.
  */
-export function detParameter(name: string, torchShape: readonly number[]): Float32Array {
+export function detParameter(name, torchShape) {
   const values = new Float32Array(size(torchShape));
   if (torchShape.length > 1) {
     const bound = Math.sqrt(3 / size(torchShape.slice(1)));
@@ -33,7 +32,7 @@ export function detParameter(name: string, torchShape: readonly number[]): Float
 }
 
 /** A queue's rows in [-0.5, 0.5), unit norm, [rows x dim]. */
-export function detQueue(name: string, rows: number, dim: number): Float32Array {
+export function detQueue(name, [rows, dim]) {
   const values = detUniform(`queue.${name}`, new Float32Array(rows * dim), (u) => Math.fround(u) - 0.5);
   for (let start = 0; start < values.length; start += dim) {
     const row = values.subarray(start, start + dim);
@@ -43,18 +42,22 @@ export function detQueue(name: string, rows: number, dim: number): Float32Array 
   return values;
 }
 
+/** A view of normalised-image-like pixels in [-2, 2), in float32 arithmetic as the references do it. */
+export function detView(name, shape) {
+  return detUniform(`input.${name}`, new Float32Array(size(shape)), (u) => Math.fround(u) * 4 - 2);
+}
+
 /** The permutation of 0..n-1 that sorts n deterministic numbers. */
-export function detPermutation(name: string, n: number): Int32Array {
-  const u = detUniform(name, new Float64Array(n));
-  return Int32Array.from(u.keys()).toSorted((a, b) => (u[a] as number) - (u[b] as number));
+export function detPermutation(name, n) {
+  const u = detUniform(`perm.${name}`, new Float64Array(n));
+  return Int32Array.from(u.keys()).toSorted((a, b) => u[a] - u[b]);
 }
 
 /** A parameter's name in the golden files: batch norms have a `bn` before the last part, `layer1.0.bn1.bn.weight`. */
-export function goldenName(name: string): string {
+export function goldenName(name) {
   return name.replace(/(^|\.)(bn\d|downsample\.1)\.(weight|bias)$/, '$1$2.bn.$3');
 }
 
-/** The inverse of `goldenName`. */
-export function fromGoldenName(name: string): string {
-  return name.replace(/\.bn\.(weight|bias)$/, '.$1');
+export function size(shape) {
+  return shape.reduce((product, extent) => product * extent, 1);
 }

@@ -1,8 +1,8 @@
 /** The queues of negative keys (MoCo; DetCo section 3.2: "individual memory bank for each layer"), one pointer for all. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Rank, Scalar, Tensor2D, Variable } from '@tensorflow/tfjs-core';
-import type { Engine } from '../engine/engine.js';
-import { Random, streamId } from '../pipeline/plan/random.js';
+import type { Rank, Scalar, Variable } from '@tensorflow/tfjs-core';
+import type { Engine, NamedTensors } from '../../engine/engine.js';
+import { Random, streamId } from '../../pipeline/plan/random.js';
 import { fillNormal } from './parameters.js';
 
 export class KeyQueues {
@@ -38,6 +38,11 @@ export class KeyQueues {
     this.#pointer = row;
   }
 
+  /** What `enqueue` takes, of before the step. */
+  pointerTensor(): Scalar {
+    return tf.scalar(this.#pointer, 'int32');
+  }
+
   get(name: string): Variable<Rank.R2> {
     const queue = this.tensors.get(name);
     if (!queue) throw new RangeError(`No queue "${name}"; the options give ${[...this.tensors.keys()].join(', ')}`);
@@ -49,11 +54,11 @@ export class KeyQueues {
    *
    * @param pointer `this.pointer` as a tensor, int32: what a step that is replayed reads. `advance` moves the other.
    */
-  enqueue(keys: Readonly<Record<string, Tensor2D>>, pointer: Scalar): void {
+  enqueue(keys: NamedTensors, pointer: Scalar): void {
     for (const [name, queue] of this.tensors) {
       const fresh = keys[name];
       if (!fresh) throw new RangeError(`No keys for queue "${name}"; got ${Object.keys(keys).join(', ')}`);
-      this.#check(fresh.shape[0]);
+      this.#check(fresh.shape[0] ?? 0);
       this.#engine.enqueue(queue, fresh, pointer);
     }
   }

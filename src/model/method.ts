@@ -1,0 +1,125 @@
+/**
+ * The seam between the trainer and a method: all that the trainer, checkpoints, evaluation and the golden files know of one.
+ *
+ * A method is one file of `methods/` and a line of its registry. What a step does on the device is made of `step`, the optimiser's update of
+ * `parameters`, and `settle`, which an engine records and replays as one: these read nothing but `views`, `inputs` and variables. What
+ * differs from step to step therefore goes through `inputs`, and what changes on the host is moved by `advance`, outside.
+ */
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { z } from 'zod';
+import type { Engine, NamedTensors } from '../engine/engine.js';
+import type { Backbone } from './network/backbone.js';
+
+/** The views of a step by the recipe's names: normalised float32, [N, H, W, 3], or [N, 9, h, w, 3] for a jigsaw. */
+export type StepViews = Readonly<Record<string, Tensor>>;
+
+/** Where a run stands before a step. */
+export interface StepAt {
+  /** Steps done. */
+  readonly step: number;
+  /** Epochs done, as a share of the run's: what schedules follow. */
+  readonly progress: number;
+  /** Images of the step, N. */
+  readonly batch: number;
+}
+
+/** What a step gives. The tensors are the caller's: `tf.dispose(result)` frees them all. */
+export type StepResult = {
+  readonly loss: Scalar;
+  /** The parts of the loss, unweighted, by `terms` of the method. */
+  readonly terms: Record<string, Scalar>;
+  /** Of the loss, aligned with `parameters`. */
+  readonly gradients: Tensor[];
+  /**
+   * Mean over dimensions of the standard deviation over the batch of unit-norm embeddings: about 1/sqrt(`dimensions`) for a healthy network,
+   * 0 when it collapses.
+   */
+  readonly featureStd: Scalar;
+  /** What `settle` is to have. */
+  readonly carry: Record<string, Tensor>;
+};
+
+export interface Method {
+  /** What the optimiser moves. */
+  readonly parameters: ReadonlyMap<string, Variable>;
+  /** The views that a step takes. */
+  readonly views: readonly string[];
+  /** What `terms` of a step are called, in their order. */
+  readonly terms: readonly string[];
+  /** Of the embeddings whose spread is `featureStd`. */
+  readonly dimensions: number;
+  /** What is evaluated, and exported. */
+  readonly backbone: Backbone;
+
+  /** What a step reads besides views and variables, made on the host: permutations, schedules, pointers. The tensors are the caller's. */
+  inputs(at: StepAt): NamedTensors;
+
+  /**
+   * A step up to the gradients.
+   * @throws RangeError or TypeError for views that the method cannot take
+   */
+  step(views: StepViews, inputs: NamedTensors): StepResult;
+
+  /** What follows the optimiser's update. Tensors are not disposed. */
+  settle(carry: NamedTensors, inputs: NamedTensors): void;
+
+  /** Moves the host's state past a step of so many images. */
+  advance(images: number): void;
+
+  /** All tensors that a checkpoint holds, in files of these names. */
+  readonly sections: Readonly<Record<string, ReadonlyMap<string, Variable>>>;
+
+  /** Host state: what a checkpoint holds besides. Setting it throws a RangeError for what cannot be. */
+  host: HostState;
+
+  dispose(): void;
+}
+
+export type HostState = Readonly<Record<string, number>>;
+
+/** What a run does besides its method: the trainer's options, as far as a preset has them. */
+export interface MethodPreset<Options> {
+  readonly method: Partial<Options>;
+  readonly recipe: { readonly name: string; readonly globalSize?: number; readonly patchSize?: number; readonly randAugment?: boolean };
+  readonly batch: number;
+  readonly epochs: number;
+  /** At batch 256. */
+  readonly lr: number;
+  readonly lrScaling?: 'linear' | 'sqrt';
+  readonly optimizer?: { readonly name: string; readonly momentum?: number; readonly weightDecay?: number; readonly trust?: number };
+  readonly schedule:
+    | { readonly kind: 'cosine' }
+    | { readonly kind: 'step'; readonly milestones: readonly number[]; readonly factor: number };
+  readonly warmupSteps?: number;
+  readonly evalEvery?: number;
+  readonly decodedCache?: string;
+}
+
+/** A kind of method: how its options are checked, and one made of them. */
+export interface MethodKind<Options = unknown> {
+  readonly name: string;
+  /** A strict object with `name`, the method's, among its keys; defaults are the paper's. */
+  readonly schema: z.ZodObject;
+  readonly presets: Readonly<Record<string, MethodPreset<Options>>>;
+
+  /** The views that a step takes with these options. */
+  views(options: Options): readonly string[];
+
+  /** Options that suit a batch, where the user has `chosen` none of the ones that depend on it. */
+  fit?(options: Options, batch: number, chosen: ReadonlySet<string>): Options;
+
+  /** @throws RangeError for options that do not go together, or not with the batch; names the option, and what to do */
+  check?(options: Options, run: { readonly batch: number }): void;
+
+  /** @returns why the method's own state, beside its networks, does not fit into so many bytes */
+  excess?(options: Options, run: { readonly batch: number; readonly bytes: number }): string | undefined;
+
+  /**
+   * @param data.images of an epoch, `inWords` as the user is told, up to twice as many where that is an estimate
+   * @returns what does not suit data of this size
+   */
+  concern?(options: Options, data: { readonly batch: number; readonly images: number; readonly estimated: boolean }): string | undefined;
+
+  /** A method that starts at random; the same seed and options give the same numbers on every engine. */
+  create(engine: Engine, options: Options, seed: number): Method;
+}

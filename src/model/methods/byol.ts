@@ -1,0 +1,158 @@
+/**
+ * BYOL (Grill et al., NeurIPS 2020, arXiv 2006.07733): an online network predicts what a slowly moving target makes of the other view.
+ *
+ *   view1  ->  online: backbone, projector, predictor  ->  q1        target: backbone, projector  ->  z1'
+ *   view2  ->                                              q2                                         z2'
+ *
+ *   L = |q1 - z2'|^2 + |q2 - z1'|^2, all of unit length: 2 - 2 cos, each a mean over images    (Eq. 2)
+ *   target <- tau target + (1 - tau) online, after the optimizer;  tau from `keyMomentum` to 1 by cosine (section 3.2)
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import type { Engine, NamedTensors } from '../../engine/engine.js';
+import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import { Backbone } from '../network/backbone.js';
+import { differentiate } from '../network/differentiate.js';
+import { mlp, type Mlp } from '../network/heads.js';
+import { type Layers, Network, type Statistics } from '../network/network.js';
+import { deviation, l2Normalise } from '../network/normalise.js';
+import { startingValues } from '../network/parameters.js';
+import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
+import { backboneOptions, bnGroups, channels, checkBnGroups } from './options.js';
+import { viewOf } from './views.js';
+
+const VIEWS = ['view1', 'view2'] as const;
+
+const schema = z.strictObject({
+  name: z.literal('byol'),
+  ...backboneOptions,
+  /** Hidden width of projector and predictor. */
+  hidden: channels.default(4096),
+  /** Dimensions of a projection. */
+  dim: channels.default(256),
+  /** tau at the beginning. */
+  keyMomentum: z.number().min(0).max(1).default(0.996),
+  /** One: the statistics of the whole batch, as the paper's are of all devices. */
+  bnGroups: bnGroups.default(1),
+});
+type ByolOptions = Readonly<z.output<typeof schema>>;
+
+export const byol = {
+  name: 'byol',
+  schema,
+  presets: {
+    /** The rate, decay and tau of the authors' code for 300 epochs. */
+    'byol-r50': {
+      method: { keyMomentum: 0.99 },
+      recipe: { name: 'byol' },
+      batch: 256,
+      lr: 0.3,
+      epochs: 300,
+      warmupSteps: 50_040,
+      schedule: { kind: 'cosine' },
+      optimizer: { name: 'lars', weightDecay: 1e-6 },
+    },
+    'tiny-byol': {
+      method: { arch: 'resnet18', width: 16, hidden: 256, dim: 64, keyMomentum: 0.97 },
+      recipe: { name: 'byol', globalSize: 48 },
+      batch: 32,
+      lr: 0.4,
+      epochs: 20,
+      warmupSteps: 20,
+      schedule: { kind: 'cosine' },
+      evalEvery: 5,
+      decodedCache: '100MB',
+    },
+  },
+  views: () => VIEWS,
+  check: (options, { batch }) => checkBnGroups(options, batch),
+  create: (engine: Engine, options: ByolOptions, seed: number): Method => new Byol(engine, options, seed),
+} satisfies MethodKind<ByolOptions>;
+
+class Byol implements Method {
+  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly views = VIEWS;
+  readonly terms = VIEWS;
+  readonly dimensions: number;
+  readonly backbone: Backbone;
+  readonly sections: Method['sections'];
+  readonly host = {};
+  readonly #options: ByolOptions;
+  readonly #resNet: ResNet;
+  readonly #projector: Mlp;
+  readonly #predictor: Mlp;
+  readonly #online: Network;
+  readonly #target: Network;
+
+  constructor(engine: Engine, options: ByolOptions, seed: number) {
+    this.#options = options;
+    this.dimensions = options.dim;
+    this.#resNet = resNet(options);
+    const { hidden, dim, bnGroups: groups } = options;
+    const shape = { norm: 'hidden', bias: 'hidden' } as const;
+    this.#projector = mlp('projector', [this.#resNet.channels[LAST_STAGE], hidden, dim], shape);
+    this.#predictor = mlp('predictor', [dim, hidden, dim], shape);
+    const encoder = [this.#resNet, this.#projector];
+    const values = (spec: Parameters<typeof startingValues>[0]) => startingValues(spec, seed);
+    this.#online = new Network(engine, [...encoder, this.#predictor], { bnGroups: groups, trainable: true, values });
+    this.#target = new Network(engine, encoder, { bnGroups: groups, trainable: false, values: ({ name }) => this.#online.values(name) });
+    this.parameters = this.#online.parameters;
+    this.backbone = new Backbone(this.#online, this.#resNet);
+    this.sections = { online: this.#online.tensors, target: this.#target.tensors };
+  }
+
+  /** 1 - tau, which follows the run: tau = 1 - (1 - keyMomentum) (cos(pi progress) + 1) / 2. */
+  inputs({ progress }: StepAt): NamedTensors {
+    return { pace: tf.scalar(((1 - this.#options.keyMomentum) * (Math.cos(Math.PI * progress) + 1)) / 2) };
+  }
+
+  step(views: StepViews): StepResult {
+    const [view1, view2] = VIEWS.map((name) => viewOf(views, name, this.#options)) as [Tensor, Tensor];
+    const [z1, z2] = [this.#encodeTarget(view1), this.#encodeTarget(view2)];
+    const { loss, watched, gradients } = differentiate(this.#online, this.parameters, (watch, statistics) => {
+      const layers = this.#online.train(statistics);
+      const predicted = [view1, view2].map((images) => {
+        const projection = this.#project(layers, images);
+        return { projection, q: l2Normalise(this.#predictor.forward(layers, projection)) };
+      });
+      const [first, second] = predicted as [(typeof predicted)[0], (typeof predicted)[0]];
+      watch('featureStd', deviation(l2Normalise(first.projection)));
+      const [loss1, loss2] = [distance(first.q, z2), distance(second.q, z1)];
+      watch('view1', loss1);
+      watch('view2', loss2);
+      return tf.add(loss1, loss2);
+    });
+    tf.dispose([z1, z2]);
+    const { featureStd, ...terms } = watched;
+    return { loss, terms, gradients, featureStd: featureStd as Scalar, carry: {} };
+  }
+
+  settle(_carry: NamedTensors, { pace }: NamedTensors): void {
+    this.#target.follow(this.#online, [...this.#target.parameters.keys()], pace as Scalar);
+  }
+
+  advance(): void {}
+
+  dispose(): void {
+    this.#online.dispose();
+    this.#target.dispose();
+  }
+
+  /** z' of unit length, without gradient. */
+  #encodeTarget(images: Tensor): Tensor2D {
+    const statistics: Statistics = [];
+    const z = tf.tidy(() => l2Normalise(this.#project(this.#target.train(statistics), images)));
+    this.#target.commit(statistics);
+    return z;
+  }
+
+  #project(layers: Layers, images: Tensor): Tensor2D {
+    return this.#projector.forward(layers, stages(this.#resNet, layers, images as Tensor4D, globalAverage)[LAST_STAGE]);
+  }
+}
+
+/** 2 - 2 cos of rows of unit length, [N, D], the mean over rows. */
+function distance(q: Tensor2D, z: Tensor2D): Scalar {
+  return tf.sub(2, tf.mul(2, tf.mean(tf.sum(tf.mul(q, z), 1))));
+}

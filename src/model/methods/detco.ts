@@ -1,0 +1,311 @@
+/**
+ * DetCo (Xie et al., ICCV 2021, arXiv 2102.04803).
+ *
+ *   L = sum over levels i of w_i (L_gg + L_ll + L_gl)                                         (Eq. 1)
+ *
+ *   views of an image          query encoder        key encoder (momentum, no gradient)
+ *   globalQ [N,H,W,3]   ->     q^g  a level
+ *   globalK                                         k^g  a level   -> queue global.level
+ *   patchesQ [N,9,h,w,3] ->    q^l  a level
+ *   patchesK                                        k^l  a level   -> queue local.level
+ *
+ * A step: `key <- m key + (1 - m) query`, encode the keys, encode the queries and differentiate; the optimiser follows, and then the keys
+ * take the place of the oldest in the queues.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { oneOf } from '../../pipeline/one-of.js';
+import type { Engine, NamedTensors } from '../../engine/engine.js';
+import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import { Backbone } from '../network/backbone.js';
+import { differentiate } from '../network/differentiate.js';
+import { mlp, type Mlp } from '../network/heads.js';
+import { Network, type Statistics } from '../network/network.js';
+import { deviation, l2Normalise } from '../network/normalise.js';
+import { startingValues } from '../network/parameters.js';
+import { KeyQueues } from '../network/queue.js';
+import { globalAverage, reaches, type ResNet, resNet, type Stage, STAGES, stages } from '../network/resnet.js';
+import { encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
+import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { viewOf } from './views.js';
+
+/** Who meets whom in each term: the query's view, and the view of both the key and the queue it is held against. */
+const TERMS = {
+  gg: { query: 'global', key: 'global' }, // Eq. 2
+  ll: { query: 'local', key: 'local' }, // Eq. 5
+  gl: { query: 'local', key: 'global' }, // Eq. 4
+} as const;
+type Term = keyof typeof TERMS;
+const TERM_NAMES = Object.keys(TERMS) as [Term, ...Term[]];
+
+/** Whole images, and the nine patches of one (a 3x3 jigsaw). */
+const KINDS = ['global', 'local'] as const;
+type Kind = (typeof KINDS)[number];
+const VIEWS = { global: { query: 'globalQ', key: 'globalK' }, local: { query: 'patchesQ', key: 'patchesK' } } as const;
+const PATCHES = 9;
+
+const schema = z.strictObject({
+  name: z.literal('detco'),
+  ...backboneOptions,
+  /** The stages that have losses, with the weight w_i of each (Eq. 1). */
+  levels: z
+    .partialRecord(oneOf(STAGES), z.number().positive().max(1000))
+    .refine((levels) => Object.keys(levels).length > 0, 'expected a weight for at least one of res2, res3, res4, res5')
+    .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 }),
+  terms: z
+    .array(oneOf(TERM_NAMES))
+    .min(1)
+    .refine((terms) => new Set(terms).size === terms.length, 'expected each term once')
+    .readonly()
+    .default(TERM_NAMES),
+  /** `mlp`: Linear, ReLU, Linear; `linear`: one Linear. */
+  head: oneOf(['mlp', 'linear']).default('mlp'),
+  /** Hidden width of every MLP head; by default the channels of its stage. */
+  hidden: channels.optional(),
+  ...queueOptions,
+});
+export type DetCoOptions = Readonly<z.output<typeof schema>>;
+
+export const detco = {
+  name: 'detco',
+  schema,
+  presets: {
+    /** The paper's, section 3.4. */
+    'detco-r50': { method: {}, recipe: { name: 'detco' }, batch: 256, lr: 0.03, epochs: 200, schedule: { kind: 'cosine' } },
+    // A first run: minutes on two cores with a thousand or two small images. A short queue and a quick key encoder suit small data sets;
+    // the rate warms up because random rows fill the queue at first. RandAugment is off: with it the loss falls half as far in these steps.
+    tiny: {
+      method: { arch: 'resnet18', width: 16, dim: 64, queueSize: 256, temperature: 0.1, keyMomentum: 0.99, bnGroups: 2 },
+      recipe: { name: 'detco', globalSize: 48, patchSize: 24, randAugment: false },
+      batch: 32,
+      lr: 0.24,
+      epochs: 20,
+      warmupSteps: 40,
+      schedule: { kind: 'cosine' },
+      evalEvery: 5,
+      decodedCache: '100MB',
+    },
+  },
+  views: viewsOf,
+  fit: fitBnGroups,
+  check(options, { batch }) {
+    checkQueue(options, batch);
+    checkBnGroups(options, batch);
+  },
+  excess: (options, run) => queueExcess(options, queueNames(options).length, run),
+  concern: (options, data) => queueConcern(options, data),
+  create: (engine: Engine, options: DetCoOptions, seed: number): Method => new DetCo(engine, options, seed),
+} satisfies MethodKind<DetCoOptions>;
+
+export class DetCo implements Method {
+  readonly options: DetCoOptions;
+  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly views: readonly string[];
+  readonly terms: readonly string[];
+  readonly dimensions: number;
+  readonly backbone: Backbone;
+  readonly sections: Method['sections'];
+  readonly #engine: Engine;
+  readonly #seed: number;
+  readonly #levels: readonly Stage[];
+  readonly #resNet: ResNet;
+  /** By kind and level. */
+  readonly #heads: ReadonlyMap<string, Mlp>;
+  readonly #query: Network;
+  readonly #key: Network;
+  readonly #queues: KeyQueues;
+
+  constructor(engine: Engine, options: DetCoOptions, seed: number) {
+    this.#engine = engine;
+    this.#seed = seed;
+    this.options = options;
+    this.dimensions = options.dim;
+    this.views = viewsOf(options);
+    this.#levels = levelsOf(options);
+    this.#resNet = resNet(options);
+    this.#heads = headsOf(options, this.#resNet);
+    const { bnGroups } = options;
+    const specs = [this.#resNet, ...this.#heads.values()];
+    this.#query = new Network(engine, specs, { bnGroups, trainable: true, values: (spec) => startingValues(spec, seed) });
+    this.#key = new Network(engine, specs, { bnGroups, trainable: false, values: ({ name }) => this.#query.values(name) });
+    this.#queues = new KeyQueues(engine, queueNames(options), options.queueSize, options.dim, seed);
+    this.backbone = new Backbone(this.#query, this.#resNet);
+    const kinds = kindsOf(options, 'query');
+    this.terms = kinds.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
+    this.parameters = new Map([...this.#query.parameters].filter(([name]) => kinds.some((kind) => this.#trains(kind, name))));
+    this.sections = { query: this.#query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
+  }
+
+  inputs({ step, batch }: StepAt): NamedTensors {
+    const permutations = kindsOf(this.options, 'key').map((kind) => stepPermutation(this.#seed, kind, step, batch));
+    return { ...(Object.assign({}, ...permutations) as NamedTensors), pointer: this.#queues.pointerTensor() };
+  }
+
+  /** The queues are those of before the step. */
+  step(views: StepViews, inputs: NamedTensors): StepResult {
+    const trained = [...this.parameters.keys()];
+    this.#key.follow(this.#query, trained, 1 - this.options.keyMomentum);
+    const keys = this.#encodeKeys(views, inputs);
+    // Global and patch forwards share nothing but parameters, so each is differentiated on its own: the tape holds one of them at a time.
+    const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys));
+    const [featureStd, ...others] = branches.map((branch) => branch.featureStd) as [Scalar, ...Scalar[]];
+    tf.dispose(others);
+    return {
+      loss: total(branches.map(({ loss }) => loss)),
+      terms: Object.assign({}, ...branches.map(({ terms }) => terms)) as Record<string, Scalar>,
+      gradients: trained.map((name) => total(branches.flatMap(({ gradients }) => gradients.get(name) ?? []))),
+      featureStd,
+      carry: keys,
+    };
+  }
+
+  settle(keys: NamedTensors, { pointer }: NamedTensors): void {
+    this.#queues.enqueue(keys, pointer as Scalar);
+  }
+
+  advance(images: number): void {
+    this.#queues.advance(images);
+  }
+
+  get host(): HostState {
+    return { pointer: this.#queues.pointer };
+  }
+
+  set host({ pointer = Number.NaN }: HostState) {
+    this.#queues.pointer = pointer;
+  }
+
+  dispose(): void {
+    this.#query.dispose();
+    this.#key.dispose();
+    this.#queues.dispose();
+  }
+
+  /** k^g and k^l of every level, [N, dim] by queue, without gradient. */
+  #encodeKeys(views: StepViews, inputs: NamedTensors): Record<string, Tensor> {
+    const keys: Record<string, Tensor> = {};
+    for (const kind of kindsOf(this.options, 'key')) {
+      const images = this.#view(views, kind, 'key');
+      const statistics: Statistics = [];
+      const embeddings = tf.tidy(() =>
+        encodeShuffled(images, inputs, kind, (shuffled) => this.#embed(this.#key, kind, shuffled, statistics)),
+      );
+      this.#key.commit(statistics);
+      for (const [level, k] of Object.entries(embeddings)) keys[`${kind}.${level}`] = k;
+    }
+    return keys;
+  }
+
+  /** The terms whose query is of this kind: gg for global, ll and gl for local. */
+  #differentiate(kind: Kind, views: StepViews, keys: Readonly<Record<string, Tensor>>): Branch {
+    const { levels, temperature } = this.options;
+    const images = this.#view(views, kind, 'query');
+    const trained = new Map([...this.parameters].filter(([name]) => this.#trains(kind, name)));
+    const { loss, watched, gradients } = differentiate(this.#query, trained, (watch, statistics) => {
+      const q = this.#embed(this.#query, kind, images, statistics);
+      watch('featureStd', deviation(Object.values(q).at(-1) as Tensor2D));
+      let sum: Scalar = tf.scalar(0);
+      for (const level of this.#levels) {
+        for (const term of termsOf(this.options, kind)) {
+          const bank = `${TERMS[term].key}.${level}`;
+          const nce = this.#engine.infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#queues.get(bank), temperature);
+          watch(`${term}.${level}`, nce);
+          sum = tf.add(sum, tf.mul(nce, levels[level] as number));
+        }
+      }
+      return sum;
+    });
+    const { featureStd, ...terms } = watched;
+    const names = [...trained.keys()];
+    return {
+      loss,
+      terms,
+      featureStd: featureStd as Scalar,
+      gradients: new Map(gradients.map((gradient, i) => [names[i] ?? '', gradient])),
+    };
+  }
+
+  /**
+   * Train-mode forward to one unit-norm embedding [N, dim] a level. The patches of an image go through the backbone one by one, and to a
+   * head side by side, in the order they come (section 3.3).
+   */
+  #embed(network: Network, kind: Kind, images: Tensor, statistics: Statistics): Record<string, Tensor2D> {
+    const layers = network.train(statistics);
+    const flat = tf.reshape(images, [-1, ...images.shape.slice(-3)] as [number, number, number, number]);
+    const pooled = stages(this.#resNet, layers, flat as Tensor4D, globalAverage, this.#levels.at(-1));
+    const embedded = this.#levels.map((level) => {
+      const { forward } = this.#heads.get(`${kind}.${level}`) as Mlp;
+      const features = pooled[level];
+      const sideBySide = kind === 'local' ? tf.reshape(features, [-1, PATCHES * features.shape[1]] as [number, number]) : features;
+      return [level, l2Normalise(forward(layers, sideBySide as Tensor2D))] as const;
+    });
+    return Object.fromEntries(embedded);
+  }
+
+  /** The images of one view, checked. */
+  #view(views: StepViews, kind: Kind, side: 'query' | 'key'): Tensor {
+    const name = VIEWS[kind][side];
+    const images = viewOf(views, name, this.options);
+    if (kind === 'local' && images.shape[1] !== PATCHES)
+      throw new RangeError(`The view "${name}" is [${images.shape.join(', ')}]; expected [N, ${PATCHES}, h, w, 3]`);
+    return images;
+  }
+
+  /** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
+  #trains(kind: Kind, name: string): boolean {
+    return name.startsWith('head.') ? name.startsWith(`head.${kind}.`) : reaches(this.#levels.at(-1) as Stage, name);
+  }
+}
+
+interface Branch {
+  readonly loss: Scalar;
+  readonly terms: Record<string, Scalar>;
+  readonly featureStd: Scalar;
+  readonly gradients: ReadonlyMap<string, Tensor>;
+}
+
+/** The levels in stage order, shallow to deep. */
+function levelsOf({ levels }: DetCoOptions): Stage[] {
+  return STAGES.filter((stage) => levels[stage] !== undefined);
+}
+
+/** The kinds of view that the options' terms have on one of their sides. */
+function kindsOf({ terms }: DetCoOptions, side: 'query' | 'key'): Kind[] {
+  return KINDS.filter((kind) => terms.some((term) => TERMS[term][side] === kind));
+}
+
+function viewsOf(options: DetCoOptions): string[] {
+  return [...kindsOf(options, 'query').map((kind) => VIEWS[kind].query), ...kindsOf(options, 'key').map((kind) => VIEWS[kind].key)];
+}
+
+function termsOf({ terms }: DetCoOptions, query: Kind): Term[] {
+  return terms.filter((term) => TERMS[term].query === query);
+}
+
+/** One queue for each kind of key and level (section 3.2: "individual memory bank for each layer"). */
+function queueNames(options: DetCoOptions): string[] {
+  return kindsOf(options, 'key').flatMap((kind) => levelsOf(options).map((level) => `${kind}.${level}`));
+}
+
+/** One head for each kind of view and level, by `global.res5`; none shares weights with another. */
+function headsOf(options: DetCoOptions, { channels: widths }: ResNet): Map<string, Mlp> {
+  const kinds = KINDS.filter((kind) => options.terms.some((term) => Object.values(TERMS[term]).includes(kind)));
+  const heads = kinds.flatMap((kind) =>
+    levelsOf(options).map((level): [string, Mlp] => {
+      const inputs = kind === 'local' ? PATCHES * widths[level] : widths[level];
+      const hidden = options.head === 'linear' ? [] : [options.hidden ?? widths[level]];
+      return [`${kind}.${level}`, mlp(`head.${kind}.${level}`, [inputs, ...hidden, options.dim])];
+    }),
+  );
+  return new Map(heads);
+}
+
+/** The sum of one or two tensors, which are freed. */
+function total<T extends Tensor>(parts: readonly T[]): T {
+  const [first, second] = parts as readonly [T, T?];
+  if (!second) return first;
+  const sum = tf.add<T>(first, second);
+  tf.dispose([first, second]);
+  return sum;
+}

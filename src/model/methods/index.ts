@@ -1,0 +1,49 @@
+/** The methods. A method is its file here and its line in `METHODS`: presets, config, help and tests follow. */
+import { z } from 'zod';
+import { quoted } from '../../pipeline/quoted.js';
+import type { MethodKind, MethodPreset } from '../method.js';
+import { byol } from './byol.js';
+import { densecl } from './densecl.js';
+import { detco } from './detco.js';
+import { moco } from './moco.js';
+import { simclr } from './simclr.js';
+
+const METHODS = [detco, moco, simclr, byol, densecl] as const;
+
+type Schema = (typeof METHODS)[number]['schema'];
+/** The options of one of the methods, told by their `name`. */
+export type MethodOptions = z.output<Schema>;
+export type MethodInput = z.input<Schema>;
+
+export const METHOD_NAMES: readonly string[] = METHODS.map(({ name }) => name);
+
+export const methodOptionsSchema = z.discriminatedUnion('name', METHODS.map(({ schema }) => schema) as unknown as [Schema, Schema]);
+
+/** The method of this name. @throws RangeError when there is none */
+export function methodKind(name: string): MethodKind<MethodOptions> {
+  const kind = METHODS.find((one) => one.name === name);
+  if (!kind) throw new RangeError(`unknown method ${quoted(name)}: expected ${METHOD_NAMES.join(', ')}`);
+  return kind;
+}
+
+/** A preset with the name of its method. */
+export type NamedPreset = MethodPreset<object> & { readonly method: { readonly name: string } };
+
+/** The presets of all methods; options of the method that a preset does not name are its defaults. */
+export const METHOD_PRESETS: Readonly<Record<string, NamedPreset>> = Object.fromEntries(
+  METHODS.flatMap(({ name, presets }) =>
+    Object.entries<MethodPreset<object>>(presets).map(([preset, given]) => [preset, { ...given, method: { ...given.method, name } }]),
+  ),
+);
+
+/** Fills in defaults and checks; throws an error that names each bad option and quotes its value. */
+export function methodOptions(input: MethodInput): MethodOptions {
+  const parsed = methodOptionsSchema.safeParse(input);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const problems = parsed.error.issues.map((issue) => {
+    let value: unknown = input;
+    for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+    return `${issue.path.join('.') || 'options'} = ${quoted(value)}: ${issue.message}`;
+  });
+  throw new TypeError(`Unusable method options: ${problems.join('; ')}`);
+}

@@ -1,0 +1,164 @@
+/**
+ * MoCo v1 (He et al., CVPR 2020, arXiv 1911.05722) and v2 (Chen et al. 2020, arXiv 2003.04297): one query view, one key view, one queue.
+ *
+ *   globalQ  ->  query encoder  ->  q [N, dim]
+ *   globalK  ->  key encoder    ->  k [N, dim]  ->  queue [K, dim]
+ *
+ *   L = -log( exp(q.k/tau) / (exp(q.k/tau) + sum over the queue of exp(q.n/tau)) )            (v1, Eq. 1)
+ *
+ * v2 is v1 with an MLP for a head, temperature 0.2 in place of 0.07, blur among the augmentations and a cosine schedule.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { oneOf } from '../../pipeline/one-of.js';
+import type { Engine, NamedTensors } from '../../engine/engine.js';
+import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import { Backbone } from '../network/backbone.js';
+import { differentiate } from '../network/differentiate.js';
+import { mlp, type Mlp } from '../network/heads.js';
+import { Network, type Statistics } from '../network/network.js';
+import { deviation, l2Normalise } from '../network/normalise.js';
+import { startingValues } from '../network/parameters.js';
+import { KeyQueues } from '../network/queue.js';
+import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
+import { encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
+import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { viewOf } from './views.js';
+
+const schema = z.strictObject({
+  name: z.literal('moco'),
+  ...backboneOptions,
+  /** `mlp`: Linear, ReLU, Linear (v2); `linear`: one Linear (v1). */
+  head: oneOf(['mlp', 'linear']).default('mlp'),
+  /** Hidden width of the MLP; by default the channels of the backbone. */
+  hidden: channels.optional(),
+  ...queueOptions,
+});
+type MocoOptions = Readonly<z.output<typeof schema>>;
+
+/** MoCo's README. */
+const IMAGENET = { batch: 256, lr: 0.03, epochs: 200 } as const;
+const VIEWS = ['globalQ', 'globalK'];
+/** The only queue, and what is permuted. */
+const QUEUE = 'global';
+
+export const moco = {
+  name: 'moco',
+  schema,
+  presets: {
+    'moco-v2-r50': { ...IMAGENET, method: {}, recipe: { name: 'mocoV2' }, schedule: { kind: 'cosine' } },
+    'moco-v1-r50': {
+      ...IMAGENET,
+      method: { head: 'linear', temperature: 0.07 },
+      recipe: { name: 'mocoV1' },
+      schedule: { kind: 'step', milestones: [120, 160], factor: 0.1 },
+    },
+    'tiny-moco': {
+      method: { arch: 'resnet18', width: 16, dim: 64, queueSize: 256, temperature: 0.1, keyMomentum: 0.99, bnGroups: 2 },
+      recipe: { name: 'mocoV2', globalSize: 48 },
+      batch: 32,
+      lr: 0.24,
+      epochs: 20,
+      warmupSteps: 40,
+      schedule: { kind: 'cosine' },
+      evalEvery: 5,
+      decodedCache: '100MB',
+    },
+  },
+  views: () => VIEWS,
+  fit: fitBnGroups,
+  check(options, { batch }) {
+    checkQueue(options, batch);
+    checkBnGroups(options, batch);
+  },
+  excess: (options, run) => queueExcess(options, 1, run),
+  concern: (options, data) => queueConcern(options, data),
+  create: (engine: Engine, options: MocoOptions, seed: number): Method => new Moco(engine, options, seed),
+} satisfies MethodKind<MocoOptions>;
+
+class Moco implements Method {
+  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly views = VIEWS;
+  readonly terms = [];
+  readonly dimensions: number;
+  readonly backbone: Backbone;
+  readonly sections: Method['sections'];
+  readonly #engine: Engine;
+  readonly #options: MocoOptions;
+  readonly #seed: number;
+  readonly #resNet: ResNet;
+  readonly #head: Mlp;
+  readonly #query: Network;
+  readonly #key: Network;
+  readonly #queues: KeyQueues;
+
+  constructor(engine: Engine, options: MocoOptions, seed: number) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#seed = seed;
+    this.dimensions = options.dim;
+    this.#resNet = resNet(options);
+    const inputs = this.#resNet.channels[LAST_STAGE];
+    this.#head = mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]);
+    const { bnGroups } = options;
+    const specs = [this.#resNet, this.#head];
+    this.#query = new Network(engine, specs, { bnGroups, trainable: true, values: (spec) => startingValues(spec, seed) });
+    this.#key = new Network(engine, specs, { bnGroups, trainable: false, values: ({ name }) => this.#query.values(name) });
+    this.#queues = new KeyQueues(engine, [QUEUE], options.queueSize, options.dim, seed);
+    this.parameters = this.#query.parameters;
+    this.backbone = new Backbone(this.#query, this.#resNet);
+    this.sections = { query: this.#query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
+  }
+
+  inputs({ step, batch }: StepAt): NamedTensors {
+    return { ...stepPermutation(this.#seed, QUEUE, step, batch), pointer: this.#queues.pointerTensor() };
+  }
+
+  step(views: StepViews, inputs: NamedTensors): StepResult {
+    const { keyMomentum, temperature } = this.#options;
+    this.#key.follow(this.#query, [...this.parameters.keys()], 1 - keyMomentum);
+    const k = this.#encodeKeys(viewOf(views, 'globalK', this.#options), inputs);
+    const images = viewOf(views, 'globalQ', this.#options);
+    const { loss, watched, gradients } = differentiate(this.#query, this.parameters, (watch, statistics) => {
+      const q = this.#embed(this.#query, images, statistics);
+      watch('featureStd', deviation(q));
+      return this.#engine.infoNce(q, k, this.#queues.get(QUEUE), temperature);
+    });
+    return { loss, terms: {}, gradients, featureStd: watched['featureStd'] as Scalar, carry: { [QUEUE]: k } };
+  }
+
+  settle(keys: NamedTensors, { pointer }: NamedTensors): void {
+    this.#queues.enqueue(keys, pointer as Scalar);
+  }
+
+  advance(images: number): void {
+    this.#queues.advance(images);
+  }
+
+  get host(): HostState {
+    return { pointer: this.#queues.pointer };
+  }
+
+  set host({ pointer = Number.NaN }: HostState) {
+    this.#queues.pointer = pointer;
+  }
+
+  dispose(): void {
+    for (const part of [this.#query, this.#key, this.#queues]) part.dispose();
+  }
+
+  /** Without gradient, and with ShuffleBN. */
+  #encodeKeys(images: Tensor, inputs: NamedTensors): Tensor2D {
+    const statistics: Statistics = [];
+    const { k } = tf.tidy(() => encodeShuffled(images, inputs, QUEUE, (shuffled) => ({ k: this.#embed(this.#key, shuffled, statistics) })));
+    this.#key.commit(statistics);
+    return k as Tensor2D;
+  }
+
+  #embed(network: Network, images: Tensor, statistics: Statistics): Tensor2D {
+    const layers = network.train(statistics);
+    const features = stages(this.#resNet, layers, images as Tensor4D, globalAverage)[LAST_STAGE];
+    return l2Normalise(this.#head.forward(layers, features));
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * SimCLR (Chen et al., ICML 2020, arXiv 2002.05709): the other images of the batch are the negatives.
+ *
+ *   view1, view2 [N,H,W,3]  ->  one batch of 2N  ->  encoder  ->  z [2N, dim]
+ *
+ *   l(i, j) = -log( exp(z_i.z_j/tau) / sum over k != i of exp(z_i.z_k/tau) )                  (Eq. 1, NT-Xent)
+ *   L = 1/2N sum over the pairs (i, j), (j, i) of two views of an image
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import type { Engine, NamedTensors } from '../../engine/engine.js';
+import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import { Backbone } from '../network/backbone.js';
+import { differentiate } from '../network/differentiate.js';
+import { mlp, type Mlp } from '../network/heads.js';
+import { Network } from '../network/network.js';
+import { deviation, l2Normalise } from '../network/normalise.js';
+import { startingValues } from '../network/parameters.js';
+import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
+import { backboneOptions, bnGroups, channels, checkBnGroups } from './options.js';
+import { viewOf } from './views.js';
+
+const VIEWS = ['view1', 'view2'];
+
+const schema = z.strictObject({
+  name: z.literal('simclr'),
+  ...backboneOptions,
+  /** Hidden width of the projection head; by default the channels of the backbone. */
+  hidden: channels.optional(),
+  /** Dimensions of an embedding. */
+  dim: channels.default(128),
+  temperature: z.number().positive().max(1000).default(0.1),
+  /** One: the statistics of the whole batch, as the paper's are of all devices (section 2.2, "Global BN"). */
+  bnGroups: bnGroups.default(1),
+});
+type SimClrOptions = Readonly<z.output<typeof schema>>;
+
+export const simclr = {
+  name: 'simclr',
+  schema,
+  presets: {
+    /** Section 2.2, with the rate of appendix B.1 for batches that one machine holds; warm-up of ten epochs. */
+    'simclr-r50': {
+      method: {},
+      recipe: { name: 'simclr' },
+      batch: 256,
+      lr: 1.2,
+      lrScaling: 'sqrt',
+      epochs: 200,
+      warmupSteps: 50_040,
+      schedule: { kind: 'cosine' },
+      optimizer: { name: 'lars', weightDecay: 1e-6 },
+    },
+    'tiny-simclr': {
+      method: { arch: 'resnet18', width: 16, dim: 64, temperature: 0.2 },
+      recipe: { name: 'simclr', globalSize: 48 },
+      batch: 64,
+      lr: 0.4,
+      epochs: 40,
+      warmupSteps: 20,
+      schedule: { kind: 'cosine' },
+      evalEvery: 10,
+      decodedCache: '100MB',
+    },
+  },
+  views: () => VIEWS,
+  check(options, { batch }) {
+    if (batch < 2) throw new RangeError(`batch ${batch}: SimCLR's negatives are the other images of a batch; expected 2 or more`);
+    checkBnGroups(options, 2 * batch);
+  },
+  create: (engine: Engine, options: SimClrOptions, seed: number): Method => new SimClr(engine, options, seed),
+} satisfies MethodKind<SimClrOptions>;
+
+class SimClr implements Method {
+  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly views = VIEWS;
+  readonly terms = [];
+  readonly dimensions: number;
+  readonly backbone: Backbone;
+  readonly sections: Method['sections'];
+  readonly host = {};
+  readonly #options: SimClrOptions;
+  readonly #resNet: ResNet;
+  readonly #head: Mlp;
+  readonly #network: Network;
+
+  constructor(engine: Engine, options: SimClrOptions, seed: number) {
+    this.#options = options;
+    this.dimensions = options.dim;
+    this.#resNet = resNet(options);
+    const inputs = this.#resNet.channels[LAST_STAGE];
+    this.#head = mlp('head', [inputs, options.hidden ?? inputs, options.dim], { norm: 'all', bias: 'none' });
+    const values = (spec: Parameters<typeof startingValues>[0]) => startingValues(spec, seed);
+    this.#network = new Network(engine, [this.#resNet, this.#head], { bnGroups: options.bnGroups, trainable: true, values });
+    this.parameters = this.#network.parameters;
+    this.backbone = new Backbone(this.#network, this.#resNet);
+    this.sections = { online: this.#network.tensors };
+  }
+
+  /** Row numbers, by which the device leaves out what is held against itself. */
+  inputs({ batch }: StepAt): NamedTensors {
+    return {
+      rows: tf.tensor1d(
+        Int32Array.from({ length: 2 * batch }, (_, row) => row),
+        'int32',
+      ),
+    };
+  }
+
+  step(views: StepViews, { rows }: NamedTensors): StepResult {
+    const [first, second] = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 })) as [Tensor, Tensor];
+    const { loss, watched, gradients } = differentiate(this.#network, this.parameters, (watch, statistics) => {
+      const layers = this.#network.train(statistics);
+      const images = tf.concat([first, second]) as Tensor4D;
+      const features = stages(this.#resNet, layers, images, globalAverage)[LAST_STAGE];
+      const embeddings = l2Normalise(this.#head.forward(layers, features));
+      watch('featureStd', deviation(embeddings));
+      return ntXent(embeddings, rows as Tensor1D, this.#options.temperature);
+    });
+    return { loss, terms: {}, gradients, featureStd: watched['featureStd'] as Scalar, carry: {} };
+  }
+
+  settle(): void {}
+
+  advance(): void {}
+
+  dispose(): void {
+    this.#network.dispose();
+  }
+}
+
+/** Far below any cosine over temperature: exp gives 0. */
+const NEVER = -1e9;
+
+/**
+ * The mean of Eq. 1 over both directions of all pairs.
+ *
+ * @param embeddings [2N, dim], unit norm: the first views, then the second ones in the same order
+ * @param rows 0..2N-1, int32
+ */
+export function ntXent(embeddings: Tensor2D, rows: Tensor1D, temperature: number): Scalar {
+  const [count] = embeddings.shape;
+  const similarities = tf.div(tf.matMul(embeddings, embeddings, false, true), temperature); // [2N, 2N]
+  const itself = tf.cast(tf.equal(tf.expandDims(rows, 1), tf.expandDims(rows, 0)), 'float32');
+  const [first, second] = tf.split(embeddings, 2) as [Tensor2D, Tensor2D];
+  const positive = tf.div(tf.sum(tf.mul(first, second), 1), temperature); // [N]
+  const denominators = tf.logSumExp(tf.add(similarities, tf.mul(itself, NEVER)), 1); // [2N]
+  return tf.div(tf.sub(tf.sum(denominators), tf.mul(2, tf.sum(positive))), count);
+}

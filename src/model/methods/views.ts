@@ -1,0 +1,12 @@
+/** The views of a step, checked. */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { StepViews } from '../method.js';
+import { checkBnGroups } from './options.js';
+
+/** @throws TypeError where the view is missing, RangeError for a batch that does not divide into the batch norm groups */
+export function viewOf(views: StepViews, name: string, options: { readonly bnGroups: number }): Tensor {
+  const images = views[name];
+  if (!images) throw new TypeError(`The view "${name}" is missing: there are ${Object.keys(views).join(', ') || 'none'}`);
+  checkBnGroups(options, images.shape[0] ?? 0);
+  return images;
+}

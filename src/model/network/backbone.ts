@@ -1,0 +1,33 @@
+/** The backbone of a network as evaluations and exports see it: the maps and features of images, in eval mode. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Network } from './network.js';
+import { globalAverage, type ResNet, stages, type Stage } from './resnet.js';
+
+export class Backbone {
+  /** Channels of each stage. */
+  readonly channels: Readonly<Record<Stage, number>>;
+  readonly #network: Network;
+  readonly #net: ResNet;
+
+  /** @param network has the variables of `net`, perhaps among others */
+  constructor(network: Network, net: ResNet) {
+    this.channels = net.channels;
+    this.#network = network;
+    this.#net = net;
+  }
+
+  /** Normalised images [N, H, W, 3] to the map [N, h, w, C] of each stage. */
+  maps(images: Tensor4D): Record<Stage, Tensor4D> {
+    return this.#read(images, (map) => tf.clone(map));
+  }
+
+  /** The global averages of the maps, [N, C]. */
+  features(images: Tensor4D): Record<Stage, Tensor2D> {
+    return this.#read(images, globalAverage);
+  }
+
+  #read<T extends tf.Tensor>(images: Tensor4D, read: (map: Tensor4D) => T): Record<Stage, T> {
+    return tf.tidy(() => stages(this.#net, this.#network.eval(), images, read));
+  }
+}

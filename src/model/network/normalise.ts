@@ -1,0 +1,29 @@
+/** Embeddings on the unit sphere. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+
+/** Rows divided by their L2 norm (at least 1e-12, as torch's F.normalize); [N, D]. */
+export function l2Normalise(rows: Tensor2D): Tensor2D {
+  const normalise = tf.customGrad((x, save) => {
+    const [y, norm] = tf.tidy(() => {
+      const length = tf.maximum(tf.sqrt(tf.sum(tf.mul(x as Tensor, x as Tensor), 1, true)), 1e-12);
+      return [tf.div(x as Tensor, length), length];
+    }) as [Tensor, Tensor];
+    (save as (tensors: Tensor[]) => void)([y, norm]);
+    const gradFunc = (dy: Tensor, saved: Tensor[]): Tensor =>
+      tf.tidy(() => {
+        const [unit, length] = saved as [Tensor, Tensor];
+        return tf.div(tf.sub(dy, tf.mul(unit, tf.sum(tf.mul(dy, unit), 1, true))), length);
+      });
+    return { value: y, gradFunc };
+  });
+  return normalise(rows) as Tensor2D;
+}
+
+/** Mean over dimensions of the standard deviation over rows, [N, D] -> scalar: about 1/sqrt(D) for rows that are spread, 0 when all are one. */
+export function deviation(rows: Tensor2D): Scalar {
+  return tf.tidy(() => {
+    const centred = tf.sub(rows, tf.mean(rows, 0, true));
+    return tf.mean(tf.sqrt(tf.mean(tf.mul(centred, centred), 0)));
+  });
+}

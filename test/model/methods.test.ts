@@ -1,0 +1,98 @@
+/**
+ * What holds for every method of the registry, with the preset that begins with `tiny`: a run falls in loss without collapsing, and one that is killed
+ * and resumed is the one that was not. A method is tested by its line there.
+ */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { METHOD_NAMES, METHOD_PRESETS, methodKind, methodOptions, type MethodInput } from '#dist/model/index.js';
+import { detco } from '../cli/detco.js';
+import { expectSameTensors } from '../support/checkpoints.js';
+
+jest.setTimeout(300_000);
+
+const SHARDS = ['--shards', 'fixtures/shards/train-{000..003}.tar'];
+const STEPS = 60;
+
+/** A preset of each method that a small machine trains in a minute. */
+const small = METHOD_NAMES.map((method) => {
+  const [preset] =
+    Object.entries(METHOD_PRESETS).find(
+      ([
+        name,
+        {
+          method: { name: of },
+        },
+      ]) => of === method && name.startsWith('tiny'),
+    ) ?? [];
+  return { method, preset };
+});
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-methods-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+interface Line {
+  readonly loss: number;
+  readonly featureStd: number;
+}
+
+/** Updates without what a clock put there. */
+async function updates(run: string): Promise<Line[]> {
+  const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+  return lines.map((line) => {
+    const { imagesPerSecond: _rate, dataWaitMs: _wait, stepMs: _time, ...rest } = JSON.parse(line) as Line & Record<string, unknown>;
+    return rest;
+  });
+}
+
+describe.each(small)('method $method', ({ method, preset }) => {
+  test('has a tiny preset', () => {
+    expect(preset).toMatch(/^tiny/);
+  });
+
+  test(`${STEPS} updates of it fall in loss without collapsing`, async () => {
+    const run = join(folder, `${method}-whole`);
+    const { code, stderr } = await detco(['train', '--preset', preset ?? '', ...SHARDS, '--steps', String(STEPS), '--out', run]);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = await updates(run);
+    expect(lines).toHaveLength(STEPS);
+    const mean = (part: readonly Line[]) => part.reduce((sum, { loss }) => sum + loss, 0) / part.length;
+    // A queue of random keys makes the first losses low: the highest stretch counts, not the first.
+    const stretches = Array.from({ length: STEPS / 10 }, (_, i) => mean(lines.slice(10 * i, 10 * i + 10)));
+    expect(stretches.at(-1)).toBeLessThan(0.98 * Math.max(...stretches));
+    const { dimensions } = spreadOf(preset ?? '');
+    for (const { featureStd } of lines.slice(-10)) expect(featureStd).toBeGreaterThan(0.25 / Math.sqrt(dimensions));
+  });
+
+  test('killed and resumed, a run has the losses and tensors of one that was not', async () => {
+    const config = join(folder, `${method}.yaml`);
+    await writeFile(
+      config,
+      `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, patchSize: 16 }\ncheckpointEvery: 2\n`,
+    );
+    const start = ['train', '--config', config, ...SHARDS, '--steps', '6', '--out'];
+    const [whole, killed] = [join(folder, `${method}-uninterrupted`), join(folder, `${method}-killed`)];
+    expect(await detco([...start, whole])).toMatchObject({ code: 0 });
+    const { signal } = await detco([...start, killed], {
+      onLine: (line) => (line === `checkpoint ${join(killed, 'checkpoints', 'step-4')}` ? 'SIGKILL' : undefined),
+    });
+    expect(signal).toBe('SIGKILL');
+    expect(await detco(['train', '--resume', killed])).toMatchObject({ code: 0 });
+    expect(await updates(killed)).toEqual(await updates(whole));
+    await expectSameTensors(killed, whole);
+  });
+});
+
+/** Options that only methods with a queue have. */
+function queue(method: string): string {
+  return 'queueSize' in methodKind(method).schema.shape ? 'queueSize: 32' : '';
+}
+
+function spreadOf(preset: string): { readonly dimensions: number } {
+  const { dim } = methodOptions(METHOD_PRESETS[preset]?.method as MethodInput);
+  return { dimensions: dim };
+}
