@@ -11,7 +11,7 @@ import { createAugmenter } from '../dist/pipeline/augment/augmenter.js';
 import { Kernels } from '../dist/pipeline/augment/kernels.js';
 import { drawSample } from '../dist/pipeline/augment/parameters.js';
 import { recipes, viewBytes } from '../dist/pipeline/augment/recipe.js';
-import { Random } from '../dist/pipeline/plan/random.js';
+import { Random } from '../dist/common/random.js';
 
 const { values } = parseArgs({
   options: {

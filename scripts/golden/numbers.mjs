@@ -1,5 +1,5 @@
 /** Numbers that any language can rebuild from a name: what the golden files' weights, inputs and permutations are made of. */
-import { streamId } from '../../dist/pipeline/plan/random.js';
+import { streamId } from '../../dist/common/random.js';
 
 /**
  * Fills `into` with uniform numbers in [0, 1), through `map`: element i is mulberry32's output for the counter

@@ -7,7 +7,7 @@ import { inspectTfjs } from '../engine/packages.js';
 import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { printJson, printLines } from './print.js';
 
 const GIB = 2 ** 30;

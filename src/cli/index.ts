@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { indexShards, type IndexReport, type LabelSummary, type ShardSize, type ShuffleSummary } from '../pipeline/shard/index-shards.js';
 import { leftOutInWords } from '../pipeline/shard/left-out.js';
 import { listShards } from '../pipeline/source/index.js';

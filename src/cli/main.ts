@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../pipeline/source/identity.js';
 import { Interrupted } from './interrupt.js';
 import { openFilesAdvice } from './open-files.js';
-import { printableLines } from '../pipeline/printable.js';
+import { printableLines } from '../common/printable.js';
 
 /** Each is loaded when it is asked for: to load what all of them import takes longer than many a command runs. */
 const COMMANDS = new Map<string, () => Promise<Command>>([

@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileProblem, folderProblem, inWords } from '../pipeline/output-place.js';
 import { UsageError } from './usage-error.js';
-import { quoted } from '../pipeline/quoted.js';
+import { quoted } from '../common/quoted.js';
 
 type Problem = (path: string) => Promise<string | undefined>;
 

@@ -1,5 +1,5 @@
 /** What commands print: names of others within it are shown, and never obeyed by the terminal. */
-import { printable, printableJson } from '../pipeline/printable.js';
+import { printable, printableJson } from '../common/printable.js';
 
 /** Result of a command, on stdout. */
 export function printLines(lines: readonly string[]): void {

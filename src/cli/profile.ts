@@ -1,9 +1,9 @@
 /** `detco profile`: what the pipeline can give, whether a consumer would starve, by what, and what to change. */
 import { Command } from 'commander';
 import { z } from 'zod';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { recipes } from '../pipeline/index.js';
-import { oneOf } from '../pipeline/one-of.js';
+import { oneOf } from '../common/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
@@ -13,7 +13,7 @@ import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
 import { printJson, printLines, say } from './print.js';
-import { quoted } from '../pipeline/quoted.js';
+import { quoted } from '../common/quoted.js';
 
 const DEFAULTS = Object.freeze({ perShard: '1000', prefix: 'train', quality: '90', seed: '0' });
 /** Share of bad images above which something is wrong with the source. */

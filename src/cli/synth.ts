@@ -1,7 +1,7 @@
 /** `detco synth`: labelled procedural pictures, as shards. */
 import { Command } from 'commander';
 import { z } from 'zod';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
@@ -10,7 +10,7 @@ import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
 import { printJson, printLines } from './print.js';
-import { quoted } from '../pipeline/quoted.js';
+import { quoted } from '../common/quoted.js';
 
 const DEFAULTS = Object.freeze({
   perShard: '1000',

@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { inspectTfjs } from '../engine/packages.js';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { MOST_THREADS } from '../engine/threads.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
-import { shellWord } from '../pipeline/shell-word.js';
+import { shellWord } from '../common/shell-word.js';
 import type { TrainOptions, TrainResult } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
 import { LIMITS } from '../train/limits.js';

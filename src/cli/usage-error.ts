@@ -1,7 +1,7 @@
 /** Arguments that cannot be used. */
 import type { z } from 'zod';
 import { PipelineOptionError } from '../pipeline/option-error.js';
-import { quoted } from '../pipeline/quoted.js';
+import { quoted } from '../common/quoted.js';
 
 /** Ends the command with exit code 2. The message quotes the value, says what was expected and what to do. */
 export class UsageError extends Error {

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { leftOutWarning } from '../pipeline/shard/left-out.js';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';

@@ -1,7 +1,7 @@
 /** `detco views` */
 import { Command } from 'commander';
 import { z } from 'zod';
-import { counted } from '../pipeline/counted.js';
+import { counted } from '../common/counted.js';
 import { type Batch, createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';

@@ -1,6 +1,6 @@
 /** Argument checks that all engines share. */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
-import { expectedOneOf } from '../pipeline/nearest.js';
+import { expectedOneOf } from '../common/nearest.js';
 import { PRECISIONS } from './engine.js';
 import type { EngineOptions, Precision } from './engine.js';
 import { MOST_THREADS } from './threads.js';

@@ -2,7 +2,7 @@
  * Engines: TensorFlow.js backends with the training kernels that TensorFlow.js lacks. `selectEngine` starts one, `inspectEngines` says
  * what works here. To add an engine: a folder with `createEngine` and `unavailable`, and its line in `ENGINES`.
  */
-import { expectedOneOf } from '../pipeline/nearest.js';
+import { expectedOneOf } from '../common/nearest.js';
 import { ENGINE_NAMES } from './engine.js';
 import { resolveOptions } from './check.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';

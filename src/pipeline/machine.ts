@@ -1,7 +1,7 @@
 /** What this process may use of the machine. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { nodeReport } from './node-report.js';
+import { nodeReport } from '../common/node-report.js';
 
 /** Cores that this process may use: fewer than the machine has under `taskset` or in a container with a quota. */
 export function usableCores(): number {

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { access, constants, lstat, open, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { codeOf } from './error-code.js';
+import { codeOf } from '../common/error-code.js';
 import { reasonOf } from './source/source.js';
 
 const ELSEWHERE = 'choose another place';

@@ -24,9 +24,9 @@ import type { BadSample } from './worker/lane.js';
 import type { WorkerReport } from './worker/main.js';
 import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
-import { printable } from './printable.js';
+import { printable } from '../common/printable.js';
 import { PipelineOptionError } from './option-error.js';
-import { counted } from './counted.js';
+import { counted } from '../common/counted.js';
 
 /** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
 const FEWEST_JUDGED = 1000;

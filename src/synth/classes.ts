@@ -2,7 +2,7 @@
  * The classes: every silhouette with every texture, so that neither alone names the class. Nothing else of an image
  * (place, size, turn, colours, background, light) depends on it.
  */
-import { Random, streamId } from '../pipeline/plan/random.js';
+import { Random, streamId } from '../common/random.js';
 
 export const SHAPES = ['disc', 'star', 'ring'] as const;
 export const TEXTURES = ['striped', 'checked', 'dotted', 'marbled', 'bricked', 'zigzag', 'ringed', 'meshed'] as const;

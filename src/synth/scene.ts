@@ -2,7 +2,7 @@
  * What is in a picture, drawn from (seed, index) as plain data. The class settles the silhouette and the texture;
  * everything else comes from a stream that does not know it.
  */
-import { Random, streamId } from '../pipeline/plan/random.js';
+import { Random, streamId } from '../common/random.js';
 import { classAt, type SynthClass } from './classes.js';
 import { mix, oklch, type Colour } from './colour.js';
 import type { Fractal } from './noise.js';

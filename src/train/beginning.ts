@@ -1,7 +1,7 @@
 /** What a run begins from: its options, its folder and, when it is resumed, its past. */
 import { resolve } from 'node:path';
 import type { FoundShard } from '../pipeline/index.js';
-import { shellWord } from '../pipeline/shell-word.js';
+import { shellWord } from '../common/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import { OptionsError, presetOf, resolveConfig, resumeConfig, type ConfigInput, type TrainConfig } from './config.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';

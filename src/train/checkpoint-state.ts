@@ -13,7 +13,7 @@ import { z } from 'zod';
 import type { HostState } from '../model/index.js';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
-import { codeOf } from '../pipeline/error-code.js';
+import { codeOf } from '../common/error-code.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT, FIRST_METHOD } from './format.js';
 import { replaceFile } from './replace-file.js';
 import type { FileSum } from './safetensors.js';

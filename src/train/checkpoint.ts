@@ -8,7 +8,7 @@
  */
 import { rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { shellWord } from '../pipeline/shell-word.js';
+import { shellWord } from '../common/shell-word.js';
 import {
   CheckpointError,
   partFile,
@@ -19,7 +19,7 @@ import {
   verifyFiles,
   writeState,
 } from './checkpoint-state.js';
-import { codeOf, isFullDisk } from '../pipeline/error-code.js';
+import { codeOf, isFullDisk } from '../common/error-code.js';
 import { admit, checkpointFolder, lastCheckpoint, listCheckpoints, namedCheckpoint, openPartial } from './run-checkpoints.js';
 import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
 

@@ -14,10 +14,10 @@ import { PIPELINE_DEFAULTS, recipes, type Recipe, type View } from '../pipeline/
 import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE } from '../pipeline/augment/recipe.js';
 import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
 import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
-import { expectedOneOf } from '../pipeline/nearest.js';
-import { oneOf } from '../pipeline/one-of.js';
+import { expectedOneOf } from '../common/nearest.js';
+import { oneOf } from '../common/one-of.js';
 import { optionName } from './option-name.js';
-import { quoted } from '../pipeline/quoted.js';
+import { quoted } from '../common/quoted.js';
 import { inFirstFormat, inThisFormat } from './first-format.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT } from './format.js';
 import { LIMITS } from './limits.js';

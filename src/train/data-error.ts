@@ -1,5 +1,5 @@
 /** Data that fail for good: which shard it was, and what to do about it. */
-import { shellWord } from '../pipeline/shell-word.js';
+import { shellWord } from '../common/shell-word.js';
 import { shardName } from '../pipeline/source/identity.js';
 import { reasonOf } from '../pipeline/source/source.js';
 

@@ -3,7 +3,7 @@ import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/
 import { readClassNames } from '../pipeline/shard/class-names.js';
 import { PipelineOptionError } from '../pipeline/option-error.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
-import { formatByteSize } from '../pipeline/source/byte-size.js';
+import { formatByteSize } from '../common/byte-size.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { OptionsError, type TrainConfig } from './config.js';
 import type { TrainHooks } from './loop.js';

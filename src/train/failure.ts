@@ -1,5 +1,5 @@
 /** What becomes of a run that fails: what was computed is saved where it can be, and the error says where, and what to do. */
-import { shellWord } from '../pipeline/shell-word.js';
+import { shellWord } from '../common/shell-word.js';
 import { reasonOf } from '../pipeline/source/source.js';
 import { DataError } from './data-error.js';
 import { explainOutOfMemory } from './memory.js';

@@ -1,6 +1,6 @@
 /** A file or folder that is kept open, to tell whether its path still names it. */
 import { type BigIntStats, closeSync, fstatSync, openSync, statSync } from 'node:fs';
-import { codeOf } from '../pipeline/error-code.js';
+import { codeOf } from '../common/error-code.js';
 
 /** `gone`: moved or deleted; `replaced`: another is in its place. */
 export type HeldState = 'there' | 'gone' | 'replaced';

@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { codeOf } from '../pipeline/error-code.js';
+import { codeOf } from '../common/error-code.js';
 import { RunDirectoryError } from './run-directory-error.js';
 
 /** Silence after which a process that cannot be looked up counts as gone: twelve beats. */

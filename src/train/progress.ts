@@ -3,7 +3,7 @@ import { SingleBar } from 'cli-progress';
 import { formatDuration } from './duration.js';
 import type { TrainHooks } from './loop.js';
 import type { StepMetrics } from './run-directory.js';
-import { printable } from '../pipeline/printable.js';
+import { printable } from '../common/printable.js';
 
 /** Between plain lines. */
 const LINE_INTERVAL_MS = 5000;

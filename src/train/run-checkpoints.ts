@@ -7,7 +7,7 @@
 import { lstat, mkdir, open, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { readState, STATE_FILE } from './checkpoint-state.js';
-import { codeOf, isFullDisk } from '../pipeline/error-code.js';
+import { codeOf, isFullDisk } from '../common/error-code.js';
 import { RunDirectoryError } from './run-directory-error.js';
 
 const ROOT = 'checkpoints';

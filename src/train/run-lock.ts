@@ -18,7 +18,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { copyFile, link, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { codeOf } from '../pipeline/error-code.js';
+import { codeOf } from '../common/error-code.js';
 import { Held, type HeldState } from './held.js';
 import { type FoundLock, type Holder, readLock, remainingMs, self } from './lock-file.js';
 import { RunDirectoryError } from './run-directory-error.js';

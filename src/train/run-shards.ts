@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { ComparedShards } from '../pipeline/shard/same-shards.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { FoundShard } from '../pipeline/index.js';
-import { codeOf } from '../pipeline/error-code.js';
+import { codeOf } from '../common/error-code.js';
 import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
 

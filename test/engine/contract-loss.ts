@@ -2,7 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Engine } from '#dist/engine/index.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { infoNce } from './reference.js';
 import type { Array64 } from './reference.js';
 import { expectClose, normal, toTensor } from './tensors.js';

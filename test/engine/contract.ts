@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { IMAGE_MEAN, IMAGE_STD, selectEngine } from '#dist/engine/index.js';
 import type { Engine, EngineName, EngineOptions } from '#dist/engine/index.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { testInfoNce } from './contract-loss.js';
 import { testSteps } from './contract-step.js';
 import { batchNorm, convolution, maxPool, numericGradient, product, transpose, zeros } from './reference.js';

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { IMAGE_MEAN, IMAGE_STD, selectEngine } from '#dist/engine/index.js';
 import type { Engine } from '#dist/engine/index.js';
 import type { NodeBackend } from '#dist/engine/tensorflow/binding.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { whereAvailable } from './available.js';
 import { testEngine } from './contract.js';
 import { zeros } from './reference.js';

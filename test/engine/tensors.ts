@@ -1,7 +1,7 @@
 /** Reproducible tensors and their comparison with float64 arrays. */
 import { expect } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { zeros } from './reference.js';
 import type { Array64 } from './reference.js';
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '#dist/engine/index.js';
 import type { Engine } from '#dist/engine/index.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { whereAvailable } from './available.js';
 import { convolution, maxPool, zeros } from './reference.js';
 import { expectClose, normal, toTensor } from './tensors.js';

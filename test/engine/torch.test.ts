@@ -10,7 +10,7 @@ import type { Engine } from '#dist/engine/index.js';
 import type { TorchBackend } from '#dist/engine/torch/backend.js';
 import { openblasCore } from '#dist/engine/torch/blas.js';
 import { cpuFlags } from '#dist/engine/torch/product.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { whereAvailable } from './available.js';
 import { testSteps } from './contract-step.js';
 import { testEngine } from './contract.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { defaultNeighbours, knnTop1, normalizeRows, vote, type LabelledFeatures, type Similarities } from '#dist/eval/knn.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 
 const similarities: Similarities = async (queries, bank, dimensions) => {
   const [rows, columns] = [queries.length / dimensions, bank.length / dimensions];

@@ -10,7 +10,7 @@
  */
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 
 export interface ChaosOptions {
   /** `http://host:port` of the server behind. */

@@ -8,7 +8,7 @@ import { applyStep, execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels } from '#dist/pipeline/augment/kernels.js';
 import { drawPicture, type Step } from '#dist/pipeline/augment/parameters.js';
 import { createPipeline, recipes, viewBytes, viewShape, type PipelineOptions, type Recipe } from '#dist/pipeline/index.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { applySteps, augmentOnDevice } from '#dist/train/device-augment.js';
 
 const golden = JSON.parse(readFileSync(new URL('../../fixtures/golden/augment.json', import.meta.url), 'utf8')) as {

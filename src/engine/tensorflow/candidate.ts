@@ -4,7 +4,7 @@
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { nodeReport } from '../../pipeline/node-report.js';
+import { nodeReport } from '../../common/node-report.js';
 import { inspectLibrary, inspectNode } from '../native/product.js';
 import type { Unavailable } from '../native/unavailable.js';
 import { CORE, resolvePackage } from '../packages.js';

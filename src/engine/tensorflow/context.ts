@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import type { Precision } from '../engine.js';
 import type { ResolvedEngineOptions } from '../check.js';
-import { nodeReport } from '../../pipeline/node-report.js';
+import { nodeReport } from '../../common/node-report.js';
 import { UnavailableError } from '../native/unavailable.js';
 import { chooseCandidate, forGpu } from './candidate.js';
 import { loadTensorFlow, type TensorFlow } from './load.js';

@@ -1,5 +1,5 @@
 /** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
-import { counted } from '../../pipeline/counted.js';
+import { counted } from '../../common/counted.js';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';

@@ -3,7 +3,7 @@
  * ends the search, for another one would be a surprise.
  */
 import { findPythonPackage, NamedPlaceError, PYTHONS, type Place } from '../native/place.js';
-import { shellWord } from '../../pipeline/shell-word.js';
+import { shellWord } from '../../common/shell-word.js';
 import { inWords, readTensorFlow, type LibTensorFlow } from './libtensorflow.js';
 
 export interface TensorFlowPlace extends Place {

@@ -1,5 +1,5 @@
 /** Engine `torch`: TensorFlow.js over LibTorch, through the addon of native/torch. */
-import { counted } from '../../pipeline/counted.js';
+import { counted } from '../../common/counted.js';
 import { availableParallelism } from 'node:os';
 import { engine, findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';

@@ -15,7 +15,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { oneOf } from '../../pipeline/one-of.js';
+import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
 import { Backbone } from '../network/backbone.js';

@@ -1,6 +1,6 @@
 /** The methods. A method is its file here and its line in `METHODS`: presets, config, help and tests follow. */
 import { z } from 'zod';
-import { quoted } from '../../pipeline/quoted.js';
+import { quoted } from '../../common/quoted.js';
 import type { MethodKind, MethodPreset } from '../method.js';
 import { byol } from './byol.js';
 import { densecl } from './densecl.js';

@@ -1,7 +1,7 @@
 /** Options that several methods have, and what has to hold between them. */
 import { z } from 'zod';
-import { oneOf } from '../../pipeline/one-of.js';
-import { formatByteSize } from '../../pipeline/source/byte-size.js';
+import { oneOf } from '../../common/one-of.js';
+import { formatByteSize } from '../../common/byte-size.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
 import { ARCHITECTURE_NAMES } from '../network/resnet.js';
 

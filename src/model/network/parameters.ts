@@ -4,7 +4,7 @@
  * Names are torchvision's (`layer1.0.conv1.weight`), layouts are TensorFlow.js's: convolutions [h, w, in, out], linear
  * weights [in, out]. PyTorch keeps [out, in, h, w] and [out, in]; `toTorchLayout` and `fromTorchLayout` go between.
  */
-import { Random, streamId } from '../../pipeline/plan/random.js';
+import { Random, streamId } from '../../common/random.js';
 
 export interface ParameterSpec {
   readonly name: string;

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Rank, Scalar, Variable } from '@tensorflow/tfjs-core';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import { Random, streamId } from '../../pipeline/plan/random.js';
+import { Random, streamId } from '../../common/random.js';
 import { fillNormal } from './parameters.js';
 
 export class KeyQueues {

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '../../engine/engine.js';
-import { Random, streamId } from '../../pipeline/plan/random.js';
+import { Random, streamId } from '../../common/random.js';
 
 /**
  * The permutation of a step as its inputs; it depends on nothing but the arguments.

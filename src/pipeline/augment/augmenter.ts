@@ -1,6 +1,6 @@
 /** Turns one decoded image into every view of a recipe. */
 import { LEAST_OVERSAMPLING, rescale, shrinkFor } from './shrink.js';
-import { streamId } from '../plan/random.js';
+import { streamId } from '../../common/random.js';
 import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';

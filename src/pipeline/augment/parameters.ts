@@ -5,7 +5,7 @@
  * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip, RandomSolarize),
  * MoCo v2 (GaussianBlur) and PIRL (the 3x3 patches).
  */
-import { Random } from '../plan/random.js';
+import { Random } from '../../common/random.js';
 import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
 import {
   type CenterCrop,

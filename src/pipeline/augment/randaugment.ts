@@ -3,7 +3,7 @@
  * with the magnitude for the geometric operations, solarizeAdd and the four enhancements; posterize and solarize
  * change least at magnitude 10.
  */
-import type { Random } from '../plan/random.js';
+import type { Random } from '../../common/random.js';
 import type { RandAugment } from './recipe.js';
 
 export type RandAugmentStep =

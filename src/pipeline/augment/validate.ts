@@ -1,6 +1,6 @@
 /** Checks a recipe that came from a file, a flag or another thread. */
 import { z } from 'zod';
-import { quoted } from '../quoted.js';
+import { quoted } from '../../common/quoted.js';
 import type { Recipe } from './recipe.js';
 
 const side = z.int().min(1).max(2048);

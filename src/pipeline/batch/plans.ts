@@ -4,7 +4,7 @@
  */
 import { drawSample, type JigsawPlan, type PicturePlan, type Size, type Step } from '../augment/parameters.js';
 import type { Recipe, View } from '../augment/recipe.js';
-import { streamId } from '../plan/random.js';
+import { streamId } from '../../common/random.js';
 import type { RowRecord } from './slots.js';
 
 /** How one picture of a view was made: what was cut out of which image, and all that was done to it. */

@@ -13,7 +13,7 @@
  *   shards     | 3         | 0   | 2             | 1        |
  *   lanes      |  0      |  1      |  2      |  3      |  .      the rest, fewer samples than lanes: dropped or made up
  */
-import { Random, streamId } from './random.js';
+import { Random, streamId } from '../../common/random.js';
 
 /** A stretch of a shard, or every `parts`-th sample of it beginning with number `part`. */
 export interface ShardPart {

@@ -1,6 +1,6 @@
 /** The shuffle buffer of a lane: the order in which samples leave it, from the order in which they come. */
 import type { PlanOptions } from './lanes.js';
-import { Random, streamId } from './random.js';
+import { Random, streamId } from '../../common/random.js';
 
 const BUFFER_STREAM = streamId('shuffle');
 

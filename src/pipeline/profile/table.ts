@@ -1,6 +1,6 @@
 /** A report as text, at most 100 columns wide. */
-import { counted } from '../counted.js';
-import { formatByteSize } from '../source/byte-size.js';
+import { counted } from '../../common/counted.js';
+import { formatByteSize } from '../../common/byte-size.js';
 import { msText, percent, rate } from './format.js';
 import type { ProfileReport, StageReport } from './report.js';
 import type { SweepPoint } from './sweep.js';

@@ -1,5 +1,5 @@
 /** What limits the run, in words, and what to change. The thresholds are those of TensorFlow's input-pipeline analyzer. */
-import { formatByteSize } from '../source/byte-size.js';
+import { formatByteSize } from '../../common/byte-size.js';
 import { msText, percent, rate } from './format.js';
 import type { BindingResource, Facts } from './report.js';
 

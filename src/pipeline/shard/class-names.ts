@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { reasonOf } from '../source/source.js';
-import { quoted } from '../quoted.js';
+import { quoted } from '../../common/quoted.js';
 
 /**
  * Names of the classes 0, 1, ... from a file with one on each line, as the `classes.txt` that `detco shard` writes.

@@ -7,14 +7,14 @@
  * Which member is the image is known when the run is over. A second image, or a name that comes twice, must neither be lost
  * nor get the label of another.
  */
-import { counted } from '../counted.js';
+import { counted } from '../../common/counted.js';
 import { createHash } from 'node:crypto';
 import { headerOf, leftOutByKind, leftOutByName, type LeftOut } from './left-out.js';
 import { isImageField, LABEL_FIELD, MAX_IMAGE_BYTES, MAX_LABEL_BYTES, memberName, parseLabel } from './member.js';
 import type { TarMember } from './tar/reader.js';
-import { printable } from '../printable.js';
-import { quoted } from '../quoted.js';
-import { shellWord } from '../shell-word.js';
+import { printable } from '../../common/printable.js';
+import { quoted } from '../../common/quoted.js';
+import { shellWord } from '../../common/shell-word.js';
 
 /** One image and what the shard says about it. */
 export interface ShardSample {

@@ -1,8 +1,8 @@
 /** The account of what a shard holds and no sample has: each member with the reason, and what to do about it. */
 import type { TarMember } from './tar/reader.js';
-import { counted } from '../counted.js';
-import { quoted } from '../quoted.js';
-import { printable } from '../printable.js';
+import { counted } from '../../common/counted.js';
+import { quoted } from '../../common/quoted.js';
+import { printable } from '../../common/printable.js';
 
 /** Reasons, in the words of a count: `2 hard links`. */
 export const LEFT_OUT_KINDS = [

@@ -8,7 +8,7 @@
  *
  * A version alone proves nothing: a file that is copied has another time, an object that is uploaded in other parts another ETag.
  */
-import { counted } from '../counted.js';
+import { counted } from '../../common/counted.js';
 import { identityOf, shardName } from '../source/identity.js';
 import { type FoundShard, SourceError, type OpenOptions } from '../source/index.js';
 import { fetchImages } from './fetch.js';

@@ -1,5 +1,5 @@
 import { identityOf, withoutSecrets } from '../source/identity.js';
-import { printable } from '../printable.js';
+import { printable } from '../../common/printable.js';
 
 /** Bytes that are not a sound tar archive; the shard cannot be read further. */
 export class ShardError extends Error {

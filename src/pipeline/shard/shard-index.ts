@@ -7,8 +7,8 @@ import { identityOf } from '../source/identity.js';
 import { fieldsDigest, type SampleFields, type ShardSample } from './group.js';
 import { LEFT_OUT_KINDS, type LeftOutCount, LeftOutCounter } from './left-out.js';
 import { readShard, type ReadOptions } from './read.js';
-import { printable } from '../printable.js';
-import { shellWord } from '../shell-word.js';
+import { printable } from '../../common/printable.js';
+import { shellWord } from '../../common/shell-word.js';
 
 /** One sample of a shard, in the order of the shard. */
 export interface IndexedSample {

@@ -1,5 +1,5 @@
 /** Reads shards from end to end and tells everything that is wrong with them. */
-import { counted } from '../counted.js';
+import { counted } from '../../common/counted.js';
 import { crc32 } from 'node:zlib';
 import { SourceError } from '../source/index.js';
 import { identityOf } from '../source/identity.js';

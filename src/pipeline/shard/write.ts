@@ -6,7 +6,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { pack, type Pack } from 'tar-stream';
-import { quoted } from '../quoted.js';
+import { quoted } from '../../common/quoted.js';
 
 /** One file of a sample, such as `000017.jpg`. Members with the same key must be added together. */
 export interface ShardMember {

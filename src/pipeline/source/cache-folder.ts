@@ -14,7 +14,7 @@ import { readlinkSync } from 'node:fs';
 import { mkdir, open, readdir, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { codeOf } from '../error-code.js';
+import { codeOf } from '../../common/error-code.js';
 import { type CacheFolder } from './source.js';
 
 /** One version of one shard. */

@@ -7,12 +7,12 @@
 import { once } from 'node:events';
 import { type FileHandle, rename } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
-import { formatByteSize } from './byte-size.js';
+import { formatByteSize } from '../../common/byte-size.js';
 import { type CacheEntry, cacheEntry, discard, entryPath, openEntry, type Reservation, reserve } from './cache-folder.js';
 import { READ_BYTES } from './file.js';
 import { probeRemote, readRemote, type RemoteObject, reportVersion } from './remote.js';
 import { identityOf } from './identity.js';
-import { codeOf } from '../error-code.js';
+import { codeOf } from '../../common/error-code.js';
 import { type CacheEvent, type CacheFolder, reasonOf, SourceError, type OpenOptions } from './source.js';
 import { validatorOf, type Version } from './version.js';
 

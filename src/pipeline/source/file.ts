@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
-import { codeOf } from '../error-code.js';
+import { codeOf } from '../../common/error-code.js';
 import { type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Bytes of one read. tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */

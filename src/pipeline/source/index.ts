@@ -8,7 +8,7 @@ import { askFile, listFiles, openFile } from './file.js';
 import { identityOf, schemeOf, shardName } from './identity.js';
 import { type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
-export { formatByteSize, parseByteSize } from './byte-size.js';
+export { formatByteSize, parseByteSize } from '../../common/byte-size.js';
 export { openCacheFolder, sweepRun } from './cache-folder.js';
 export {
   type CacheEvent,

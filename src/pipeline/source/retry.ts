@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SlowError } from './pace.js';
 import { identityOf } from './identity.js';
-import { codeOf } from '../error-code.js';
+import { codeOf } from '../../common/error-code.js';
 import { reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Limits of HTTP reading; every one can be set in the environment. */

@@ -1,8 +1,8 @@
 /** What every source of shard bytes takes and how it fails. */
 import { inspect } from 'node:util';
-import { codeOf } from '../error-code.js';
+import { codeOf } from '../../common/error-code.js';
 import { identityOf, withoutSecrets } from './identity.js';
-import { printable } from '../printable.js';
+import { printable } from '../../common/printable.js';
 
 /** One failed attempt that will be repeated. */
 export interface RetryEvent {

@@ -1,4 +1,4 @@
-import { codeOf } from '../error-code.js';
+import { codeOf } from '../../common/error-code.js';
 import { reasonOf } from '../source/source.js';
 
 /** Says whose end it was when a worker did not end by an error of its own. */

@@ -22,7 +22,7 @@ import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type 
 import { DecodeRoom } from './decode-room.js';
 import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
-import { printable } from '../printable.js';
+import { printable } from '../../common/printable.js';
 
 export interface ServeTask {
   readonly plan: PlanOptions;

@@ -6,7 +6,7 @@
  *   samples         | passed over         | to come                 |
  *                   | named by indexes    | streamed, from mid-shard on
  */
-import { counted } from '../counted.js';
+import { counted } from '../../common/counted.js';
 import { laneShards, type PlanOptions, type ShardPart } from '../plan/lanes.js';
 import { changedShard } from '../shard/fetch.js';
 import type { ShardSample } from '../shard/group.js';
@@ -25,7 +25,7 @@ import {
 } from '../shard/shard-index.js';
 import { identityOf } from '../source/identity.js';
 import { reasonOf } from '../source/source.js';
-import { printable } from '../printable.js';
+import { printable } from '../../common/printable.js';
 
 /** A sample on its way through a lane. */
 export interface LaneSample extends Omit<ShardSample, 'image'> {

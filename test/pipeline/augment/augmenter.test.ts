@@ -5,7 +5,7 @@ import { execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels, type Source } from '#dist/pipeline/augment/kernels.js';
 import { drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
 import { type MultiCropView, type Recipe, recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
-import { Random, streamId } from '#dist/pipeline/plan/random.js';
+import { Random, streamId } from '#dist/common/random.js';
 
 const SAMPLE = { seed: 1, epoch: 2, shard: 3, index: 4 };
 const RECIPE = recipes.detco({ globalSize: 48, patchSize: 16 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { centreCrop, drawCrop, drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
 import { type Operation, recipes, type View } from '#dist/pipeline/augment/recipe.js';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 
 const CROP = { op: 'randomResizedCrop', scale: [0.2, 1], ratio: [3 / 4, 4 / 3] } as const;
 const side = fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 3000 }));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Random } from '#dist/pipeline/plan/random.js';
+import { Random } from '#dist/common/random.js';
 import { comeBefore, ShuffleBuffer, shuffled } from '#dist/pipeline/plan/shuffle.js';
 import fc from 'fast-check';
 

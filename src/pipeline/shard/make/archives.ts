@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { listShards, openShard } from '../../source/index.js';
 import { identityOf } from '../../source/identity.js';
 import { reasonOf } from '../../source/source.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 import type { LeftOut } from '../left-out.js';
 import { isImageField, LABEL_FIELD, memberName } from '../member.js';
 import type { ShardSample } from '../group.js';

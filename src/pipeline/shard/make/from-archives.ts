@@ -3,7 +3,7 @@
  * after a kill begins at the first sample that is in no spool, at its byte of the archive, or with the missing shards.
  */
 import { createHash } from 'node:crypto';
-import { Random, streamId } from '../../plan/random.js';
+import { Random, streamId } from '../../../common/random.js';
 import { identityOf } from '../../source/identity.js';
 import { type Archive, type ArchivedSample, listArchives, type Place, readArchives } from './archives.js';
 import { DecodeRoom, defaultDecodeMemory } from '../../worker/decode-room.js';
@@ -15,7 +15,7 @@ import { ArchivesLeftOut, archiveLeftOutInWords } from './left-out.js';
 import { type BadImage, type MadeShards, ShardSet } from './set.js';
 import { hasSpool, readSpool, removeSpools, SpoolWriter, type SpoolSize } from './spool.js';
 import { type Outcome, writeShards } from './write-set.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 /** Spools of a shuffle. Each is a fair part of all classes, and 128 parts of ImageNet fit in memory one at a time. */
 const SPOOLS = 128;

@@ -1,8 +1,8 @@
 /** Image files -> shards: which image goes where is known before the first is read. */
-import { counted } from '../../counted.js';
+import { counted } from '../../../common/counted.js';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Random, streamId } from '../../plan/random.js';
+import { Random, streamId } from '../../../common/random.js';
 import { DecodeRoom, defaultDecodeMemory } from '../../worker/decode-room.js';
 import { prepareSample } from './image.js';
 import { mapInOrder } from '../in-order.js';
@@ -11,7 +11,7 @@ import type { MakeShardsOptions } from './options.js';
 import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';
 import { type MadeShards, ShardSet } from './set.js';
 import { writeShards } from './write-set.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 const ORDER_STREAM = streamId('shard order');
 

@@ -1,7 +1,7 @@
 /** Images as they come -> shards: the story of `detco shard`. */
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { identityOf } from '../../source/identity.js';
-import { isFullDisk } from '../../error-code.js';
+import { isFullDisk } from '../../../common/error-code.js';
 import { reasonOf } from '../../source/source.js';
 import { shardPattern } from '../write.js';
 import { fromArchives } from './from-archives.js';
@@ -11,7 +11,7 @@ import type { MakeShardsOptions } from './options.js';
 import { ShardPlanError } from './plan.js';
 import { type ArchiveLeftOut, type Counts, DIGITS, type MadeShards } from './set.js';
 import { findSource } from './source.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 export { ShardPlanError } from './plan.js';
 export type { MakeShardsOptions, ShardingProgress } from './options.js';

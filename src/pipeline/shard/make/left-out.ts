@@ -3,7 +3,7 @@ import { identityOf } from '../../source/identity.js';
 import { type LeftOut, type LeftOutKind, leftOutInWords } from '../left-out.js';
 import type { Archive, Place } from './archives.js';
 import type { ArchiveLeftOut } from './set.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 export class ArchivesLeftOut {
   readonly #archives: readonly Archive[];

@@ -3,11 +3,11 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { codeOf } from '../../error-code.js';
+import { codeOf } from '../../../common/error-code.js';
 import { reasonOf } from '../../source/source.js';
 import { parseLabel } from '../member.js';
 import { ShardPlanError } from './plan.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 export interface ListedImage {
   readonly path: string;

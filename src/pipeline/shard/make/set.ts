@@ -8,13 +8,13 @@
  */
 import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../../error-code.js';
+import { codeOf } from '../../../common/error-code.js';
 import { refuseShards, shardName } from '../write.js';
 import type { LeftOutCount } from '../left-out.js';
 import type { Place } from './archives.js';
 import { planDifferences, ShardPlanError, type ShardPlan } from './plan.js';
 import type { SpoolSize } from './spool.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 /** An image that is left out. */
 export interface BadImage {

@@ -1,12 +1,12 @@
 /** What kind of thing a source of images is. */
 import { open, readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { codeOf } from '../../error-code.js';
+import { codeOf } from '../../../common/error-code.js';
 import { reasonOf } from '../../source/source.js';
 import { BLOCK_BYTES, isEmptyBlock, parseHeader } from '../tar/header.js';
 import { otherFormatOf } from '../tar/other-format.js';
 import { ShardPlanError } from './plan.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 export interface FoundSource {
   readonly kind: 'folder' | 'list' | 'tars';

@@ -8,7 +8,7 @@
  *   PAX 1.0   lines of digits in the first blocks of the content: PIECES OFFSET BYTES OFFSET BYTES
  */
 import { BLOCK_BYTES, parseNumber } from './header.js';
-import { quoted } from '../../quoted.js';
+import { quoted } from '../../../common/quoted.js';
 
 export interface SparseMap {
   /** Bytes of the whole file. */

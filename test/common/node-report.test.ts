@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
-import { nodeReport } from '#dist/pipeline/node-report.js';
+import { nodeReport } from '#dist/common/node-report.js';
 
 const run = promisify(execFile);
 

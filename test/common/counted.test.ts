@@ -1,6 +1,6 @@
 /** Counts in messages are of one thing or of several. */
 import { expect, test } from '@jest/globals';
-import { counted } from '#dist/pipeline/counted.js';
+import { counted } from '#dist/common/counted.js';
 import { LEFT_OUT_KINDS } from '#dist/pipeline/shard/left-out.js';
 
 test.each([

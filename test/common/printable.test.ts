@@ -1,8 +1,8 @@
 /** Text of others is shown, and never obeyed by a terminal. */
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { printable, printableJson, printableLines } from '#dist/pipeline/printable.js';
-import { quoted } from '#dist/pipeline/quoted.js';
+import { printable, printableJson, printableLines } from '#dist/common/printable.js';
+import { quoted } from '#dist/common/quoted.js';
 
 describe('printable', () => {
   test.each([

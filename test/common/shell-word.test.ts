@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from '@jest/globals';
 import { DataError } from '#dist/train/data-error.js';
-import { shellWord } from '#dist/pipeline/shell-word.js';
+import { shellWord } from '#dist/common/shell-word.js';
 
 const WORDS = [
   '/data/my runs/x',

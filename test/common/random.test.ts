@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { philox4x32, Random, streamId } from '#dist/pipeline/plan/random.js';
+import { philox4x32, Random, streamId } from '#dist/common/random.js';
 
 /** Random123's known answers (kat_vectors, philox4x32 10): counter, key, output. */
 const KNOWN_ANSWERS = [

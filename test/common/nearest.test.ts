@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { expectedOneOf, nearestNames } from '#dist/pipeline/nearest.js';
+import { expectedOneOf, nearestNames } from '#dist/common/nearest.js';
 
 test('finds what was meant, across cases and separators', () => {
   expect(nearestNames('queue-size', ['batch', 'queueSize'])).toEqual(['queueSize']);
