@@ -47,6 +47,9 @@ export interface GroupedBatchNormResult {
   readonly variance: Tensor;
 }
 
+/** What `upload` makes of bytes; by default they are normalised. */
+export type UploadedAs = 'normalised' | 'levels';
+
 export interface Engine {
   readonly name: EngineName;
   /** One line for people: backend, versions, device. */
@@ -56,10 +59,10 @@ export interface Engine {
   readonly device: string;
 
   /**
-   * uint8 RGB to normalised float32 on the device: (x / 255 - mean) / std with ImageNet's constants.
+   * uint8 RGB to float32 on the device: normalised, (x / 255 - mean) / std with ImageNet's constants, or the levels 0..255 as they are.
    * The bytes are read before this returns, so their slot may be released afterwards.
    */
-  upload(bytes: Uint8Array, shape: readonly number[]): Tensor;
+  upload(bytes: Uint8Array, shape: readonly number[], as?: UploadedAs): Tensor;
 
   /**
    * Train-mode batch norm over [N, H, W, C] or [N, C] with N cut into `groups` equal contiguous groups that are
@@ -91,8 +94,12 @@ export interface Engine {
   /** SGD on many variables at once, in place. Gradients are not disposed. */
   sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;
 
-  /** target <- target + weight (source - target), in place, for many variables at once (torch.lerp), each of which comes once. */
-  lerp(targets: readonly Variable[], sources: readonly (Variable | Tensor)[], weight: number): void;
+  /**
+   * target <- target + weight (source - target), in place, for many variables at once (torch.lerp), each of which comes once.
+   *
+   * @param weight a float32 scalar on the device where it differs from step to step: a number is the same in every replay
+   */
+  lerp(targets: readonly Variable[], sources: readonly (Variable | Tensor)[], weight: number | Scalar): void;
 
   /**
    * queue[pointer .. pointer + n) <- keys, in place; queue [K, D], keys [n, D], pointer int32, no wrap-around. An engine whose

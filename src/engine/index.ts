@@ -10,7 +10,16 @@ import { UnavailableError, type Unavailable } from './native/unavailable.js';
 import { inspectTfjs } from './packages.js';
 
 export { ENGINE_NAMES, PRECISIONS } from './engine.js';
-export type { Engine, EngineName, EngineOptions, GroupedBatchNormResult, NamedTensors, Precision, SgdOptions } from './engine.js';
+export type {
+  Engine,
+  EngineName,
+  EngineOptions,
+  GroupedBatchNormResult,
+  NamedTensors,
+  Precision,
+  SgdOptions,
+  UploadedAs,
+} from './engine.js';
 export { IMAGE_MEAN, IMAGE_STD } from './images.js';
 
 interface EngineModule {

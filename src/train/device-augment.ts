@@ -21,30 +21,20 @@ const BLEND_BIAS = 1 / 128;
 /**
  * Finishes one view of a batch.
  *
- * @param normalised what `engine.upload` gave for the view, [N, H, W, 3]; of a multicrop view [N, crops, H, W, 3]
+ * @param levels what `engine.upload` gave for the view as 'levels', [N, H, W, 3]; of a multicrop view [N, crops, H, W, 3]
  * @param pending what is left to do to each of the N samples, or N x crops pictures
  * @returns normalised images in the shape in which they came; for a jigsaw view patches [N, 9, P, P, 3]
  */
-export function augmentOnDevice(normalised: Images | tf.Tensor5D, pending: readonly PendingView[]): tf.Tensor4D | tf.Tensor5D {
+export function augmentOnDevice(levels: Images | tf.Tensor5D, pending: readonly PendingView[]): tf.Tensor4D | tf.Tensor5D {
   return tf.tidy(() => {
-    if (isMultiCrop(normalised)) {
-      const [, , ...picture] = normalised.shape;
-      const pictures = tf.reshape<tf.Rank.R4>(normalised, [pending.length, ...picture]);
-      return tf.reshape<tf.Rank.R5>(augmentOnDevice(pictures, pending), normalised.shape);
+    if (isMultiCrop(levels)) {
+      const [, , ...picture] = levels.shape;
+      const pictures = tf.reshape<tf.Rank.R4>(levels, [pending.length, ...picture]);
+      return tf.reshape<tf.Rank.R5>(augmentOnDevice(pictures, pending), levels.shape);
     }
-    const deviation = tf.mul(IMAGE_STD, 255);
-    const mean = tf.mul(IMAGE_MEAN, 255);
-    const pixels = tf.round(tf.add(tf.mul(normalised, deviation), mean)) as Images;
-    const done = tf.div(
-      tf.sub(
-        applySteps(
-          pixels,
-          pending.map(({ steps }) => steps),
-        ),
-        mean,
-      ),
-      deviation,
-    ) as Images;
+    const steps = pending.map((view) => view.steps);
+    const centred = tf.sub(applySteps(levels, steps), tf.mul(IMAGE_MEAN, 255));
+    const done = tf.div(centred, tf.mul(IMAGE_STD, 255)) as Images;
     const plans = pending.flatMap(({ jigsaw }) => jigsaw ?? []);
     return plans.length === 0 ? done : cutPatches(done, plans);
   });

@@ -44,8 +44,8 @@ function upload(engine: Engine, names: readonly string[], batch: Batch): StagedV
   for (const name of names) {
     const view = batch.views[name];
     if (!view) throw new Error(`Training needs the view ${name}: the recipe makes ${Object.keys(batch.views).join(', ')}`);
-    const uploaded = engine.upload(view.data, view.shape);
-    views[name] = view.pending ? augmentOnDevice(uploaded as Tensor4D, view.pending) : uploaded;
+    const { data, shape, pending } = view;
+    views[name] = pending ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending) : engine.upload(data, shape);
   }
   batch.release();
   return views;

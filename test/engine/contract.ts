@@ -8,6 +8,7 @@ import { IMAGE_MEAN, IMAGE_STD, selectEngine } from '#dist/engine/index.js';
 import type { Engine, EngineName, EngineOptions } from '#dist/engine/index.js';
 import { Random } from '#dist/common/random.js';
 import { testInfoNce } from './contract-loss.js';
+import { testOperations } from './contract-operations.js';
 import { testSteps } from './contract-step.js';
 import { batchNorm, convolution, maxPool, numericGradient, product, transpose, zeros } from './reference.js';
 import type { Array64 } from './reference.js';
@@ -214,6 +215,7 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
     });
 
     testInfoNce(() => engine);
+    testOperations(() => engine);
     testSteps(() => engine);
 
     describe('the rest of the model', () => {
@@ -282,6 +284,13 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         const tensor = engine.upload(bytes, shape);
         bytes.fill(0);
         expectClose(tensor, expected, 1e-6);
+        tensor.dispose();
+      });
+
+      test('gives levels as they are, whatever the precision', () => {
+        const bytes = Uint8Array.from({ length: 256 * 3 }, (_, i) => i % 256);
+        const tensor = engine.upload(bytes, [16, 16, 3], 'levels');
+        expect([...tensor.dataSync()]).toEqual([...bytes]);
         tensor.dispose();
       });
 

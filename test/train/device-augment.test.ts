@@ -124,7 +124,7 @@ describe('a view finished by the device is the view that workers make', () => {
       const { now, pending } = defer(plan);
       const half = new Uint8Array(viewBytes(canvas));
       execute(kernels, source, now, half);
-      const uploaded = engine.upload(half, [1, ...viewShape(canvas)]) as tf.Tensor4D;
+      const uploaded = engine.upload(half, [1, ...viewShape(canvas)], 'levels') as tf.Tensor4D;
       const finished = augmentOnDevice(uploaded, [pending]);
       expect(finished.shape).toEqual([1, ...viewShape(view)]);
       const expected = engine.upload(wanted, [1, ...viewShape(view)]);
@@ -152,7 +152,7 @@ test.each([
     const all = [];
     for await (const batch of await createPipeline({ shards, recipe, batchSize: 16, augment, workers: 2 })) {
       const views = Object.entries(batch.views).map(([name, { data, shape, pending }]) => {
-        const uploaded = engine.upload(data, shape);
+        const uploaded = engine.upload(data, shape, pending ? 'levels' : 'normalised');
         const finished = pending ? augmentOnDevice(uploaded as tf.Tensor4D, pending) : uploaded;
         const values = finished.dataSync().slice();
         const result = { name, shape: finished.shape, values };

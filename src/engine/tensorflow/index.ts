@@ -4,9 +4,10 @@ import { findBackend, ready, registerBackend, removeBackend, setBackend, version
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
-import { compositeInfoNce } from '../info-nce.js';
+import { compositions } from '../operations/index.js';
+import { lerp } from '../operations/lerp.js';
 import type { Unavailable } from '../native/unavailable.js';
-import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
+import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../operations/grouped-batch-norm.js';
 import { openContext } from './context.js';
 import type { Context } from './context.js';
 import type { NodeBackend } from './binding.js';
@@ -15,7 +16,7 @@ import { inspectTensorFlow } from './load.js';
 import { registerNorm } from './norm.js';
 import { readLater } from './read.js';
 import { BACKEND } from './register.js';
-import { enqueue, lerp, sgd } from './update.js';
+import { enqueue, lerp as lerpInPlace, sgd } from './update.js';
 import { upload } from './upload.js';
 import { registerWindows } from './windows.js';
 
@@ -64,12 +65,12 @@ function tensorflowEngine(context: Context, backend: NodeBackend, tracked: Track
     description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}`,
     precision,
     device,
+    ...compositions,
     groupedBatchNorm,
-    infoNce: compositeInfoNce,
 
-    upload(bytes, shape) {
+    upload(bytes, shape, as = 'normalised') {
       checkUpload(bytes, shape);
-      return upload(backend, bytes, shape);
+      return upload(backend, bytes, shape, as);
     },
 
     sgd(parameters, gradients, velocities, sgdOptions) {
@@ -79,10 +80,7 @@ function tensorflowEngine(context: Context, backend: NodeBackend, tracked: Track
       sgd(backend, parameters, gradients, velocities, sgdOptions);
     },
 
-    lerp(targets, sources, weight) {
-      checkPairs('sources', targets, sources);
-      lerp(backend, targets, sources, weight);
-    },
+    lerp: lerp((targets, sources, weight) => lerpInPlace(backend, targets, sources, weight)),
 
     enqueue(queue, keys, pointer) {
       checkKeys(queue, keys, pointer);

@@ -1,7 +1,12 @@
 /** GroupedBatchNorm and its gradient over TensorFlow's FusedBatchNormV3 and FusedBatchNormGradV3, once a group. */
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { GroupedBatchNorm, GroupedBatchNormGrad } from '../norm.js';
-import type { GroupedBatchNormAttrs, GroupedBatchNormGradAttrs, GroupedBatchNormGradInputs, GroupedBatchNormInputs } from '../norm.js';
+import { GroupedBatchNorm, GroupedBatchNormGrad } from '../operations/grouped-batch-norm.js';
+import type {
+  GroupedBatchNormAttrs,
+  GroupedBatchNormGradAttrs,
+  GroupedBatchNormGradInputs,
+  GroupedBatchNormInputs,
+} from '../operations/grouped-batch-norm.js';
 import type { Attributes, Eager, Ref } from './eager.js';
 import { register } from './register.js';
 

@@ -7,8 +7,9 @@ import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveO
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
-import { infoNce } from '../info-nce.js';
-import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
+import { infoNce } from '../operations/info-nce.js';
+import { lerp } from '../operations/lerp.js';
+import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../operations/grouped-batch-norm.js';
 import { ScalarType } from './addon.js';
 import type { TorchAddon, TorchInfo } from './addon.js';
 import { TorchBackend } from './backend.js';
@@ -81,12 +82,13 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
     groupedBatchNorm,
     infoNce,
 
-    upload(bytes, shape) {
+    upload(bytes, shape, as = 'normalised') {
       checkUpload(bytes, shape);
       if (backend.capturing)
         throw new Error(`upload of [${shape}] inside a compiled step: replays would see these bytes; make it an input`);
       return scope(() => {
         const raw = torch.upload(bytes, ScalarType.uint8, shape);
+        if (as === 'levels') return asTensor(backend.output(backend.cast(raw, ScalarType.float32), 'float32'));
         const type = precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32;
         return asTensor(backend.output(torch.run('detco::normalise_images', raw, ...constants, type), 'float32'));
       });
@@ -103,8 +105,7 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
       });
     },
 
-    lerp(targets, sources, weight) {
-      checkPairs('sources', targets, sources);
+    lerp: lerp((targets, sources, weight) =>
       scope(() => {
         const owned = targets.map((target) => backend.own(target));
         torch.runAll(
@@ -113,8 +114,8 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
           sources.map((source) => backend.tensor(source)),
           weight,
         );
-      });
-    },
+      }),
+    ),
 
     enqueue(queue, keys, pointer) {
       checkKeys(queue, keys, pointer);

@@ -7,8 +7,9 @@ import type { Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
-import { compositeInfoNce } from '../info-nce.js';
-import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../norm.js';
+import { compositions } from '../operations/index.js';
+import { lerp } from '../operations/lerp.js';
+import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../operations/grouped-batch-norm.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import { registerConvolutions } from './conv.js';
@@ -70,18 +71,23 @@ function wasmEngine(heap: Heap): Engine {
     description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD${heap.fused ? ' and fused multiply-adds' : ''}, one thread`,
     precision: 'fp32',
     device: 'cpu',
+    ...compositions,
     groupedBatchNorm,
-    infoNce: compositeInfoNce,
 
-    upload(bytes, shape) {
+    upload(bytes, shape, as = 'normalised') {
       checkUpload(bytes, shape);
       const out = heap.output(shape);
       const address = heap.address(out);
       // The bytes wait in the last quarter of the output, which the kernel fills from the front.
       const waiting = address + bytes.length * (FLOAT - 1);
       heap.write(waiting, bytes);
-      const [factorR, factorG, factorB] = IMAGE_STD.map((std) => 1 / (255 * std)) as [number, number, number];
-      const [shiftR, shiftG, shiftB] = IMAGE_MEAN.map((mean, c) => -mean / (IMAGE_STD[c] ?? 1)) as [number, number, number];
+      const normalised = as === 'normalised';
+      const [factorR, factorG, factorB] = IMAGE_STD.map((std) => (normalised ? 1 / (255 * std) : 1)) as [number, number, number];
+      const [shiftR, shiftG, shiftB] = IMAGE_MEAN.map((mean, c) => (normalised ? -mean / (IMAGE_STD[c] ?? 1) : 0)) as [
+        number,
+        number,
+        number,
+      ];
       kernels.normaliseImages(waiting, bytes.length, address, factorR, factorG, factorB, shiftR, shiftG, shiftB);
       return asTensor(out);
     },
@@ -101,14 +107,13 @@ function wasmEngine(heap: Heap): Engine {
       });
     },
 
-    lerp(targets, sources, weight) {
-      checkPairs('sources', targets, sources);
+    lerp: lerp((targets, sources, weight) => {
       targets.forEach((target, i) => {
         const address = heap.own(target);
         kernels.lerp(address, heap.address(sources[i] as Tensor), target.size, weight);
         heap.changed(target);
       });
-    },
+    }),
 
     enqueue(queue, keys, pointer) {
       checkKeys(queue, keys, pointer);

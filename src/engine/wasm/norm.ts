@@ -1,8 +1,13 @@
 /** GroupedBatchNorm and its gradient over assembly/norm.ts. */
 import { util } from '@tensorflow/tfjs-core';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { GroupedBatchNorm, GroupedBatchNormGrad } from '../norm.js';
-import type { GroupedBatchNormAttrs, GroupedBatchNormGradAttrs, GroupedBatchNormGradInputs, GroupedBatchNormInputs } from '../norm.js';
+import { GroupedBatchNorm, GroupedBatchNormGrad } from '../operations/grouped-batch-norm.js';
+import type {
+  GroupedBatchNormAttrs,
+  GroupedBatchNormGradAttrs,
+  GroupedBatchNormGradInputs,
+  GroupedBatchNormInputs,
+} from '../operations/grouped-batch-norm.js';
 import type { Heap } from './heap.js';
 import { register } from './register.js';
 

@@ -105,11 +105,7 @@ export class Network {
   follow(source: Network, names: readonly string[], weight: number | Scalar): void {
     const targets = names.map((name) => this.parameter(name));
     const sources = names.map((name) => source.parameter(name));
-    if (typeof weight === 'number') return this.#engine.lerp(targets, sources, weight);
-    tf.tidy(() => {
-      const moved = targets.map((target, i) => tf.add(target, tf.mul(tf.sub(sources[i] as Tensor, target), weight)));
-      this.#engine.lerp(targets, moved, 1);
-    });
+    this.#engine.lerp(targets, sources, weight);
   }
 
   parameter(name: string): Variable {

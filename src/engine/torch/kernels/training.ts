@@ -1,9 +1,14 @@
 /** The kernels that training needs and TensorFlow.js lacks, each one operator of native/torch. */
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import { InfoNce } from '../../info-nce.js';
-import type { InfoNceAttrs, InfoNceInputs } from '../../info-nce.js';
-import { GroupedBatchNorm, GroupedBatchNormGrad } from '../../norm.js';
-import type { GroupedBatchNormAttrs, GroupedBatchNormGradAttrs, GroupedBatchNormGradInputs, GroupedBatchNormInputs } from '../../norm.js';
+import { InfoNce } from '../../operations/info-nce.js';
+import type { InfoNceAttrs, InfoNceInputs } from '../../operations/info-nce.js';
+import { GroupedBatchNorm, GroupedBatchNormGrad } from '../../operations/grouped-batch-norm.js';
+import type {
+  GroupedBatchNormAttrs,
+  GroupedBatchNormGradAttrs,
+  GroupedBatchNormGradInputs,
+  GroupedBatchNormInputs,
+} from '../../operations/grouped-batch-norm.js';
 import { register } from '../register.js';
 import type { Ref } from '../torch.js';
 

@@ -8,8 +8,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, TensorInfo } from '@tensorflow/tfjs-core';
-import type { Engine } from './engine.js';
-import { at, runKernel } from './kernel.js';
+import type { Engine } from '../engine.js';
+import { at, runKernel } from '../kernel.js';
 
 export const InfoNce = 'InfoNce';
 

@@ -6,10 +6,11 @@
  * with groupMean and groupInverse (1 / sqrt(variance + epsilon)) [groups, C] kept for the backward pass. They are a matter between an
  * engine's two kernels, and so is a third tensor that it may keep, the reserve.
  */
+import * as tf from '@tensorflow/tfjs-core';
 import { registerGradient } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
-import type { Engine } from './engine.js';
-import { at, runKernel } from './kernel.js';
+import type { Engine } from '../engine.js';
+import { at, runKernel } from '../kernel.js';
 
 export const GroupedBatchNorm = 'GroupedBatchNorm';
 export const GroupedBatchNormGrad = 'GroupedBatchNormGrad';
@@ -74,9 +75,39 @@ export function registerGroupedBatchNormGradient(): void {
   });
 }
 
-/** `Engine.groupedBatchNorm` over the kernels: checks shapes, runs, and drops the outputs only the gradient needs. */
+/** `Engine.groupedBatchNorm` for an engine that registers the kernels: checks shapes, runs, and drops the outputs only the gradient needs. */
 export const groupedBatchNorm: Engine['groupedBatchNorm'] = (x, scale, offset, options) => {
+  check(x, scale, offset, options);
   const { groups, epsilon, relu = false, residual } = options;
+  const [y, mean, variance, ...kept] = runKernel(
+    GroupedBatchNorm,
+    { x, scale, offset, residual },
+    { groups, epsilon, relu, residual: residual !== undefined },
+  );
+  for (const tensor of kept) tensor.dispose();
+  return { y: y as Tensor, mean: mean as Tensor, variance: variance as Tensor };
+};
+
+/** `Engine.groupedBatchNorm` as TensorFlow.js operations, whose gradients make its own. */
+export const compositeGroupedBatchNorm: Engine['groupedBatchNorm'] = (x, scale, offset, options) => {
+  check(x, scale, offset, options);
+  const { groups, epsilon, relu = false, residual } = options;
+  const [channels = 0] = scale.shape;
+  const count = x.size / channels / groups;
+  return tf.tidy(() => {
+    const rows = tf.reshape(x, [groups, count, channels]);
+    const means = tf.mean(rows, 1, true);
+    const centred = tf.sub(rows, means);
+    const variances = tf.mean(tf.square(centred), 1, true); // [groups, 1, C], biased
+    const normalised = tf.mul(centred, tf.rsqrt(tf.add(variances, epsilon)));
+    let y = tf.reshape(tf.add(tf.mul(normalised, scale), offset), x.shape);
+    if (residual) y = tf.add(y, residual);
+    if (relu) y = tf.relu(y);
+    return { y, mean: tf.mean(means, [0, 1]), variance: tf.mul(tf.mean(variances, [0, 1]), count / (count - 1)) };
+  });
+};
+
+function check(x: Tensor, scale: Tensor, offset: Tensor, { groups, residual }: Parameters<Engine['groupedBatchNorm']>[3]): void {
   const [batch = 0] = x.shape;
   const channels = x.shape[x.rank - 1] ?? 0;
   if (x.rank !== 2 && x.rank !== 4) {
@@ -101,11 +132,4 @@ export const groupedBatchNorm: Engine['groupedBatchNorm'] = (x, scale, offset, o
       `batch norm of shape [${x.shape}] in ${groups} groups: one value a channel has no variance; use fewer groups or a larger batch`,
     );
   }
-  const [y, mean, variance, ...kept] = runKernel(
-    GroupedBatchNorm,
-    { x, scale, offset, residual },
-    { groups, epsilon, relu, residual: residual !== undefined },
-  );
-  for (const tensor of kept) tensor.dispose();
-  return { y: y as Tensor, mean: mean as Tensor, variance: variance as Tensor };
-};
+}

@@ -1,0 +1,102 @@
+/** An engine's own operations against their compositions of TensorFlow.js operations, on the same engine. */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Engine } from '#dist/engine/index.js';
+import { compositions, type Operations } from '#dist/engine/operations/index.js';
+import { Random } from '#dist/common/random.js';
+import { expectClose, normal, toTensor, variable as makeVariable } from './tensors.js';
+
+/** Sums of some hundred float32 products, relative to the largest. */
+const SUMS = 5e-6;
+
+export function testOperations(engine: () => Engine): void {
+  describe('operations agree with their compositions', () => {
+    const random = new Random(34);
+    const made: tf.Variable[] = [];
+    const variable = (values: Parameters<typeof makeVariable>[0]): tf.Variable => {
+      const one = makeVariable(values);
+      made.push(one);
+      return one;
+    };
+    afterEach(() => tf.dispose(made.splice(0)));
+
+    /** Runs with both, and expects the same tensors. */
+    const same = (run: (operations: Operations) => tf.Tensor[]): void =>
+      tf.tidy(() => {
+        const [own, composed] = [run(engine()), run(compositions)];
+        expect(own.length).toBeGreaterThan(0);
+        composed.forEach((tensor, i) =>
+          expectClose(own[i] as tf.Tensor, { shape: tensor.shape, data: Float64Array.from(tensor.dataSync()) }, SUMS),
+        );
+      });
+
+    test.each([
+      ['[N, H, W, C]', [6, 3, 2, 5], false, false],
+      ['[N, C]', [8, 7], false, false],
+      ['with ReLU', [6, 3, 2, 5], true, false],
+      ['with a residual and ReLU', [6, 3, 2, 5], true, true],
+      ['with a residual', [6, 3, 2, 5], false, true],
+    ] as const)('groupedBatchNorm and its gradients: %s', (_what, shape, relu, residual) => {
+      const channels = shape.at(-1) ?? 0;
+      const values = [normal(random, shape), normal(random, [channels]), normal(random, [channels]), normal(random, shape)];
+      const dy = normal(random, shape);
+      same(({ groupedBatchNorm }) => {
+        const inputs = values.map((value) => toTensor(value));
+        const run = (x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, added: tf.Tensor) =>
+          groupedBatchNorm(x, scale, offset, { groups: 2, epsilon: 1e-5, relu, ...(residual && { residual: added }) });
+        const [x, scale, offset, added] = inputs as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+        const { y, mean, variance } = run(x, scale, offset, added);
+        const gradients = tf.grads((...given) => run(...(given as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor])).y);
+        return [y, mean, variance, ...gradients(residual ? inputs : inputs.slice(0, 3), toTensor(dy))];
+      });
+    });
+
+    test('infoNce and its gradient', () => {
+      const unit = (rows: number) => tf.tidy(() => tf.div(toTensor(normal(random, [rows, 6])), 3) as tf.Tensor2D);
+      const [queries, keys, queue] = [unit(5), unit(5), unit(40)];
+      same(({ infoNce }) => {
+        const { value, grad } = tf.valueAndGrad((q) => infoNce(q as tf.Tensor2D, keys, queue, 0.2))(queries);
+        return [value, grad];
+      });
+      tf.dispose([queries, keys, queue]);
+    });
+
+    test('sgd', () => {
+      const [parameter, gradient, velocity] = [normal(random, [4, 9]), normal(random, [4, 9]), normal(random, [4, 9])];
+      same(({ sgd }) => {
+        const [p, v] = [variable(parameter), variable(velocity)];
+        sgd([p], [toTensor(gradient)], [v], { learningRate: tf.scalar(0.3), momentum: 0.9, weightDecay: 0.1 });
+        return [tf.clone(p), tf.clone(v)];
+      });
+    });
+
+    test.each([0, 0.004, 0.7, 1])('lerp by %d, a number or a scalar', (weight) => {
+      const [target, source] = [normal(random, [4, 9]), normal(random, [4, 9])];
+      const by = (given: () => number | tf.Scalar) =>
+        same(({ lerp }) => {
+          const moved = variable(target);
+          lerp([moved], [toTensor(source)], given());
+          return [tf.clone(moved)];
+        });
+      by(() => weight);
+      by(() => tf.scalar(weight));
+    });
+
+    test('a weight of lerp that is no scalar is refused', () => {
+      tf.tidy(() => {
+        const [target, weight] = [variable(normal(random, [3])), tf.ones([1]) as tf.Tensor as tf.Scalar];
+        for (const { lerp } of [engine(), compositions])
+          expect(() => lerp([target], [tf.ones([3])], weight)).toThrow('lerp weight is float32 of shape [1]: expected a scalar, float32');
+      });
+    });
+
+    test('enqueue', () => {
+      const [held, keys] = [normal(random, [8, 3]), normal(random, [2, 3])];
+      same(({ enqueue }) => {
+        const queue = variable(held) as tf.Variable<tf.Rank.R2>;
+        enqueue(queue, toTensor(keys), tf.scalar(5, 'int32'));
+        return [tf.clone(queue)];
+      });
+    });
+  });
+}
