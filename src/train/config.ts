@@ -16,7 +16,7 @@ import { CHECK_SHARDS } from '../pipeline/shard/same-shards.js';
 import { shardName, withoutSecrets } from '../pipeline/source/identity.js';
 import { expectedOneOf } from '../common/nearest.js';
 import { oneOf } from '../common/one-of.js';
-import { optionName } from './option-name.js';
+import { optionName } from './flags.js';
 import { quoted } from '../common/quoted.js';
 import { inFirstFormat, inThisFormat } from './first-format.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT } from './format.js';

@@ -7,7 +7,7 @@ import { formatByteSize } from '../common/byte-size.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { OptionsError, type TrainConfig } from './config.js';
 import type { TrainHooks } from './loop.js';
-import { optionName } from './option-name.js';
+import { optionName } from './flags.js';
 
 /** Time between two lines about shards that are asked for. */
 const ANSWERS_MS = 5000;

@@ -1,5 +1,4 @@
 /** Bounds of numbers, for the config file and the command line. Beyond them a number is a slip of the keyboard. */
-import { MOST_KEYS } from '../model/network/limits.js';
 import { MOST_BAD_SAMPLES, MOST_LANES, MOST_SAMPLES } from '../pipeline/options.js';
 import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 
@@ -19,7 +18,6 @@ export const LIMITS = Object.freeze({
   shuffle: [0, MOST_SAMPLES],
   maxBadSamples: [0, MOST_BAD_SAMPLES],
   maxPixels: [1, MOST_PIXELS],
-  queueSize: [1, MOST_KEYS],
   checkpointEvery: [1, MOST_COUNTED],
   keepCheckpoints: [1, MOST_COUNTED],
   evalEvery: [1, MOST_COUNTED],

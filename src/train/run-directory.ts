@@ -19,7 +19,7 @@ export interface StepMetrics {
   /** From 0. */
   readonly epoch: number;
   readonly loss: number;
-  /** Unweighted InfoNCE terms, such as `gg.res5`. */
+  /** Unweighted parts of the loss, such as `gg.res4`. */
   readonly terms: Readonly<Record<string, number>>;
   readonly lr: number;
   readonly imagesPerSecond: number;
@@ -36,7 +36,7 @@ export interface EvaluationMetrics {
   /** Updates done before it; 0 is the untrained network. */
   readonly step: number;
   readonly epoch: number;
-  /** Share of right answers, [0, 1], with features of res5. */
+  /** Share of right answers, [0, 1], with features of the last stage. */
   readonly knnTop1: number;
   /** The same for every stage that was asked for. */
   readonly knnTop1ByStage: Readonly<Record<string, number>>;

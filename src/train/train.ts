@@ -6,7 +6,7 @@ import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { selectEngine } from '../engine/index.js';
 import { methodKind } from '../model/index.js';
 import { createPipeline, type Pipeline } from '../pipeline/index.js';
-import { optionName } from './option-name.js';
+import { optionName } from './flags.js';
 import { listShards } from '../pipeline/source/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
