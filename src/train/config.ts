@@ -235,7 +235,15 @@ function checkNames(options: Layer, where: string, method?: string): void {
   for (const [key, value] of Object.entries(options)) {
     check(key, Object.keys(configSchema.shape));
     const known = inner[key];
-    if (known && isRecord(value)) for (const name of Object.keys(value)) check(name, known, `${key}.`);
+    if (!known || !isRecord(value)) continue;
+    for (const name of Object.keys(value)) {
+      const owners = key === 'method' && !known.includes(name) ? METHOD_NAMES.filter((one) => optionNames(one).includes(name)) : [];
+      if (owners.length > 0)
+        throw new OptionsError(
+          `${optionName(`method.${name}`)}${where} is an option of ${owners.join(', ')}, and not of ${method}: leave it out, or use a preset of another method`,
+        );
+      check(name, known, `${key}.`);
+    }
   }
 }
 

@@ -77,7 +77,12 @@ describe('options of a new run', () => {
     [
       "an option of another method's",
       { shards, preset: 'moco-v2-r50', method: { terms: ['gg'] } },
-      'Unknown option "method.terms": expected one of name, arch, ',
+      'method.terms is an option of detco, and not of moco: leave it out, or use a preset of another method',
+    ],
+    [
+      "a flag that is another method's",
+      { shards, preset: 'byol-r50', method: { queueSize: 64 } },
+      'method.queueSize (--queue-size) is an option of detco, moco, densecl, and not of byol: ',
     ],
     [
       'a method that the preset is not of',
