@@ -1,36 +1,25 @@
 /** Puts a run together from its options, runs it, and takes it apart again. */
 import { readFileSync } from 'node:fs';
-import { rm, rmdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
-import { selectEngine } from '../engine/index.js';
+import { type Engine, selectEngine } from '../engine/index.js';
 import { methodKind } from '../model/index.js';
-import { createPipeline, type Pipeline } from '../pipeline/index.js';
-import { optionName } from './flags.js';
-import { listShards } from '../pipeline/source/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
+import { listShards } from '../pipeline/source/index.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
-import { configDigest, OptionsError, trainingRecipe, type TrainConfig } from './config.js';
-import { DataError, withDataErrors } from './data-error.js';
-import {
-  asOptionsError,
-  readingOptions,
-  type SampleOptions,
-  sampleOptions,
-  sayProgress,
-  sayRewritten,
-  skipOptions,
-  waitingFor,
-  warnOnce,
-} from './data-options.js';
+import type { LoadedCheckpoint } from './checkpoint.js';
+import { OptionsError, type TrainConfig } from './config.js';
+import { withDataErrors } from './data-error.js';
+import { asOptionsError, waitingFor } from './data-options.js';
 import { knnEvaluation } from './evaluation.js';
 import { estimateImages } from './extent.js';
+import { optionName } from './flags.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertStateFits } from './memory.js';
+import { openData } from './open-data.js';
 import { createOptimizer } from './optimizer/index.js';
 import { Outlook } from './outlook.js';
 import { RunDirectory, type EvaluationMetrics } from './run-directory.js';
-import { comparedInWords, RunShards } from './run-shards.js';
+import { RunShards } from './run-shards.js';
 import { explainSpecs, withoutLogins } from './shard-specs.js';
 import { restoreTensors } from './tensors.js';
 
@@ -50,86 +39,71 @@ export interface TrainResult extends Omit<LoopEnd, 'freeRate'> {
   readonly profile?: Measured;
 }
 
-/** Folder of a run's own shard indexes. */
-const INDEX = 'index';
-
 function versions(): Record<string, string> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
   return { detco: version, node: process.versions.node, tensorflowjs: tensorflowVersion };
 }
 
-interface PipelineParts {
-  readonly samples: SampleOptions;
-  readonly indexDir: string;
-  /** Notes a sample that was skipped. */
-  readonly record: (lost: object) => unknown;
-  readonly hooks: TrainHooks;
-  readonly signal: AbortSignal | undefined;
+/** Starts the engine that the options name. @throws OptionsError where it does not run here or so */
+function startEngine({ engine, precision, device, threads }: TrainConfig): Promise<Engine> {
+  const options = { precision, device, ...(threads === undefined ? {} : { threads }) };
+  return selectEngine(engine, options).catch((error: unknown) => {
+    throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
+  });
 }
 
-/** The pipeline of the training shards, after the batches that the run has had. */
-async function openPipeline(
-  { path, config, specs, past }: Beginning,
-  { samples, indexDir, record, hooks, signal }: PipelineParts,
-): Promise<Pipeline> {
-  const state = past?.checkpoint?.state;
-  hooks.onWork?.(waitingFor(config.shards));
-  return createPipeline({
-    shards: config.shards,
-    cwd: specs.folders.shards,
-    ...skipOptions(config),
-    checkShards: config.checkShards,
-    onAnswer: sayProgress(hooks),
-    ...(past?.shards && { expect: past.shards }),
-    onRewritten: sayRewritten(hooks),
-    recipe: trainingRecipe(config),
-    batchSize: config.batch,
-    seed: config.seed,
-    epochs: config.epochs,
-    lanes: config.lanes,
-    shuffle: config.shuffle,
-    augment: config.augment,
-    onBadSample: config.onBadSample,
-    maxBadSamples: config.maxBadSamples,
-    onBad: record,
-    ...samples,
-    onCache: warnOnce(hooks),
-    indexDir,
-    ...readingOptions(config),
-    ...(config.decodedCache === undefined ? {} : { decodedCache: config.decodedCache }),
-    ...(config.workers === undefined ? {} : { workers: config.workers }),
-    ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
-    ...(signal === undefined ? {} : { signal }),
-  })
-    .catch(explainSpecs(path, specs, 'shards'))
-    .catch((error: unknown) => asOptionsError(error, past && `${path} cannot go on`));
+/** What is known of a run before its data are. */
+function sayEngine({ augment }: TrainConfig, { name, description }: Engine, { onInfo, onWarning }: TrainHooks): void {
+  onInfo?.(`engine ${description}`);
+  if (name !== 'wasm') return;
+  onInfo?.('engine wasm computes on one core: it suits small networks and images');
+  if (augment === 'device')
+    onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 }
 
-/** Begins to iterate: resolves once the first value, or the end, is there. */
-async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
-  const iterator = source[Symbol.asyncIterator]();
-  let next = await iterator.next();
-  return (async function* () {
-    try {
-      for (; !next.done; next = await iterator.next()) yield next.value;
-    } finally {
-      await iterator.return?.();
+/** The first evaluation comes when the run has a folder: that its shards are there is to be known before. */
+async function assertValidationShards(
+  { path, config, specs }: Beginning,
+  hooks: TrainHooks,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!config.valShards) return;
+  hooks.onWork?.(waitingFor(config.valShards));
+  await listShards(config.valShards, { cwd: specs.folders.valShards, ...(signal && { signal }) })
+    .catch(explainSpecs(path, specs, 'valShards'))
+    .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
+}
+
+/** Method and optimizer as they start, or as the checkpoint has them. */
+function createTrained(engine: Engine, { method: options, optimizer, seed }: TrainConfig, checkpoint: LoadedCheckpoint | undefined) {
+  const method = methodKind(options.name).create(engine, options, seed);
+  const trained = { method, optimizer: createOptimizer(engine, method.parameters, optimizer) };
+  const dispose = () => {
+    method.dispose();
+    trained.optimizer.dispose();
+  };
+  try {
+    if (checkpoint) {
+      restoreTensors(trained, checkpoint);
+      method.host = checkpoint.state.method.host;
     }
-  })();
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return { ...trained, [Symbol.dispose]: dispose };
 }
 
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Takes away what a pipeline that gave no batch has left in the folder of a run that is not made yet. */
-async function removeIndex(path: string): Promise<void> {
-  await rm(join(path, INDEX), { recursive: true, force: true });
-  // Only when nothing else is in it.
-  await rmdir(path).catch(() => undefined);
+/** `config.json` of a run as it is from here on, in a folder that is made where there is none. */
+async function keepConfig(
+  { path, past, specs: { folders, loginLeftOut } }: Beginning,
+  config: TrainConfig,
+  facts: Pick<RunFacts, 'engineDescription' | 'versions'>,
+): Promise<RunDirectory> {
+  const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), folders, loginLeftOut, ...facts };
+  if (!past) return RunDirectory.create(path, kept);
+  await past.run.writeConfig(kept);
+  return past.run;
 }
 
 /**
@@ -144,122 +118,75 @@ async function removeIndex(path: string): Promise<void> {
 export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   const began = performance.now();
   const { signal, poll, profile = false, ...hooks } = controls;
-  const beginning = await begin(options);
-  const { path, past } = beginning;
+  const given = await begin(options);
+  const { path, past } = given;
   let run = past?.run;
   // Whatever ends this, another may train there after it.
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
-  const { precision, device, threads } = beginning.config;
-  const engineOptions = { precision, device, ...(threads === undefined ? {} : { threads }) };
-  const engine = await selectEngine(beginning.config.engine, engineOptions).catch((error: unknown) => {
-    throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
-  });
+  const engine = await startEngine(given.config);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
-  const config: TrainConfig = { ...beginning.config, engine: engine.name };
-  hooks.onInfo?.(`engine ${engine.description}`);
-  if (engine.name === 'wasm') hooks.onInfo?.('engine wasm computes on one core: it suits small networks and images');
+  const config: TrainConfig = { ...given.config, engine: engine.name };
+  const beginning: Beginning = { ...given, config };
+  sayEngine(config, engine, hooks);
   assertStateFits(config, engine);
-  // The first evaluation comes when the run has a folder.
-  if (config.valShards) {
-    hooks.onWork?.(waitingFor(config.valShards));
-    await listShards(config.valShards, { cwd: beginning.specs.folders.valShards, ...(signal && { signal }) })
-      .catch(explainSpecs(path, beginning.specs, 'valShards'))
-      .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
-  }
-  if (config.augment === 'device' && engine.name === 'wasm')
-    hooks.onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
+  await assertValidationShards(beginning, hooks, signal);
 
   for (const warning of past?.warnings ?? []) hooks.onWarning?.(warning);
   await run?.continueAfter(past?.checkpoint?.state.step ?? -1);
   const earlyBad: object[] = [];
-  const evaluations: EvaluationMetrics[] = [];
-  const state = past?.checkpoint?.state;
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
-  const samples = await sampleOptions(config, hooks, record);
-  // One that is there already may be of other runs.
-  const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
-  const indexDir = config.indexDir ?? join(path, INDEX);
-  await using pipeline = await openPipeline({ ...beginning, config }, { samples, indexDir, record, hooks, signal });
-  if (config.skipShards) hooks.onInfo?.(`leaves out ${config.skipShards.join(', ')} of ${pipeline.shards.length} shards`);
-  if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
-  else if (past) hooks.onWarning?.(`${path} has no shards.json: whether the data are those of the run is not known`);
-  const digest = configDigest(config, pipeline.shards);
-  if (state !== undefined && state.configDigest !== configDigest(config, pipeline.shards, state.format))
-    throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
-
-  hooks.onWork?.('waiting for the first images');
-  // The first batch comes before the folder is made: data that cannot be read leaves nothing behind.
-  const batches = await started(pipeline).catch(async (error: unknown) => {
-    if (makesIndex) await removeIndex(path);
-    if (signal?.aborted && error === signal.reason) throw error;
-    if (error instanceof RangeError) asOptionsError(error);
-    const failure = new DataError(error, { shards: pipeline.shards, run: past && path });
-    throw new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
-  });
+  await using data = await openData(beginning, { record, hooks, signal });
+  const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   outlook.begin();
   hooks.onWork?.('making the network');
-  const method = methodKind(config.method.name).create(engine, config.method, config.seed);
-  const optimizer = createOptimizer(engine, method.parameters, config.optimizer);
-  try {
-    if (past?.checkpoint) {
-      restoreTensors({ method, optimizer }, past.checkpoint);
-      method.host = past.checkpoint.state.method.host;
-    }
-    const { folders, loginLeftOut } = beginning.specs;
-    const facts: RunFacts = { folders, loginLeftOut, engineDescription: engine.description, versions: versions() };
-    const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), ...facts };
-    if (run) await run.writeConfig(kept);
-    else run = await RunDirectory.create(path, kept);
-    const runShards = new RunShards(() => pipeline.found());
-    await runShards.save(path);
-    for (const bad of earlyBad) run.appendBadSample(bad);
-    hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
-    if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
+  using trained = createTrained(engine, config, past?.checkpoint);
+  const facts = { engineDescription: engine.description, versions: versions() };
+  run = await keepConfig(beginning, config, facts);
+  const shards = new RunShards(() => pipeline.found());
+  await shards.save(path);
+  for (const bad of earlyBad) run.appendBadSample(bad);
+  const state = past?.checkpoint?.state;
+  hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
+  if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
 
-    const start: LoopStart = state && past?.checkpoint ? { ...state, checkpoint: past.checkpoint.path } : { step: 0, epoch: 0 };
-    const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
-    const { freeRate, ...end } = await trainLoop(
-      {
-        config,
-        configDigest: digest,
-        engine,
-        method,
-        optimizer,
-        batches: withDataErrors(batches, { shards: pipeline.shards, run: path, signal }),
-        run,
-        shards: runShards,
-        versions: facts.versions,
-        outlook,
-        hooks: {
-          ...hooks,
-          onEvaluation: (metrics) => {
-            evaluations.push(metrics);
-            hooks.onEvaluation?.(metrics);
-          },
-        },
-        ...(config.valShards && {
-          evaluate: knnEvaluation({ ...beginning, config }, config.valShards, { engine, method, samples, signal }),
-        }),
-        ...(signal && { signal }),
-        ...(poll && { poll }),
-        ...(recorder && { recorder }),
-      },
-      start,
-    );
-    const seconds = (performance.now() - began) / 1000;
-    const measured = recorder?.measured({ drained: false, ...(freeRate === undefined ? {} : { free: freeRate }) });
-    return {
-      ...end,
-      run: path,
-      engine: engine.name,
-      evaluations,
-      seconds,
-      ...(measured && measured.steps.length > 0 ? { profile: measured } : {}),
-    };
-  } finally {
-    method.dispose();
-    optimizer.dispose();
-  }
+  const { method, optimizer } = trained;
+  const evaluations: EvaluationMetrics[] = [];
+  const onEvaluation = (metrics: EvaluationMetrics): void => {
+    evaluations.push(metrics);
+    hooks.onEvaluation?.(metrics);
+  };
+  const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
+  const start: LoopStart = state && past?.checkpoint ? { ...state, checkpoint: past.checkpoint.path } : { step: 0, epoch: 0 };
+  const { freeRate, ...end } = await trainLoop(
+    {
+      config,
+      configDigest: data.digest,
+      engine,
+      method,
+      optimizer,
+      batches: withDataErrors(data.batches, { shards: pipeline.shards, run: path, signal }),
+      run,
+      shards,
+      versions: facts.versions,
+      outlook,
+      hooks: { ...hooks, onEvaluation },
+      ...(config.valShards && { evaluate: knnEvaluation(beginning, config.valShards, { engine, method, samples, signal }) }),
+      ...(signal && { signal }),
+      ...(poll && { poll }),
+      ...(recorder && { recorder }),
+    },
+    start,
+  );
+  const seconds = (performance.now() - began) / 1000;
+  const measured = recorder?.measured({ drained: false, ...(freeRate === undefined ? {} : { free: freeRate }) });
+  return {
+    ...end,
+    run: path,
+    engine: engine.name,
+    evaluations,
+    seconds,
+    ...(measured && measured.steps.length > 0 ? { profile: measured } : {}),
+  };
 }

@@ -1,0 +1,155 @@
+/** The data of a run, opened where the run stands: the pipeline, and its first batch. */
+import { rm, rmdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createPipeline, type Pipeline } from '../pipeline/index.js';
+import type { Batch } from '../pipeline/batch/batch.js';
+import type { Beginning } from './beginning.js';
+import { configDigest, OptionsError, trainingRecipe } from './config.js';
+import { DataError } from './data-error.js';
+import {
+  asOptionsError,
+  readingOptions,
+  type SampleOptions,
+  sampleOptions,
+  sayProgress,
+  sayRewritten,
+  skipOptions,
+  waitingFor,
+  warnOnce,
+} from './data-options.js';
+import type { TrainHooks } from './loop.js';
+import { comparedInWords } from './run-shards.js';
+import { explainSpecs } from './shard-specs.js';
+
+/** Folder of a run's own shard indexes. */
+const INDEX = 'index';
+
+export interface TrainingData extends AsyncDisposable {
+  readonly pipeline: Pipeline;
+  /** Those of the pipeline, the first of which is there. */
+  readonly batches: AsyncIterable<Batch>;
+  readonly samples: SampleOptions;
+  readonly indexDir: string;
+  /** Of every option that the loss sequence depends on, and the shards. */
+  readonly digest: string;
+}
+
+export interface DataListeners {
+  /** Notes a sample that was skipped, or left out. */
+  readonly record: (lost: object) => unknown;
+  readonly hooks: TrainHooks;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Opens the training shards, after the batches that the run has had, and waits for the first batch: data that cannot be read leaves nothing
+ * behind.
+ *
+ * @throws OptionsError where the options, or the shards, are not those of the run; Error where the data cannot be read, with what to do
+ */
+export async function openData(beginning: Beginning, listeners: DataListeners): Promise<TrainingData> {
+  const { path, config, past } = beginning;
+  const { hooks, record } = listeners;
+  const samples = await sampleOptions(config, hooks, record);
+  // One that is there already may be of other runs.
+  const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
+  const indexDir = config.indexDir ?? join(path, INDEX);
+  const pipeline = await openPipeline(beginning, listeners, { samples, indexDir });
+  try {
+    if (config.skipShards) hooks.onInfo?.(`leaves out ${config.skipShards.join(', ')} of ${pipeline.shards.length} shards`);
+    if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
+    else if (past) hooks.onWarning?.(`${path} has no shards.json: whether the data are those of the run is not known`);
+    const digest = digestOf(beginning, pipeline);
+    hooks.onWork?.('waiting for the first images');
+    const batches = await started(pipeline).catch(async (error: unknown) => {
+      if (makesIndex) await removeIndex(path);
+      throw explained(error, beginning, pipeline, listeners.signal);
+    });
+    return { pipeline, batches, samples, indexDir, digest, [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
+  } catch (error) {
+    await pipeline[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** @throws OptionsError for a checkpoint that was made with other options */
+function digestOf({ path, config, past }: Beginning, { shards }: Pipeline): string {
+  const state = past?.checkpoint?.state;
+  if (state !== undefined && state.configDigest !== configDigest(config, shards, state.format))
+    throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
+  return configDigest(config, shards);
+}
+
+/** Why there is no first batch. */
+function explained(error: unknown, { path, past }: Beginning, { shards }: Pipeline, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted && error === signal.reason) return error;
+  if (error instanceof RangeError) asOptionsError(error);
+  const failure = new DataError(error, { shards, run: past && path });
+  return new Error([failure.message, failure.remedy].filter(Boolean).join('; '), { cause: error });
+}
+
+/** The pipeline of the training shards, after the batches that the run has had. */
+async function openPipeline(
+  { path, config, specs, past }: Beginning,
+  { record, hooks, signal }: DataListeners,
+  { samples, indexDir }: Pick<TrainingData, 'samples' | 'indexDir'>,
+): Promise<Pipeline> {
+  const state = past?.checkpoint?.state;
+  hooks.onWork?.(waitingFor(config.shards));
+  return createPipeline({
+    shards: config.shards,
+    cwd: specs.folders.shards,
+    ...skipOptions(config),
+    checkShards: config.checkShards,
+    onAnswer: sayProgress(hooks),
+    ...(past?.shards && { expect: past.shards }),
+    onRewritten: sayRewritten(hooks),
+    recipe: trainingRecipe(config),
+    batchSize: config.batch,
+    seed: config.seed,
+    epochs: config.epochs,
+    lanes: config.lanes,
+    shuffle: config.shuffle,
+    augment: config.augment,
+    onBadSample: config.onBadSample,
+    maxBadSamples: config.maxBadSamples,
+    onBad: record,
+    ...samples,
+    onCache: warnOnce(hooks),
+    indexDir,
+    ...readingOptions(config),
+    ...(config.decodedCache === undefined ? {} : { decodedCache: config.decodedCache }),
+    ...(config.workers === undefined ? {} : { workers: config.workers }),
+    ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+    .catch(explainSpecs(path, specs, 'shards'))
+    .catch((error: unknown) => asOptionsError(error, past && `${path} cannot go on`));
+}
+
+/** Begins to iterate: resolves once the first value, or the end, is there. */
+async function started<T>(source: AsyncIterable<T>): Promise<AsyncIterable<T>> {
+  const iterator = source[Symbol.asyncIterator]();
+  let next = await iterator.next();
+  return (async function* () {
+    try {
+      for (; !next.done; next = await iterator.next()) yield next.value;
+    } finally {
+      await iterator.return?.();
+    }
+  })();
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Takes away what a pipeline that gave no batch has left in the folder of a run that is not made yet. */
+async function removeIndex(path: string): Promise<void> {
+  await rm(join(path, INDEX), { recursive: true, force: true });
+  // Only when nothing else is in it.
+  await rmdir(path).catch(() => undefined);
+}
