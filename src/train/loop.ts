@@ -4,15 +4,14 @@ import { LAST_STAGE, type Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config.js';
-import { saveCheckpoint, updateCheckpoint } from './checkpoint.js';
+import { Checkpoints, type Place } from './loop-checkpoints.js';
+import { copied, freeRate } from './free-rate.js';
 import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
-import { CHECKPOINT_FORMAT } from './format.js';
-import { checkpointTensors } from './tensors.js';
 import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
-import { lastCheckpoint, prune } from './run-checkpoints.js';
+import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
@@ -78,10 +77,6 @@ export interface LoopEnd {
   readonly freeRate?: number;
 }
 
-/** Updates on the batch that was kept: so many at least, after one that does not count, and for so long. */
-const FREE_UPDATES = 4;
-const FREE_MS = 2000;
-
 /** Runs until all epochs or steps are done, or the signal says stop. Throws when the loss is no longer a number or memory does not suffice. */
 export async function trainLoop(context: LoopContext, start: LoopStart): Promise<LoopEnd> {
   const loop = new Loop(context, start);
@@ -96,16 +91,13 @@ class Loop {
   #evaluatedStep: number | undefined;
   #pipeline: PipelineState | undefined;
   #loss: number | undefined;
-  /** The newest checkpoint of this call, or the one it began with. */
-  #checkpointed: { readonly step: number; readonly path: string } | undefined;
   /** A batch of this call, for a recorder. */
   #kept: Batch | undefined;
   /** Whether an update is on its way: its weights are of no step. */
   #updating = false;
-  /** Whether a checkpoint is on its way. */
-  #saving = false;
   /** Whether the first update is done. */
   #prepared = false;
+  readonly #checkpoints: Checkpoints;
   readonly #collapse: CollapseWatch;
   readonly #trainStep: TrainStep;
 
@@ -115,7 +107,7 @@ class Loop {
     this.#epoch = start.epoch;
     this.#evaluatedStep = start.evaluatedStep;
     this.#pipeline = start.pipeline;
-    if (start.checkpoint !== undefined) this.#checkpointed = { step: start.step, path: start.checkpoint };
+    this.#checkpoints = new Checkpoints(context, start.checkpoint === undefined ? undefined : { step: start.step, path: start.checkpoint });
     this.#collapse = new CollapseWatch(context.method.dimensions);
     this.#trainStep = createTrainStep(context);
   }
@@ -145,8 +137,8 @@ class Loop {
 
   #failed(error: unknown): Promise<unknown> {
     const { run, config } = this.#context;
-    const unsaved = !this.#saving && this.#step > (this.#checkpointed?.step ?? 0);
-    const save = (folder: string) => this.#save(folder);
+    const unsaved = !this.#checkpoints.writing && this.#step > (this.#checkpoints.newest?.step ?? 0);
+    const save = (folder: string) => this.#checkpoints.save(folder, this.#place());
     return afterFailure(error, { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && { save }) });
   }
 
@@ -240,26 +232,16 @@ class Loop {
     return { step: this.#step, progress: Math.min(1, epoch / this.#context.config.epochs), learningRate: lr };
   }
 
-  #compute(batch: Batch, lr: number): Promise<StepResult> {
-    return this.#trainStep.run(this.#trainStep.stage(batch), this.#settings(batch.epoch, lr));
-  }
-
-  /** What an update takes when nothing is waited for; undefined when the signal says stop. The weights that come of it are seen by nobody. */
+  /** What an update takes when nothing is waited for; undefined without a recorder, or when the signal says stop. */
   async #freeRate(): Promise<number | undefined> {
     const kept = this.#kept;
-    const { config, signal } = this.#context;
-    if (kept === undefined || signal?.aborted) return undefined;
-    const lr = learningRate(config, kept.epoch, this.#step);
-    await this.#compute(kept, lr);
-    const began = performance.now();
-    let updates = 0;
-    for (; updates < FREE_UPDATES || performance.now() - began < FREE_MS; updates++) {
-      await turn();
-      this.#context.poll?.();
-      if (signal?.aborted) return undefined;
-      await this.#compute(kept, lr);
-    }
-    return (1000 * updates * kept.size) / (performance.now() - began);
+    const { config, signal, poll } = this.#context;
+    if (kept === undefined) return undefined;
+    const settings = this.#settings(kept.epoch, learningRate(config, kept.epoch, this.#step));
+    return freeRate(this.#trainStep, kept, settings, () => {
+      poll?.();
+      return signal?.aborted ?? false;
+    });
   }
 
   async #endEpoch(): Promise<void> {
@@ -284,45 +266,13 @@ class Loop {
   }
 
   /** Writes a checkpoint where the newest is of an earlier step, else its state. */
-  async #checkpoint(): Promise<string> {
-    const { config, run, hooks } = this.#context;
-    hooks.onWork?.('checkpoint');
-    this.#saving = true;
-    run.assertOurs();
-    run.sync();
-    if (this.#checkpointed?.step === this.#step) {
-      // What may have moved is the epoch, and whether it was evaluated.
-      await updateCheckpoint(this.#checkpointed.path, this.#state());
-    } else {
-      this.#checkpointed = { step: this.#step, path: await this.#save(run.path) };
-      await prune(run.path, this.#step, config.keepCheckpoints);
-      // Last: as long as a later checkpoint may be the newest, its lines are needed.
-      await run.settle();
-      hooks.onCheckpoint?.(this.#checkpointed.path);
-    }
-    this.#saving = false;
-    return this.#checkpointed.path;
+  #checkpoint(): Promise<string> {
+    this.#context.hooks.onWork?.('checkpoint');
+    return this.#checkpoints.write(this.#place());
   }
 
-  async #save(folder: string): Promise<string> {
-    await this.#context.shards?.save(folder);
-    return saveCheckpoint(folder, this.#state(), checkpointTensors(this.#context));
-  }
-
-  #state(): TrainState {
-    const { config, configDigest, engine, method, versions } = this.#context;
-    return {
-      format: CHECKPOINT_FORMAT,
-      step: this.#step,
-      epoch: this.#epoch,
-      ...(this.#evaluatedStep === undefined ? {} : { evaluatedStep: this.#evaluatedStep }),
-      ...(this.#pipeline === undefined ? {} : { pipeline: this.#pipeline }),
-      method: { name: config.method.name, host: method.host },
-      seed: config.seed,
-      engine: engine.name,
-      configDigest,
-      versions,
-    };
+  #place(): Place {
+    return { step: this.#step, epoch: this.#epoch, evaluatedStep: this.#evaluatedStep, pipeline: this.#pipeline };
   }
 
   #atLimit(): boolean {
@@ -350,15 +300,6 @@ class Loop {
         `start another run with a lower --lr, or look at the samples of that step`,
     );
   }
-}
-
-/** A batch with pixels of its own. */
-function copied(batch: Batch): Batch {
-  const { epoch, step, size, samples, plans, state } = batch;
-  const views = Object.fromEntries(
-    Object.entries(batch.views).map(([name, view]) => [name, Object.assign({}, view, { data: view.data.slice() })]),
-  );
-  return { epoch, step, size, samples, plans, state, views, retain: () => {}, release: () => {} };
 }
 
 /** Two decimals: enough for milliseconds and images per second. */
