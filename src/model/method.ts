@@ -91,6 +91,7 @@ export interface MethodPreset<Options> {
     | { readonly kind: 'cosine' }
     | { readonly kind: 'step'; readonly milestones: readonly number[]; readonly factor: number };
   readonly warmupSteps?: number;
+  readonly warmupEpochs?: number;
   readonly evalEvery?: number;
   readonly decodedCache?: string;
 }

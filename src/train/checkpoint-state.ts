@@ -113,10 +113,10 @@ function digest(value: object): string {
   return createHash('sha256').update(JSON.stringify(value)).digest('hex');
 }
 
-/** Writes, or replaces, the state of the checkpoint in `folder`; `files` are absent where they were never summed. */
-export async function writeState(folder: string, state: TrainState, files: PartSums | undefined): Promise<void> {
-  const stored = { ...state, ...(files && { files }) };
-  await replaceFile(join(folder, STATE_FILE), JSON.stringify({ ...stored, ...(files && { sha256: digest(stored) }) }, undefined, 2));
+/** Writes, or replaces, the state of the checkpoint in `folder`. */
+export async function writeState(folder: string, state: TrainState, files: PartSums): Promise<void> {
+  const stored = { ...state, files };
+  await replaceFile(join(folder, STATE_FILE), JSON.stringify({ ...stored, sha256: digest(stored) }, undefined, 2));
 }
 
 /**
@@ -176,6 +176,13 @@ async function sumOf(path: string): Promise<FileSum> {
     throw new CheckpointError(`${path} ${fileProblem(error)}`, { cause: error });
   }
   return { bytes, sha256: hash.digest('hex') };
+}
+
+/** The sums of the tensor files of these parts, as they lie there. */
+export async function sumFiles(folder: string, parts: readonly string[]): Promise<PartSums> {
+  const sums: Record<string, FileSum> = {};
+  for (const part of parts) sums[part] = await sumOf(partFile(folder, part));
+  return sums;
 }
 
 /** Throws a CheckpointError for the first tensor file that is not what its sum says. */

@@ -15,6 +15,7 @@ import {
   type PartSums,
   readState,
   STATE_FILE,
+  sumFiles,
   type TrainState,
   verifyFiles,
   writeState,
@@ -84,8 +85,9 @@ export async function saveCheckpoint(
 
 /** Replaces the state of a complete checkpoint: the tensors of a step are written once, the epoch and the evaluated step may move. */
 export async function updateCheckpoint(path: string, state: TrainState): Promise<void> {
-  const { files } = await readState(path);
-  await writeState(path, state, files);
+  const { parts, files } = await readState(path);
+  // One of the first format may have none.
+  await writeState(path, state, files ?? (await sumFiles(path, parts)));
 }
 
 async function loadFolder(path: string): Promise<LoadedCheckpoint> {

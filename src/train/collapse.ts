@@ -25,7 +25,7 @@ export class CollapseWatch {
     this.#warned = true;
     return (
       `Features have collapsed: featureStd is ${featureStd.toPrecision(2)} at step ${step}, where ${this.#spread.toPrecision(2)} means spread ` +
-      `and 0 one point; ${PATIENCE} steps in a row were below ${this.#threshold.toPrecision(2)}. Lower the learning rate or raise the temperature.`
+      `and 0 one point; ${PATIENCE} steps in a row were below ${this.#threshold.toPrecision(2)}. Lower the learning rate (--lr); docs/methods.md says what keeps the method from it.`
     );
   }
 }

@@ -18,7 +18,7 @@ import { expectedOneOf } from '../common/nearest.js';
 import { oneOf } from '../common/one-of.js';
 import { optionName } from './flags.js';
 import { quoted } from '../common/quoted.js';
-import { inFirstFormat, inThisFormat } from './first-format.js';
+import { inFirstFormat, inThisFormat, withOptimizer } from './first-format.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT } from './format.js';
 import { LIMITS } from './limits.js';
 import { optimizerSchema } from './optimizer/index.js';
@@ -105,6 +105,8 @@ const configSchema = z.strictObject({
   ]),
   /** Updates of linear warm-up. */
   warmupSteps: within(LIMITS.warmupSteps).default(0),
+  /** Epochs over which the rate rises in steps of an epoch, whatever the batch. */
+  warmupEpochs: within(LIMITS.warmupEpochs).default(0),
   optimizer: optimizerSchema.prefault({ name: 'sgd' }),
   method: methodOptionsSchema,
   recipe: recipeSchema,
@@ -213,8 +215,9 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   }
   if (value !== null && !isRecord(value))
     throw new OptionsError(`The config file "${path}" holds ${quoted(value)}: expected options, one a line, as in "batch: 64"`);
-  checkNames(value ?? {}, ` in ${path}`);
-  return value ?? {};
+  const options = withOptimizer(value ?? {});
+  checkNames(options, ` in ${path}`);
+  return options;
 }
 
 /**
@@ -284,6 +287,11 @@ function check(config: TrainConfig): TrainConfig {
   return config;
 }
 
+function presetsOf(method: string): string {
+  const names = PRESET_NAMES.filter((preset) => METHOD_PRESETS[preset]?.method.name === method);
+  return names.length === 0 ? `expected a method of ${METHOD_NAMES.join(', ')}` : `use a preset of ${method} (${names.join(', ')})`;
+}
+
 /** The name of the preset that options are made from. */
 export function presetOf({ preset, file }: { readonly preset?: string | undefined; readonly file?: ConfigInput | undefined }): string {
   return preset ?? file?.preset ?? 'detco-r50';
@@ -298,17 +306,17 @@ export function presetOf({ preset, file }: { readonly preset?: string | undefine
  */
 export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): TrainConfig {
   const preset = presetOf({ ...given, file });
-  const defaults = METHOD_PRESETS[preset];
+  const defaults = Object.hasOwn(METHOD_PRESETS, preset) ? METHOD_PRESETS[preset] : undefined;
   if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
   const { name } = defaults.method;
-  checkNames(given, '', name);
-  checkNames(file, '', name);
   for (const asked of [given.method?.name, file.method?.name])
     if (asked !== undefined && asked !== name)
       throw new OptionsError(
-        `method.name "${asked}" with preset "${preset}", which is of ${name}: use a preset of ${asked}, or leave method.name out`,
+        `method.name ${quoted(asked)} with preset "${preset}", which is of ${name}: ${presetsOf(asked)}, or leave method.name out`,
       );
-  const merged = merge({ ...defaults }, file as Layer, given as Layer, { preset });
+  checkNames(given, '', name);
+  checkNames(file, '', name);
+  const merged = merge({ optimizer: { name: 'sgd' } }, { ...defaults }, file as Layer, given as Layer, { preset });
   if (merged['shards'] === undefined)
     throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
   const config = parse(merged);

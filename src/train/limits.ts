@@ -11,6 +11,7 @@ export const LIMITS = Object.freeze({
   epochs: [1, MOST_EPOCHS],
   steps: [1, MOST_COUNTED],
   warmupSteps: [0, MOST_COUNTED],
+  warmupEpochs: [0, MOST_EPOCHS],
   milestone: [1, MOST_EPOCHS],
   seed: [0, 0xffff_ffff],
   workers: [1, MOST_LANES],

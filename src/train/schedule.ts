@@ -19,6 +19,8 @@ export interface LearningRateOptions {
   readonly schedule: Schedule;
   /** Updates over which the rate rises linearly to the schedule's; 0 for none. */
   readonly warmupSteps: number;
+  /** Epochs over which it rises by a step each; 0 for none. */
+  readonly warmupEpochs: number;
 }
 
 /** The batch size at which learning rates are quoted (DetCo section 3.4; MoCo v2). */
@@ -36,8 +38,9 @@ export function peakLearningRate({ lr, lrScaling, batch }: Pick<LearningRateOpti
  * @param step updates done before this one
  */
 export function learningRate(options: LearningRateOptions, epoch: number, step: number): number {
-  const { epochs, schedule, warmupSteps } = options;
-  const peak = peakLearningRate(options) * Math.min(1, (step + 1) / Math.max(1, warmupSteps));
+  const { epochs, schedule, warmupSteps, warmupEpochs } = options;
+  const warm = Math.min(1, (step + 1) / Math.max(1, warmupSteps), (epoch + 1) / Math.max(1, warmupEpochs));
+  const peak = peakLearningRate(options) * warm;
   if (schedule.kind === 'cosine') return (peak / 2) * (1 + Math.cos((Math.PI * Math.min(epoch, epochs)) / epochs));
   return peak * schedule.factor ** schedule.milestones.filter((milestone) => epoch >= milestone).length;
 }

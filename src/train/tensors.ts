@@ -24,8 +24,23 @@ export function checkpointTensors(trained: Trained): Record<string, ReadonlyMap<
   );
 }
 
+/**
+ * Puts a method where a checkpoint left it, host state included.
+ * @throws CheckpointError for a checkpoint of another method, or of a host state that it has not
+ */
+export function restore({ method, optimizer }: Trained & { readonly method: Method }, checkpoint: LoadedCheckpoint): void {
+  const { host } = checkpoint.state.method;
+  const [had, expected] = [host, method.host].map((state) => Object.keys(state).toSorted().join(', ') || 'nothing');
+  if (had !== expected)
+    throw new CheckpointError(`${checkpoint.path}/state.json holds ${had} of its method: expected ${expected}; it is of another method`);
+  restoreTensors({ method, optimizer }, checkpoint);
+  method.host = host;
+}
+
 /** Puts a checkpoint's values into the variables. @throws CheckpointError when a tensor is missing, left over or of another shape */
 export function restoreTensors(trained: Trained, { path, tensors }: LoadedCheckpoint): void {
+  const unknown = Object.keys(tensors).find((part) => !(part in parts(trained)));
+  if (unknown !== undefined) throw new CheckpointError(`${path} has ${unknown}.safetensors, which this method does not have`);
   for (const [part, variables] of Object.entries(parts(trained))) {
     const file = `${path}/${part}.safetensors`;
     const stored = tensors[part];

@@ -21,7 +21,7 @@ import { Outlook } from './outlook.js';
 import { RunDirectory, type EvaluationMetrics } from './run-directory.js';
 import { RunShards } from './run-shards.js';
 import { explainSpecs, withoutLogins } from './shard-specs.js';
-import { restoreTensors } from './tensors.js';
+import { restore } from './tensors.js';
 
 export interface TrainControls extends TrainHooks, TrainRequests {
   /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
@@ -83,10 +83,7 @@ function createTrained(engine: Engine, { method: options, optimizer, seed }: Tra
     trained.optimizer.dispose();
   };
   try {
-    if (checkpoint) {
-      restoreTensors(trained, checkpoint);
-      method.host = checkpoint.state.method.host;
-    }
+    if (checkpoint) restore(trained, checkpoint);
   } catch (error) {
     dispose();
     throw error;

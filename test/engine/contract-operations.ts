@@ -61,6 +61,19 @@ export function testOperations(engine: () => Engine): void {
       tf.dispose([queries, keys, queue]);
     });
 
+    test('infoNce of more rows than are held at once', () => {
+      const rows = (count: number) => tf.tidy(() => tf.div(toTensor(normal(random, [count, 4])), 3) as tf.Tensor2D);
+      const [queries, keys, queue] = [rows(1030), rows(1030), rows(1 << 15)];
+      const slice = (x: tf.Tensor2D, first: number, size: number) => tf.slice(x, [first, 0], [size, 4]);
+      tf.tidy(() => {
+        const whole = tf.grad((q) => compositions.infoNce(q as tf.Tensor2D, keys, queue, 0.2))(queries);
+        const part = tf.grad((q) => compositions.infoNce(q as tf.Tensor2D, slice(keys, 1020, 10), queue, 0.2))(slice(queries, 1020, 10));
+        const expected = tf.mul(part, 10 / 1030);
+        expectClose(slice(whole as tf.Tensor2D, 1020, 10), { shape: [10, 4], data: Float64Array.from(expected.dataSync()) }, 1e-8);
+      });
+      tf.dispose([queries, keys, queue]);
+    });
+
     test('sgd', () => {
       const [parameter, gradient, velocity] = [normal(random, [4, 9]), normal(random, [4, 9]), normal(random, [4, 9])];
       same(({ sgd }) => {

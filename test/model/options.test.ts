@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from '@jest/globals';
-import { METHOD_PRESETS, methodKind, type MethodInput, methodOptions } from '#dist/model/index.js';
+import { METHOD_NAMES, METHOD_PRESETS, methodKind, type MethodInput, methodOptions } from '#dist/model/index.js';
 
 describe('methodOptions', () => {
   test("default to the paper's", () => {
@@ -52,6 +53,11 @@ describe('presets', () => {
     };
     expect(options('moco-v2-r50')).toEqual(v2);
     expect(options('moco-v1-r50')).toEqual({ ...v2, head: 'linear', temperature: 0.07 });
+  });
+
+  test('docs/methods.md names all of them, and all methods', async () => {
+    const text = await readFile('docs/methods.md', 'utf8');
+    for (const name of [...METHOD_NAMES, ...Object.keys(METHOD_PRESETS)]) expect(text).toContain(`\`${name}\``);
   });
 
   test('an unknown method is quoted, with those that there are', () => {

@@ -246,6 +246,13 @@ describe('checkpoints', () => {
     await expect(loadCheckpoint(run)).rejects.toThrow(join(path, 'key.safetensors'));
   });
 
+  test('made without sums have them once their state is written again', async () => {
+    const path = await saveCheckpoint(run, state(2), tensors(2));
+    await writeFile(join(path, 'state.json'), JSON.stringify(withoutSums({ ...state(2) })));
+    await updateCheckpoint(path, { ...state(2), evaluatedStep: 2 });
+    expect(await loadCheckpoint(run)).toMatchObject({ verified: true, state: { format: 2, evaluatedStep: 2 } });
+  });
+
   test('name what is missing when there is none', async () => {
     expect(await lastCheckpoint(run)).toBeUndefined();
     await expect(loadCheckpoint(run)).rejects.toThrow(`No checkpoint in "${run}"`);

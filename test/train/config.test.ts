@@ -44,6 +44,27 @@ describe('options of a new run', () => {
     expect(config).toMatchObject({ preset: 'tiny', batch: 64, lr: 0.7, method: { queueSize: 2048, temperature: 0.3, arch: 'resnet18' } });
   });
 
+  test('keep the optimizer of the preset where only one of its options is given, and no other where another is named', () => {
+    expect(resolveConfig({ shards, optimizer: { weightDecay: 0.01 } }).optimizer).toEqual({
+      name: 'sgd',
+      momentum: 0.9,
+      weightDecay: 0.01,
+    });
+    const byol = { shards, preset: 'byol-r50' };
+    expect(resolveConfig({ ...byol, optimizer: { trust: 0.01 } }).optimizer).toEqual({
+      name: 'lars',
+      momentum: 0.9,
+      weightDecay: 1e-6,
+      trust: 0.01,
+    });
+    expect(resolveConfig({ ...byol, optimizer: { name: 'sgd' } }).optimizer).toEqual({ name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
+  });
+
+  test('make the views alone that losses read', () => {
+    const config = resolveConfig({ shards, method: { terms: ['gg'] } });
+    expect(Object.keys(trainingRecipe(config).views)).toEqual(['globalQ', 'globalK']);
+  });
+
   test('take other levels as a whole', () => {
     expect(resolveConfig({ shards, method: { levels: { res5: 1 } } }).method).toMatchObject({ levels: { res5: 1 } });
   });
@@ -55,6 +76,17 @@ describe('options of a new run', () => {
 
   test.each<[string, ConfigInput, string]>([
     ['an unknown preset', { shards, preset: 'detco-r5' }, 'Unknown preset "detco-r5": did you mean "detco-r50"'],
+    ['a preset of the name of a property', { shards, preset: 'constructor' }, 'Unknown preset "constructor": '],
+    [
+      'one row for a batch norm of a head',
+      { shards, preset: 'tiny-byol', batch: 1 },
+      'method.bnGroups 1 leaves one row of batch 1 to a group, and one has no variance: use a larger --batch or fewer groups',
+    ],
+    [
+      'groups that views do not divide into',
+      { shards, preset: 'tiny-simclr', batch: 50, method: { bnGroups: 8 } },
+      'method.bnGroups 8 does not divide the 100 views of batch 50',
+    ],
     ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
     ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],
     [
@@ -87,7 +119,7 @@ describe('options of a new run', () => {
     [
       'a method that the preset is not of',
       { shards, preset: 'tiny', method: { name: 'moco' } },
-      'method.name "moco" with preset "tiny", which is of detco: use a preset of moco, or leave method.name out',
+      'method.name "moco" with preset "tiny", which is of detco: use a preset of moco (moco-v2-r50, moco-v1-r50, tiny-moco), or leave',
     ],
     [
       'an engine that does not exist',
@@ -142,6 +174,12 @@ describe('config file', () => {
     path = join(folder, 'f.yaml');
   });
   afterEach(() => rm(folder, { recursive: true }));
+
+  test('may have the options of 0.1 for the optimizer', async () => {
+    await writeFile(path, 'preset: tiny\nsgdMomentum: 0.8\nweightDecay: 0.001\n');
+    const { optimizer } = resolveConfig({ shards }, await readConfigFile(path));
+    expect(optimizer).toEqual({ name: 'sgd', momentum: 0.8, weightDecay: 0.001 });
+  });
 
   test('is YAML with the names of config.json', async () => {
     await writeFile(path, 'preset: tiny\nmethod:\n  queueSize: 512\nschedule: { kind: step, milestones: [2] }\n');

@@ -1,7 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { learningRate, peakLearningRate, type LearningRateOptions } from '#dist/train/schedule.js';
 
-const moco: LearningRateOptions = { lr: 0.03, lrScaling: 'linear', batch: 256, epochs: 200, schedule: { kind: 'cosine' }, warmupSteps: 0 };
+const moco: LearningRateOptions = {
+  lr: 0.03,
+  lrScaling: 'linear',
+  batch: 256,
+  epochs: 200,
+  schedule: { kind: 'cosine' },
+  warmupSteps: 0,
+  warmupEpochs: 0,
+};
 
 describe('learning rate', () => {
   test('follows the cosine of main_moco.py by epoch', () => {
@@ -36,6 +44,11 @@ describe('learning rate', () => {
   test('scales with the square root of the batch, as SimCLR does for batches of 256 to 4096: 0.075 times the root', () => {
     for (const batch of [256, 1024, 4096])
       expect(peakLearningRate({ lr: 1.2, lrScaling: 'sqrt', batch })).toBeCloseTo(0.075 * Math.sqrt(batch), 12);
+  });
+
+  test('warms up by epochs, whatever the batch', () => {
+    const warm: LearningRateOptions = { ...moco, warmupEpochs: 4 };
+    expect([0, 1, 2, 3].map((epoch) => learningRate(warm, epoch, 1) / learningRate(moco, epoch, 1))).toEqual([0.25, 0.5, 0.75, 1]);
   });
 
   test('warms up linearly and then follows the schedule', () => {

@@ -32,23 +32,41 @@ export const infoNce: Engine['infoNce'] = onTape((q, keys, queue, temperature) =
   return [at(outputs, 0), at(outputs, 1)];
 });
 
-/** `Engine.infoNce` for the other engines. */
+/** Logits that are held at once, 128 MiB of float32 a tensor: dense methods have 49 rows for each image of a batch. */
+const BLOCK_LOGITS = 1 << 25;
+
+/** `Engine.infoNce` as TensorFlow.js operations. */
 export const compositeInfoNce: Engine['infoNce'] = onTape((q, keys, queue, temperature) =>
   tf.tidy(() => {
-    const scaled = tf.div(q, temperature);
-    const positive = tf.sum(tf.mul(scaled, keys), 1, true); // [N, 1]
-    const negatives = tf.matMul(scaled as Tensor2D, queue, false, true); // [N, K]
-    const largest = tf.maximum(tf.max(negatives, 1, true), positive);
-    const p = tf.exp(tf.sub(positive, largest));
-    const e = tf.exp(tf.sub(negatives, largest));
-    const sum = tf.add(tf.sum(e, 1, true), p);
-    const each = tf.add(tf.log(sum), tf.sub(largest, positive));
-    // d each / d q = (sum of probability x key - positive key) / tau
-    const expected = tf.div(tf.add(tf.matMul(e as Tensor2D, queue), tf.mul(p, keys)), sum);
-    const gradient = tf.div(tf.sub(expected, keys), q.shape[0] * temperature);
-    return [tf.mean(each), gradient] as [Tensor, Tensor];
+    const [count, width] = q.shape;
+    const rows = Math.max(1, Math.floor(BLOCK_LOGITS / queue.shape[0]));
+    if (count <= rows) {
+      const [each, gradient] = lossOfRows(q, keys, queue, temperature, count);
+      return [tf.mean(each), gradient] as [Tensor, Tensor];
+    }
+    const blocks = Array.from({ length: Math.ceil(count / rows) }, (_, block) => {
+      const first = block * rows;
+      const part = (x: Tensor2D) => tf.slice(x, [first, 0], [Math.min(rows, count - first), width]);
+      return tf.tidy(() => lossOfRows(part(q), part(keys), queue, temperature, count));
+    });
+    return [tf.mean(tf.concat(blocks.map(([each]) => each))), tf.concat(blocks.map(([, gradient]) => gradient))] as [Tensor, Tensor];
   }),
 );
+
+/** Of some of `count` queries: the loss of each, [n, 1], and their gradients of the mean, [n, D]. */
+function lossOfRows(q: Tensor2D, keys: Tensor2D, queue: Tensor2D, temperature: number, count: number): [Tensor, Tensor] {
+  const scaled = tf.div(q, temperature);
+  const positive = tf.sum(tf.mul(scaled, keys), 1, true); // [n, 1]
+  const negatives = tf.matMul(scaled as Tensor2D, queue, false, true); // [n, K]
+  const largest = tf.maximum(tf.max(negatives, 1, true), positive);
+  const p = tf.exp(tf.sub(positive, largest));
+  const e = tf.exp(tf.sub(negatives, largest));
+  const sum = tf.add(tf.sum(e, 1, true), p);
+  const each = tf.add(tf.log(sum), tf.sub(largest, positive));
+  // d each / d q = (sum of probability x key - positive key) / tau
+  const expected = tf.div(tf.add(tf.matMul(e as Tensor2D, queue), tf.mul(p, keys)), sum);
+  return [each, tf.div(tf.sub(expected, keys), count * temperature)];
+}
 
 /** Checks, and puts a loss with a ready gradient on the tape. Keys and queue are closed over, so no gradient reaches them. */
 function onTape(lossAndGradient: LossAndGradient): Engine['infoNce'] {

@@ -12,10 +12,7 @@ export function lerp(byNumber: LerpByNumber): Engine['lerp'] {
     checkPairs('sources', targets, sources);
     if (typeof weight === 'number') return byNumber(targets, sources, weight);
     checkScalar('lerp weight', weight, 'float32');
-    tf.tidy(() => {
-      const moved = targets.map((target, i) => between(target, sources[i] as Tensor, weight));
-      byNumber(targets, moved, 1);
-    });
+    targets.forEach((target, i) => tf.tidy(() => byNumber([target], [between(target, sources[i] as Tensor, weight)], 1)));
   };
 }
 

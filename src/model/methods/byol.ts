@@ -19,7 +19,7 @@ import { type Layers, Network, type Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { startingValues } from '../network/parameters.js';
 import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
-import { backboneOptions, bnGroups, channels, checkBnGroups } from './options.js';
+import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['view1', 'view2'] as const;
@@ -49,7 +49,7 @@ export const byol = {
       batch: 256,
       lr: 0.3,
       epochs: 300,
-      warmupSteps: 50_040,
+      warmupEpochs: 10,
       schedule: { kind: 'cosine' },
       optimizer: { name: 'lars', weightDecay: 1e-6 },
     },
@@ -66,7 +66,7 @@ export const byol = {
     },
   },
   views: () => VIEWS,
-  check: (options, { batch }) => checkBnGroups(options, batch),
+  check: (options, { batch }) => checkHeadGroups(options, batch),
   create: (engine: Engine, options: ByolOptions, seed: number): Method => new Byol(engine, options, seed),
 } satisfies MethodKind<ByolOptions>;
 

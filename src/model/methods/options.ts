@@ -89,3 +89,19 @@ export function queueConcern(
     `images are held against older keys of their own; use at most --queue-size ${fitting}`
   );
 }
+
+/**
+ * For heads with batch norms, which see a row an image.
+ *
+ * @param views of each image that go through together
+ * @throws RangeError for batch norm groups that do not divide the rows, or have one alone
+ */
+export function checkHeadGroups({ bnGroups: groups }: { readonly bnGroups: number }, batch: number, views = 1): void {
+  const rows = views * batch;
+  const seen = views === 1 ? `batch ${batch}` : `the ${rows} views of batch ${batch}`;
+  if (rows % groups !== 0) throw new RangeError(`method.bnGroups ${groups} does not divide ${seen}: expected a divisor such as 1`);
+  if (rows / groups < 2)
+    throw new RangeError(
+      `method.bnGroups ${groups} leaves one row of ${seen} to a group, and one has no variance: use a larger --batch or fewer groups`,
+    );
+}

@@ -18,7 +18,7 @@ import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { startingValues } from '../network/parameters.js';
 import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
-import { backboneOptions, bnGroups, channels, checkBnGroups } from './options.js';
+import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['view1', 'view2'];
@@ -48,7 +48,7 @@ export const simclr = {
       lr: 1.2,
       lrScaling: 'sqrt',
       epochs: 200,
-      warmupSteps: 50_040,
+      warmupEpochs: 10,
       schedule: { kind: 'cosine' },
       optimizer: { name: 'lars', weightDecay: 1e-6 },
     },
@@ -67,7 +67,7 @@ export const simclr = {
   views: () => VIEWS,
   check(options, { batch }) {
     if (batch < 2) throw new RangeError(`batch ${batch}: SimCLR's negatives are the other images of a batch; expected 2 or more`);
-    checkBnGroups(options, 2 * batch);
+    checkHeadGroups(options, batch, VIEWS.length);
   },
   create: (engine: Engine, options: SimClrOptions, seed: number): Method => new SimClr(engine, options, seed),
 } satisfies MethodKind<SimClrOptions>;

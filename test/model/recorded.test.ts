@@ -1,0 +1,61 @@
+/** A recorded step follows what changes from step to step: schedules, permutations, pointers. */
+import { describe, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import { type Engine, selectEngine } from '#dist/engine/index.js';
+import { METHOD_NAMES, methodKind, methodOptions, type MethodInput } from '#dist/model/index.js';
+import type { Batch } from '#dist/pipeline/index.js';
+import { createOptimizer } from '#dist/train/optimizer/index.js';
+import { createTrainStep } from '#dist/train/step.js';
+import { Random } from '#dist/common/random.js';
+import { whereAvailable } from '../engine/available.js';
+
+const N = 8;
+/** The third call is recorded, those after it are replayed. */
+const STEPS = 7;
+
+const torch = await whereAvailable('torch');
+
+torch.describe(`on the engine torch${torch.note}`, () => {
+  /** Losses of a few steps in which everything changes, and the tensors that come of them. */
+  async function run(engine: Engine, name: string): Promise<{ losses: number[]; tensors: Record<string, number[]> }> {
+    const options = { name, arch: 'resnet18', width: 4, stem: 'small', dim: 8, keyMomentum: 0.5, hidden: 16, queueSize: 16, bnGroups: 2 };
+    const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
+    const method = methodKind(name).create(engine, methodOptions(known as MethodInput), 1);
+    const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
+    const step = createTrainStep({ engine, method, optimizer });
+    const random = new Random(5);
+    const losses: number[] = [];
+    for (let at = 0; at < STEPS; at++) {
+      const views = Object.fromEntries(method.views.map((view) => [view, noise(random, view.startsWith('patches'))]));
+      const staged = step.stage({ views, release: () => {} } as unknown as Batch);
+      losses.push((await step.run(staged, { step: at, progress: at / STEPS, learningRate: 0.02 * (at + 1) })).loss);
+    }
+    const tensors = Object.entries(method.sections).flatMap(([section, variables]) =>
+      [...variables].map(([key, variable]) => [`${section}.${key}`, [...variable.dataSync()]] as const),
+    );
+    method.dispose();
+    optimizer.dispose();
+    return { losses, tensors: Object.fromEntries(tensors) };
+  }
+
+  describe.each(METHOD_NAMES)('%s', (name) => {
+    test('has the losses and tensors of a step that is not recorded', async () => {
+      const engine = await selectEngine('torch', { device: 'cpu', threads: 1 });
+      try {
+        const recorded = await run(engine, name);
+        expect(recorded.losses.every(Number.isFinite)).toBe(true);
+        const plain = await run({ ...engine, compile: (step) => step }, name);
+        expect(recorded).toEqual(plain);
+      } finally {
+        await engine.dispose();
+      }
+    });
+  });
+});
+
+/** uint8 images or patches of a view. */
+function noise(random: Random, patches: boolean): Batch['views'][string] {
+  const shape = patches ? [N, 9, 12, 12, 3] : [N, 16, 16, 3];
+  const data = Uint8Array.from({ length: tf.util.sizeFromShape(shape) }, () => Math.floor(256 * random.uniform()));
+  return { data, shape } as Batch['views'][string];
+}
