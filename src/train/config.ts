@@ -391,8 +391,10 @@ export function trainingRecipe({
 }: Pick<TrainConfig, 'recipe' | 'method'>): Recipe {
   const recipe: Recipe = name === 'detco' ? recipes.detco({ globalSize, patchSize, randAugment }) : recipes[name]({ globalSize });
   const needed = methodKind(method.name).views(method);
+  // What no loss reads is not made.
+  if (needed.every((view) => view in recipe.views))
+    return { ...recipe, views: Object.fromEntries(Object.entries(recipe.views).filter(([view]) => needed.includes(view))) };
   const made = Object.values(recipe.views);
-  if (needed.every((view) => view in recipe.views) || made.length !== needed.length || made.some(({ kind }) => kind !== 'image'))
-    return recipe;
+  if (made.length !== needed.length || made.some(({ kind }) => kind !== 'image')) return recipe;
   return { name, views: Object.fromEntries(needed.map((view, i) => [view, made[i] as View])) };
 }

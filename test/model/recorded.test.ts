@@ -17,7 +17,7 @@ const torch = await whereAvailable('torch');
 
 torch.describe(`on the engine torch${torch.note}`, () => {
   /** Losses of a few steps in which everything changes, and the tensors that come of them. */
-  async function run(engine: Engine, name: string): Promise<{ losses: number[]; tensors: Record<string, number[]> }> {
+  async function run(engine: Engine, name: string): Promise<{ losses: number[]; tensors: object }> {
     const options = { name, arch: 'resnet18', width: 4, stem: 'small', dim: 8, keyMomentum: 0.5, hidden: 16, queueSize: 16, bnGroups: 2 };
     const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
     const method = methodKind(name).create(engine, methodOptions(known as MethodInput), 1);
