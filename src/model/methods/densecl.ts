@@ -16,12 +16,10 @@ import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } fro
 import { Backbone } from '../network/backbone.js';
 import { constantOf, differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { Network, type Statistics } from '../network/network.js';
+import { MomentumPair } from '../network/momentum.js';
+import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { startingValues } from '../network/parameters.js';
-import { KeyQueues } from '../network/queue.js';
 import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
-import { encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
 
@@ -88,50 +86,44 @@ class DenseCl implements Method {
   readonly sections: Method['sections'];
   readonly #engine: Engine;
   readonly #options: DenseClOptions;
-  readonly #seed: number;
   readonly #resNet: ResNet;
   readonly #globalHead: Mlp;
   readonly #denseHead: Mlp;
-  readonly #query: Network;
-  readonly #key: Network;
-  readonly #queues: KeyQueues;
+  readonly #pair: MomentumPair;
 
   constructor(engine: Engine, options: DenseClOptions, seed: number) {
     this.#engine = engine;
     this.#options = options;
-    this.#seed = seed;
     this.dimensions = options.dim;
     this.#resNet = resNet(options);
     const inputs = this.#resNet.channels[LAST_STAGE];
     const widths = [inputs, options.hidden ?? inputs, options.dim];
     this.#globalHead = mlp('head.global', widths);
     this.#denseHead = mlp('head.dense', widths);
-    const { bnGroups } = options;
     const specs = [this.#resNet, this.#globalHead, this.#denseHead];
-    this.#query = new Network(engine, specs, { bnGroups, trainable: true, values: (spec) => startingValues(spec, seed) });
-    this.#key = new Network(engine, specs, { bnGroups, trainable: false, values: ({ name }) => this.#query.values(name) });
-    this.#queues = new KeyQueues(engine, TERMS, options.queueSize, options.dim, seed);
-    this.parameters = this.#query.parameters;
-    this.backbone = new Backbone(this.#query, this.#resNet);
-    this.sections = { query: this.#query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
+    this.#pair = new MomentumPair(engine, specs, options, { queues: TERMS, views: ['global'] }, seed);
+    this.parameters = this.#pair.query.parameters;
+    this.backbone = new Backbone(this.#pair.query, this.#resNet);
+    this.sections = this.#pair.sections;
   }
 
-  inputs({ step, batch }: StepAt): NamedTensors {
-    return { ...stepPermutation(this.#seed, 'global', step, batch), pointer: this.#queues.pointerTensor() };
+  inputs(at: StepAt): NamedTensors {
+    return this.#pair.inputs(at);
   }
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
-    const { keyMomentum, temperature, lossWeight } = this.#options;
-    this.#key.follow(this.#query, [...this.parameters.keys()], 1 - keyMomentum);
-    const keys = this.#encodeKeys(viewOf(views, 'globalK', this.#options), inputs);
+    const { temperature, lossWeight } = this.#options;
+    this.#pair.follow(this.parameters);
+    const embed = (network: Network, shuffled: Tensor, statistics: Statistics) => ({ ...this.#embed(network, shuffled, statistics) });
+    const keys = this.#pair.keys(viewOf(views, 'globalK', this.#options), inputs, 'global', embed) as unknown as Embedded;
     const images = viewOf(views, 'globalQ', this.#options);
-    const { loss, watched, gradients } = differentiate(this.#query, this.parameters, (watch, statistics) => {
-      const query = this.#embed(this.#query, images, statistics);
+    const { loss, watched, gradients } = differentiate(this.#pair.query, this.parameters, (watch, statistics) => {
+      const query = this.#embed(this.#pair.query, images, statistics);
       watch('featureStd', deviation(query.global));
-      const global = this.#engine.infoNce(query.global, keys.global, this.#queues.get('global'), temperature);
+      const global = this.#engine.infoNce(query.global, keys.global, this.#pair.queue('global'), temperature);
       const rows = (cells: Tensor3D) => tf.reshape(cells, [-1, this.#options.dim] as [number, number]) as Tensor2D;
       const positives = rows(matched(query.map, keys));
-      const dense = this.#engine.infoNce(rows(query.cells), positives, this.#queues.get('dense'), temperature);
+      const dense = this.#engine.infoNce(rows(query.cells), positives, this.#pair.queue('dense'), temperature);
       watch('global', global);
       watch('dense', dense);
       return tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
@@ -141,34 +133,24 @@ class DenseCl implements Method {
     return { loss, terms, gradients, featureStd: featureStd as Scalar, carry: { global: keys.global, dense: keys.pooled } };
   }
 
-  settle(keys: NamedTensors, { pointer }: NamedTensors): void {
-    this.#queues.enqueue(keys, pointer as Scalar);
+  settle(keys: NamedTensors, inputs: NamedTensors): void {
+    this.#pair.enqueue(keys, inputs);
   }
 
   advance(images: number): void {
-    this.#queues.advance(images);
+    this.#pair.advance(images);
   }
 
   get host(): HostState {
-    return { pointer: this.#queues.pointer };
+    return this.#pair.host;
   }
 
-  set host({ pointer = Number.NaN }: HostState) {
-    this.#queues.pointer = pointer;
+  set host(state: HostState) {
+    this.#pair.host = state;
   }
 
   dispose(): void {
-    for (const part of [this.#query, this.#key, this.#queues]) part.dispose();
-  }
-
-  /** Without gradient, and with ShuffleBN. */
-  #encodeKeys(images: Tensor, inputs: NamedTensors): Embedded {
-    const statistics: Statistics = [];
-    const keys = tf.tidy(() =>
-      encodeShuffled(images, inputs, 'global', (shuffled) => ({ ...this.#embed(this.#key, shuffled, statistics) })),
-    );
-    this.#key.commit(statistics);
-    return keys as unknown as Embedded;
+    this.#pair.dispose();
   }
 
   #embed(network: Network, images: Tensor, statistics: Statistics): Embedded {

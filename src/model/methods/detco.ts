@@ -21,12 +21,10 @@ import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } fro
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { Network, type Statistics } from '../network/network.js';
+import { MomentumPair } from '../network/momentum.js';
+import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { startingValues } from '../network/parameters.js';
-import { KeyQueues } from '../network/queue.js';
 import { globalAverage, reaches, type ResNet, resNet, type Stage, STAGES, stages } from '../network/resnet.js';
-import { encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
 
@@ -107,45 +105,37 @@ export class DetCo implements Method {
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
   readonly #engine: Engine;
-  readonly #seed: number;
   readonly #levels: readonly Stage[];
   readonly #resNet: ResNet;
   /** By kind and level. */
   readonly #heads: ReadonlyMap<string, Mlp>;
-  readonly #query: Network;
-  readonly #key: Network;
-  readonly #queues: KeyQueues;
+  readonly #pair: MomentumPair;
 
   constructor(engine: Engine, options: DetCoOptions, seed: number) {
     this.#engine = engine;
-    this.#seed = seed;
     this.options = options;
     this.dimensions = options.dim;
     this.views = viewsOf(options);
     this.#levels = levelsOf(options);
     this.#resNet = resNet(options);
     this.#heads = headsOf(options, this.#resNet);
-    const { bnGroups } = options;
     const specs = [this.#resNet, ...this.#heads.values()];
-    this.#query = new Network(engine, specs, { bnGroups, trainable: true, values: (spec) => startingValues(spec, seed) });
-    this.#key = new Network(engine, specs, { bnGroups, trainable: false, values: ({ name }) => this.#query.values(name) });
-    this.#queues = new KeyQueues(engine, queueNames(options), options.queueSize, options.dim, seed);
-    this.backbone = new Backbone(this.#query, this.#resNet);
+    this.#pair = new MomentumPair(engine, specs, options, { queues: queueNames(options), views: kindsOf(options, 'key') }, seed);
+    this.backbone = new Backbone(this.#pair.query, this.#resNet);
     const kinds = kindsOf(options, 'query');
     this.terms = kinds.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
-    this.parameters = new Map([...this.#query.parameters].filter(([name]) => kinds.some((kind) => this.#trains(kind, name))));
-    this.sections = { query: this.#query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
+    this.parameters = new Map([...this.#pair.query.parameters].filter(([name]) => kinds.some((kind) => this.#trains(kind, name))));
+    this.sections = this.#pair.sections;
   }
 
-  inputs({ step, batch }: StepAt): NamedTensors {
-    const permutations = kindsOf(this.options, 'key').map((kind) => stepPermutation(this.#seed, kind, step, batch));
-    return { ...(Object.assign({}, ...permutations) as NamedTensors), pointer: this.#queues.pointerTensor() };
+  inputs(at: StepAt): NamedTensors {
+    return this.#pair.inputs(at);
   }
 
   /** The queues are those of before the step. */
   step(views: StepViews, inputs: NamedTensors): StepResult {
     const trained = [...this.parameters.keys()];
-    this.#key.follow(this.#query, trained, 1 - this.options.keyMomentum);
+    this.#pair.follow(this.parameters);
     const keys = this.#encodeKeys(views, inputs);
     // Global and patch forwards share nothing but parameters, so each is differentiated on its own: the tape holds one of them at a time.
     const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys));
@@ -160,26 +150,24 @@ export class DetCo implements Method {
     };
   }
 
-  settle(keys: NamedTensors, { pointer }: NamedTensors): void {
-    this.#queues.enqueue(keys, pointer as Scalar);
+  settle(keys: NamedTensors, inputs: NamedTensors): void {
+    this.#pair.enqueue(keys, inputs);
   }
 
   advance(images: number): void {
-    this.#queues.advance(images);
+    this.#pair.advance(images);
   }
 
   get host(): HostState {
-    return { pointer: this.#queues.pointer };
+    return this.#pair.host;
   }
 
-  set host({ pointer = Number.NaN }: HostState) {
-    this.#queues.pointer = pointer;
+  set host(state: HostState) {
+    this.#pair.host = state;
   }
 
   dispose(): void {
-    this.#query.dispose();
-    this.#key.dispose();
-    this.#queues.dispose();
+    this.#pair.dispose();
   }
 
   /** k^g and k^l of every level, [N, dim] by queue, without gradient. */
@@ -187,11 +175,8 @@ export class DetCo implements Method {
     const keys: Record<string, Tensor> = {};
     for (const kind of kindsOf(this.options, 'key')) {
       const images = this.#view(views, kind, 'key');
-      const statistics: Statistics = [];
-      const embeddings = tf.tidy(() =>
-        encodeShuffled(images, inputs, kind, (shuffled) => this.#embed(this.#key, kind, shuffled, statistics)),
-      );
-      this.#key.commit(statistics);
+      const embed = (network: Network, shuffled: Tensor, statistics: Statistics) => this.#embed(network, kind, shuffled, statistics);
+      const embeddings = this.#pair.keys(images, inputs, kind, embed);
       for (const [level, k] of Object.entries(embeddings)) keys[`${kind}.${level}`] = k;
     }
     return keys;
@@ -202,14 +187,14 @@ export class DetCo implements Method {
     const { levels, temperature } = this.options;
     const images = this.#view(views, kind, 'query');
     const trained = new Map([...this.parameters].filter(([name]) => this.#trains(kind, name)));
-    const { loss, watched, gradients } = differentiate(this.#query, trained, (watch, statistics) => {
-      const q = this.#embed(this.#query, kind, images, statistics);
+    const { loss, watched, gradients } = differentiate(this.#pair.query, trained, (watch, statistics) => {
+      const q = this.#embed(this.#pair.query, kind, images, statistics);
       watch('featureStd', deviation(Object.values(q).at(-1) as Tensor2D));
       let sum: Scalar = tf.scalar(0);
       for (const level of this.#levels) {
         for (const term of termsOf(this.options, kind)) {
           const bank = `${TERMS[term].key}.${level}`;
-          const nce = this.#engine.infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#queues.get(bank), temperature);
+          const nce = this.#engine.infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#pair.queue(bank), temperature);
           watch(`${term}.${level}`, nce);
           sum = tf.add(sum, tf.mul(nce, levels[level] as number));
         }

@@ -8,7 +8,6 @@
  *
  * v2 is v1 with an MLP for a head, temperature 0.2 in place of 0.07, blur among the augmentations and a cosine schedule.
  */
-import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
@@ -17,12 +16,10 @@ import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } fro
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { Network, type Statistics } from '../network/network.js';
+import { MomentumPair } from '../network/momentum.js';
+import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { startingValues } from '../network/parameters.js';
-import { KeyQueues } from '../network/queue.js';
 import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
-import { encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
 
@@ -86,74 +83,60 @@ class Moco implements Method {
   readonly sections: Method['sections'];
   readonly #engine: Engine;
   readonly #options: MocoOptions;
-  readonly #seed: number;
   readonly #resNet: ResNet;
   readonly #head: Mlp;
-  readonly #query: Network;
-  readonly #key: Network;
-  readonly #queues: KeyQueues;
+  readonly #pair: MomentumPair;
 
   constructor(engine: Engine, options: MocoOptions, seed: number) {
     this.#engine = engine;
     this.#options = options;
-    this.#seed = seed;
     this.dimensions = options.dim;
     this.#resNet = resNet(options);
     const inputs = this.#resNet.channels[LAST_STAGE];
     this.#head = mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]);
-    const { bnGroups } = options;
     const specs = [this.#resNet, this.#head];
-    this.#query = new Network(engine, specs, { bnGroups, trainable: true, values: (spec) => startingValues(spec, seed) });
-    this.#key = new Network(engine, specs, { bnGroups, trainable: false, values: ({ name }) => this.#query.values(name) });
-    this.#queues = new KeyQueues(engine, [QUEUE], options.queueSize, options.dim, seed);
-    this.parameters = this.#query.parameters;
-    this.backbone = new Backbone(this.#query, this.#resNet);
-    this.sections = { query: this.#query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
+    this.#pair = new MomentumPair(engine, specs, options, { queues: [QUEUE], views: [QUEUE] }, seed);
+    this.parameters = this.#pair.query.parameters;
+    this.backbone = new Backbone(this.#pair.query, this.#resNet);
+    this.sections = this.#pair.sections;
   }
 
-  inputs({ step, batch }: StepAt): NamedTensors {
-    return { ...stepPermutation(this.#seed, QUEUE, step, batch), pointer: this.#queues.pointerTensor() };
+  inputs(at: StepAt): NamedTensors {
+    return this.#pair.inputs(at);
   }
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
-    const { keyMomentum, temperature } = this.#options;
-    this.#key.follow(this.#query, [...this.parameters.keys()], 1 - keyMomentum);
-    const k = this.#encodeKeys(viewOf(views, 'globalK', this.#options), inputs);
+    const { temperature } = this.#options;
+    this.#pair.follow(this.parameters);
+    const embed = (network: Network, images: Tensor, statistics: Statistics) => ({ k: this.#embed(network, images, statistics) });
+    const { k } = this.#pair.keys(viewOf(views, 'globalK', this.#options), inputs, QUEUE, embed);
     const images = viewOf(views, 'globalQ', this.#options);
-    const { loss, watched, gradients } = differentiate(this.#query, this.parameters, (watch, statistics) => {
-      const q = this.#embed(this.#query, images, statistics);
+    const { loss, watched, gradients } = differentiate(this.#pair.query, this.parameters, (watch, statistics) => {
+      const q = this.#embed(this.#pair.query, images, statistics);
       watch('featureStd', deviation(q));
-      return this.#engine.infoNce(q, k, this.#queues.get(QUEUE), temperature);
+      return this.#engine.infoNce(q, k as Tensor2D, this.#pair.queue(QUEUE), temperature);
     });
     return { loss, terms: {}, gradients, featureStd: watched['featureStd'] as Scalar, carry: { [QUEUE]: k } };
   }
 
-  settle(keys: NamedTensors, { pointer }: NamedTensors): void {
-    this.#queues.enqueue(keys, pointer as Scalar);
+  settle(keys: NamedTensors, inputs: NamedTensors): void {
+    this.#pair.enqueue(keys, inputs);
   }
 
   advance(images: number): void {
-    this.#queues.advance(images);
+    this.#pair.advance(images);
   }
 
   get host(): HostState {
-    return { pointer: this.#queues.pointer };
+    return this.#pair.host;
   }
 
-  set host({ pointer = Number.NaN }: HostState) {
-    this.#queues.pointer = pointer;
+  set host(state: HostState) {
+    this.#pair.host = state;
   }
 
   dispose(): void {
-    for (const part of [this.#query, this.#key, this.#queues]) part.dispose();
-  }
-
-  /** Without gradient, and with ShuffleBN. */
-  #encodeKeys(images: Tensor, inputs: NamedTensors): Tensor2D {
-    const statistics: Statistics = [];
-    const { k } = tf.tidy(() => encodeShuffled(images, inputs, QUEUE, (shuffled) => ({ k: this.#embed(this.#key, shuffled, statistics) })));
-    this.#key.commit(statistics);
-    return k as Tensor2D;
+    this.#pair.dispose();
   }
 
   #embed(network: Network, images: Tensor, statistics: Statistics): Tensor2D {
