@@ -1,6 +1,6 @@
 /** GatherV2 with batches, and its gradient: UnsortedSegmentSum over assembly/rows.ts. */
-import { engine, GatherV2, type GatherV2Attrs, UnsortedSegmentSum, util } from '@tensorflow/tfjs-core';
-import type { TensorInfo, UnsortedSegmentSumAttrs } from '@tensorflow/tfjs-core';
+import { backend_util, engine, GatherV2, type GatherV2Attrs, UnsortedSegmentSum, util } from '@tensorflow/tfjs-core';
+import type { Tensor, TensorInfo, UnsortedSegmentSumAttrs } from '@tensorflow/tfjs-core';
 import type { Heap } from './heap.js';
 import { register, runReplaced } from './register.js';
 
@@ -9,28 +9,25 @@ export function registerGather(heap: Heap): void {
     const { axis, batchDims } = attrs;
     if (batchDims === 0) return runReplaced(GatherV2, heap.backend, { x, indices }, attrs);
     // The backend's own takes the rows of a batch by the indices of another: findings/tfjs-wasm-gather-batch-dims.sh.
-    const along = util.parseAxisParam(axis, x.shape)[0] ?? 0;
-    const bytes = util.bytesPerElement(x.dtype);
-    const [batches, outer, rows, inner] = [
-      x.shape.slice(0, batchDims),
-      x.shape.slice(batchDims, along),
-      x.shape.slice(along, along + 1),
-      x.shape.slice(along + 1),
-    ].map((shape) => util.sizeFromShape(shape)) as [number, number, number, number];
-    const taken = util.sizeFromShape(indices.shape.slice(batchDims));
-    const shape = [...x.shape.slice(0, along), ...indices.shape.slice(batchDims), ...x.shape.slice(along + 1)];
-    const out = heap.output(shape, x.dtype as 'float32');
+    const [along = 0] = util.parseAxisParam(axis, x.shape);
+    const { batchSize, outerSize, dimSize, sliceSize, outputShape } = backend_util.segment_util.collectGatherOpShapeInfo(
+      x as Tensor,
+      indices as Tensor,
+      along,
+      batchDims,
+    );
+    const out = heap.output(outputShape, x.dtype);
+    const taken = util.sizeFromShape(indices.shape) / batchSize;
     const wanted = engine().readSync(indices.dataId) as Int32Array;
     const [from, to] = [heap.address(x), heap.address(out)];
-    for (let batch = 0; batch < batches; batch++) {
-      for (let o = 0; o < outer; o++) {
-        for (let i = 0; i < taken; i++) {
-          const row = wanted[batch * taken + i] ?? -1;
-          if (row < 0 || row >= rows)
-            throw new Error(`gather of row ${row}: expected 0 to ${rows - 1} of [${x.shape}] along axis ${along}`);
-          const source = (batch * outer + o) * rows + row;
-          heap.copy(to + ((batch * outer + o) * taken + i) * inner * bytes, from + source * inner * bytes, inner * bytes);
-        }
+    const bytes = sliceSize * util.bytesPerElement(x.dtype);
+    for (let block = 0; block < batchSize * outerSize; block++) {
+      const first = Math.floor(block / outerSize) * taken;
+      for (let i = 0; i < taken; i++) {
+        const row = wanted[first + i] ?? -1;
+        if (row < 0 || row >= dimSize)
+          throw new Error(`gather of row ${row}: expected 0 to ${dimSize - 1} of [${x.shape}] along axis ${along}`);
+        heap.copy(to + (block * taken + i) * bytes, from + (block * dimSize + row) * bytes, bytes);
       }
     }
     return out;
