@@ -226,7 +226,8 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
  * @param method whose options `method` holds; any method's where that is not known yet
  */
 function checkNames(options: Layer, where: string, method?: string): void {
-  const check = (key: string, known: readonly string[], prefix = '') => {
+  const check = (key: string, names: readonly string[], prefix = '') => {
+    const known = [...new Set(names)];
     if (!known.includes(key)) throw new OptionsError(`Unknown option "${prefix}${key}"${where}: ${expectedOneOf(key, known)}`);
   };
   const inner: Readonly<Record<string, readonly string[]>> = {

@@ -48,9 +48,10 @@ export class Checkpoints {
     if (newest?.step === place.step) {
       await updateCheckpoint(newest.path, this.#state(place));
     } else {
+      const since = newest?.step ?? 0;
       newest = { step: place.step, path: await this.save(run.path, place) };
       this.#newest = newest;
-      await prune(run.path, place.step, config.keepCheckpoints);
+      await prune(run.path, { newest: place.step, since, keep: config.keepCheckpoints });
       // Last: as long as a later checkpoint may be the newest, its lines are needed.
       await run.settle();
       hooks.onCheckpoint?.(newest.path);

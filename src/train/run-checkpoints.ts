@@ -164,11 +164,12 @@ async function pointLast(run: string, step: number): Promise<void> {
 const NO_LINKS: ReadonlySet<string | undefined> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /**
- * Keeps `newest` and the `keep` - 1 before it. Later ones are of a run that went back: what they stood for is made again.
+ * Keeps `newest` and the `keep` - 1 that it comes of. Those after the one that it was made from, `since`, are of a run that went back: what
+ * they stood for is made again.
  * A folder is renamed before it is emptied, so that a kill leaves no half of a checkpoint under its name.
  */
-export async function prune(run: string, newest: number, keep: number): Promise<void> {
-  const before = (await listCheckpoints(run)).filter(({ step }) => step < newest);
+export async function prune(run: string, { newest, since, keep }: { newest: number; since: number; keep: number }): Promise<void> {
+  const before = (await listCheckpoints(run)).filter(({ step }) => step <= since && step < newest);
   const kept = new Set([newest, ...before.slice(0, Math.max(keep, 1) - 1).map(({ step }) => step)]);
   // From the latest on, so that what is left at any instant is the run up to some step.
   for (const { path, step } of await stepFolders(run)) {

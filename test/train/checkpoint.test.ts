@@ -57,9 +57,9 @@ describe('checkpoints', () => {
   afterEach(() => rm(run, { recursive: true, force: true }));
 
   const steps = async () => (await readdir(join(run, 'checkpoints'))).toSorted();
-  const save = async (folder: string, step: number, keep = 2) => {
+  const save = async (folder: string, step: number, keep = 2, since = step - 1) => {
     await saveCheckpoint(folder, state(step), tensors(step));
-    await prune(folder, step, keep);
+    await prune(folder, { newest: step, since, keep });
   };
 
   test('come back as they went, through the run or by name', async () => {
@@ -90,9 +90,18 @@ describe('checkpoints', () => {
     for (const step of [4, 8, 12]) await save(run, step, 9);
     await saveCheckpoint(run, state(6), tensors(6));
     expect(await steps()).toEqual(['step-12', 'step-4', 'step-6', 'step-8']);
-    await prune(run, 6, 9);
+    await prune(run, { newest: 6, since: 4, keep: 9 });
     expect(await steps()).toEqual(['step-4', 'step-6']);
     expect((await loadCheckpoint(run)).state.step).toBe(6);
+  });
+
+  test('of the run that went back are kept, and those that it left behind are not, before or after its next one', async () => {
+    for (const step of [4, 8, 12]) await save(run, step, 9);
+    // From step 4 on, past the ones that were left behind.
+    await save(run, 16, 2, 4);
+    expect(await steps()).toEqual(['step-16', 'step-4']);
+    await save(run, 20, 3, 16);
+    expect(await steps()).toEqual(['step-16', 'step-20', 'step-4']);
   });
 
   test('leave `last` alone until they are complete', async () => {
@@ -131,7 +140,7 @@ describe('checkpoints', () => {
     await saveCheckpoint(run, state(2), tensors(2));
     await saveCheckpoint(run, state(2), tensors(5));
     expect((await loadCheckpoint(run)).tensors['query']?.get('w')?.data[0]).toBe(5);
-    await prune(run, 2, 2);
+    await prune(run, { newest: 2, since: 1, keep: 2 });
     expect(await readdir(join(run, 'checkpoints'))).toEqual(['step-1', 'step-2']);
   });
 
