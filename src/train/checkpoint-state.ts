@@ -6,7 +6,6 @@
  * replaced after its checkpoint was made: one file is replaced at once, two are not.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -14,15 +13,14 @@ import type { HostState } from '../model/index.js';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
 import { codeOf } from '../common/error-code.js';
+import { type FileSum, sumOfFile } from '../common/file-sum.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT, FIRST_METHOD } from './format.js';
 import { replaceFile } from './replace-file.js';
-import type { FileSum } from './safetensors.js';
 
 /** The files of a checkpoint of the first format. */
 const FIRST_PARTS: readonly string[] = ['query', 'key', 'optimizer', 'queues'];
 
 export const STATE_FILE = 'state.json';
-const READ_BYTES = 1 << 20;
 
 const count = z.int().nonnegative();
 const sum = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
@@ -165,17 +163,9 @@ function inThisFormat(
 }
 
 async function sumOf(path: string): Promise<FileSum> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      bytes += chunk.byteLength;
-    }
-  } catch (error) {
+  return sumOfFile(path).catch((error: unknown) => {
     throw new CheckpointError(`${path} ${fileProblem(error)}`, { cause: error });
-  }
-  return { bytes, sha256: hash.digest('hex') };
+  });
 }
 
 /** The sums of the tensor files of these parts, as they lie there. */

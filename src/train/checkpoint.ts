@@ -22,7 +22,7 @@ import {
 } from './checkpoint-state.js';
 import { codeOf, isFullDisk } from '../common/error-code.js';
 import { admit, checkpointFolder, lastCheckpoint, listCheckpoints, namedCheckpoint, openPartial } from './run-checkpoints.js';
-import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
+import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from '../common/safetensors.js';
 
 export interface LoadedCheckpoint {
   readonly path: string;
@@ -107,6 +107,24 @@ async function soundAlternative(run: string, broken: string): Promise<string> {
   return `no other checkpoint of ${run} is sound: bring back a copy of this one, or start another run with another --out`;
 }
 
+/** Where a checkpoint lies, and the folder of its run. */
+export interface CheckpointPlace {
+  readonly folder: string;
+  readonly run: string;
+}
+
+/**
+ * @param path a run's folder, for its newest, or one checkpoint's folder
+ * @returns the place of the checkpoint; undefined when there is none
+ */
+export async function findCheckpoint(path: string): Promise<CheckpointPlace | undefined> {
+  const named = namedCheckpoint(path);
+  if (named) return { folder: named.path, run: named.run };
+  if (await stat(join(path, STATE_FILE)).catch(() => undefined)) return { folder: path, run: join(path, '..') };
+  const folder = await lastCheckpoint(path);
+  return folder === undefined ? undefined : { folder, run: path };
+}
+
 /**
  * Reads a checkpoint, and verifies it.
  *
@@ -115,19 +133,15 @@ async function soundAlternative(run: string, broken: string): Promise<string> {
  *   run that is sound
  */
 export async function loadCheckpoint(path: string): Promise<LoadedCheckpoint> {
-  const named = namedCheckpoint(path);
-  const alone = named === undefined && (await stat(join(path, STATE_FILE)).catch(() => undefined)) !== undefined;
-  const folder = named?.path ?? (alone ? path : await lastCheckpoint(path));
-  if (folder === undefined)
+  const place = await findCheckpoint(path);
+  if (!place)
     throw new CheckpointError(
       `No checkpoint in "${path}": expected a run's folder with checkpoints/step-N in it, or one such folder with a ${STATE_FILE}`,
     );
   try {
-    return await loadFolder(folder);
+    return await loadFolder(place.folder);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new CheckpointError(`${reason}; ${await soundAlternative(named?.run ?? (alone ? join(path, '..') : path), folder)}`, {
-      cause: error,
-    });
+    throw new CheckpointError(`${reason}; ${await soundAlternative(place.run, place.folder)}`, { cause: error });
   }
 }

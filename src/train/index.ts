@@ -17,7 +17,7 @@ export { loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 export { CheckpointError, type TrainState } from './checkpoint-state.js';
 export { lastCheckpoint } from './run-checkpoints.js';
 export { augmentOnDevice } from './device-augment.js';
-export { readSafetensors, writeSafetensors, type StoredTensor, type TensorSource } from './safetensors.js';
+export { readSafetensors, writeSafetensors, type StoredTensor, type TensorSource } from '../common/safetensors.js';
 export { learningRate, type LearningRateOptions, type Schedule } from './schedule.js';
 export { type EvaluationMetrics, type StepMetrics } from './run-directory.js';
 export { RunDirectoryError } from './run-directory-error.js';

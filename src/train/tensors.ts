@@ -4,7 +4,7 @@ import type { Method } from '../model/index.js';
 import { type LoadedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './checkpoint-state.js';
 import type { Optimizer } from './optimizer/optimizer.js';
-import type { TensorSource } from './safetensors.js';
+import type { TensorSource } from '../common/safetensors.js';
 
 /** What trains: all whose tensors a checkpoint holds. */
 export interface Trained {

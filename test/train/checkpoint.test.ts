@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { loadCheckpoint, saveCheckpoint, updateCheckpoint } from '#dist/train/checkpoint.js';
 import type { TrainState } from '#dist/train/checkpoint-state.js';
 import { lastCheckpoint, lastProblem, listCheckpoints, prune } from '#dist/train/run-checkpoints.js';
-import type { TensorSource } from '#dist/train/safetensors.js';
+import type { TensorSource } from '#dist/common/safetensors.js';
 
 function state(step: number): TrainState {
   const pipeline = { epoch: 0, step, epochStart: 0, lanes: [{ taken: 2 * step, good: 2 * step }] };

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { readSafetensors, tensorBytes, writeSafetensors, type TensorSource } from '#dist/train/safetensors.js';
+import { openSafetensors, readSafetensors, tensorBytes, writeSafetensors, type TensorSource } from '#dist/common/safetensors.js';
 
 function source(shape: readonly number[], values: readonly number[]): TensorSource {
   return { shape, data: async () => Float32Array.from(values) };
@@ -54,6 +54,25 @@ describe('safetensors', () => {
     await expect(readSafetensors(path)).rejects.toThrow(`${path} is not a complete safetensors file`);
     await writeFile(path, 'not a tensor');
     await expect(readSafetensors(path)).rejects.toThrow(`${path} is not a safetensors file`);
+  });
+
+  test('keeps counts as int64 beside float32, and what the file says of itself', async () => {
+    const count: TensorSource = { shape: [], dtype: 'I64', data: async () => BigInt64Array.of(7n) };
+    const tensors = new Map([
+      ['count', count],
+      ['b', source([2], [1, 2])],
+    ]);
+    await writeSafetensors(path, tensors, { format: 'pt' });
+    await using file = await openSafetensors(path);
+    expect(file.metadata).toEqual({ format: 'pt' });
+    expect([...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }))).toEqual([
+      { name: 'count', dtype: 'I64', shape: [] },
+      { name: 'b', dtype: 'F32', shape: [2] },
+    ]);
+    const bytes = await file.tensors.get('count')?.bytes();
+    expect(new BigInt64Array(bytes?.buffer ?? new ArrayBuffer(0))).toEqual(BigInt64Array.of(7n));
+    expect(tensorBytes(tensors)).toBe(16);
+    await expect(readSafetensors(path)).rejects.toThrow(`${path} holds "count" as I64: expected F32`);
   });
 
   test('refuses values that do not fill their shape', async () => {

@@ -1,11 +1,12 @@
 /**
  * The safetensors format: 8 bytes of little-endian header length, a JSON header, then the tensors' bytes back to back.
- * Float32 only, which is all that TensorFlow.js variables hold. Tensors are fetched and written one at a time, so
- * a checkpoint of eight 65536 x 128 queues needs the memory of one.
+ * Tensors are fetched and written one at a time, so a checkpoint of eight 65536 x 128 queues needs the memory of one. What detco
+ * writes is float32, which is all that TensorFlow.js variables hold, and counts as int64; files of others may hold more types.
  */
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
+import type { FileSum } from './file-sum.js';
 
 export interface StoredTensor {
   readonly shape: readonly number[];
@@ -15,13 +16,34 @@ export interface StoredTensor {
 /** A tensor whose values are fetched when its turn comes. */
 export interface TensorSource {
   readonly shape: readonly number[];
-  data(): Promise<Float32Array>;
+  /** Default `F32`. */
+  readonly dtype?: 'F32' | 'I64';
+  data(): Promise<Float32Array | BigInt64Array>;
+}
+
+/** A tensor in a file that is open. */
+export interface FiledTensor {
+  /** As the format names it: `F32`, `BF16`, ... */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Its values, row by row, little-endian. */
+  bytes(): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface SafetensorsFile extends AsyncDisposable {
+  readonly metadata: Readonly<Record<string, string>>;
+  /** In the order of the header. */
+  readonly tensors: ReadonlyMap<string, FiledTensor>;
 }
 
 const ordinal = z.int().nonnegative();
 const entrySchema = z.object({ dtype: z.string(), shape: z.array(ordinal), data_offsets: z.tuple([ordinal, ordinal]) });
 const headerSchema = z.record(z.string(), entrySchema);
-type HeaderEntry = Readonly<z.output<typeof entrySchema>>;
+const metadataSchema = z.record(z.string(), z.string()).default({});
+interface Header {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly entries: Readonly<Record<string, Readonly<z.output<typeof entrySchema>>>>;
+}
 
 const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
@@ -32,18 +54,15 @@ function elements(shape: readonly number[]): number {
   return shape.reduce((product, side) => product * side, 1);
 }
 
-/** Bytes that `writeSafetensors` will write, without the header. */
-export function tensorBytes(tensors: ReadonlyMap<string, Pick<TensorSource, 'shape'>>): number {
-  let bytes = 0;
-  for (const { shape } of tensors.values()) bytes += 4 * elements(shape);
-  return bytes;
+function bytesOf({ shape, dtype = 'F32' }: Pick<TensorSource, 'shape' | 'dtype'>): number {
+  return (dtype === 'F32' ? 4 : 8) * elements(shape);
 }
 
-/** Size and SHA-256 of a file. */
-export interface FileSum {
-  readonly bytes: number;
-  /** In hexadecimal digits. */
-  readonly sha256: string;
+/** Bytes that `writeSafetensors` will write, without the header. */
+export function tensorBytes(tensors: ReadonlyMap<string, Pick<TensorSource, 'shape' | 'dtype'>>): number {
+  let bytes = 0;
+  for (const tensor of tensors.values()) bytes += bytesOf(tensor);
+  return bytes;
 }
 
 /** Writes and fsyncs `path`, in the order of `tensors`. `metadata` values must be strings, as the format asks. */
@@ -54,9 +73,10 @@ export async function writeSafetensors(
 ): Promise<FileSum> {
   const header: Record<string, unknown> = { [METADATA]: metadata };
   let offset = 0;
-  for (const [name, { shape }] of tensors) {
-    const end = offset + 4 * elements(shape);
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, end] };
+  for (const [name, tensor] of tensors) {
+    const end = offset + bytesOf(tensor);
+    const { dtype = 'F32', shape } = tensor;
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }
   const json = Buffer.from(JSON.stringify(header));
@@ -100,18 +120,18 @@ async function readExactly(file: FileHandle, path: string, buffer: Uint8Array, p
   }
 }
 
-function parseHeader(path: string, json: string): Record<string, HeaderEntry> {
+function parseHeader(path: string, json: string): Header {
   try {
-    const { [METADATA]: _metadata, ...tensors } = JSON.parse(json) as Record<string, unknown>;
-    return headerSchema.parse(tensors);
+    const { [METADATA]: metadata, ...tensors } = JSON.parse(json) as Record<string, unknown>;
+    return { metadata: metadataSchema.parse(metadata), entries: headerSchema.parse(tensors) };
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     throw new Error(`${path} is not a safetensors file: its header cannot be read (${reason})`, { cause: error });
   }
 }
 
-/** Reads every tensor of `path`. Throws when the file is cut short, is no safetensors file, or holds other types than F32. */
-export async function readSafetensors(path: string): Promise<Map<string, StoredTensor>> {
+/** Opens a file of tensors of any type. Throws when the file is cut short, or is no safetensors file. */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await open(path, 'r');
   try {
     const length = Buffer.alloc(LENGTH_BYTES);
@@ -120,31 +140,39 @@ export async function readSafetensors(path: string): Promise<Map<string, StoredT
     if (headerBytes > MAX_HEADER_BYTES) throw new Error(`${path} is not a safetensors file: its header would be ${headerBytes} bytes long`);
     const json = Buffer.alloc(headerBytes);
     await readExactly(file, path, json, LENGTH_BYTES);
-    const header = parseHeader(path, json.toString());
+    const { metadata, entries } = parseHeader(path, json.toString());
     const { size } = await file.stat();
-
-    const tensors = new Map<string, StoredTensor>();
-    for (const [
-      name,
-      {
-        dtype,
-        shape,
-        data_offsets: [start, end],
-      },
-    ] of Object.entries(header)) {
-      if (dtype !== 'F32') throw new Error(`${path} holds "${name}" as ${dtype}: expected F32`);
-      if (end - start !== 4 * elements(shape))
-        throw new Error(`${path} holds "${name}" in ${end - start} bytes: shape [${shape.join(', ')}] needs ${4 * elements(shape)}`);
-      if (LENGTH_BYTES + headerBytes + end > size)
-        throw new Error(
-          `${path} is not a complete safetensors file: "${name}" ends at byte ${LENGTH_BYTES + headerBytes + end}, the file at ${size}`,
-        );
-      const data = new Float32Array(elements(shape));
-      await readExactly(file, path, new Uint8Array(data.buffer), LENGTH_BYTES + headerBytes + start);
-      tensors.set(name, { shape, data });
+    const data = LENGTH_BYTES + headerBytes;
+    const tensors = new Map<string, FiledTensor>();
+    for (const [name, { dtype, shape, data_offsets: range }] of Object.entries(entries)) {
+      const [start, end] = range;
+      if (end < start) throw new Error(`${path} is not a safetensors file: "${name}" would end at byte ${end}, before it begins`);
+      if (data + end > size)
+        throw new Error(`${path} is not a complete safetensors file: "${name}" ends at byte ${data + end}, the file at ${size}`);
+      const bytes = async () => {
+        const buffer = new Uint8Array(end - start);
+        await readExactly(file, path, buffer, data + start);
+        return buffer;
+      };
+      tensors.set(name, { dtype, shape, bytes });
     }
-    return tensors;
-  } finally {
+    return { metadata, tensors, [Symbol.asyncDispose]: () => file.close() };
+  } catch (error) {
     await file.close();
+    throw error;
   }
+}
+
+/** Reads every tensor of `path`. Throws when the file is cut short, is no safetensors file, or holds other types than F32. */
+export async function readSafetensors(path: string): Promise<Map<string, StoredTensor>> {
+  await using file = await openSafetensors(path);
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, { dtype, shape, bytes }] of file.tensors) {
+    if (dtype !== 'F32') throw new Error(`${path} holds "${name}" as ${dtype}: expected F32`);
+    const { buffer, byteLength } = await bytes();
+    if (byteLength !== 4 * elements(shape))
+      throw new Error(`${path} holds "${name}" in ${byteLength} bytes: shape [${shape.join(', ')}] needs ${4 * elements(shape)}`);
+    tensors.set(name, { shape, data: new Float32Array(buffer) });
+  }
+  return tensors;
 }
