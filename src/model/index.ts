@@ -11,4 +11,4 @@ export {
 } from './methods/index.js';
 export { Backbone } from './network/backbone.js';
 export { fromTorchLayout, toTorchLayout, type Weights } from './network/parameters.js';
-export { ARCHITECTURE_NAMES, type Architecture, LAST_STAGE, type Stage, STAGES, type Stem } from './network/resnet.js';
+export { ARCHITECTURE_NAMES, type Architecture, LAST_STAGE, type Stage, STAGES, type Stem } from './network/architecture.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { fromTorchLayout, linear, startingValues, toTorchLayout } from '#dist/model/network/parameters.js';
-import { resNet } from '#dist/model/network/resnet.js';
+import { resNet } from '#dist/model/network/architecture.js';
 import { size } from '#dist/model/network/parameters.js';
 
 describe('resNet', () => {

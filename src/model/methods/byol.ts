@@ -12,13 +12,14 @@ import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/t
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
 import { type Layers, Network, type Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { startingValues } from '../network/parameters.js';
-import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
+import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
 import { viewOf } from './views.js';
 

@@ -13,13 +13,14 @@ import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D, Variable } from '@te
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { constantOf, differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
 import { MomentumPair } from '../network/momentum.js';
 import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { globalAverage, LAST_STAGE, type ResNet, resNet, stages } from '../network/resnet.js';
+import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import { formatByteSize } from '../../common/byte-size.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
-import { ARCHITECTURE_NAMES } from '../network/resnet.js';
+import { ARCHITECTURE_NAMES } from '../network/architecture.js';
 
 export const count = z.int().positive();
 export const channels = count.max(MOST_CHANNELS);

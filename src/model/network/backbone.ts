@@ -1,8 +1,9 @@
 /** The backbone of a network as evaluations and exports see it: the maps and features of images, in eval mode. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { ResNet, Stage } from './architecture.js';
 import type { Network } from './network.js';
-import { globalAverage, type ResNet, stages, type Stage } from './resnet.js';
+import { globalAverage, stages } from './resnet.js';
 
 export class Backbone {
   /** Channels of each stage. */
