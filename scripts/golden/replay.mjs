@@ -52,7 +52,6 @@ export function replayGolden(engine, golden, onStep) {
   const method = startingMethod(engine, golden);
   // Made once: there are some 10^7 of them, and a comparison a step.
   const starts = new Map();
-  const names = [...method.parameters.keys()].map(goldenName);
   const optimizer = createOptimizer(engine, method.parameters, settings);
   const rate = tf.scalar(settings.lr);
   const errors = {};
@@ -67,7 +66,11 @@ export function replayGolden(engine, golden, onStep) {
     const [loss] = values(result.loss);
     compare('loss', { loss }, { loss: expected.loss });
     compare('terms', mapValues(result.terms, values), expected.terms);
-    compare('gradNorm', Object.fromEntries(names.map((name, i) => [name, norm(values(result.gradients[i]))])), expected.gradNorm);
+    compare(
+      'gradNorm',
+      Object.fromEntries(Object.entries(result.gradients).map(([name, gradient]) => [goldenName(name), norm(values(gradient))])),
+      expected.gradNorm,
+    );
     compare(
       'keyProbe',
       mapValues(result.carry, (carried) => probe(carried, 4)),

@@ -28,8 +28,8 @@ export type StepResult = {
   readonly loss: Scalar;
   /** The parts of the loss, unweighted, by `terms` of the method. */
   readonly terms: Record<string, Scalar>;
-  /** Of the loss, aligned with `parameters`. */
-  readonly gradients: Tensor[];
+  /** Of the loss, by parameter. */
+  readonly gradients: Record<string, Tensor>;
   /**
    * Mean over dimensions of the standard deviation over the batch of unit-norm embeddings: about 1/sqrt(`dimensions`) for a healthy network,
    * 0 when it collapses.
@@ -39,9 +39,19 @@ export type StepResult = {
   readonly carry: Record<string, Tensor>;
 };
 
+/** Parameters that an optimiser treats alike. */
+export interface ParameterGroup {
+  /** By name, which no other group has. */
+  readonly variables: ReadonlyMap<string, Variable>;
+  /** Whether weight decay is for them. */
+  readonly decay: boolean;
+  /** Whether an optimiser that gives each parameter a rate of its own (LARS) does so for these. */
+  readonly adapted: boolean;
+}
+
 export interface Method {
   /** What the optimiser moves. */
-  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly parameters: readonly ParameterGroup[];
   /** The views that a step takes. */
   readonly views: readonly string[];
   /** What `terms` of a step are called, in their order. */

@@ -27,6 +27,11 @@ export function smallDetCo(engine: Engine, options: Partial<DetCoOptions> = {}, 
   return new DetCo(engine, methodOptions({ ...small, ...options, name: 'detco' }) as DetCoOptions, seed);
 }
 
+/** What the optimizer moves, by name. */
+export function parametersOf(method: Method): Map<string, tf.Variable> {
+  return new Map(method.parameters.flatMap(({ variables }) => [...variables]));
+}
+
 /** All tensors of a method, by section: `query.conv1.weight`. */
 export function tensorsOf(method: Method): Map<string, tf.Variable> {
   const named = ([section, tensors]: [string, ReadonlyMap<string, tf.Variable>]) =>

@@ -8,16 +8,17 @@
  *   target <- tau target + (1 - tau) online, after the optimizer;  tau from `keyMomentum` to 1 by cosine (section 3.2)
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
 import { type Layers, Network, type Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
+import { parameterGroups } from '../network/parameter-groups.js';
 import { startingValues } from '../network/parameters.js';
 import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
@@ -72,7 +73,7 @@ export const byol = {
 } satisfies MethodKind<ByolOptions>;
 
 class Byol implements Method {
-  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly parameters: readonly ParameterGroup[];
   readonly views = VIEWS;
   readonly terms = VIEWS;
   readonly dimensions: number;
@@ -98,7 +99,7 @@ class Byol implements Method {
     const values = (spec: Parameters<typeof startingValues>[0]) => startingValues(spec, seed);
     this.#online = new Network(engine, [...encoder, this.#predictor], { bnGroups: groups, trainable: true, values });
     this.#target = new Network(engine, encoder, { bnGroups: groups, trainable: false, values: ({ name }) => this.#online.values(name) });
-    this.parameters = this.#online.parameters;
+    this.parameters = parameterGroups(this.#online.parameters, 'weights');
     this.backbone = new Backbone(this.#online, this.#resNet);
     this.sections = { online: this.#online.tensors, target: this.#target.tensors };
   }
@@ -111,7 +112,7 @@ class Byol implements Method {
   step(views: StepViews): StepResult {
     const [view1, view2] = VIEWS.map((name) => viewOf(views, name, this.#options)) as [Tensor, Tensor];
     const [z1, z2] = [this.#encodeTarget(view1), this.#encodeTarget(view2)];
-    const { loss, watched, gradients } = differentiate(this.#online, this.parameters, (watch, statistics) => {
+    const { loss, watched, gradients } = differentiate(this.#online, this.#online.parameters, (watch, statistics) => {
       const layers = this.#online.train(statistics);
       const predicted = [view1, view2].map((images) => {
         const projection = this.#project(layers, images);

@@ -9,10 +9,10 @@
  *   L = (1 - w) L_q + w L_r, w = `lossWeight`                                                 (Eq. 3)
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import type { HostState, Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { constantOf, differentiate } from '../network/differentiate.js';
@@ -20,6 +20,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import { MomentumPair } from '../network/momentum.js';
 import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
+import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
@@ -79,7 +80,7 @@ interface Embedded {
 }
 
 class DenseCl implements Method {
-  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly parameters: readonly ParameterGroup[];
   readonly views = VIEWS;
   readonly terms = TERMS;
   readonly dimensions: number;
@@ -103,7 +104,7 @@ class DenseCl implements Method {
     this.#denseHead = mlp('head.dense', widths);
     const specs = [this.#resNet, this.#globalHead, this.#denseHead];
     this.#pair = new MomentumPair(engine, specs, options, { queues: TERMS, views: ['global'] }, seed);
-    this.parameters = this.#pair.query.parameters;
+    this.parameters = parameterGroups(this.#pair.query.parameters, 'all');
     this.backbone = new Backbone(this.#pair.query, this.#resNet);
     this.sections = this.#pair.sections;
   }
@@ -114,11 +115,11 @@ class DenseCl implements Method {
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
     const { temperature, lossWeight } = this.#options;
-    this.#pair.follow(this.parameters);
+    this.#pair.follow(this.#pair.query.parameters);
     const embed = (network: Network, shuffled: Tensor, statistics: Statistics) => ({ ...this.#embed(network, shuffled, statistics) });
     const keys = this.#pair.keys(viewOf(views, 'globalK', this.#options), inputs, 'global', embed) as unknown as Embedded;
     const images = viewOf(views, 'globalQ', this.#options);
-    const { loss, watched, gradients } = differentiate(this.#pair.query, this.parameters, (watch, statistics) => {
+    const { loss, watched, gradients } = differentiate(this.#pair.query, this.#pair.query.parameters, (watch, statistics) => {
       const query = this.#embed(this.#pair.query, images, statistics);
       watch('featureStd', deviation(query.global));
       const global = this.#engine.infoNce(query.global, keys.global, this.#pair.queue('global'), temperature);

@@ -17,7 +17,7 @@ import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/t
 import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import type { HostState, Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { reaches, type ResNet, resNet, type Stage, STAGES } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
@@ -25,6 +25,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import { MomentumPair } from '../network/momentum.js';
 import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
+import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
@@ -99,7 +100,7 @@ export const detco = {
 
 export class DetCo implements Method {
   readonly options: DetCoOptions;
-  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly parameters: readonly ParameterGroup[];
   readonly views: readonly string[];
   readonly terms: readonly string[];
   readonly dimensions: number;
@@ -111,6 +112,7 @@ export class DetCo implements Method {
   /** By kind and level. */
   readonly #heads: ReadonlyMap<string, Mlp>;
   readonly #pair: MomentumPair;
+  readonly #trained: ReadonlyMap<string, Variable>;
 
   constructor(engine: Engine, options: DetCoOptions, seed: number) {
     this.#engine = engine;
@@ -125,7 +127,8 @@ export class DetCo implements Method {
     this.backbone = new Backbone(this.#pair.query, this.#resNet);
     const kinds = kindsOf(options, 'query');
     this.terms = kinds.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
-    this.parameters = new Map([...this.#pair.query.parameters].filter(([name]) => kinds.some((kind) => this.#trains(kind, name))));
+    this.#trained = new Map([...this.#pair.query.parameters].filter(([name]) => kinds.some((kind) => this.#trains(kind, name))));
+    this.parameters = parameterGroups(this.#trained, 'all');
     this.sections = this.#pair.sections;
   }
 
@@ -135,8 +138,7 @@ export class DetCo implements Method {
 
   /** The queues are those of before the step. */
   step(views: StepViews, inputs: NamedTensors): StepResult {
-    const trained = [...this.parameters.keys()];
-    this.#pair.follow(this.parameters);
+    this.#pair.follow(this.#trained);
     const keys = this.#encodeKeys(views, inputs);
     // Global and patch forwards share nothing but parameters, so each is differentiated on its own: the tape holds one of them at a time.
     const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys));
@@ -145,7 +147,9 @@ export class DetCo implements Method {
     return {
       loss: total(branches.map(({ loss }) => loss)),
       terms: Object.assign({}, ...branches.map(({ terms }) => terms)) as Record<string, Scalar>,
-      gradients: trained.map((name) => total(branches.flatMap(({ gradients }) => gradients.get(name) ?? []))),
+      gradients: Object.fromEntries(
+        [...this.#trained.keys()].map((name) => [name, total(branches.flatMap(({ gradients }) => gradients[name] ?? []))]),
+      ),
       featureStd,
       carry: keys,
     };
@@ -187,7 +191,7 @@ export class DetCo implements Method {
   #differentiate(kind: Kind, views: StepViews, keys: Readonly<Record<string, Tensor>>): Branch {
     const { levels, temperature } = this.options;
     const images = this.#view(views, kind, 'query');
-    const trained = new Map([...this.parameters].filter(([name]) => this.#trains(kind, name)));
+    const trained = new Map([...this.#trained].filter(([name]) => this.#trains(kind, name)));
     const { loss, watched, gradients } = differentiate(this.#pair.query, trained, (watch, statistics) => {
       const q = this.#embed(this.#pair.query, kind, images, statistics);
       watch('featureStd', deviation(Object.values(q).at(-1) as Tensor2D));
@@ -203,13 +207,7 @@ export class DetCo implements Method {
       return sum;
     });
     const { featureStd, ...terms } = watched;
-    const names = [...trained.keys()];
-    return {
-      loss,
-      terms,
-      featureStd: featureStd as Scalar,
-      gradients: new Map(gradients.map((gradient, i) => [names[i] ?? '', gradient])),
-    };
+    return { loss, terms, featureStd: featureStd as Scalar, gradients };
   }
 
   /**
@@ -248,7 +246,7 @@ interface Branch {
   readonly loss: Scalar;
   readonly terms: Record<string, Scalar>;
   readonly featureStd: Scalar;
-  readonly gradients: ReadonlyMap<string, Tensor>;
+  readonly gradients: Readonly<Record<string, Tensor>>;
 }
 
 /** The levels in stage order, shallow to deep. */

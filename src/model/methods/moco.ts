@@ -8,11 +8,11 @@
  *
  * v2 is v1 with an MLP for a head, temperature 0.2 in place of 0.07, blur among the augmentations and a cosine schedule.
  */
-import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { HostState, Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import type { HostState, Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
@@ -20,6 +20,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import { MomentumPair } from '../network/momentum.js';
 import type { Network, Statistics } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
+import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { viewOf } from './views.js';
@@ -76,7 +77,7 @@ export const moco = {
 } satisfies MethodKind<MocoOptions>;
 
 class Moco implements Method {
-  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly parameters: readonly ParameterGroup[];
   readonly views = VIEWS;
   readonly terms = [];
   readonly dimensions: number;
@@ -97,7 +98,7 @@ class Moco implements Method {
     this.#head = mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]);
     const specs = [this.#resNet, this.#head];
     this.#pair = new MomentumPair(engine, specs, options, { queues: [QUEUE], views: [QUEUE] }, seed);
-    this.parameters = this.#pair.query.parameters;
+    this.parameters = parameterGroups(this.#pair.query.parameters, 'all');
     this.backbone = new Backbone(this.#pair.query, this.#resNet);
     this.sections = this.#pair.sections;
   }
@@ -108,11 +109,11 @@ class Moco implements Method {
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
     const { temperature } = this.#options;
-    this.#pair.follow(this.parameters);
+    this.#pair.follow(this.#pair.query.parameters);
     const embed = (network: Network, images: Tensor, statistics: Statistics) => ({ k: this.#embed(network, images, statistics) });
     const { k } = this.#pair.keys(viewOf(views, 'globalK', this.#options), inputs, QUEUE, embed);
     const images = viewOf(views, 'globalQ', this.#options);
-    const { loss, watched, gradients } = differentiate(this.#pair.query, this.parameters, (watch, statistics) => {
+    const { loss, watched, gradients } = differentiate(this.#pair.query, this.#pair.query.parameters, (watch, statistics) => {
       const q = this.#embed(this.#pair.query, images, statistics);
       watch('featureStd', deviation(q));
       return this.#engine.infoNce(q, k as Tensor2D, this.#pair.queue(QUEUE), temperature);

@@ -7,16 +7,17 @@
  *   L = 1/2N sum over the pairs (i, j), (j, i) of two views of an image
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
 import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
+import { parameterGroups } from '../network/parameter-groups.js';
 import { startingValues } from '../network/parameters.js';
 import { globalAverage, stages } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
@@ -74,7 +75,7 @@ export const simclr = {
 } satisfies MethodKind<SimClrOptions>;
 
 class SimClr implements Method {
-  readonly parameters: ReadonlyMap<string, Variable>;
+  readonly parameters: readonly ParameterGroup[];
   readonly views = VIEWS;
   readonly terms = [];
   readonly dimensions: number;
@@ -94,7 +95,7 @@ class SimClr implements Method {
     this.#head = mlp('head', [inputs, options.hidden ?? inputs, options.dim], { norm: 'all', bias: 'none' });
     const values = (spec: Parameters<typeof startingValues>[0]) => startingValues(spec, seed);
     this.#network = new Network(engine, [this.#resNet, this.#head], { bnGroups: options.bnGroups, trainable: true, values });
-    this.parameters = this.#network.parameters;
+    this.parameters = parameterGroups(this.#network.parameters, 'weights');
     this.backbone = new Backbone(this.#network, this.#resNet);
     this.sections = { online: this.#network.tensors };
   }
@@ -111,7 +112,7 @@ class SimClr implements Method {
 
   step(views: StepViews, { rows }: NamedTensors): StepResult {
     const [first, second] = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 })) as [Tensor, Tensor];
-    const { loss, watched, gradients } = differentiate(this.#network, this.parameters, (watch, statistics) => {
+    const { loss, watched, gradients } = differentiate(this.#network, this.#network.parameters, (watch, statistics) => {
       const layers = this.#network.train(statistics);
       const images = tf.concat([first, second]) as Tensor4D;
       const features = stages(this.#resNet, layers, images, globalAverage)[LAST_STAGE];

@@ -7,8 +7,8 @@ export interface Differentiated {
   readonly loss: Scalar;
   /** What the forward pass watched, by name. */
   readonly watched: Record<string, Scalar>;
-  /** Of the loss, aligned with the parameters. */
-  readonly gradients: Tensor[];
+  /** Of the loss, by parameter. */
+  readonly gradients: Record<string, Tensor>;
 }
 
 /**
@@ -21,16 +21,16 @@ export function differentiate(
   parameters: ReadonlyMap<string, Variable>,
   forward: (watch: (name: string, value: Scalar) => void, statistics: Statistics) => Scalar,
 ): Differentiated {
-  const variables = [...parameters.values()];
   const statistics: Statistics = [];
   const kept = new Map<string, Scalar>();
   const watch = (name: string, value: Scalar): void => void kept.set(name, tf.keep(value));
-  const { value: loss, grads } = tf.variableGrads(() => forward(watch, statistics), variables);
+  const { value: loss, grads } = tf.variableGrads(() => forward(watch, statistics), [...parameters.values()]);
   network.commit(statistics);
   return {
     loss,
     watched: Object.fromEntries([...kept].map(([name, value]) => [name, released(value)])),
-    gradients: variables.map(({ name }) => grads[name] as Tensor),
+    // TensorFlow.js has names of its own for variables.
+    gradients: Object.fromEntries([...parameters].map(([name, variable]) => [name, grads[variable.name] as Tensor])),
   };
 }
 

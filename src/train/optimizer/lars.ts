@@ -3,14 +3,15 @@
  *
  *   v <- m v + r (g + d p);  p <- p - lr v;  r = trust |p| / |g + d p|, or 1 where either norm is 0
  *
- * Biases and batch norms, which are the parameters of one dimension, have r = 1 and no decay (SimCLR section 2.2; BYOL section 3.2).
+ * Groups that are not adapted have r = 1, groups without decay d = 0.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine } from '../../engine/engine.js';
+import type { ParameterGroup } from '../../model/index.js';
 import type { Optimizer } from './optimizer.js';
-import { zerosLike } from './sgd.js';
+import { sgd } from './sgd.js';
 
 const share = z.number().min(0).max(1);
 
@@ -23,32 +24,36 @@ export const larsSchema = z.strictObject({
 });
 export type LarsOptions = Readonly<Omit<z.output<typeof larsSchema>, 'name'>>;
 
-/** Its state is the velocities, which start as zeros. */
-export function lars(engine: Engine, parameters: ReadonlyMap<string, Variable>, { momentum, weightDecay, trust }: LarsOptions): Optimizer {
-  const state = zerosLike(parameters);
-  const [targets, velocities] = [[...parameters.values()], [...state.values()]];
-  const adapted = (gradient: Tensor, parameter: Tensor): Tensor => {
-    const decayed = tf.add(gradient, tf.mul(parameter, weightDecay));
+/** SGD by the adapted gradients, in which the decay is already. Its state is that of SGD. */
+export function lars(engine: Engine, groups: readonly ParameterGroup[], { momentum, weightDecay, trust }: LarsOptions): Optimizer {
+  const descent = sgd(
+    engine,
+    groups.map((group) => ({ ...group, decay: group.decay && !group.adapted })),
+    { momentum, weightDecay },
+  );
+  const adapted = groups
+    .filter((group) => group.adapted)
+    .flatMap(({ variables, decay }) => [...variables].map(([name, parameter]) => ({ name, parameter, decay: decay ? weightDecay : 0 })));
+  return {
+    ...descent,
+    update: (gradients, rate) =>
+      tf.tidy(() => {
+        const scaled = adapted.map(({ name, parameter, decay }) => [name, adapt(gradients[name] as Tensor, parameter, decay, trust)]);
+        descent.update({ ...gradients, ...(Object.fromEntries(scaled) as typeof gradients) }, rate);
+      }),
+  };
+}
+
+/** r (g + d p) */
+function adapt(gradient: Tensor, parameter: Tensor, decay: number, trust: number): Tensor {
+  return tf.tidy(() => {
+    const decayed = tf.add(gradient, tf.mul(parameter, decay));
     const [weight, length] = [l2(parameter), l2(decayed)];
     const both = tf.logicalAnd(tf.greater(weight, 0), tf.greater(length, 0));
     // The norm that is 0 divides nothing that is kept.
     const ratio = tf.where(both, tf.div(tf.mul(weight, trust), tf.where(both, length, tf.onesLike(length))), tf.onesLike(length));
     return tf.mul(decayed, ratio);
-  };
-  return {
-    state,
-    update: (gradients, learningRate) =>
-      tf.tidy(() => {
-        const scaled = targets.map((parameter, i) => {
-          const gradient = gradients[i] as Tensor;
-          return parameter.rank > 1 ? tf.tidy(() => adapted(gradient, parameter)) : gradient;
-        });
-        engine.sgd(targets, scaled, velocities, { learningRate, momentum, weightDecay: 0 });
-      }),
-    dispose() {
-      for (const velocity of velocities) velocity.dispose();
-    },
-  };
+  });
 }
 
 function l2(x: Tensor): Tensor {
