@@ -7,6 +7,7 @@ import { oneOf } from '../common/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
+import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { positive, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
@@ -28,6 +29,7 @@ const schema = z.object({
   ...recipeOptions,
   seed: whole(0, 0xffff_ffff, '--seed 1'),
   ...fieldShape,
+  maxPixels,
   cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
   augment: oneOf(['worker', 'device']).optional(),
   consume: positive(1e9, '--consume 400').optional(),
@@ -103,6 +105,7 @@ export function profileCommand(): Command {
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
+    .option(...MAX_PIXELS_FLAG)
     .option('--cache-dir <folder>', 'keep remote shards here once they are read')
     .option('--augment <where>', 'worker, or device: leave colour, blur and point operations to the engine')
     .option('--consume <rate>', 'play a consumer that takes so many images a second (default: as many as there are)')

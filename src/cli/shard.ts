@@ -5,10 +5,10 @@ import { z } from 'zod';
 import { counted } from '../common/counted.js';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
-import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { byteSize } from './byte-size.js';
 import { assertFolder } from './output.js';
+import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
@@ -29,7 +29,7 @@ const schema = z
     resizeShort: whole(1, 65_535, '--resize-short 256').optional(),
     quality: whole(1, 100, '--quality 90').optional(),
     seed: whole(0, 0xffff_ffff, '--seed 1').optional(),
-    maxPixels: whole(1, MOST_PIXELS, '--max-pixels 67108864').optional(),
+    maxPixels,
     decodeMemory: byteSize.optional(),
     workers: whole(1, 1024, '--workers 8').optional(),
     shuffle: z.boolean(),
@@ -102,7 +102,7 @@ export function shardCommand(): Command {
     .option('--prefix <name>', 'shards are named NAME-000000.tar and so on', DEFAULTS.prefix)
     .option('--resize-short <pixels>', 'make images smaller whose shorter side is above it')
     .option('--quality <q>', `JPEG quality of those, 1..100 (default: ${DEFAULTS.quality})`)
-    .option('--max-pixels <n>', 'pixels above which an image is left out as bad (default: 67108864)')
+    .option(...MAX_PIXELS_FLAG)
     .option('--workers <n>', 'images decoded at once (default: the cores)')
     .option('--decode-memory <size>', 'what images may take while they are decoded (default: an eighth of the memory)')
     .option('--seed <n>', `of the shuffle (default: ${DEFAULTS.seed})`)

@@ -5,11 +5,11 @@ import { z } from 'zod';
 import { counted } from '../common/counted.js';
 import { leftOutWarning } from '../pipeline/shard/left-out.js';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
-import { MOST_PIXELS } from '../pipeline/worker/image-header.js';
 import { listShards } from '../pipeline/source/index.js';
 import { byteSize } from './byte-size.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { labelsInWords } from './index.js';
+import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
 import { whole } from './number.js';
@@ -21,7 +21,7 @@ const schema = z.object({
   ...fieldShape,
   decode: z.boolean(),
   classes: whole(1, 0x7fffffff, '--classes 1000').optional(),
-  maxPixels: whole(1, MOST_PIXELS, '--max-pixels 67108864').optional(),
+  maxPixels,
   decodeMemory: byteSize.optional(),
   workers: whole(1, 1024, '--workers 8').optional(),
   json: z.boolean().default(false),
@@ -63,7 +63,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
 function lines({ shards, samples, bytes, labels, otherLabels, problems }: VerifyReport, decode: boolean): string[] {
   const kinds = new Map<string, number>();
   for (const { kind } of problems) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
-  const found = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  const found = [...kinds].map(([kind, count]) => counted(count, kind)).join(', ');
   return [
     ...problems.map(inWords),
     `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
@@ -87,7 +87,7 @@ export function verifyCommand(): Command {
     .option('--index <dir>', 'compare with the indexes that detco index wrote')
     .option('--no-decode', 'do not decode the images')
     .option('--classes <n>', 'labels must be below it')
-    .option('--max-pixels <n>', 'pixels above which an image is a problem (default: 67108864)')
+    .option(...MAX_PIXELS_FLAG)
     .option('--workers <n>', 'images decoded at once (default: the cores)')
     .option('--decode-memory <size>', 'what images may take while they are decoded (default: an eighth of the memory)')
     .option('--json', 'print the report as one JSON object')

@@ -6,6 +6,7 @@ import { type Batch, createPipeline, type PipelineOptions, recipes } from '../pi
 import { contactSheet } from '../pipeline/preview.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
+import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
@@ -18,6 +19,7 @@ const schema = z.object({
   ...recipeOptions,
   count: whole(1, 64, '--count 8'),
   seed: whole(0, 0xffff_ffff, '--seed 1'),
+  maxPixels,
   ...fieldShape,
   json: z.boolean().default(false),
 });
@@ -25,11 +27,12 @@ const schema = z.object({
 type Drawn = Pick<Batch, 'samples' | 'plans'> & { readonly views: Readonly<Record<string, readonly number[]>> };
 
 async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
-  const { shards, out, recipe, count, seed, json, globalSize, patchSize, ...choice } = parseOptions(schema, flags);
+  const { shards, out, recipe, count, seed, maxPixels, json, globalSize, patchSize, ...choice } = parseOptions(schema, flags);
   await assertFile('--out', out);
   const fields = await readFields(choice);
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;
-  const options = { shards, ...fields, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
+  const limit = maxPixels === undefined ? {} : { maxPixels };
+  const options = { shards, ...fields, ...limit, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
   const { samples, views, plans } = await draw(options, out).catch(asPipelineUsageError({ batchSize: '--count' }));
   if (json) printJson({ out, samples, views, plans });
   else say(`${out}: ${counted(samples.length, 'image')}, a row for each of ${Object.keys(views).join(', ')}`);
@@ -55,6 +58,7 @@ export function viewsCommand(): Command {
     .option('--global-size <pixels>', 'side of a global view', '224')
     .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
+    .option(...MAX_PIXELS_FLAG)
     .option('--json', 'print the samples, the shapes of their views and what was drawn of each as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
   return addFieldOptions(command);

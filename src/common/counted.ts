@@ -7,5 +7,5 @@ export function counted(count: number, noun: string): string {
 
 function plural(noun: string): string {
   const [, head = noun, rest = ''] = /^(.*?)( (?:without|of|behind) .*)?$/.exec(noun) ?? [];
-  return `${head}${/(s|ch)$/.test(head) ? 'es' : 's'}${rest}`;
+  return `${head}${/(s|x|ch)$/.test(head) ? 'es' : 's'}${rest}`;
 }

@@ -76,7 +76,7 @@ describe('detco profile finds what limits a pipeline', () => {
     expect(report.bindingResource).toBe('cores');
     expect(report.verdict).toMatch(/^HIGHLY input-bound: .* held up by the cores/);
     // With one core to use, or others on the machine, another worker is no help.
-    if (report.setup.cores >= 2 && report.utilisation.cores < 0.9) expect(report.nextStep).toMatch(/^Use --workers \d/);
+    if (report.setup.cores >= 2 && report.utilisation.cores < 0.9) expect(report.nextStep).toMatch(/^Use \d+ workers \(--workers \d/);
     else expect(report.nextStep).toMatch(/cores/);
   });
 

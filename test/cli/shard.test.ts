@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { FIXTURE, fixtureSamples, writeImageFolder } from '../support/images.js';
+import { END, rawMember } from '../support/raw-tar.js';
 import { growDisk, mayMount, mountDisk, unmountDisk } from '../support/small-disk.js';
 import { detco, detcoUntil } from './detco.js';
 
@@ -48,6 +49,15 @@ test('warns when more than one image in a hundred is bad', async () => {
   const { code, stderr } = await detco(['shard', 'fixtures/odd/files', '--out', out]);
   expect(code).toBe(0);
   expect(stderr).toContain(`warning: 30.0 % of the images are bad; check the source. 3 bad images left out: ${out}/bad-samples.jsonl`);
+});
+
+test('of labels that are text, tells what they are to be, and of no flag that it has not', async () => {
+  const archive = join(root, 'text-labels.tar');
+  const image = await readFile('fixtures/odd/files/a-plain.jpg');
+  await writeFile(archive, Buffer.concat([rawMember({ name: 'a.jpg', body: image }), rawMember({ name: 'a.cls', body: 'cat' }), END]));
+  const { code, stderr } = await detco(['shard', archive, '--out', out]);
+  expect(code).toBe(0);
+  expect(stderr).toMatch(/left out: 1 unusable label, such as "a\.cls" .* holds the label "cat"; expected a whole number\n/);
 });
 
 test('killed again and again, it goes on and ends with the same bytes', async () => {

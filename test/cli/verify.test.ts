@@ -41,7 +41,7 @@ test('problems are listed and end with 1', async () => {
   expect(code).toBe(1);
   expect(stdout).toContain(`${cut} (byte 2348): ends at byte 2348 in the middle of the archive`);
   expect(stdout).toContain(`${odd} ("h-truncated", byte 12800): cannot be decoded: `);
-  expect(stdout).toMatch(/\n5 problems: 1 archive, 3 image, 1 file without image\n$/);
+  expect(stdout).toMatch(/\n5 problems: 1 archive, 3 images, 1 file without image\n$/);
   const json = await detco(['verify', '--shards', 'fixtures/odd/{cut,odd}.tar', '--no-decode', '--json']);
   expect(json.code).toBe(1);
   expect(JSON.parse(json.stdout)).toMatchObject({

@@ -67,6 +67,17 @@ test('detco views refuses more images than there are', async () => {
   });
 });
 
+test.each([['views'], ['profile', '--seconds', '0.1']])(
+  'detco %s has the flag that it names where images are too large',
+  async (...command) => {
+    const small = ['--global-size', '16', '--patch-size', '16', ...(command[0] === 'views' ? ['--out', join(folder, 'large.png')] : [])];
+    const limited = (pixels: number) => detco([...command, '--shards', SHARDS, ...small, '--max-pixels', String(pixels)]);
+    const { code, stderr } = await limited(96 * 96 - 1);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('raise maxPixels (--max-pixels)') });
+    expect(await limited(96 * 96)).toMatchObject({ code: 0 });
+  },
+);
+
 test('detco views refuses a recipe it does not know', async () => {
   const { code, stderr } = await detco(['views', '--shards', SHARDS, '--recipe', 'detcoo', '--out', join(folder, 'none.png')]);
   expect(code).toBe(2);

@@ -8,6 +8,7 @@ test.each([
   [1, 'shard', '1 shard'],
   [2, 'class', '2 classes'],
   [2, 'batch', '2 batches'],
+  [2, 'index', '2 indexes'],
   [1, 'file without image', '1 file without image'],
   [2, 'file without image', '2 files without image'],
   [3, 'tail behind the end', '3 tails behind the end'],

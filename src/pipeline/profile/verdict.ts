@@ -91,7 +91,7 @@ export function nextStep(facts: Facts, binding: BindingResource): string {
     case 'cores': {
       const workers = Math.min(Math.max(1, Math.floor(setup.cores)), setup.lanes);
       if (setup.workers < workers && utilisation.cores < SATURATED)
-        return `Use --workers ${workers}: the ${setup.workers === 1 ? 'only worker is' : `${setup.workers} workers are`} busy and ${rate(setup.cores)} cores are there.`;
+        return `Use ${workers} workers (--workers ${workers}): ${setup.workers === 1 ? 'the only one is' : `all ${setup.workers} are`} busy and ${rate(setup.cores)} cores are there.`;
       if (utilisation.cores < CROWDED && utilisation.machine >= SATURATED)
         return `Other processes keep the machine ${percent(utilisation.machine)} busy and leave this one ${percent(utilisation.cores)} of its cores: stop them, or ${lowered(fewerPixels(facts))}.`;
       return `${fewerPixels(facts)}, or give it more cores: ${rate(setup.cores)} can do ${rate(ceiling.imagesPerSecond)} images/s at the very most.`;
@@ -99,7 +99,7 @@ export function nextStep(facts: Facts, binding: BindingResource): string {
     case 'network':
       return (
         sharedShards(facts) ??
-        `Keep the shards near with --cache-dir DIR (from the second epoch on), or make them smaller with detco shard --resize-short 256.`
+        `Keep the shards near with cacheDir (--cache-dir DIR; from the second epoch on), or make them smaller with detco shard --resize-short 256.`
       );
     case 'disk':
       return sharedShards(facts) ?? `Put the shards on a faster disk, or make them smaller with detco shard --resize-short 256.`;
@@ -119,7 +119,7 @@ function fewerPixels({ bytesPerImage, setup }: Facts): string {
   if (bytesPerImage > SMALL_IMAGE_BYTES) return 'Decode fewer pixels (detco shard --resize-short 256)';
   return setup.augment === 'worker'
     ? 'Leave colour and blur to a GPU (--augment device), render smaller views'
-    : 'Render fewer pixels (smaller views, or a --recipe with fewer of them)';
+    : 'Render fewer pixels (smaller views, or a recipe with fewer of them)';
 }
 
 function sharedShards({ setup, amplification }: Facts): string | undefined {

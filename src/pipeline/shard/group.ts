@@ -240,7 +240,9 @@ export class SampleGrouper {
     else {
       const said = quoted(text?.trim() ?? `${member.size} bytes`);
       const names = this.#classes.size;
-      const expected = names > 0 ? ` or one of ${counted(names, 'class name')}` : '; for class names give classNames (--classes-file)';
+      // Who takes every image has no class names to give.
+      const hint = this.#options.everyImage ? '' : '; for class names give classNames (--classes-file)';
+      const expected = names > 0 ? ` or one of ${counted(names, 'class name')}` : hint;
       this.#leaveOut('unusable label', member, `holds the label ${said}; expected a whole number${expected}`);
     }
   }

@@ -55,7 +55,7 @@ describe('what limits the run', () => {
       ),
     );
     expect(report.bindingResource).toBe('cores');
-    expect(report.nextStep).toBe('Use --workers 8: the only worker is busy and 8 cores are there.');
+    expect(report.nextStep).toBe('Use 8 workers (--workers 8): the only one is busy and 8 cores are there.');
   });
 
   test('one worker that never rests, though the others do: the lanes take turns', () => {
