@@ -44,6 +44,7 @@ const STAR = { magic: 'tar\0', magicAt: 508, more: 355 };
 const OFFSET = 'GNU.sparse.offset';
 const BYTES = 'GNU.sparse.numbytes';
 const MAP = 'GNU.sparse.map';
+const PIECES = 'GNU.sparse.numblocks';
 
 export function isSparse(type: string, records: ReadonlyMap<string, string>): boolean {
   if (type === 'S') return true;
@@ -75,7 +76,12 @@ export async function readSparseMap(
     return checkedMap(numbers, wholeNumber(records.get('GNU.sparse.realsize') ?? ''), size - bytes);
   }
   if (major !== '0' || map === undefined) return undefined;
-  return checkedMap(map.split(',').map(wholeNumber), wholeNumber(records.get('GNU.sparse.size') ?? ''), size);
+  const numbers = map.split(',').map(wholeNumber);
+  const pieces = records.get(PIECES);
+  // As GNU tar has it: a map that is shorter than it was to be is good when it accounts for all that is stored.
+  if (pieces !== undefined && numbers.length > 2 * wholeNumber(pieces))
+    throw new SparseMapError(`the map of a sparse file has ${numbers.length / 2} pieces, and ${PIECES} is ${pieces}`);
+  return checkedMap(numbers, wholeNumber(records.get('GNU.sparse.size') ?? ''), size);
 }
 
 /** Makes PAX 0.0, the one form that repeats records, PAX 0.1. */

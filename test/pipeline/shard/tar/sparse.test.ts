@@ -127,6 +127,7 @@ describe('the map of a sparse file', () => {
       ),
     ],
     ['PAX 0.1', paxSparse({ size: '10', map: '2,1,5,2' }, 'xxx')],
+    ['PAX 0.1, of fewer pieces than it counts', paxSparse({ size: '10', numblocks: '3', map: '2,1,5,2' }, 'xxx')],
     ['PAX 1.0', paxSparse({ ...V1, realsize: '10' }, lines([2, 2, 1, 5, 2], 'xxx'))],
   ])('tells where the pieces belong: %s', async (_form, archive) => {
     const [member] = await membersOf(Buffer.concat([archive, END]));
@@ -207,6 +208,28 @@ describe('the map of a sparse file', () => {
       'the map of a sparse file does not end',
     ],
     ['no lines', paxSparse({ ...V1, realsize: '10' }, noise(2000)), 1024, 'for a number'],
+    [
+      'more pieces than it counts',
+      paxSparse({ size: '10', numblocks: '1', map: '2,1,5,2' }, 'xxx'),
+      1024,
+      'has 2 pieces, and GNU.sparse.numblocks is 1',
+    ],
+    [
+      'more pieces than it counts, each with records of its own',
+      paxSparse(
+        [
+          ['size', '10'],
+          ['numblocks', '1'],
+          ['offset', '2'],
+          ['numbytes', '1'],
+          ['offset', '5'],
+          ['numbytes', '2'],
+        ],
+        'xxx',
+      ),
+      1024,
+      'has 2 pieces, and GNU.sparse.numblocks is 1',
+    ],
     ['half a piece', paxSparse({ size: '10', map: '2,1,5' }, 'x'), 1024, 'no list of pieces'],
     ['no number', paxSparse({ size: '10', map: '2,-1' }, 'x'), 1024, 'has "-1" for a number'],
     ['no size', paxSparse({ map: '2,1' }, 'x'), 1024, 'has "" for a number'],
