@@ -28,11 +28,17 @@ export function assertStateFits(
 const OUT_OF_MEMORY =
   /out of memory|DefaultCPUAllocator: (can't allocate|not enough) memory|OOM when allocating tensor|Dst tensor is not initialized|Invalid TF_Status: 8\b/i;
 
+/** Of `engine/wasm/heap.ts`: of all engines this one alone can have less than the machine. */
+const OUT_OF_WASM_MEMORY = /^no room for \d+ bytes beside the \d+ in use/;
+
 /** @returns what to throw instead of `error`: for an allocation that failed one with the batch to try, else `error` itself */
 export function explainOutOfMemory(error: unknown, { batch, step }: { readonly batch: number; readonly step: number }): unknown {
   // An addon's errors may be of another realm than this module's `Error`.
-  if (!types.isNativeError(error) || !OUT_OF_MEMORY.test(error.message)) return error;
+  if (!types.isNativeError(error)) return error;
+  const wasm = OUT_OF_WASM_MEMORY.test(error.message);
+  if (!wasm && !OUT_OF_MEMORY.test(error.message)) return error;
   const half = Math.floor(batch / 2);
-  const remedy = half > 0 ? `start another run with --batch ${half}` : 'start another run with smaller images or a smaller model';
+  const smaller = half > 0 ? `--batch ${half}` : 'smaller images (recipe.globalSize) or a smaller network (method.arch)';
+  const remedy = `start another run with ${smaller}${wasm ? ', or on another engine: npx detco doctor shows which there are' : ''}`;
   return new Error(`A batch of ${batch} does not fit into memory after step ${step}: ${error.message}; ${remedy}`, { cause: error });
 }

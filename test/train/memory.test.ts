@@ -50,7 +50,21 @@ describe('what engines say when memory runs out', () => {
     const expected = `A batch of 256 does not fit into memory after step 7: ${message}; start another run with --batch 128`;
     expect(explained).toMatchObject({ message: expected, cause });
     expect(explainOutOfMemory(cause, { batch: 1, step: 0 })).toMatchObject({
-      message: expect.stringMatching(/; start another run with smaller images or a smaller model$/),
+      message: expect.stringMatching(
+        /; start another run with smaller images \(recipe\.globalSize\) or a smaller network \(method\.arch\)$/,
+      ),
+    });
+  });
+
+  test('of WebAssembly, which other engines are not held to', async () => {
+    const engine = await selectEngine('wasm');
+    const error = caught(allocateTooMuch);
+    await engine.dispose();
+    expect(explainOutOfMemory(error, { batch: 256, step: 7 })).toMatchObject({
+      message: expect.stringMatching(
+        /^A batch of 256 does not fit into memory after step 7: no room for 1125899906842624 bytes .* at most 4 GiB, .*; start another run with --batch 128, or on another engine: npx detco doctor shows which there are$/,
+      ),
+      cause: error,
     });
   });
 

@@ -61,8 +61,8 @@ function guardAllocation(emscripten: Emscripten): void {
     const address = bytes < HEAP_LIMIT ? allocate(bytes) : 0;
     if (address === 0) {
       throw new RangeError(
-        `no room for ${bytes} bytes beside the ${emscripten.asm.memory.buffer.byteLength} in use: the wasm engine holds at most 4 GiB; ` +
-          'use a smaller batch, image size or queue',
+        `no room for ${bytes} bytes beside the ${emscripten.asm.memory.buffer.byteLength} in use: the engine wasm holds at most 4 GiB, ` +
+          'other engines all that the machine has',
       );
     }
     return address;
