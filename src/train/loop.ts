@@ -13,6 +13,7 @@ import type { Optimizer } from './optimizer/optimizer.js';
 import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
+import { likelyCauses } from './likely-causes.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
 import { createTrainStep, nonFiniteTerm, type StagedViews, type StepSettings, type StepResult, type TrainStep } from './step.js';
@@ -20,8 +21,11 @@ import { turn } from './turn.js';
 
 /** What a caller may listen to; all are called between pieces of work. */
 export interface TrainHooks {
-  /** @param totalSteps updates of the whole run: an estimate until an epoch has been counted, undefined where nobody knows */
-  readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined) => void;
+  /**
+   * @param totalSteps updates of the whole run, undefined where nobody knows
+   * @param estimated whether that is an estimate, which it is until an epoch has been counted
+   */
+  readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined, estimated: boolean) => void;
   readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
   readonly onCheckpoint?: (path: string) => void;
   /** Called before a piece of work that may take long, with its name: `update 48`, `evaluation`, `waiting for data`. */
@@ -222,10 +226,12 @@ class Loop {
       featureStd: result.featureStd,
     };
     run.appendMetrics(metrics);
-    hooks.onStep?.(metrics, this.#totalSteps());
+    const total = this.#totalSteps();
+    const estimated = batch.state.epoch === 0 && total !== config.steps;
+    hooks.onStep?.(metrics, total, estimated);
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
-    await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total: this.#totalSteps() });
+    await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total, estimated });
   }
 
   #settings(epoch: number, lr: number): StepSettings {
@@ -292,12 +298,12 @@ class Loop {
   async #assertFinite(result: StepResult, lr: number): Promise<void> {
     const term = nonFiniteTerm(result);
     if (term === undefined) return;
-    const { path } = this.#context.run;
+    const { run, config } = this.#context;
     const value = result.terms[term] ?? result.loss;
-    const good = (await lastCheckpoint(path)) ?? 'none';
+    const good = (await lastCheckpoint(run.path)) ?? 'none';
     throw new Error(
-      `Loss is ${value} at step ${this.#step} (first in ${term}; learning rate ${lr}). The last good checkpoint is ${good}; ` +
-        `start another run with a lower --lr, or look at the samples of that step`,
+      `Loss is ${value} at step ${this.#step} (first in ${term}). The last good checkpoint is ${good}; ` +
+        `start another run. ${likelyCauses(config, lr)}`,
     );
   }
 }

@@ -7,6 +7,8 @@ import type { TrainHooks } from './loop.js';
 
 /** After so long the mean of the updates is told from. The first update, which prepares kernels, is only taken when it is the only one. */
 const MEASURED_MS = 10_000;
+/** Of what is over so soon nothing is told. */
+const BRIEF_SECONDS = 10;
 /** The published runs of 200 epochs took days on eight GPUs; few machines stay up for longer than a month. */
 const LONG_SECONDS = 30 * DAY;
 
@@ -16,6 +18,13 @@ export interface OutlookOptions {
   /** In the shards, as far as that is known. */
   readonly images: number | undefined;
   readonly hooks: Pick<TrainHooks, 'onInfo' | 'onWarning'>;
+}
+
+interface Updated {
+  readonly step: number;
+  readonly ms: number;
+  readonly total: number | undefined;
+  readonly estimated: boolean;
 }
 
 export class Outlook {
@@ -45,8 +54,9 @@ export class Outlook {
    * After an update, until it is known how long the run takes.
    * @param ms of the update, its wait for data included
    * @param total updates of the run, as far as that is known
+   * @param estimated whether no epoch has been counted
    */
-  async updated({ step, ms, total }: { readonly step: number; readonly ms: number; readonly total: number | undefined }): Promise<void> {
+  async updated({ step, ms, total, estimated }: Updated): Promise<void> {
     if (this.#durationTold) return;
     if (this.#firstMs === 0) this.#firstMs = ms;
     else {
@@ -58,8 +68,9 @@ export class Outlook {
     const { config, hooks } = this.#options;
     const meanMs = this.#later > 0 ? this.#laterMs / this.#later : this.#firstMs;
     const seconds = ((total - step) * meanMs) / 1000;
+    if (seconds < BRIEF_SECONDS) return;
     const rate = ((1000 * config.batch) / meanMs).toPrecision(2);
-    const told = `about ${durationInWords(seconds)} to go, at ${rate} images/s (update ${step} of ${total})`;
+    const told = `about ${durationInWords(seconds)} to go, at ${rate} images/s (update ${step} of ${estimated ? 'about ' : ''}${total})`;
     if (seconds < LONG_SECONDS) hooks.onInfo?.(told);
     else hooks.onWarning?.(`${told}. ${await this.#remedy()}`);
   }

@@ -33,14 +33,14 @@ function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond 
 /** `epoch 3  loss 12.345  210.4 images/s  data wait 2 %  ETA 3m05s` */
 function describe(metrics: StepMetrics, means: Means, totalSteps: number | undefined): string {
   const perStepMs = means.stepMs + means.dataWaitMs;
-  const eta = totalSteps === undefined ? undefined : ((totalSteps - metrics.step) * perStepMs) / 1000;
+  const left = totalSteps === undefined ? undefined : totalSteps - metrics.step;
   return [
     `epoch ${metrics.epoch}`,
     `loss ${metrics.loss.toFixed(3)}`,
     `lr ${metrics.lr.toPrecision(3)}`,
     `${((1000 * means.images) / perStepMs).toFixed(1)} images/s`,
     `data wait ${Math.round((100 * means.dataWaitMs) / perStepMs)} %`,
-    `ETA ${formatDuration(eta)}`,
+    ...(left === 0 ? [] : [`ETA ${formatDuration(left === undefined ? undefined : (left * perStepMs) / 1000)}`]),
   ].join('  ');
 }
 
@@ -77,14 +77,15 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
   };
 
   return {
-    onStep(metrics, totalSteps) {
+    onStep(metrics, totalSteps, estimated) {
       means = smooth(means, metrics);
       const text = describe(metrics, means, totalSteps);
       shown = text;
+      const about = estimated ? '~' : '';
       if (stream.isTTY) {
         // Of what has no known end nothing is done yet.
         const total = totalSteps ?? Infinity;
-        const totalText = totalSteps ?? '?';
+        const totalText = totalSteps === undefined ? '?' : `${about}${totalSteps}`;
         if (bar === undefined) {
           stream.write('\r\u001b[2K');
           bar = new SingleBar({
@@ -104,7 +105,7 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
       const at = performance.now();
       if (at - lastLineAt < LINE_INTERVAL_MS) return;
       lastLineAt = at;
-      print(`step ${metrics.step}${totalSteps === undefined ? '' : `/${totalSteps}`}  ${text}`);
+      print(`step ${metrics.step}${totalSteps === undefined ? '' : `/${about}${totalSteps}`}  ${text}`);
     },
     onEvaluation: ({ step, knnTop1 }) =>
       print(`step ${step}  kNN top-1 ${(100 * knnTop1).toFixed(1)} %${step === 0 ? ' (untrained)' : ''}`),

@@ -27,19 +27,19 @@ function outlook(
 describe('how long a run takes', () => {
   test('is told after one update that is long, with the way to a faster engine', async () => {
     const { told, infos, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167 });
-    await told.updated({ step: 1, ms: 1_300_000, total: told.estimatedUpdates() });
+    await told.updated({ step: 1, ms: 1_300_000, total: told.estimatedUpdates(), estimated: true });
     expect(infos).toEqual([]);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(
-      /^about 41 years to go, at 0\.20 images\/s \(update 1 of 1000800\)\. .*(npx detco engine build torch|--engine torch)/,
+      /^about 41 years to go, at 0\.20 images\/s \(update 1 of about 1000800\)\. .*(npx detco engine build torch|--engine torch)/,
     );
   });
 
   test('is told by the updates after the first, and once', async () => {
     const { told, infos, warnings } = outlook({ preset: 'tiny', steps: 1000 }, {});
     const total = told.estimatedUpdates();
-    await told.updated({ step: 1, ms: 9_000, total });
-    for (let step = 2; step <= 30; step++) await told.updated({ step, ms: 500, total });
+    await told.updated({ step: 1, ms: 9_000, total, estimated: false });
+    for (let step = 2; step <= 30; step++) await told.updated({ step, ms: 500, total, estimated: false });
     expect(infos).toEqual(['about 8 minutes to go, at 64 images/s (update 3 of 1000)']);
     expect(warnings).toEqual([]);
   });
@@ -47,15 +47,23 @@ describe('how long a run takes', () => {
   test('waits for the end of an epoch where nobody knows its length', async () => {
     const { told, infos } = outlook({ preset: 'tiny' }, {});
     expect(told.estimatedUpdates()).toBeUndefined();
-    await told.updated({ step: 1, ms: 20_000, total: undefined });
+    await told.updated({ step: 1, ms: 20_000, total: undefined, estimated: false });
     expect(infos).toEqual([]);
-    await told.updated({ step: 2, ms: 20_000, total: 10 });
+    await told.updated({ step: 2, ms: 20_000, total: 10, estimated: false });
     expect(infos).toEqual(['about 3 minutes to go, at 1.6 images/s (update 2 of 10)']);
+  });
+
+  test('is not told of a run that is all but over', async () => {
+    const { told, infos } = outlook({ preset: 'tiny', steps: 3 }, {});
+    await told.updated({ step: 1, ms: 9_000, total: 3, estimated: false });
+    await told.updated({ step: 2, ms: 5_000, total: 3, estimated: false });
+    await told.updated({ step: 3, ms: 5_000, total: 3, estimated: false });
+    expect(infos).toEqual([]);
   });
 
   test('on a CPU engine that is the best there is, names GPUs and smaller runs', async () => {
     const { told, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167, engine: { name: 'torch', device: 'cpu' } });
-    await told.updated({ step: 1, ms: 30_000, total: told.estimatedUpdates() });
+    await told.updated({ step: 1, ms: 30_000, total: told.estimatedUpdates(), estimated: true });
     expect(warnings[0]).toMatch(/^about 347 days to go, .*A CUDA GPU is many times faster \(--device cuda, .*fewer --epochs/);
   });
 });

@@ -23,36 +23,49 @@ function screen(isTTY: boolean) {
 test('away from a terminal, prints the first step and then a line every few seconds', () => {
   const { stream, text } = screen(false);
   const progress = terminalProgress(stream);
-  for (let step = 1; step <= 50; step++) progress.onStep(line(step), 100);
+  for (let step = 1; step <= 50; step++) progress.onStep(line(step), 100, false);
   progress.close();
   expect(text()).toBe('step 1/100  epoch 1  loss 12.346  lr 0.0300  32.0 images/s  data wait 25 %  ETA 1m39s\n');
 });
 
 test('says that the end is not known yet', () => {
   const { stream, text } = screen(false);
-  terminalProgress(stream).onStep(line(1), undefined);
+  terminalProgress(stream).onStep(line(1), undefined, false);
   expect(text()).toMatch(/^step 1 {2}epoch 1 .* ETA \?\n$/);
+});
+
+test('marks an estimate of the updates', () => {
+  const { stream, text } = screen(false);
+  terminalProgress(stream).onStep(line(1), 760, true);
+  expect(text()).toMatch(/^step 1\/~760 {2}epoch 1 /);
+});
+
+test('has no time to go after the last update', () => {
+  const { stream, text } = screen(false);
+  terminalProgress(stream).onStep(line(100), 100, false);
+  expect(text()).toMatch(/^step 100\/100 .* data wait 25 %\n$/);
 });
 
 test('on a terminal, draws a bar', () => {
   const { stream, text } = screen(true);
   const progress = terminalProgress(stream);
-  progress.onStep(line(1), 100);
+  progress.onStep(line(1), 100, false);
   progress.onWarning('features have collapsed');
   progress.close();
   expect(text()).toContain('warning: features have collapsed\n');
 });
 
 test('on a terminal, draws no more of a bar than is done, and nothing where the end is not known', () => {
-  const drawn = (step: number, total: number | undefined): string | undefined => {
+  const drawn = (step: number, total: number | undefined, estimated = false): string | undefined => {
     const { stream, text } = screen(true);
     const progress = terminalProgress(stream);
-    progress.onStep(line(step), total);
+    progress.onStep(line(step), total, estimated);
     progress.close();
     return /([=-]{20}) (\S+) /.exec(text())?.[0];
   };
   expect(drawn(1, undefined)).toBe(`${'-'.repeat(20)} 1/? `);
   expect(drawn(5, 10)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} 5/10 `);
+  expect(drawn(5, 10, true)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} 5/~10 `);
 });
 
 test('marks the evaluation of the untrained network', () => {
