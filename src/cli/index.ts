@@ -51,7 +51,7 @@ function lines(
       : []),
     ...(samples > 0 ? shuffleInWords(shuffle) : []),
     ...(bad > 0 ? [`bad: ${counted(bad, 'sample')} will be left out; detco verify names each`] : []),
-    ...(leftOut.length > 0 ? [`left out: ${leftOutInWords(leftOut)}; detco verify names each`] : []),
+    ...(leftOut.length > 0 ? [`left out: ${leftOutInWords(leftOut)}; detco verify tells more`] : []),
     ...failed.map(({ problem }) => `cannot be read: ${problem}`),
   ];
 }

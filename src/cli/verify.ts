@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../common/counted.js';
-import { leftOutWarning } from '../pipeline/shard/left-out.js';
+import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
 import { listShards } from '../pipeline/source/index.js';
 import { byteSize } from './byte-size.js';
@@ -68,7 +68,7 @@ function lines({ shards, samples, bytes, labels, otherLabels, problems }: Verify
     ...problems.map(inWords),
     `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
-    ...(otherLabels ? [leftOutWarning(otherLabels)] : []),
+    ...(otherLabels ? [`note: ${archiveLeftOutInWords({ ...otherLabels, source: otherLabels.shard })}`] : []),
     problems.length === 0 ? 'no problems' : `${counted(problems.length, 'problem')}: ${found}`,
   ];
 }

@@ -67,7 +67,7 @@ test('fields and a file of class names are chosen by options of verify and index
   await writeFile(names, ['n01440760', 'n01440761', 'n01440762', 'n01440763', 'n01440764', 'n01440765', ''].join('\n'));
   const labels = ['--shards', 'fixtures/archives/text-labels.tar'];
   const counted = await detco(['index', ...labels, '--out', join(dir, 'text')]);
-  expect(counted).toMatchObject({ code: 0, stdout: expect.stringContaining('left out: 6 unusable labels; detco verify names each') });
+  expect(counted).toMatchObject({ code: 0, stdout: expect.stringContaining('left out: 6 unusable labels; detco verify tells more') });
   const named = await detco(['verify', ...labels, '--classes-file', names]);
   expect(named).toMatchObject({ code: 0, stdout: expect.stringContaining('labels: 6 classes, 0..5') });
   await writeFile(names, 'cat\ndog\ncat\n');

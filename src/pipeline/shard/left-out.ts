@@ -79,7 +79,7 @@ export function warnOncePerKind(warn: (warning: string) => void): (leftOut: Shar
   return (leftOut) => {
     if (warned.has(leftOut.kind)) return;
     warned.add(leftOut.kind);
-    warn(`${leftOutWarning(leftOut)}. This is said of one shard; detco verify names all of it`);
+    warn(`${leftOutWarning(leftOut)}. This is said of one shard; detco verify tells of all of them`);
   };
 }
 

@@ -52,7 +52,7 @@ export interface VerifyReport {
   readonly samples: number;
   readonly bytes: number;
   readonly labels: LabelSummary;
-  /** What may be labels under another name, in the first shard that has them: no problem, for a set may do without labels. */
+  /** What may be labels under another name, of all shards, and the first of them: no problem, for a set may do without labels. */
   readonly otherLabels?: ShardLeftOut;
   readonly problems: readonly Problem[];
 }
@@ -81,7 +81,8 @@ export async function verifyShards(locations: readonly string[], options: Verify
     signal?.throwIfAborted();
     const { shard } = checked;
     for (const problem of checked.problems) problems.push(problem);
-    otherLabels ??= checked.otherLabels;
+    const others = checked.otherLabels;
+    if (others) otherLabels = otherLabels ? { ...otherLabels, count: otherLabels.count + others.count } : others;
     for (const sample of checked.samples) {
       const place = { shard, key: sample.key, offset: sample.offset };
       problems.push(...duplicates(place, sample));

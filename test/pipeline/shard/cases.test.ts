@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
+import { counted } from '#dist/common/counted.js';
 import { verifyShards } from '#dist/pipeline/shard/verify.js';
 import { hasGnuTar } from '../../support/gnu-tar.js';
 
@@ -20,8 +21,6 @@ const told = new Map(
 );
 const archives = (await readdir(CASES)).filter((name) => name.endsWith('.tar'));
 
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
-
 test('the table is about every archive', () => {
   expect([...told.keys()].toSorted()).toEqual(archives.toSorted());
 });
@@ -35,7 +34,7 @@ test.each(archives)('%s holds what the table says', async (name) => {
     expect(problem).not.toMatch(/damaged|cut off/);
   }
   const held = `${counted(samples, 'sample')}, ${counted(labels.labelled, 'label')}`;
-  const found = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
+  const found = [...kinds].map(([kind, count]) => counted(count, kind)).join(', ');
   expect(found === '' ? held : `${held}; ${found}`).toBe(told.get(name));
 });
 

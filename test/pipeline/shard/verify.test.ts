@@ -39,18 +39,22 @@ test('sound shards have no problems', async () => {
 });
 
 test('what may be labels under another name is told, and is no problem', async () => {
-  const [first, second] = await fixtureSamples(2);
+  const [first, second, third] = await fixtureSamples(3);
   const shard = await shardOf('target.tar', [
     { name: 'a.jpg', body: first?.image },
     { name: 'a.target.cls', body: '1' },
     { name: 'b.jpg', body: second?.image },
     { name: 'b.target.cls', body: '2' },
   ]);
-  const { otherLabels, problems } = await verify([shard], { decode: false });
+  const another = await shardOf('target-too.tar', [
+    { name: 'c.jpg', body: third?.image },
+    { name: 'c.target.cls', body: '3' },
+  ]);
+  const { otherLabels, problems } = await verify([shard, another], { decode: false });
   expect(problems).toEqual([]);
   expect(otherLabels).toMatchObject({
     shard,
-    count: 2,
+    count: 3,
     first: { name: 'a.target.cls', problem: expect.stringContaining('--label-field') },
   });
   expect((await verify([shard], { decode: false, fields: { labelField: 'target.cls' } })).otherLabels).toBeUndefined();
