@@ -8,19 +8,18 @@
  *   target <- tau target + (1 - tau) online, after the optimizer;  tau from `keyMomentum` to 1 by cosine (section 3.2)
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
-import { differentiate } from '../network/differentiate.js';
+import { differentiate, encode } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { type Layers, Network, type Statistics } from '../network/network.js';
+import { type Layers, Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { parameterGroups } from '../network/parameter-groups.js';
-import { startingValues } from '../network/parameters.js';
-import { globalAverage, stages } from '../network/resnet.js';
+import { globalAverage, lastStage } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
 import { viewOf } from './views.js';
 
@@ -96,9 +95,8 @@ class Byol implements Method {
     this.#projector = mlp('projector', [this.#resNet.channels[LAST_STAGE], hidden, dim], shape);
     this.#predictor = mlp('predictor', [dim, hidden, dim], shape);
     const encoder = [this.#resNet, this.#projector];
-    const values = (spec: Parameters<typeof startingValues>[0]) => startingValues(spec, seed);
-    this.#online = new Network(engine, [...encoder, this.#predictor], { bnGroups: groups, trainable: true, values });
-    this.#target = new Network(engine, encoder, { bnGroups: groups, trainable: false, values: ({ name }) => this.#online.values(name) });
+    this.#online = new Network(engine, [...encoder, this.#predictor], { bnGroups: groups, seed });
+    this.#target = new Network(engine, encoder, { bnGroups: groups, copyOf: this.#online });
     this.parameters = parameterGroups(this.#online.parameters, 'weights');
     this.backbone = new Backbone(this.#online, this.#resNet);
     this.sections = { online: this.#online.tensors, target: this.#target.tensors };
@@ -110,24 +108,15 @@ class Byol implements Method {
   }
 
   step(views: StepViews): StepResult {
-    const [view1, view2] = VIEWS.map((name) => viewOf(views, name, this.#options)) as [Tensor, Tensor];
+    const [view1, view2] = [viewOf(views, 'view1', this.#options), viewOf(views, 'view2', this.#options)];
     const [z1, z2] = [this.#encodeTarget(view1), this.#encodeTarget(view2)];
-    const { loss, watched, gradients } = differentiate(this.#online, this.#online.parameters, (watch, statistics) => {
-      const layers = this.#online.train(statistics);
-      const predicted = [view1, view2].map((images) => {
-        const projection = this.#project(layers, images);
-        return { projection, q: l2Normalise(this.#predictor.forward(layers, projection)) };
-      });
-      const [first, second] = predicted as [(typeof predicted)[0], (typeof predicted)[0]];
-      watch('featureStd', deviation(l2Normalise(first.projection)));
-      const [loss1, loss2] = [distance(first.q, z2), distance(second.q, z1)];
-      watch('view1', loss1);
-      watch('view2', loss2);
-      return tf.add(loss1, loss2);
+    const result = differentiate(this.#online, (layers) => {
+      const [first, second] = [this.#predict(layers, view1), this.#predict(layers, view2)];
+      const terms = { view1: distance(first.q, z2), view2: distance(second.q, z1) };
+      return { loss: tf.add(terms.view1, terms.view2), terms, featureStd: deviation(l2Normalise(first.projection)) };
     });
     tf.dispose([z1, z2]);
-    const { featureStd, ...terms } = watched;
-    return { loss, terms, gradients, featureStd: featureStd as Scalar, carry: {} };
+    return { ...result, carry: {} };
   }
 
   settle(_carry: NamedTensors, { pace }: NamedTensors): void {
@@ -142,15 +131,18 @@ class Byol implements Method {
   }
 
   /** z' of unit length, without gradient. */
-  #encodeTarget(images: Tensor): Tensor2D {
-    const statistics: Statistics = [];
-    const z = tf.tidy(() => l2Normalise(this.#project(this.#target.train(statistics), images)));
-    this.#target.commit(statistics);
-    return z;
+  #encodeTarget(images: Tensor4D): Tensor2D {
+    return encode(this.#target, (layers) => l2Normalise(this.#project(layers, images)));
   }
 
-  #project(layers: Layers, images: Tensor): Tensor2D {
-    return this.#projector.forward(layers, stages(this.#resNet, layers, images as Tensor4D, globalAverage)[LAST_STAGE]);
+  /** The projection, and what the predictor makes of it, of unit length. */
+  #predict(layers: Layers, images: Tensor4D): { projection: Tensor2D; q: Tensor2D } {
+    const projection = this.#project(layers, images);
+    return { projection, q: l2Normalise(this.#predictor.forward(layers, projection)) };
+  }
+
+  #project(layers: Layers, images: Tensor4D): Tensor2D {
+    return this.#projector.forward(layers, lastStage(this.#resNet, layers, images, globalAverage));
   }
 }
 

@@ -9,20 +9,18 @@
  *   L = (1 - w) L_q + w L_r, w = `lossWeight`                                                 (Eq. 3)
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor2D, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { HostState, Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
-import { Backbone } from '../network/backbone.js';
 import { constantOf, differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { MomentumPair } from '../network/momentum.js';
-import type { Network, Statistics } from '../network/network.js';
+import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { parameterGroups } from '../network/parameter-groups.js';
-import { globalAverage, stages } from '../network/resnet.js';
-import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { globalAverage, lastStage } from '../network/resnet.js';
+import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['globalQ', 'globalK'];
@@ -58,118 +56,70 @@ export const densecl = {
   },
   views: () => VIEWS,
   fit: fitBnGroups,
-  check(options, { batch }) {
-    checkQueue(options, batch);
-    checkBnGroups(options, batch);
-  },
+  check: (options, run) => checkQueue(options, run),
   excess: (options, run) => queueExcess(options, TERMS.length, run),
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: DenseClOptions, seed: number): Method => new DenseCl(engine, options, seed),
 } satisfies MethodKind<DenseClOptions>;
 
 /** What both losses read of one view. */
-interface Embedded {
+type Embedded = Readonly<{
   /** [N, dim], unit norm. */
-  readonly global: Tensor2D;
+  global: Tensor2D;
   /** [N, S^2, dim], unit norm. */
-  readonly cells: Tensor3D;
+  cells: Tensor3D;
   /** Their mean before they have unit norm, then that: [N, dim]. The paper leaves the order open; its authors' code has this one. */
-  readonly pooled: Tensor2D;
+  pooled: Tensor2D;
   /** Of the backbone, [N, S^2, C]. */
-  readonly map: Tensor3D;
-}
+  map: Tensor3D;
+}>;
 
-class DenseCl implements Method {
-  readonly parameters: readonly ParameterGroup[];
+class DenseCl extends QueueMethod<DenseClOptions> {
   readonly views = VIEWS;
   readonly terms = TERMS;
-  readonly dimensions: number;
-  readonly backbone: Backbone;
-  readonly sections: Method['sections'];
-  readonly #engine: Engine;
-  readonly #options: DenseClOptions;
   readonly #resNet: ResNet;
   readonly #globalHead: Mlp;
   readonly #denseHead: Mlp;
-  readonly #pair: MomentumPair;
 
   constructor(engine: Engine, options: DenseClOptions, seed: number) {
-    this.#engine = engine;
-    this.#options = options;
-    this.dimensions = options.dim;
-    this.#resNet = resNet(options);
-    const inputs = this.#resNet.channels[LAST_STAGE];
+    const net = resNet(options);
+    const inputs = net.channels[LAST_STAGE];
     const widths = [inputs, options.hidden ?? inputs, options.dim];
-    this.#globalHead = mlp('head.global', widths);
-    this.#denseHead = mlp('head.dense', widths);
-    const specs = [this.#resNet, this.#globalHead, this.#denseHead];
-    this.#pair = new MomentumPair(engine, specs, options, { queues: TERMS, views: ['global'] }, seed);
-    this.parameters = parameterGroups(this.#pair.query.parameters, 'all');
-    this.backbone = new Backbone(this.#pair.query, this.#resNet);
-    this.sections = this.#pair.sections;
-  }
-
-  inputs(at: StepAt): NamedTensors {
-    return this.#pair.inputs(at);
+    const [global, dense] = [mlp('head.global', widths), mlp('head.dense', widths)];
+    super(engine, options, { resNet: net, heads: [global, dense], queues: TERMS, keyViews: ['global'] }, seed);
+    this.#resNet = net;
+    this.#globalHead = global;
+    this.#denseHead = dense;
   }
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
-    const { temperature, lossWeight } = this.#options;
-    this.#pair.follow(this.#pair.query.parameters);
-    const embed = (network: Network, shuffled: Tensor, statistics: Statistics) => ({ ...this.#embed(network, shuffled, statistics) });
-    const keys = this.#pair.keys(viewOf(views, 'globalK', this.#options), inputs, 'global', embed) as unknown as Embedded;
-    const images = viewOf(views, 'globalQ', this.#options);
-    const { loss, watched, gradients } = differentiate(this.#pair.query, this.#pair.query.parameters, (watch, statistics) => {
-      const query = this.#embed(this.#pair.query, images, statistics);
-      watch('featureStd', deviation(query.global));
-      const global = this.#engine.infoNce(query.global, keys.global, this.#pair.queue('global'), temperature);
-      const rows = (cells: Tensor3D) => tf.reshape(cells, [-1, this.#options.dim] as [number, number]) as Tensor2D;
+    const { dim, temperature, lossWeight } = this.options;
+    this.follow();
+    const keys = this.keys(viewOf(views, 'globalK', this.options), inputs, 'global', (layers, images) => this.#embed(layers, images));
+    const images = viewOf(views, 'globalQ', this.options);
+    const result = differentiate(this.query, (layers) => {
+      const query = this.#embed(layers, images);
+      const rows = (cells: Tensor3D): Tensor2D => tf.reshape(cells, [-1, dim]);
       const positives = rows(matched(query.map, keys));
-      const dense = this.#engine.infoNce(rows(query.cells), positives, this.#pair.queue('dense'), temperature);
-      watch('global', global);
-      watch('dense', dense);
-      return tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
+      const global = this.engine.infoNce(query.global, keys.global, this.queue('global'), temperature);
+      const dense = this.engine.infoNce(rows(query.cells), positives, this.queue('dense'), temperature);
+      const loss: Scalar = tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
+      return { loss, terms: { global, dense }, featureStd: deviation(query.global) };
     });
     tf.dispose([keys.cells, keys.map]);
-    const { featureStd, ...terms } = watched;
-    return { loss, terms, gradients, featureStd: featureStd as Scalar, carry: { global: keys.global, dense: keys.pooled } };
+    return { ...result, carry: { global: keys.global, dense: keys.pooled } };
   }
 
-  settle(keys: NamedTensors, inputs: NamedTensors): void {
-    this.#pair.enqueue(keys, inputs);
-  }
-
-  advance(images: number): void {
-    this.#pair.advance(images);
-  }
-
-  get host(): HostState {
-    return this.#pair.host;
-  }
-
-  set host(state: HostState) {
-    this.#pair.host = state;
-  }
-
-  dispose(): void {
-    this.#pair.dispose();
-  }
-
-  #embed(network: Network, images: Tensor, statistics: Statistics): Embedded {
-    const layers = network.train(statistics);
-    const read = (map: Tensor4D) => ({ pooled: globalAverage(map), cells: cellsOf(map) });
-    const { pooled, cells } = stages(this.#resNet, layers, images as Tensor4D, (map, stage) =>
-      stage === LAST_STAGE ? read(map) : undefined,
-    )[LAST_STAGE] as ReturnType<typeof read>;
-    const [count, places, width] = cells.shape;
-    const flat = tf.reshape(cells, [count * places, width]) as Tensor2D;
-    const dense = this.#denseHead.forward(layers, flat);
-    const shape: [number, number, number] = [count, places, this.#options.dim];
+  #embed(layers: Layers, images: Tensor4D): Embedded {
+    const { pooled, map } = lastStage(this.#resNet, layers, images, (last) => ({ pooled: globalAverage(last), map: cellsOf(last) }));
+    const [count, places, width] = map.shape;
+    const dense = this.#denseHead.forward(layers, tf.reshape(map, [count * places, width]));
+    const shape: [number, number, number] = [count, places, this.options.dim];
     return {
       global: l2Normalise(this.#globalHead.forward(layers, pooled)),
       cells: tf.reshape(l2Normalise(dense), shape),
       pooled: l2Normalise(tf.mean(tf.reshape(dense, shape), 1)),
-      map: cells,
+      map,
     };
   }
 }

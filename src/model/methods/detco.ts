@@ -13,21 +13,19 @@
  * take the place of the oldest in the queues.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { HostState, Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
 import { reaches, type ResNet, resNet, type Stage, STAGES } from '../network/architecture.js';
-import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { MomentumPair } from '../network/momentum.js';
-import type { Network, Statistics } from '../network/network.js';
+import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, stages } from '../network/resnet.js';
-import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
 /** Who meets whom in each term: the query's view, and the view of both the key and the queue it is held against. */
@@ -89,133 +87,99 @@ export const detco = {
   },
   views: viewsOf,
   fit: fitBnGroups,
-  check(options, { batch }) {
-    checkQueue(options, batch);
-    checkBnGroups(options, batch);
-  },
+  check: (options, run) => checkQueue(options, run),
   excess: (options, run) => queueExcess(options, queueNames(options).length, run),
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: DetCoOptions, seed: number): Method => new DetCo(engine, options, seed),
 } satisfies MethodKind<DetCoOptions>;
 
-export class DetCo implements Method {
-  readonly options: DetCoOptions;
-  readonly parameters: readonly ParameterGroup[];
+export class DetCo extends QueueMethod<DetCoOptions> {
   readonly views: readonly string[];
   readonly terms: readonly string[];
-  readonly dimensions: number;
-  readonly backbone: Backbone;
-  readonly sections: Method['sections'];
-  readonly #engine: Engine;
   readonly #levels: readonly Stage[];
   readonly #resNet: ResNet;
   /** By kind and level. */
   readonly #heads: ReadonlyMap<string, Mlp>;
-  readonly #pair: MomentumPair;
-  readonly #trained: ReadonlyMap<string, Variable>;
 
   constructor(engine: Engine, options: DetCoOptions, seed: number) {
-    this.#engine = engine;
-    this.options = options;
-    this.dimensions = options.dim;
-    this.views = viewsOf(options);
+    const net = resNet(options);
+    const heads = headsOf(options, net);
+    const queries = kindsOf(options, 'query');
+    super(
+      engine,
+      options,
+      {
+        resNet: net,
+        heads: [...heads.values()],
+        queues: queueNames(options),
+        keyViews: kindsOf(options, 'key'),
+        trains: (name) => queries.some((kind) => trains(options, kind, name)),
+      },
+      seed,
+    );
+    this.#resNet = net;
+    this.#heads = heads;
     this.#levels = levelsOf(options);
-    this.#resNet = resNet(options);
-    this.#heads = headsOf(options, this.#resNet);
-    const specs = [this.#resNet, ...this.#heads.values()];
-    this.#pair = new MomentumPair(engine, specs, options, { queues: queueNames(options), views: kindsOf(options, 'key') }, seed);
-    this.backbone = new Backbone(this.#pair.query, this.#resNet);
-    const kinds = kindsOf(options, 'query');
-    this.terms = kinds.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
-    this.#trained = new Map([...this.#pair.query.parameters].filter(([name]) => kinds.some((kind) => this.#trains(kind, name))));
-    this.parameters = parameterGroups(this.#trained, 'all');
-    this.sections = this.#pair.sections;
-  }
-
-  inputs(at: StepAt): NamedTensors {
-    return this.#pair.inputs(at);
+    this.views = viewsOf(options);
+    this.terms = queries.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
   }
 
   /** The queues are those of before the step. */
   step(views: StepViews, inputs: NamedTensors): StepResult {
-    this.#pair.follow(this.#trained);
+    this.follow();
     const keys = this.#encodeKeys(views, inputs);
     // Global and patch forwards share nothing but parameters, so each is differentiated on its own: the tape holds one of them at a time.
     const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys));
     const [featureStd, ...others] = branches.map((branch) => branch.featureStd) as [Scalar, ...Scalar[]];
     tf.dispose(others);
+    const gradient = (name: string): Tensor => total(branches.flatMap(({ gradients }) => gradients[name] ?? []));
     return {
       loss: total(branches.map(({ loss }) => loss)),
       terms: Object.assign({}, ...branches.map(({ terms }) => terms)) as Record<string, Scalar>,
-      gradients: Object.fromEntries(
-        [...this.#trained.keys()].map((name) => [name, total(branches.flatMap(({ gradients }) => gradients[name] ?? []))]),
-      ),
+      gradients: Object.fromEntries([...this.trained.keys()].map((name) => [name, gradient(name)])),
       featureStd,
       carry: keys,
     };
   }
 
-  settle(keys: NamedTensors, inputs: NamedTensors): void {
-    this.#pair.enqueue(keys, inputs);
-  }
-
-  advance(images: number): void {
-    this.#pair.advance(images);
-  }
-
-  get host(): HostState {
-    return this.#pair.host;
-  }
-
-  set host(state: HostState) {
-    this.#pair.host = state;
-  }
-
-  dispose(): void {
-    this.#pair.dispose();
-  }
-
   /** k^g and k^l of every level, [N, dim] by queue, without gradient. */
-  #encodeKeys(views: StepViews, inputs: NamedTensors): Record<string, Tensor> {
-    const keys: Record<string, Tensor> = {};
+  #encodeKeys(views: StepViews, inputs: NamedTensors): Record<string, Tensor2D> {
+    const keys: Record<string, Tensor2D> = {};
     for (const kind of kindsOf(this.options, 'key')) {
       const images = this.#view(views, kind, 'key');
-      const embed = (network: Network, shuffled: Tensor, statistics: Statistics) => this.#embed(network, kind, shuffled, statistics);
-      const embeddings = this.#pair.keys(images, inputs, kind, embed);
+      const embeddings = this.keys(images, inputs, kind, (layers, shuffled) => this.#embed(layers, kind, shuffled));
       for (const [level, k] of Object.entries(embeddings)) keys[`${kind}.${level}`] = k;
     }
     return keys;
   }
 
   /** The terms whose query is of this kind: gg for global, ll and gl for local. */
-  #differentiate(kind: Kind, views: StepViews, keys: Readonly<Record<string, Tensor>>): Branch {
+  #differentiate(kind: Kind, views: StepViews, keys: Readonly<Record<string, Tensor2D>>): ReturnType<typeof differentiate> {
     const { levels, temperature } = this.options;
     const images = this.#view(views, kind, 'query');
-    const trained = new Map([...this.#trained].filter(([name]) => this.#trains(kind, name)));
-    const { loss, watched, gradients } = differentiate(this.#pair.query, trained, (watch, statistics) => {
-      const q = this.#embed(this.#pair.query, kind, images, statistics);
-      watch('featureStd', deviation(Object.values(q).at(-1) as Tensor2D));
-      let sum: Scalar = tf.scalar(0);
+    const forward = (layers: Layers) => {
+      const q = this.#embed(layers, kind, images);
+      const terms: Record<string, Scalar> = {};
+      let loss: Scalar = tf.scalar(0);
       for (const level of this.#levels) {
         for (const term of termsOf(this.options, kind)) {
           const bank = `${TERMS[term].key}.${level}`;
-          const nce = this.#engine.infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.#pair.queue(bank), temperature);
-          watch(`${term}.${level}`, nce);
-          sum = tf.add(sum, tf.mul(nce, levels[level] as number));
+          const nce = this.engine.infoNce(q[level] as Tensor2D, keys[bank] as Tensor2D, this.queue(bank), temperature);
+          terms[`${term}.${level}`] = nce;
+          loss = tf.add(loss, tf.mul(nce, levels[level] as number));
         }
       }
-      return sum;
-    });
-    const { featureStd, ...terms } = watched;
-    return { loss, terms, featureStd: featureStd as Scalar, gradients };
+      return { loss, terms, featureStd: deviation(Object.values(q).at(-1) as Tensor2D) };
+    };
+    const reached = [...this.trained].filter(([name]) => trains(this.options, kind, name));
+    return differentiate(this.query, forward, new Map(reached));
   }
 
   /**
    * Train-mode forward to one unit-norm embedding [N, dim] a level. The patches of an image go through the backbone one by one, and to a
    * head side by side, in the order they come (section 3.3).
    */
-  #embed(network: Network, kind: Kind, images: Tensor, statistics: Statistics): Record<string, Tensor2D> {
-    const layers = network.train(statistics);
+  #embed(layers: Layers, kind: Kind, images: Tensor): Record<string, Tensor2D> {
     const flat = tf.reshape(images, [-1, ...images.shape.slice(-3)] as [number, number, number, number]);
     const pooled = stages(this.#resNet, layers, flat as Tensor4D, globalAverage, this.#levels.at(-1));
     const embedded = this.#levels.map((level) => {
@@ -230,23 +194,16 @@ export class DetCo implements Method {
   /** The images of one view, checked. */
   #view(views: StepViews, kind: Kind, side: 'query' | 'key'): Tensor {
     const name = VIEWS[kind][side];
-    const images = viewOf(views, name, this.options);
+    const images = viewOf<Tensor>(views, name, this.options);
     if (kind === 'local' && images.shape[1] !== PATCHES)
       throw new RangeError(`The view "${name}" is [${images.shape.join(', ')}]; expected [N, ${PATCHES}, h, w, 3]`);
     return images;
   }
-
-  /** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
-  #trains(kind: Kind, name: string): boolean {
-    return name.startsWith('head.') ? name.startsWith(`head.${kind}.`) : reaches(this.#levels.at(-1) as Stage, name);
-  }
 }
 
-interface Branch {
-  readonly loss: Scalar;
-  readonly terms: Record<string, Scalar>;
-  readonly featureStd: Scalar;
-  readonly gradients: Readonly<Record<string, Tensor>>;
+/** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */
+function trains(options: DetCoOptions, kind: Kind, name: string): boolean {
+  return name.startsWith('head.') ? name.startsWith(`head.${kind}.`) : reaches(levelsOf(options).at(-1) as Stage, name);
 }
 
 /** The levels in stage order, shallow to deep. */

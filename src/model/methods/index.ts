@@ -17,7 +17,8 @@ export type MethodInput = z.input<Schema>;
 
 export const METHOD_NAMES: readonly string[] = METHODS.map(({ name }) => name);
 
-export const methodOptionsSchema = z.discriminatedUnion('name', METHODS.map(({ schema }) => schema) as unknown as [Schema, Schema]);
+const [first, ...others] = METHODS;
+export const methodOptionsSchema = z.discriminatedUnion('name', [first.schema, ...others.map(({ schema }) => schema)]);
 
 /** The method of this name. @throws RangeError when there is none */
 export function methodKind(name: string): MethodKind<MethodOptions> {

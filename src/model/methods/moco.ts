@@ -8,21 +8,19 @@
  *
  * v2 is v1 with an MLP for a head, temperature 0.2 in place of 0.07, blur among the augmentations and a cosine schedule.
  */
-import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { HostState, Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
-import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { MomentumPair } from '../network/momentum.js';
-import type { Network, Statistics } from '../network/network.js';
+import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { parameterGroups } from '../network/parameter-groups.js';
-import { globalAverage, stages } from '../network/resnet.js';
-import { backboneOptions, channels, checkBnGroups, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { globalAverage, lastStage } from '../network/resnet.js';
+import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
 const schema = z.strictObject({
@@ -67,83 +65,43 @@ export const moco = {
   },
   views: () => VIEWS,
   fit: fitBnGroups,
-  check(options, { batch }) {
-    checkQueue(options, batch);
-    checkBnGroups(options, batch);
-  },
+  check: (options, run) => checkQueue(options, run),
   excess: (options, run) => queueExcess(options, 1, run),
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: MocoOptions, seed: number): Method => new Moco(engine, options, seed),
 } satisfies MethodKind<MocoOptions>;
 
-class Moco implements Method {
-  readonly parameters: readonly ParameterGroup[];
+class Moco extends QueueMethod<MocoOptions> {
   readonly views = VIEWS;
   readonly terms = [];
-  readonly dimensions: number;
-  readonly backbone: Backbone;
-  readonly sections: Method['sections'];
-  readonly #engine: Engine;
-  readonly #options: MocoOptions;
   readonly #resNet: ResNet;
   readonly #head: Mlp;
-  readonly #pair: MomentumPair;
 
   constructor(engine: Engine, options: MocoOptions, seed: number) {
-    this.#engine = engine;
-    this.#options = options;
-    this.dimensions = options.dim;
-    this.#resNet = resNet(options);
-    const inputs = this.#resNet.channels[LAST_STAGE];
-    this.#head = mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]);
-    const specs = [this.#resNet, this.#head];
-    this.#pair = new MomentumPair(engine, specs, options, { queues: [QUEUE], views: [QUEUE] }, seed);
-    this.parameters = parameterGroups(this.#pair.query.parameters, 'all');
-    this.backbone = new Backbone(this.#pair.query, this.#resNet);
-    this.sections = this.#pair.sections;
-  }
-
-  inputs(at: StepAt): NamedTensors {
-    return this.#pair.inputs(at);
+    const net = resNet(options);
+    const inputs = net.channels[LAST_STAGE];
+    const head = mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]);
+    super(engine, options, { resNet: net, heads: [head], queues: [QUEUE], keyViews: [QUEUE] }, seed);
+    this.#resNet = net;
+    this.#head = head;
   }
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
-    const { temperature } = this.#options;
-    this.#pair.follow(this.#pair.query.parameters);
-    const embed = (network: Network, images: Tensor, statistics: Statistics) => ({ k: this.#embed(network, images, statistics) });
-    const { k } = this.#pair.keys(viewOf(views, 'globalK', this.#options), inputs, QUEUE, embed);
-    const images = viewOf(views, 'globalQ', this.#options);
-    const { loss, watched, gradients } = differentiate(this.#pair.query, this.#pair.query.parameters, (watch, statistics) => {
-      const q = this.#embed(this.#pair.query, images, statistics);
-      watch('featureStd', deviation(q));
-      return this.#engine.infoNce(q, k as Tensor2D, this.#pair.queue(QUEUE), temperature);
+    this.follow();
+    const { k } = this.keys(viewOf(views, 'globalK', this.options), inputs, QUEUE, (layers, images) => ({
+      k: this.#embed(layers, images),
+    }));
+    const images = viewOf(views, 'globalQ', this.options);
+    const result = differentiate(this.query, (layers) => {
+      const q = this.#embed(layers, images);
+      const loss = this.engine.infoNce(q, k, this.queue(QUEUE), this.options.temperature);
+      return { loss, terms: {}, featureStd: deviation(q) };
     });
-    return { loss, terms: {}, gradients, featureStd: watched['featureStd'] as Scalar, carry: { [QUEUE]: k } };
+    return { ...result, carry: { [QUEUE]: k } };
   }
 
-  settle(keys: NamedTensors, inputs: NamedTensors): void {
-    this.#pair.enqueue(keys, inputs);
-  }
-
-  advance(images: number): void {
-    this.#pair.advance(images);
-  }
-
-  get host(): HostState {
-    return this.#pair.host;
-  }
-
-  set host(state: HostState) {
-    this.#pair.host = state;
-  }
-
-  dispose(): void {
-    this.#pair.dispose();
-  }
-
-  #embed(network: Network, images: Tensor, statistics: Statistics): Tensor2D {
-    const layers = network.train(statistics);
-    const features = stages(this.#resNet, layers, images as Tensor4D, globalAverage)[LAST_STAGE];
-    return l2Normalise(this.#head.forward(layers, features));
+  /** [N, dim], unit norm. */
+  #embed(layers: Layers, images: Tensor4D): Tensor2D {
+    return l2Normalise(this.#head.forward(layers, lastStage(this.#resNet, layers, images, globalAverage)));
   }
 }

@@ -46,15 +46,18 @@ export function checkBnGroups({ bnGroups: groups }: { readonly bnGroups: number 
   throw new RangeError(`method.bnGroups ${groups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`);
 }
 
-type QueueOptions = Readonly<z.output<z.ZodObject<typeof queueOptions>>>;
+export type QueueOptions = Readonly<z.output<z.ZodObject<typeof queueOptions>>>;
 
-/** @throws RangeError for a queue that is not a whole number of batches long */
-export function checkQueue({ queueSize }: Pick<QueueOptions, 'queueSize'>, batch: number): void {
-  if (queueSize % batch === 0) return;
-  const near = Math.max(1, Math.round(queueSize / batch)) * batch;
-  throw new RangeError(
-    `queueSize ${queueSize} is not a multiple of batch ${batch}: keys are enqueued a whole batch at a time; use --queue-size ${near} or another --batch`,
-  );
+/** @throws RangeError for a queue that is not a whole number of batches long, and for batch norm groups that do not divide the batch */
+export function checkQueue(options: Pick<QueueOptions, 'queueSize' | 'bnGroups'>, { batch }: { readonly batch: number }): void {
+  const { queueSize } = options;
+  if (queueSize % batch !== 0) {
+    const near = Math.max(1, Math.round(queueSize / batch)) * batch;
+    throw new RangeError(
+      `queueSize ${queueSize} is not a multiple of batch ${batch}: keys are enqueued a whole batch at a time; use --queue-size ${near} or another --batch`,
+    );
+  }
+  checkBnGroups(options, batch);
 }
 
 const FLOAT_BYTES = 4;

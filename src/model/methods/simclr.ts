@@ -7,7 +7,7 @@
  *   L = 1/2N sum over the pairs (i, j), (j, i) of two views of an image
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
@@ -18,8 +18,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { parameterGroups } from '../network/parameter-groups.js';
-import { startingValues } from '../network/parameters.js';
-import { globalAverage, stages } from '../network/resnet.js';
+import { globalAverage, lastStage } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
 import { viewOf } from './views.js';
 
@@ -93,8 +92,7 @@ class SimClr implements Method {
     this.#resNet = resNet(options);
     const inputs = this.#resNet.channels[LAST_STAGE];
     this.#head = mlp('head', [inputs, options.hidden ?? inputs, options.dim], { norm: 'all', bias: 'none' });
-    const values = (spec: Parameters<typeof startingValues>[0]) => startingValues(spec, seed);
-    this.#network = new Network(engine, [this.#resNet, this.#head], { bnGroups: options.bnGroups, trainable: true, values });
+    this.#network = new Network(engine, [this.#resNet, this.#head], { bnGroups: options.bnGroups, seed });
     this.parameters = parameterGroups(this.#network.parameters, 'weights');
     this.backbone = new Backbone(this.#network, this.#resNet);
     this.sections = { online: this.#network.tensors };
@@ -111,16 +109,14 @@ class SimClr implements Method {
   }
 
   step(views: StepViews, { rows }: NamedTensors): StepResult {
-    const [first, second] = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 })) as [Tensor, Tensor];
-    const { loss, watched, gradients } = differentiate(this.#network, this.#network.parameters, (watch, statistics) => {
-      const layers = this.#network.train(statistics);
-      const images = tf.concat([first, second]) as Tensor4D;
-      const features = stages(this.#resNet, layers, images, globalAverage)[LAST_STAGE];
+    const images = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 }));
+    const result = differentiate(this.#network, (layers) => {
+      const features = lastStage(this.#resNet, layers, tf.concat(images), globalAverage);
       const embeddings = l2Normalise(this.#head.forward(layers, features));
-      watch('featureStd', deviation(embeddings));
-      return ntXent(embeddings, rows as Tensor1D, this.#options.temperature);
+      const loss = ntXent(embeddings, rows as Tensor1D, this.#options.temperature);
+      return { loss, terms: {}, featureStd: deviation(embeddings) };
     });
-    return { loss, terms: {}, gradients, featureStd: watched['featureStd'] as Scalar, carry: {} };
+    return { ...result, carry: {} };
   }
 
   settle(): void {}

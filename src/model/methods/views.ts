@@ -1,11 +1,15 @@
 /** The views of a step, checked. */
-import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { StepViews } from '../method.js';
 import { checkBnGroups } from './options.js';
 
-/** @throws TypeError where the view is missing, RangeError for a batch that does not divide into the batch norm groups */
-export function viewOf(views: StepViews, name: string, options: { readonly bnGroups: number }): Tensor {
-  const images = views[name];
+/**
+ * By default a view of whole images.
+ *
+ * @throws TypeError where the view is missing, RangeError for a batch that does not divide into the batch norm groups
+ */
+export function viewOf<View extends Tensor = Tensor4D>(views: StepViews, name: string, options: { readonly bnGroups: number }): View {
+  const images = views[name] as View | undefined;
   if (!images) throw new TypeError(`The view "${name}" is missing: there are ${Object.keys(views).join(', ') || 'none'}`);
   checkBnGroups(options, images.shape[0] ?? 0);
   return images;

@@ -1,37 +1,41 @@
-/** A loss and its gradients, with what else is to be known of its forward pass. */
+/** Passes through a network in train mode: losses with their gradients, and what is encoded without any. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
-import type { Network, Statistics } from './network.js';
-
-export interface Differentiated {
-  readonly loss: Scalar;
-  /** What the forward pass watched, by name. */
-  readonly watched: Record<string, Scalar>;
-  /** Of the loss, by parameter. */
-  readonly gradients: Record<string, Tensor>;
-}
+import type { Scalar, Tensor, TensorContainer, Variable } from '@tensorflow/tfjs-core';
+import type { StepResult } from '../method.js';
+import type { Layers, Network, Statistics } from './network.js';
 
 /**
  * Runs a forward pass and the backward pass through it, then moves the running statistics of the network.
  *
- * @param forward gives the loss; `watch` keeps a scalar that no gradient flows from, and `statistics` are for `Network.train`
+ * @param forward what it gives is the caller's; gradients flow from the loss alone
+ * @param parameters by which the loss is differentiated: it has to depend on each
  */
 export function differentiate(
   network: Network,
-  parameters: ReadonlyMap<string, Variable>,
-  forward: (watch: (name: string, value: Scalar) => void, statistics: Statistics) => Scalar,
-): Differentiated {
+  forward: (layers: Layers) => Pick<StepResult, 'loss' | 'terms' | 'featureStd'>,
+  parameters: ReadonlyMap<string, Variable> = network.parameters,
+): Omit<StepResult, 'carry'> {
   const statistics: Statistics = [];
   const kept = new Map<string, Scalar>();
-  const watch = (name: string, value: Scalar): void => void kept.set(name, tf.keep(value));
-  const { value: loss, grads } = tf.variableGrads(() => forward(watch, statistics), [...parameters.values()]);
-  network.commit(statistics);
-  return {
-    loss,
-    watched: Object.fromEntries([...kept].map(([name, value]) => [name, released(value)])),
-    // TensorFlow.js has names of its own for variables.
-    gradients: Object.fromEntries([...parameters].map(([name, variable]) => [name, grads[variable.name] as Tensor])),
+  const run = (): Scalar => {
+    const { loss, terms, featureStd } = forward(network.train(statistics));
+    for (const [name, scalar] of Object.entries({ ...terms, featureStd })) kept.set(name, tf.keep(scalar));
+    return loss;
   };
+  const { value: loss, grads } = tf.variableGrads(run, [...parameters.values()]);
+  network.commit(statistics);
+  const { featureStd, ...terms } = Object.fromEntries([...kept].map(([name, scalar]) => [name, released(scalar)]));
+  // TensorFlow.js has names of its own for variables.
+  const gradients = Object.fromEntries([...parameters].map(([name, variable]) => [name, grads[variable.name] as Tensor]));
+  return { loss, terms, featureStd: featureStd as Scalar, gradients };
+}
+
+/** What a forward pass gives, without gradient; then moves the running statistics of the network. */
+export function encode<T extends TensorContainer>(network: Network, forward: (layers: Layers) => T): T {
+  const statistics: Statistics = [];
+  const encoded = tf.tidy(() => forward(network.train(statistics)));
+  network.commit(statistics);
+  return encoded;
 }
 
 /** A kept tensor handed back to the scope of the caller. */

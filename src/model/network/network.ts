@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../../engine/engine.js';
-import type { ParameterSpec } from './parameters.js';
+import { type ParameterSpec, startingValues } from './parameters.js';
 
 /** PyTorch's defaults, which ResNet and the methods use. */
 const BN_EPSILON = 1e-5;
@@ -29,14 +29,11 @@ export interface Layers {
 /** Batch statistics of one train-mode forward, by batch norm, until `commit` moves the running statistics by them. */
 export type Statistics = { readonly name: string; readonly mean: Tensor; readonly variance: Tensor }[];
 
-export interface NetworkOptions {
+/** A network starts at random by a seed, or as a copy of another's tensors of the same names. No gradient is taken of a copy. */
+export type NetworkOptions = {
   /** Contiguous parts of the batch that batch norm normalises separately. */
   readonly bnGroups: number;
-  /** Whether gradients can be taken. */
-  readonly trainable: boolean;
-  /** The starting values of a tensor, in its TensorFlow.js layout. */
-  readonly values: (spec: ParameterSpec) => Float32Array;
-}
+} & ({ readonly seed: number } | { readonly copyOf: Network });
 
 export class Network {
   /** In the order of their specs. */
@@ -45,11 +42,13 @@ export class Network {
   readonly #engine: Engine;
   readonly #bnGroups: number;
 
-  constructor(engine: Engine, specs: readonly NetworkSpecs[], { bnGroups, trainable, values }: NetworkOptions) {
+  constructor(engine: Engine, specs: readonly NetworkSpecs[], options: NetworkOptions) {
     this.#engine = engine;
-    this.#bnGroups = bnGroups;
+    this.#bnGroups = options.bnGroups;
+    const trainable = !('copyOf' in options);
     const make = (spec: ParameterSpec, moves: boolean): [string, Variable] => {
-      const start = tf.tensor(values(spec), [...spec.shape], 'float32');
+      const values = 'copyOf' in options ? options.copyOf.#values(spec.name) : startingValues(spec, options.seed);
+      const start = tf.tensor(values, [...spec.shape], 'float32');
       const variable = tf.variable(start, moves);
       start.dispose();
       return [spec.name, variable];
@@ -112,11 +111,6 @@ export class Network {
     return found(this.parameters, name);
   }
 
-  /** The values of a parameter or a buffer: what a copy of this network starts from. */
-  values(name: string): Float32Array {
-    return (this.parameters.get(name) ?? this.#buffer(name)).dataSync<'float32'>();
-  }
-
   /** Parameters and buffers: what a checkpoint holds of the network. */
   get tensors(): ReadonlyMap<string, Variable> {
     return new Map([...this.parameters, ...this.buffers]);
@@ -128,6 +122,10 @@ export class Network {
 
   #buffer(name: string): Variable {
     return found(this.buffers, name);
+  }
+
+  #values(name: string): Float32Array {
+    return (this.parameters.get(name) ?? this.#buffer(name)).dataSync<'float32'>();
   }
 
   readonly #weighted: Pick<Layers, 'convolution' | 'linear'> = {

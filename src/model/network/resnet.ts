@@ -35,6 +35,11 @@ export function stages<T>(
   return result as Record<Stage, T>;
 }
 
+/** What `read` takes of the map of the last stage alone, which is freed afterwards. */
+export function lastStage<T>(net: ResNet, layers: ImageLayers, images: Tensor4D, read: (map: Tensor4D) => T): T {
+  return stages(net, layers, images, (map, stage) => (stage === LAST_STAGE ? read(map) : undefined))[LAST_STAGE] as T;
+}
+
 /** The global average of a map, [N, h, w, C] -> [N, C]. */
 export function globalAverage(map: Tensor4D): Tensor2D {
   return tf.mean(map, [1, 2]);

@@ -23,17 +23,17 @@ export function permutation(name: string, order: Int32Array): NamedTensors {
 }
 
 /** Encodes images [N, ...] in the order of that permutation, and gives the embeddings [N, D] in the images' own. */
-export function encodeShuffled<Name extends string>(
-  images: Tensor,
+export function encodeShuffled<Images extends Tensor, Encoded extends Readonly<Record<string, Tensor>>>(
+  images: Images,
   inputs: NamedTensors,
   name: string,
-  encode: (shuffled: Tensor) => Readonly<Record<Name, Tensor>>,
-): Record<Name, Tensor> {
+  encode: (shuffled: Images) => Encoded,
+): Encoded {
   const [order, back] = [inputs[`${name}Order`], inputs[`${name}Inverse`]] as [Tensor1D | undefined, Tensor1D];
   if (order?.size !== images.shape[0])
     throw new RangeError(`The ${name} permutation has ${order?.size ?? 0} entries; expected one for each of ${images.shape[0]} images`);
   const shuffled = Object.entries<Tensor>(encode(tf.gather(images, order)));
-  return Object.fromEntries(shuffled.map(([key, rows]) => [key, tf.gather(rows, back)])) as Record<Name, Tensor>;
+  return Object.fromEntries(shuffled.map(([key, rows]) => [key, tf.gather(rows, back)])) as Encoded;
 }
 
 /** order[i] = j  ->  inverse[j] = i */
