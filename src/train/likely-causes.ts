@@ -2,9 +2,9 @@
 import type { TrainConfig } from './config.js';
 
 /** @param rate learning rate of the update */
-export function likelyCauses({ method, precision, warmupEpochs }: TrainConfig, rate: number): string {
+export function likelyCauses({ method, precision, warmupSteps, warmupEpochs }: TrainConfig, rate: number): string {
   const causes = [
-    `learning rate ${rate} (a lower --lr${warmupEpochs > 0 ? '' : ', or warmupEpochs'})`,
+    `learning rate ${Number(rate.toPrecision(3))} (a lower --lr${warmupSteps + warmupEpochs > 0 ? '' : ', or warmupEpochs'})`,
     // Cosines are divided by it before they are exponents.
     ...('temperature' in method ? [`temperature ${method.temperature} (a higher method.temperature)`] : []),
     ...(precision === 'fp32' ? [] : [`precision ${precision} (--precision fp32)`]),

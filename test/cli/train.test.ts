@@ -203,9 +203,7 @@ describe('detco train', () => {
     const path = run('diverged');
     const { code, stderr } = await detco([...arguments_, '--lr', '1e38', '--out', path]);
     expect(stderr).toMatch(/Loss is (NaN|Infinity) at step \d+ \(first in [gl]{2}\.res\d/);
-    expect(stderr).toMatch(
-      /Likely causes, and what to try: learning rate [\d.]+e\+\d+ \(a lower --lr, or warmupEpochs\); temperature 0\.1 \(/,
-    );
+    expect(stderr).toMatch(/Likely causes, and what to try: learning rate [\d.]+e\+\d+ \(a lower --lr\); temperature 0\.1 \(/);
     expect(stderr).toContain(`The last good checkpoint is ${join(path, 'checkpoints', 'step-0')}`);
     expect(code).toBe(1);
     expect((await loadCheckpoint(path)).state.step).toBe(0);
