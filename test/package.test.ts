@@ -98,6 +98,10 @@ describe('the pipeline alone, installed without peer dependencies', () => {
     expect(stdout).toBe('function function\n');
   });
 
+  test('helps with train', async () => {
+    expect(await detco(['train', '--help'], { bin })).toMatchObject({ code: 0, stdout: expect.stringContaining('--queue-size <n>') });
+  });
+
   test('says at train which command adds what it needs, as unusable arguments', async () => {
     expect(await detco(['train', '--shards', 'shards'], { bin })).toMatchObject({ code: 2, stderr: expect.stringContaining(REMEDY) });
   });

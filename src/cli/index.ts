@@ -5,19 +5,20 @@ import { z } from 'zod';
 import { counted } from '../common/counted.js';
 import { indexShards, type IndexReport, type LabelSummary, type ShardSize, type ShuffleSummary } from '../pipeline/shard/index-shards.js';
 import { leftOutInWords } from '../pipeline/shard/left-out.js';
+import { batchSize } from '../pipeline/run-options.js';
 import { listShards } from '../pipeline/source/index.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { assertFolder } from './output.js';
 import { parseOptions } from './usage-error.js';
 import { watch } from './watch.js';
-import { whole } from './number.js';
+import { numberText, whole } from './number.js';
 import { printJson, printLines } from './print.js';
 
 const schema = z.object({
   shards: z.array(z.string()),
   out: z.string().min(1, 'expected a folder; give for example --out shards/index'),
   workers: whole(1, 256, '--workers 8').optional(),
-  batch: whole(1, 1_000_000, '--batch 256'),
+  batch: numberText(batchSize, '--batch 256'),
   ...fieldShape,
   force: z.boolean().default(false),
   json: z.boolean().default(false),

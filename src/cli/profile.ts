@@ -2,15 +2,15 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../common/counted.js';
-import { recipes } from '../pipeline/index.js';
 import { oneOf } from '../common/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
+import { batchingShape, batchSize } from '../pipeline/run-options.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
-import { positive, whole } from './number.js';
+import { numberText, positive } from './number.js';
 import { assertFile, writeOutput } from './output.js';
-import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
+import { addRecipeOptions, chosenRecipe, recipeShape } from './recipe-options.js';
 import { asPipelineUsageError, parseOptions } from './usage-error.js';
 import { printJson, printLines, say } from './print.js';
 
@@ -24,10 +24,10 @@ const FLAGS = { batchSize: '--batch', cacheDir: '--cache-dir', workers: '--worke
 const schema = z.object({
   shards: z.array(z.string()).min(1),
   seconds: positive(DAY_SECONDS, '--seconds 10'),
-  workers: whole(1, 1024, '--workers 4').optional(),
-  batch: whole(1, 1_000_000, '--batch 64'),
-  ...recipeOptions,
-  seed: whole(0, 0xffff_ffff, '--seed 1'),
+  workers: numberText(batchingShape.workers, '--workers 4').optional(),
+  batch: numberText(batchSize, '--batch 64'),
+  ...recipeShape,
+  seed: numberText(batchingShape.seed, '--seed 1'),
   ...fieldShape,
   maxPixels,
   cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
@@ -56,6 +56,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     classesFile,
     ...rest
   } = parseOptions(schema, flags);
+  const chosen = chosenRecipe({ recipe, globalSize, patchSize });
   await assertFile('--report', reportFile);
   await assertFile('--trace', traceFile);
   // No other command needs it.
@@ -64,7 +65,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
   const options = {
     ...rest,
     ...(await readFields({ imageField, labelField, classesFile })),
-    recipe: recipes[recipe]({ globalSize, patchSize }),
+    recipe: chosen,
     batchSize: batch,
     // It reads for a few seconds, few of many shards.
     checkShards: 'none' as const,
@@ -101,9 +102,6 @@ export function profileCommand(): Command {
     .option('--seconds <n>', 'how long to measure', '10')
     .option('--workers <n>', 'worker threads (default: the cores)')
     .option('--batch <n>', 'images a batch', '64')
-    .option('--recipe <name>', RECIPE_NAMES.join(', '), 'detco')
-    .option('--global-size <pixels>', 'side of a global view', '224')
-    .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
     .option(...MAX_PIXELS_FLAG)
     .option('--cache-dir <folder>', 'keep remote shards here once they are read')
@@ -114,5 +112,5 @@ export function profileCommand(): Command {
     .option('--sweep', 'measure every number of workers, too, and say how many are enough')
     .option('--json', 'print the report as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
-  return addFieldOptions(command);
+  return addFieldOptions(addRecipeOptions(command));
 }

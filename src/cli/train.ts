@@ -9,19 +9,18 @@ import type { TrainOptions, TrainResult } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
 import { type Flag, FLAGS, flagName } from '../train/flags.js';
 import { interruptible, type Interrupted } from './interrupt.js';
-import { positive, whole } from './number.js';
+import { numberOption, numberText } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
 
 const folder = (example: string) => z.string().min(1, `expected a folder; give for example ${example}`).optional();
 
-/** What the text of a flag is read as. */
+/** What the text of a flag is read as. What is a name, a list or an amount of bytes is left to the config, which reads it from files as well. */
 function textOf(one: Flag): z.ZodType {
+  if (one.example === undefined) return z.unknown().optional();
   const example = `${flagName(one)} ${one.example}`;
-  if (one.whole) return whole(...one.whole, example).optional();
-  if (one.positive !== undefined) return positive(one.positive, example).optional();
-  return one.example === undefined ? z.unknown().optional() : folder(example);
+  return numberOption(one.schema) ? numberText(one.schema, example, one.most).optional() : folder(example);
 }
 
 /** The name that commander gives the value of a flag. */

@@ -2,23 +2,24 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../common/counted.js';
-import { type Batch, createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
+import { type Batch, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
+import { batchingShape } from '../pipeline/run-options.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
-import { whole } from './number.js';
+import { numberText, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
-import { RECIPE_NAMES, recipeOptions } from './recipe-options.js';
+import { addRecipeOptions, chosenRecipe, recipeShape } from './recipe-options.js';
 import { asPipelineUsageError, parseOptions } from './usage-error.js';
 import { printJson, say } from './print.js';
 
 const schema = z.object({
   shards: z.array(z.string()).min(1),
   out: z.string(),
-  ...recipeOptions,
+  ...recipeShape,
   count: whole(1, 64, '--count 8'),
-  seed: whole(0, 0xffff_ffff, '--seed 1'),
+  seed: numberText(batchingShape.seed, '--seed 1'),
   maxPixels,
   ...fieldShape,
   json: z.boolean().default(false),
@@ -29,10 +30,11 @@ type Drawn = Pick<Batch, 'samples' | 'plans'> & { readonly views: Readonly<Recor
 async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
   const { shards, out, recipe, count, seed, maxPixels, json, globalSize, patchSize, ...choice } = parseOptions(schema, flags);
   await assertFile('--out', out);
+  const chosen = chosenRecipe({ recipe, globalSize, patchSize });
   const fields = await readFields(choice);
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;
   const limit = maxPixels === undefined ? {} : { maxPixels };
-  const options = { shards, ...fields, ...limit, recipe: recipes[recipe]({ globalSize, patchSize }), seed, signal, ...few };
+  const options = { shards, ...fields, ...limit, recipe: chosen, seed, signal, ...few };
   const { samples, views, plans } = await draw(options, out).catch(asPipelineUsageError({ batchSize: '--count' }));
   if (json) printJson({ out, samples, views, plans });
   else say(`${out}: ${counted(samples.length, 'image')}, a row for each of ${Object.keys(views).join(', ')}`);
@@ -53,13 +55,10 @@ export function viewsCommand(): Command {
     .description('Draw what a recipe makes of the first images, as one PNG.')
     .requiredOption('--shards <spec...>', 'shards: paths, braces, globs, http(s):// or s3:// URLs')
     .option('--out <file>', 'PNG to write; its folder is made when absent', 'views.png')
-    .option('--recipe <name>', RECIPE_NAMES.join(', '), 'detco')
     .option('--count <n>', 'images', '8')
-    .option('--global-size <pixels>', 'side of a global view', '224')
-    .option('--patch-size <pixels>', 'side of a patch', '64')
     .option('--seed <n>', 'of order and views', '0')
     .option(...MAX_PIXELS_FLAG)
     .option('--json', 'print the samples, the shapes of their views and what was drawn of each as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
-  return addFieldOptions(command);
+  return addFieldOptions(addRecipeOptions(command));
 }

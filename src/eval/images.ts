@@ -1,20 +1,12 @@
 /** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
 import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 
+/** Options of a run that hold for its evaluations too. */
+export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'maxPixels', 'decodeMemory', 'workers', 'imageField', 'labelField'] as const;
+
 export interface ImageOptions extends Pick<
   PipelineOptions,
-  | 'cacheDir'
-  | 'cacheSize'
-  | 'checkShards'
-  | 'cwd'
-  | 'skipShards'
-  | 'maxPixels'
-  | 'decodeMemory'
-  | 'workers'
-  | 'imageField'
-  | 'labelField'
-  | 'classNames'
-  | 'onLeftOut'
+  (typeof IMAGE_OPTIONS)[number] | 'checkShards' | 'cwd' | 'skipShards' | 'classNames' | 'onLeftOut'
 > {
   /** Shard specs; samples without a label are passed over. */
   readonly shards: readonly string[];

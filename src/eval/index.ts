@@ -4,7 +4,7 @@ import { engineSimilarities, extractFeatures, type FeatureOptions } from './feat
 import type { EvaluationImages } from './images.js';
 import { knnTop1, type KnnOptions, type Similarities } from './knn.js';
 
-export { EvaluationImages, type ImageOptions } from './images.js';
+export { EvaluationImages, IMAGE_OPTIONS, type ImageOptions } from './images.js';
 
 export interface EvaluateKnnOptions extends Omit<FeatureOptions, 'stages'>, KnnOptions {
   /** Images that vote. */

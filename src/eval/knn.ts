@@ -19,7 +19,7 @@ export interface KnnOptions {
 
 /** InstDis, section 3.4. */
 const K = 200;
-const TEMPERATURE = 0.07;
+export const TEMPERATURE = 0.07;
 
 /** Neighbours that vote when the caller does not say: 200 of ImageNet's 1.28 million, a tenth of a small bank. */
 export function defaultNeighbours(bankSize: number): number {

@@ -7,7 +7,8 @@
  */
 export { createPipeline } from './create-pipeline.js';
 export type { Pipeline } from './pipeline.js';
-export { PIPELINE_DEFAULTS, type PipelineOptions } from './options.js';
+export { PIPELINE_DEFAULTS } from './defaults.js';
+export type { PipelineOptions } from './options.js';
 export { joinStates, nextEpoch } from './plan/state.js';
 export type { Batch, BatchView, PipelineState, SampleInfo } from './batch/batch.js';
 export type { DrawnPicture } from './batch/plans.js';

@@ -6,17 +6,18 @@ import type { PipelineState } from './batch/batch.js';
 import { usableCores } from './machine.js';
 import { expectedOneOf } from '../common/nearest.js';
 import { oneOf } from '../common/one-of.js';
+import { PIPELINE_DEFAULTS } from './defaults.js';
 import { PipelineOptionError } from './option-error.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from '../common/quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
-import { CHECK_SHARDS, type CheckShards, type RewrittenShards } from './shard/same-shards.js';
+import { batchingShape, batchSize, MOST_LANES, MOST_SAMPLES, readingShape } from './run-options.js';
+import type { CheckShards, RewrittenShards } from './shard/same-shards.js';
 import { withoutSecrets } from './source/identity.js';
 import { type CacheEvent, formatByteSize, type FoundShard, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
 import { defaultDecodeMemory } from './worker/decode-room.js';
 import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
-import { MAX_PIXELS, MOST_PIXELS } from './worker/image-header.js';
 import type { BadSample } from './worker/lane.js';
 
 /** Of a recipe that makes the views `Named`. */
@@ -151,34 +152,10 @@ export interface PipelineOptions<Named extends Views = Views, By extends Augment
 
 export type ResolvedOptions = ReturnType<typeof resolveOptions>;
 
-/** What holds unless told otherwise. */
-export const PIPELINE_DEFAULTS = Object.freeze({
-  seed: 0,
-  epochs: 1,
-  lanes: 16,
-  rank: 0,
-  worldSize: 1,
-  shuffle: 64,
-  slots: 3,
-  dropLast: true,
-  augment: 'worker',
-  checkShards: 'versions',
-  onBadSample: 'skip',
-  maxBadSamples: 0.01,
-  maxPixels: MAX_PIXELS,
-  maxFieldBytes: 65_536,
-  spans: 0,
-} as const);
-
-/** Of a batch or a buffer: products with the bytes of a sample stay exact. */
-export const MOST_SAMPLES = 1_000_000;
-export const MOST_LANES = 1024;
-/** Of a count of bad samples: more than any epoch has. */
-export const MOST_BAD_SAMPLES = 1_000_000_000;
 /** A terabyte. */
 const MOST_MEGABYTES = 1 << 20;
 
-const count = z.int().positive();
+const count = z.int().min(1);
 const ordinal = z.int().nonnegative();
 /** A state comes out of a file as often as out of a batch. */
 export const pipelineStateSchema = z.object({
@@ -204,49 +181,37 @@ const shape = {
     [z.string(), z.array(z.string()).readonly()],
     'expected a specification or a list of them, such as "train-{000..146}.tar"',
   ),
+  ...readingShape,
+  ...batchingShape,
   // By `validateRecipe`.
   recipe: z.custom<Recipe>(() => true),
-  batchSize: count.max(MOST_SAMPLES),
-  seed: z.int().nonnegative().max(0xffffffff).default(PIPELINE_DEFAULTS.seed),
+  batchSize,
   epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
-  lanes: count.max(MOST_LANES).default(PIPELINE_DEFAULTS.lanes),
   rank: z.int().nonnegative().default(PIPELINE_DEFAULTS.rank),
   worldSize: count.max(MOST_LANES).default(PIPELINE_DEFAULTS.worldSize),
   divide: oneOf(['shards', 'samples']).optional(),
-  indexDir: z.string().min(1).optional(),
-  imageField: z.string().min(1).optional(),
-  labelField: z.string().min(1).optional(),
   classNames: z.array(z.string()).readonly().optional(),
   fields: z
     .array(z.string().min(1).toLowerCase())
     .default([])
     .transform((names) => [...new Set(names)]),
   maxFieldBytes: z.union([z.string(), z.number()]).default(PIPELINE_DEFAULTS.maxFieldBytes),
-  workers: count.max(MOST_LANES).optional(),
   workerMemoryMb: count.max(MOST_MEGABYTES).optional(),
   shuffle: z
-    .union([z.boolean(), z.int().nonnegative().max(MOST_SAMPLES)], `expected a boolean or a whole number, 0..${MOST_SAMPLES}`)
+    .union([z.boolean(), batchingShape.shuffle.unwrap()], `expected a boolean or a whole number, 0..${MOST_SAMPLES}`)
     .default(true)
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
   slots: count.min(2).max(1024).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
-  augment: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.augment),
   cwd: z.string().min(1).optional(),
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
-  checkShards: oneOf(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
-  onBadSample: oneOf(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
-  maxBadSamples: z.number().nonnegative().max(MOST_BAD_SAMPLES).default(PIPELINE_DEFAULTS.maxBadSamples),
-  maxPixels: count.max(MOST_PIXELS).default(PIPELINE_DEFAULTS.maxPixels),
-  decodeMemory: z.union([z.string(), z.number()]).optional(),
+  maxPixels: readingShape.maxPixels.default(PIPELINE_DEFAULTS.maxPixels),
   spans: z
     .int()
     .nonnegative()
     .max(1 << 20)
     .default(PIPELINE_DEFAULTS.spans),
-  cacheDir: z.string().min(1).optional(),
-  cacheSize: z.union([z.string(), z.number()]).optional(),
-  decodedCache: z.union([z.string(), z.number()]).optional(),
   resume: pipelineStateSchema.optional(),
   onAnswer: callback<NonNullable<PipelineOptions['onAnswer']>>().optional(),
   onRewritten: callback<NonNullable<PipelineOptions['onRewritten']>>().optional(),

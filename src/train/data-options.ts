@@ -3,9 +3,11 @@ import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/
 import { readClassNames } from '../pipeline/shard/class-names.js';
 import { PipelineOptionError } from '../pipeline/option-error.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
+import { given } from '../common/options.js';
 import { formatByteSize } from '../common/byte-size.js';
 import { identityOf } from '../pipeline/source/identity.js';
-import { OptionsError, type TrainConfig } from './config.js';
+import type { TrainConfig } from './config-schema.js';
+import { OptionsError } from './options-error.js';
 import type { TrainHooks } from './loop.js';
 import { optionName } from './flags.js';
 
@@ -19,34 +21,18 @@ export function asOptionsError(error: unknown, about?: string): never {
   throw new OptionsError(about === undefined ? message : `${about}: ${message}`, { cause: error });
 }
 
-export function skipOptions({ skipShards }: TrainConfig): Pick<PipelineOptions, 'skipShards'> {
-  return skipShards === undefined ? {} : { skipShards };
-}
-
-/** How shards are read and decoded, for training and for evaluation. */
-export function readingOptions({ cacheDir, cacheSize, maxPixels, decodeMemory }: TrainConfig): ReadingOptions {
-  return {
-    ...(cacheDir === undefined ? {} : { cacheDir }),
-    ...(cacheSize === undefined ? {} : { cacheSize }),
-    ...(maxPixels === undefined ? {} : { maxPixels }),
-    ...(decodeMemory === undefined ? {} : { decodeMemory }),
-  };
-}
-
-type ReadingOptions = Pick<PipelineOptions, 'cacheDir' | 'cacheSize' | 'maxPixels' | 'decodeMemory'>;
-
 export type SampleOptions = Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'>;
 
 /** What members of shards are what. What is left out is recorded for each shard, and warned of once for each reason. */
 export async function sampleOptions(
-  { imageField, labelField, classesFile }: TrainConfig,
+  config: Pick<TrainConfig, 'imageField' | 'labelField' | 'classesFile'>,
   hooks: TrainHooks,
   record: (leftOut: ShardLeftOut) => unknown,
 ): Promise<SampleOptions> {
+  const { classesFile } = config;
   const warn = warnOncePerKind((warning) => hooks.onWarning?.(warning));
   return {
-    ...(imageField !== undefined && { imageField }),
-    ...(labelField !== undefined && { labelField }),
+    ...given(config, ['imageField', 'labelField']),
     ...(classesFile !== undefined && {
       classNames: await readClassNames(classesFile).catch((error: unknown) => asOptionsError(error, optionName('classesFile'))),
     }),

@@ -3,16 +3,10 @@
  *
  * Options -> pipeline, engine and method -> loop; the loop leaves metrics, evaluations and checkpoints in the run's folder.
  */
-export {
-  configDigest,
-  OptionsError,
-  PRESET_NAMES,
-  readConfigFile,
-  resolveConfig,
-  trainingRecipe,
-  type ConfigInput,
-  type TrainConfig,
-} from './config.js';
+export { configDigest, PRESET_NAMES, readConfigFile, resolveConfig } from './config.js';
+export type { ConfigInput, TrainConfig } from './config-schema.js';
+export { OptionsError } from './options-error.js';
+export { trainingRecipe } from './training-recipe.js';
 export { loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 export { CheckpointError, type TrainState } from './checkpoint-state.js';
 export { lastCheckpoint } from './run-checkpoints.js';

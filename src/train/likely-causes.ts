@@ -1,5 +1,5 @@
 /** What makes a loss no number, by the values of a run. */
-import type { TrainConfig } from './config.js';
+import type { TrainConfig } from './config-schema.js';
 
 /** @param rate learning rate of the update */
 export function likelyCauses({ method, precision, warmupSteps, warmupEpochs }: TrainConfig, rate: number): string {

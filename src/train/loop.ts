@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import { LAST_STAGE, type Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
-import type { TrainConfig } from './config.js';
+import type { TrainConfig } from './config-schema.js';
 import { Checkpoints, type Place } from './loop-checkpoints.js';
 import { copied, freeRate } from './free-rate.js';
 import type { TrainState } from './checkpoint-state.js';

@@ -3,7 +3,8 @@ import { types } from 'node:util';
 import type { Engine } from '../engine/engine.js';
 import { methodKind } from '../model/index.js';
 import { usableMemory } from '../pipeline/machine.js';
-import { OptionsError, type TrainConfig } from './config.js';
+import type { TrainConfig } from './config-schema.js';
+import { OptionsError } from './options-error.js';
 
 /** What WebAssembly addresses. */
 const WASM_BYTES = 2 ** 32;

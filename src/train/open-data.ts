@@ -1,23 +1,17 @@
 /** The data of a run, opened where the run stands: the pipeline, and its first batch. */
 import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { given } from '../common/options.js';
 import { createPipeline, type Pipeline } from '../pipeline/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
+import { RUN_OPTIONS } from '../pipeline/run-options.js';
 import type { Beginning } from './beginning.js';
-import { configDigest, OptionsError, trainingRecipe } from './config.js';
+import { configDigest } from './config.js';
+import { OptionsError } from './options-error.js';
 import { DataError } from './data-error.js';
-import {
-  asOptionsError,
-  readingOptions,
-  type SampleOptions,
-  sampleOptions,
-  sayProgress,
-  sayRewritten,
-  skipOptions,
-  waitingFor,
-  warnOnce,
-} from './data-options.js';
+import { asOptionsError, type SampleOptions, sampleOptions, sayProgress, sayRewritten, waitingFor, warnOnce } from './data-options.js';
 import type { TrainHooks } from './loop.js';
+import { trainingRecipe } from './training-recipe.js';
 import { comparedInWords } from './run-shards.js';
 import { explainSpecs } from './shard-specs.js';
 
@@ -97,29 +91,19 @@ async function openPipeline(
   const state = past?.checkpoint?.state;
   hooks.onWork?.(waitingFor(config.shards));
   return createPipeline({
+    ...given(config, RUN_OPTIONS),
     shards: config.shards,
     cwd: specs.folders.shards,
-    ...skipOptions(config),
-    checkShards: config.checkShards,
     onAnswer: sayProgress(hooks),
     ...(past?.shards && { expect: past.shards }),
     onRewritten: sayRewritten(hooks),
     recipe: trainingRecipe(config),
     batchSize: config.batch,
-    seed: config.seed,
     epochs: config.epochs,
-    lanes: config.lanes,
-    shuffle: config.shuffle,
-    augment: config.augment,
-    onBadSample: config.onBadSample,
-    maxBadSamples: config.maxBadSamples,
     onBad: record,
     ...samples,
     onCache: warnOnce(hooks),
     indexDir,
-    ...readingOptions(config),
-    ...(config.decodedCache === undefined ? {} : { decodedCache: config.decodedCache }),
-    ...(config.workers === undefined ? {} : { workers: config.workers }),
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     ...(signal === undefined ? {} : { signal }),
   })

@@ -1,7 +1,7 @@
 /** What a run will come to, told while it can still be another one: how long it takes, and whether its method suits the data. */
 import { inspectEngines, type Engine } from '../engine/index.js';
 import { methodKind } from '../model/index.js';
-import type { TrainConfig } from './config.js';
+import type { TrainConfig } from './config-schema.js';
 import { DAY, durationInWords } from './duration.js';
 import type { TrainHooks } from './loop.js';
 

@@ -1,10 +1,26 @@
 /** Learning rates, set once an epoch as MoCo does (main_moco.py `adjust_learning_rate`), with optional linear warm-up. */
 
-export type Schedule =
+import { z } from 'zod';
+import { kinds } from '../common/kinds.js';
+
+/** Beyond it a number is a slip of the keyboard. */
+export const MOST_EPOCHS = 1_000_000;
+
+export const scheduleSchema = kinds('schedule', 'kind', [
   /** lr/2 (1 + cos(pi e / E)): to 0 over all epochs. */
-  | { readonly kind: 'cosine' }
+  z.strictObject({ kind: z.literal('cosine') }),
   /** lr times `factor` for every milestone (epoch) that has been reached. */
-  | { readonly kind: 'step'; readonly milestones: readonly number[]; readonly factor: number };
+  z.strictObject({
+    kind: z.literal('step'),
+    milestones: z
+      .array(z.int().min(1).max(MOST_EPOCHS), {
+        error: 'expected the epochs at which the rate falls, as in schedule: { kind: step, milestones: [120, 160] }',
+      })
+      .readonly(),
+    factor: z.number().positive().max(1000).default(0.1),
+  }),
+]);
+export type Schedule = Readonly<z.output<typeof scheduleSchema>>;
 
 /** How the rate goes with the batch: by batch/256 (Goyal et al. 2017, section 2.1), or by its square root (SimCLR, appendix B.1). */
 export const LR_SCALINGS = ['linear', 'sqrt'] as const;

@@ -1,7 +1,7 @@
 /** By what a run finds its shards again: the specifications of `config.json`, which hold no login, and the folders they start from. */
 import { SourceError } from '../pipeline/index.js';
 import { identityOf, shardName } from '../pipeline/source/identity.js';
-import type { ConfigInput, TrainConfig } from './config.js';
+import type { ConfigInput, TrainConfig } from './config-schema.js';
 
 /** Options that name shards. */
 export type SpecOption = 'shards' | 'valShards';

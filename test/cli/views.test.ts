@@ -39,7 +39,7 @@ test('detco views draws a column an image and a row a view', async () => {
 
 test('detco views makes the folder of its picture, and tells of it in JSON', async () => {
   const out = join(folder, 'new/views.png');
-  const args = ['--out', out, '--count', '2', '--global-size', '40', '--patch-size', '12', '--recipe', 'mocoV2', '--json'];
+  const args = ['--out', out, '--count', '2', '--global-size', '40', '--recipe', 'mocoV2', '--json'];
   const { code, stdout, stderr } = await detco(['views', '--shards', SHARDS, ...args]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(JSON.parse(stdout)).toEqual({
@@ -77,6 +77,15 @@ test.each([['views'], ['profile', '--seconds', '0.1']])(
     expect(await limited(96 * 96)).toMatchObject({ code: 0 });
   },
 );
+
+test('detco views refuses a size of patches that its recipe does not make, and names the recipe that does', async () => {
+  const args = ['--recipe', 'simclr', '--patch-size', '12', '--out', join(folder, 'none.png')];
+  const { code, stderr } = await detco(['views', '--shards', SHARDS, ...args]);
+  expect({ code, stderr }).toEqual({
+    code: 2,
+    stderr: 'detco: --patch-size 12 with --recipe simclr, which has no patches: leave it out, or use --recipe detco\n',
+  });
+});
 
 test('detco views refuses a recipe it does not know', async () => {
   const { code, stderr } = await detco(['views', '--shards', SHARDS, '--recipe', 'detcoo', '--out', join(folder, 'none.png')]);

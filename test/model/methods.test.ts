@@ -72,7 +72,7 @@ describe.each(small)('method $method', ({ method, preset }) => {
     const config = join(folder, `${method}.yaml`);
     await writeFile(
       config,
-      `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, patchSize: 16 }\ncheckpointEvery: 2\n`,
+      `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, ${patches(preset)} }\ncheckpointEvery: 2\n`,
     );
     const start = ['train', '--config', config, ...SHARDS, '--steps', '6', '--out'];
     const [whole, killed] = [join(folder, `${method}-uninterrupted`), join(folder, `${method}-killed`)];
@@ -90,6 +90,11 @@ describe.each(small)('method $method', ({ method, preset }) => {
 /** Options that only methods with a queue have. */
 function queue(method: string): string {
   return 'queueSize' in methodKind(method).schema.shape ? 'queueSize: 32' : '';
+}
+
+/** Options that only recipes with patches have. */
+function patches(preset = ''): string {
+  return METHOD_PRESETS[preset]?.recipe.name === 'detco' ? 'patchSize: 16' : '';
 }
 
 function spreadOf(preset: string): { readonly dimensions: number } {

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { recipes } from '#dist/pipeline/index.js';
-import { configDigest, readConfigFile, resolveConfig, resumeConfig, trainingRecipe, type ConfigInput } from '#dist/train/config.js';
+import { configDigest, readConfigFile, resolveConfig, resumeConfig } from '#dist/train/config.js';
+import { trainingRecipe, type ConfigInput, type TrainConfig } from '#dist/train/index.js';
 
 const shards = ['a.tar'];
 
@@ -58,6 +59,24 @@ describe('options of a new run', () => {
       trust: 0.01,
     });
     expect(resolveConfig({ ...byol, optimizer: { name: 'sgd' } }).optimizer).toEqual({ name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
+  });
+
+  test('keep the sizes of the preset where another recipe is named, and nothing else that it has not', () => {
+    const plain = { shards, preset: 'tiny', method: { terms: ['gg'] } } as const;
+    expect(resolveConfig({ ...plain, recipe: { name: 'mocoV2' } }).recipe).toEqual({ name: 'mocoV2', globalSize: 48 });
+    expect(resolveConfig({ shards, preset: 'tiny-moco', recipe: { name: 'simclr', strength: 0.5 } }).recipe).toEqual({
+      name: 'simclr',
+      globalSize: 48,
+      strength: 0.5,
+    });
+    const file: ConfigInput = { preset: 'tiny', recipe: { patchSize: 16 } };
+    expect(resolveConfig({ ...plain, recipe: { name: 'byol', globalSize: 96 } }, file).recipe).toEqual({ name: 'byol', globalSize: 96 });
+    expect(resolveConfig({ shards }, file).recipe).toEqual({ name: 'detco', globalSize: 48, patchSize: 16, randAugment: false });
+  });
+
+  test('draw views of SimCLR as strongly as told', () => {
+    const recipe = trainingRecipe(resolveConfig({ shards, preset: 'simclr-r50', recipe: { strength: 0.5 } }));
+    expect(recipe).toEqual(recipes.simclr({ strength: 0.5 }));
   });
 
   test('make the views alone that losses read', () => {
@@ -132,6 +151,45 @@ describe('options of a new run', () => {
       'checkShards (--check-shards) = "size": did you mean "sizes"',
     ],
     ['a name that is no text', { shards, engine: Object.create(null) as 'wasm' }, 'expected one of auto, '],
+    [
+      "an option of another recipe's",
+      { shards, preset: 'tiny-moco', recipe: { patchSize: 16 } as ConfigInput['recipe'] },
+      'recipe.patchSize is an option of detco, and not of mocoV2: leave it out, or use recipe.name detco',
+    ],
+    [
+      'an option that the recipe chosen has not',
+      { shards, recipe: { name: 'byol', randAugment: false } as ConfigInput['recipe'] },
+      'recipe.randAugment is an option of detco, and not of byol',
+    ],
+    ['a recipe too strong', { shards, preset: 'simclr-r50', recipe: { strength: 3 } }, 'recipe.strength = 3: '],
+    [
+      "an option of another optimizer's",
+      { shards, optimizer: { trust: 0.1 } },
+      'optimizer.trust is an option of lars, and not of sgd: leave it out, or use optimizer.name lars',
+    ],
+    [
+      'an optimizer that does not exist',
+      { shards, optimizer: { name: 'lar' as 'lars' } },
+      'optimizer.name = "lar": did you mean "lars"? Expected one of sgd, lars',
+    ],
+    [
+      'a schedule that does not exist',
+      { shards, schedule: { kind: 'cosin' as 'cosine' } },
+      'schedule.kind = "cosin": did you mean "cosine"? Expected one of cosine, step',
+    ],
+    [
+      'a schedule of steps without them',
+      { shards, schedule: { kind: 'step' } as ConfigInput['schedule'] },
+      'schedule.milestones = undefined: expected the epochs at which the rate falls, as in schedule: { kind: step, milestones: [120, 160] }',
+    ],
+    [
+      "an option of another schedule's",
+      { shards, schedule: { kind: 'cosine', factor: 2 } as ConfigInput['schedule'] },
+      'schedule.factor is an option of step, and not of cosine: leave it out, or use schedule.kind step',
+    ],
+    ['a temperature that float32 does not bear', { shards, method: { temperature: 1e-300 } }, 'method.temperature = 1e-300: '],
+    ['such a temperature of SimCLR', { shards, preset: 'simclr-r50', method: { temperature: 1e-5 } }, 'method.temperature = 0.00001: '],
+    ['such a temperature of votes', { shards, knn: { temperature: 1e-300 } }, 'knn.temperature = 1e-300: '],
     ['a recipe that does not exist', { shards, recipe: { name: 'mocov2' as 'detco' } }, 'recipe.name = "mocov2": did you mean "mocoV2"'],
   ])('refuse %s', (_what, given, message) => {
     expect(() => resolveConfig(given)).toThrow(message);
@@ -189,6 +247,19 @@ describe('config file', () => {
     });
   });
 
+  test.each([
+    ['optimizer: sdg', 'optimizer = "sdg": expected options, as in optimizer: { name: sgd }'],
+    ['optimizer:', 'optimizer = null: expected options, as in optimizer: { name: sgd }'],
+    ['recipe: simclr', 'recipe = "simclr": expected options, as in recipe: { name: simclr }'],
+    ['method:', 'method = null: expected options, as in method: { name: detco }'],
+    ['schedule: cosine', 'schedule = "cosine": expected options, as in schedule: { kind: cosine }'],
+    ['knn: 5', 'knn = 5: expected options, as in knn: { bank: 5000 }'],
+  ])('is refused with an example of the form for %s', async (line, message) => {
+    await writeFile(path, `preset: tiny\n${line}\n`);
+    const file = await readConfigFile(path);
+    expect(() => resolveConfig({ shards }, file)).toThrow(message);
+  });
+
   test('is refused with the unknown key, the nearest ones and its own name', async () => {
     await writeFile(path, 'batchsize: 64\n');
     await expect(readConfigFile(path)).rejects.toThrow(`Unknown option "batchsize" in ${path}: did you mean "batch"`);
@@ -200,7 +271,7 @@ describe('config file', () => {
 });
 
 describe('options of a resumed run', () => {
-  const saved = JSON.parse(JSON.stringify({ ...resolveConfig({ shards, preset: 'tiny', seed: 3 }), engine: 'wasm' })) as unknown;
+  const saved = JSON.parse(JSON.stringify({ ...resolveConfig({ shards, preset: 'tiny', seed: 3 }), engine: 'wasm' })) as TrainConfig;
 
   test('are the saved ones', () => {
     expect(resumeConfig(saved, {}, {}, 'runs/x')).toEqual(saved);
@@ -236,6 +307,50 @@ describe('options of a resumed run', () => {
     expect(resumeConfig(older, {}, {}, 'runs/x')).toEqual(config);
     // What the digest of such a run was made from.
     expect(configDigest(older as typeof config, shards)).toBe(configDigest(config, shards));
+  });
+
+  // Made by the version before recipes had each its own options.
+  test.each([
+    [
+      'tiny-moco',
+      { name: 'mocoV2', globalSize: 48, patchSize: 32, randAugment: false },
+      '3303d5024612c54a22010735a502b663e7a80ec9061abc76d302eadf0ff5069a',
+    ],
+    [
+      'tiny-simclr',
+      { name: 'simclr', globalSize: 48, patchSize: 64, randAugment: true },
+      '5ba731f52631c8c00ad5df6eb50ac1ab1d22cb2aece584e65116f916d4f1ee9f',
+    ],
+    [
+      'tiny-byol',
+      { name: 'byol', globalSize: 48, patchSize: 7, randAugment: true },
+      'edd9f460caddfea75cb8a8d88eb5d0ee929b0afa458076b655ebc94ce9ae37c1',
+    ],
+    [
+      'tiny',
+      { name: 'detco', globalSize: 48, patchSize: 24, randAugment: false },
+      'edeae3420fd9b49686c81de2c1d0483fdc5a06a18ac75a8b690eb9572702cca3',
+    ],
+  ] as const)('with options that the recipe of %s has not have the digest that they had, again and again', (preset, recipe, digest) => {
+    const before = { ...resolveConfig({ shards, preset }), engine: 'wasm', recipe };
+    const config = resumeConfig(before, {}, {}, 'runs/x');
+    const again = resumeConfig(JSON.parse(JSON.stringify(config)) as TrainConfig, {}, {}, 'runs/x');
+    expect([config, again].map((one) => configDigest(one, shards))).toEqual([digest, digest]);
+    expect(trainingRecipe(config)).toEqual(trainingRecipe(resolveConfig({ shards, preset })));
+  });
+
+  test('of 0.1 that recorded options of another recipe have the digest that they had', async () => {
+    const {
+      folders: _folders,
+      loginLeftOut: _login,
+      engineDescription: _engine,
+      versions: _versions,
+      ...first
+    } = JSON.parse(await readFile('fixtures/runs/detco-0.1/config.json', 'utf8')) as Record<string, unknown>;
+    const recipe = { name: 'mocoV2', globalSize: 32, patchSize: 16, randAugment: false };
+    const before = { ...first, recipe, method: { ...(first['method'] as object), terms: ['gg'] } };
+    const config = resumeConfig(before, {}, {}, 'runs/x');
+    expect(configDigest(config, shards, 1)).toBe('99e351e848fa7738a869f241f163144d05b70fa6df1fe517ff89e89f268385c7');
   });
 
   test('have a digest that moves with the loss alone', () => {

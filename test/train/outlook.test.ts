@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createPipeline, recipes } from '#dist/pipeline/index.js';
 import { indexShard, writeIndex } from '#dist/pipeline/shard/shard-index.js';
 import { closeSources } from '#dist/pipeline/source/index.js';
-import { type ConfigInput, resolveConfig } from '#dist/train/config.js';
+import { type ConfigInput, resolveConfig } from '#dist/train/index.js';
 import { estimateImages } from '#dist/train/extent.js';
 import { Outlook, type OutlookOptions } from '#dist/train/outlook.js';
 import { answer, startHttp } from '../support/http.js';

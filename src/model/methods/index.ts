@@ -1,5 +1,6 @@
 /** The methods. A method is its file here and its line in `METHODS`: presets, config, help and tests follow. */
-import { z } from 'zod';
+import type { z } from 'zod';
+import { kinds } from '../../common/kinds.js';
 import { quoted } from '../../common/quoted.js';
 import type { MethodKind, MethodPreset } from '../method.js';
 import { byol } from './byol.js';
@@ -18,7 +19,7 @@ export type MethodInput = z.input<Schema>;
 export const METHOD_NAMES: readonly string[] = METHODS.map(({ name }) => name);
 
 const [first, ...others] = METHODS;
-export const methodOptionsSchema = z.discriminatedUnion('name', [first.schema, ...others.map(({ schema }) => schema)]);
+export const methodOptionsSchema = kinds('method', 'name', [first.schema, ...others.map(({ schema }) => schema)]);
 
 /** The method of this name. @throws RangeError when there is none */
 export function methodKind(name: string): MethodKind<MethodOptions> {

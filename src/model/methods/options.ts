@@ -1,11 +1,15 @@
-/** Options that several methods have, and what has to hold between them. */
+/**
+ * Options that several methods have, and what has to hold between them. The help of `detco train` reads their flags here, so this file
+ * loads no tensor library; an option of one method alone has no flag.
+ */
 import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import { formatByteSize } from '../../common/byte-size.js';
+import { optionFlags } from '../../common/option-flags.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
 import { ARCHITECTURE_NAMES } from '../network/architecture.js';
 
-export const count = z.int().positive();
+export const count = z.int().min(1);
 export const channels = count.max(MOST_CHANNELS);
 
 export const backboneOptions = {
@@ -18,13 +22,20 @@ export const backboneOptions = {
 /** Contiguous parts of the batch that batch norm normalises separately; must divide the batch. */
 export const bnGroups = count;
 
+/** Similarities are divided by it: float32 tells products of 1e4 apart by a thousandth, and below that loses them. */
+export const temperature = z.number().min(1e-4).max(1000);
+
 /** Of methods with a momentum encoder and a queue of its keys. */
 export const queueOptions = {
   /** Dimensions of an embedding. */
   dim: channels.default(128),
   /** Keys in each queue, K. */
-  queueSize: count.max(MOST_KEYS).default(65536),
-  temperature: z.number().positive().max(1000).default(0.2),
+  queueSize: count.max(MOST_KEYS).default(65536).register(optionFlags, {
+    flag: '--queue-size <n>',
+    help: 'keys in each queue, of methods that have one; a multiple of the batch',
+    example: '65536',
+  }),
+  temperature: temperature.default(0.2),
   /** m in key <- m key + (1 - m) query. */
   keyMomentum: z.number().min(0).max(1).default(0.999),
   bnGroups: bnGroups.default(8),

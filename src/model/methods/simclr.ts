@@ -19,7 +19,7 @@ import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
-import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
+import { backboneOptions, bnGroups, channels, checkHeadGroups, temperature } from './options.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['view1', 'view2'];
@@ -31,7 +31,7 @@ const schema = z.strictObject({
   hidden: channels.optional(),
   /** Dimensions of an embedding. */
   dim: channels.default(128),
-  temperature: z.number().positive().max(1000).default(0.1),
+  temperature: temperature.default(0.1),
   /** One: the statistics of the whole batch, as the paper's are of all devices (section 2.2, "Global BN"). */
   bnGroups: bnGroups.default(1),
 });

@@ -113,12 +113,26 @@ export interface Recipe<Named extends Views = Views> {
   readonly views: Named;
 }
 
-export interface RecipeSizes {
+export interface GlobalSize {
   /** Side of a global view, pixels. */
   readonly globalSize?: number;
+}
+
+export interface DetCoOptions extends GlobalSize {
   /** Side of a patch, pixels. */
   readonly patchSize?: number;
+  /** Whether global views get RandAugment too. */
+  readonly randAugment?: boolean;
 }
+
+export interface SimClrOptions extends GlobalSize {
+  /** Of the colour distortion, 0..2.5: brightness, contrast and saturation by 0.8 times that, hue by 0.2 times. */
+  readonly strength?: number;
+}
+
+/** The usual sides, pixels: of a global view, and of a patch (PIRL). */
+export const GLOBAL_SIZE = 224;
+export const PATCH_SIZE = 64;
 
 /** Sides of the views of the built-in recipes, pixels. Their blur grows with them, to the standard deviation of 8 that the kernels reach. */
 export const MOST_GLOBAL_SIDE = 896;
@@ -149,13 +163,13 @@ function imageView(size: number, least: number, operations: readonly Operation[]
 
 function jigsawView(patchSize: number): JigsawView {
   // 85 = 255 / 3: PIRL cuts 64-pixel patches from cells of 85; other sizes keep that proportion.
-  const cell = Math.round((patchSize * 85) / 64);
+  const cell = Math.round((patchSize * 85) / PATCH_SIZE);
   return {
     kind: 'jigsaw',
     patchSize,
     cell,
     crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO },
-    operations: mocoV2Operations(patchSize / 64),
+    operations: mocoV2Operations(patchSize / PATCH_SIZE),
   };
 }
 
@@ -174,36 +188,30 @@ export const recipes = {
    * Two global views and two patch sets (DetCo section 3.4). RandAugment on the global views is what the paper's
    * second version describes; `randAugment: false` is "plain DetCo" of the first.
    */
-  detco({ globalSize = 224, patchSize = 64, randAugment = true }: RecipeSizes & { readonly randAugment?: boolean } = {}): Recipe<
-    GlobalViews & PatchViews
-  > {
+  detco({ globalSize = GLOBAL_SIZE, patchSize = PATCH_SIZE, randAugment = true }: DetCoOptions = {}): Recipe<GlobalViews & PatchViews> {
     const strong: RandAugment = { op: 'randAugment', n: 2, magnitude: 10, magnitudeStd: 0.5, p: 0.5 };
-    const operations = mocoV2Operations(globalSize / 224);
+    const operations = mocoV2Operations(globalSize / GLOBAL_SIZE);
     const image = imageView(globalSize, 0.2, randAugment ? [...operations, strong] : operations);
     const patches = jigsawView(patchSize);
     return { name: randAugment ? 'detco' : 'detco-plain', views: { globalQ: image, globalK: image, patchesQ: patches, patchesK: patches } };
   },
   /** Two global views (MoCo v2 section 3; main_moco.py --aug-plus). */
-  mocoV2({ globalSize = 224 }: RecipeSizes = {}): Recipe<GlobalViews> {
-    return pair('mocoV2', imageView(globalSize, 0.2, mocoV2Operations(globalSize / 224)));
+  mocoV2({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<GlobalViews> {
+    return pair('mocoV2', imageView(globalSize, 0.2, mocoV2Operations(globalSize / GLOBAL_SIZE)));
   },
   /** Two global views with InstDis's augmentation (main_moco.py without --aug-plus). */
-  mocoV1({ globalSize = 224 }: RecipeSizes = {}): Recipe<GlobalViews> {
+  mocoV1({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<GlobalViews> {
     const jitter: ColorJitter = { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.4, p: 1 };
     return pair('mocoV1', imageView(globalSize, 0.2, [{ op: 'grayscale', p: 0.2 }, jitter, FLIP]));
   },
-  /**
-   * Two views drawn alike, `view1` and `view2` (SimCLR appendix A).
-   *
-   * @param strength of the colour distortion, 0..2.5: brightness, contrast and saturation by 0.8 times that, hue by 0.2 times
-   */
-  simclr({ globalSize = 224, strength = 1 }: RecipeSizes & { readonly strength?: number } = {}): Recipe<TwoViews> {
+  /** Two views drawn alike, `view1` and `view2` (SimCLR appendix A). */
+  simclr({ globalSize = GLOBAL_SIZE, strength = 1 }: SimClrOptions = {}): Recipe<TwoViews> {
     const [light, hue] = [0.8 * strength, 0.2 * strength];
     const view = imageView(globalSize, 0.08, [
       FLIP,
       { op: 'colorJitter', brightness: light, contrast: light, saturation: light, hue, p: 0.8 },
       { op: 'grayscale', p: 0.2 },
-      blur(globalSize / 224),
+      blur(globalSize / GLOBAL_SIZE),
     ]);
     return { name: 'simclr', views: { view1: view, view2: view } };
   },
@@ -211,8 +219,8 @@ export const recipes = {
    * Two views drawn unlike each other: `view1` is always blurred, `view2` seldom, and sometimes solarized (BYOL appendix B, table 6;
    * order of its public code, deepmind-research/byol/utils/augmentations.py).
    */
-  byol({ globalSize = 224 }: RecipeSizes = {}): Recipe<TwoViews> {
-    const scale = globalSize / 224;
+  byol({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<TwoViews> {
+    const scale = globalSize / GLOBAL_SIZE;
     const colour: readonly Operation[] = [
       FLIP,
       { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1, p: 0.8 },
@@ -223,7 +231,7 @@ export const recipes = {
     return { name: 'byol', views: { view1, view2 } };
   },
   /** One centred view without augmentation, named `image`: Resize 256 and CenterCrop 224, in proportion. */
-  evaluation({ globalSize = 224 }: RecipeSizes = {}): Recipe<{ readonly image: ImageView }> {
+  evaluation({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {
     return {
       name: 'evaluation',
       views: { image: { kind: 'image', size: globalSize, crop: { op: 'centerCrop', fraction: 224 / 256 }, operations: [] } },

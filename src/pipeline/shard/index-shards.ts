@@ -1,6 +1,6 @@
 /** Builds the indexes of a set of shards and says what is in it. */
 import { mkdir, stat } from 'node:fs/promises';
-import { PIPELINE_DEFAULTS } from '../options.js';
+import { PIPELINE_DEFAULTS } from '../defaults.js';
 import { shuffleQuality, type ShuffleQuality } from '../plan/shuffle-quality.js';
 import type { SampleFields } from './group.js';
 import type { LeftOutCount, LeftOutKind } from './left-out.js';

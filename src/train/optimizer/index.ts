@@ -1,5 +1,6 @@
 /** The optimizers. One is its file here, its options and its line in `createOptimizer`. */
-import { z } from 'zod';
+import type { z } from 'zod';
+import { kinds } from '../../common/kinds.js';
 import type { Engine } from '../../engine/engine.js';
 import type { ParameterGroup } from '../../model/index.js';
 import { lars, larsSchema } from './lars.js';
@@ -8,7 +9,7 @@ import { sgd, sgdSchema } from './sgd.js';
 
 export type { Optimizer } from './optimizer.js';
 
-export const optimizerSchema = z.discriminatedUnion('name', [sgdSchema, larsSchema]);
+export const optimizerSchema = kinds('optimizer', 'name', [sgdSchema, larsSchema]);
 export type OptimizerOptions = Readonly<z.output<typeof optimizerSchema>>;
 
 /** @param groups what it is to move */

@@ -1,0 +1,20 @@
+/** The options of the evaluations of a run. */
+import { z } from 'zod';
+import { TEMPERATURE } from './knn.js';
+
+/** Of images or neighbours. */
+const count = z.int().min(1).max(1_000_000_000);
+
+export const knnSchema = z.strictObject(
+  {
+    /** Images of the training shards that vote, at most. */
+    bank: count.default(2000),
+    /** Images of the validation shards that are classified, at most. */
+    queries: count.default(2000),
+    /** Neighbours; by default 200, or a tenth of a smaller bank. */
+    k: count.optional(),
+    /** Cosines are divided by it, and exp of that is a vote: what float32 tells apart. */
+    temperature: z.number().min(1e-4).max(1000).default(TEMPERATURE),
+  },
+  { error: ({ code }) => (code === 'invalid_type' ? 'expected options, as in knn: { bank: 5000 }' : undefined) },
+);

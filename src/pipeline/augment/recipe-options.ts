@@ -1,0 +1,27 @@
+/** The options of the built-in recipes of training, as a file or a flag has them: each recipe has its own and no others. */
+import { z } from 'zod';
+import { kinds } from '../../common/kinds.js';
+import { GLOBAL_SIZE, MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, PATCH_SIZE, type Recipe, recipes } from './recipe.js';
+
+/** Side of a global view, pixels. */
+export const globalSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(GLOBAL_SIZE);
+/** Side of a patch, pixels. */
+export const patchSize = z.int().min(1).max(MOST_PATCH_SIDE).default(PATCH_SIZE);
+
+const schemas = [
+  z.strictObject({ name: z.literal('detco'), globalSize, patchSize, randAugment: z.boolean().default(true) }),
+  z.strictObject({ name: z.literal('mocoV2'), globalSize }),
+  z.strictObject({ name: z.literal('mocoV1'), globalSize }),
+  // Up to a hue of 0.5, the whole circle.
+  z.strictObject({ name: z.literal('simclr'), globalSize, strength: z.number().min(0).max(2.5).default(1) }),
+  z.strictObject({ name: z.literal('byol'), globalSize }),
+] as const;
+
+export const recipeOptionsSchema = kinds('recipe', 'name', schemas);
+export type RecipeOptions = Readonly<z.output<typeof recipeOptionsSchema>>;
+
+export const RECIPE_NAMES = schemas.map(({ shape }) => shape.name.value);
+
+export function makeRecipe({ name, ...options }: RecipeOptions): Recipe {
+  return recipes[name](options);
+}

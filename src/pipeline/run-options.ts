@@ -1,0 +1,102 @@
+/**
+ * The options of a pipeline that a run passes on: plain data, which a config file or a flag may hold. `options.ts` has the others,
+ * and lets a program write some of these in other ways too.
+ */
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { oneOf } from '../common/one-of.js';
+import { optionFlags } from '../common/option-flags.js';
+import { PIPELINE_DEFAULTS } from './defaults.js';
+import { CHECK_SHARDS } from './shard/same-shards.js';
+import { MOST_PIXELS } from './worker/image-header.js';
+
+/** Of a batch or a buffer: products with the bytes of a sample stay exact. */
+export const MOST_SAMPLES = 1_000_000;
+export const batchSize = z.int().min(1).max(MOST_SAMPLES);
+export const MOST_LANES = 1024;
+/** Of a count of bad samples: more than any epoch has. */
+const MOST_BAD_SAMPLES = 1_000_000_000;
+
+const text = z.string().min(1);
+/** Absolute, so that a resume from another place means the same. */
+const folder = text.transform((path) => resolve(path));
+/** Bytes, or text such as `200GB`. */
+const byteSize = z.union([z.string(), z.number()]);
+
+/** Which samples are read, from where, and what they may take. */
+export const readingShape = {
+  /** Shards that are not read, by their names; braces too. */
+  skipShards: z.array(text).min(1).optional().register(optionFlags, {
+    flag: '--skip-shards <name...>',
+    help: 'training shards to leave out, such as train-000123.tar: the others keep their order',
+  }),
+  /** Folder of shard indexes, which a resume uses to read only what it needs; a run has one of its own by default. */
+  indexDir: folder.optional().register(optionFlags, {
+    flag: '--index <folder>',
+    help: 'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',
+    example: 'shards/index',
+  }),
+  /** What is asked of each shard at the start, and compared at a resume: its time or ETag, its size only, or nothing. */
+  checkShards: oneOf(CHECK_SHARDS).default(PIPELINE_DEFAULTS.checkShards).register(optionFlags, {
+    flag: '--check-shards <what>',
+    help: 'what is asked of each shard at the start and compared at a resume: versions (times, ETags), sizes, or none (default versions)',
+  }),
+  /** Folder that keeps remote shards once they are read, and what it may hold. */
+  cacheDir: folder.optional().register(optionFlags, {
+    flag: '--cache-dir <folder>',
+    help: 'keep remote shards here once they are read; runs may share it',
+    example: 'cache',
+  }),
+  cacheSize: byteSize.optional().register(optionFlags, {
+    flag: '--cache-size <size>',
+    help: 'what the folder may hold: 200G (powers of 1024), 200GB (of 1000) (default: nine tenths of what its disk has for it)',
+  }),
+  /** What decoded images may take of memory, kept for the next epochs. For small images. */
+  decodedCache: byteSize.optional().register(optionFlags, {
+    flag: '--decoded-cache <size>',
+    help: 'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: 0, none; tiny presets: 100MB)',
+  }),
+  /** Pixels above which an image is a bad sample. A run that does not say leaves it to the pipeline, and out of its config. */
+  maxPixels: z.int().min(1).max(MOST_PIXELS).optional().register(optionFlags, {
+    flag: '--max-pixels <n>',
+    help: 'leave larger images out, as bad samples (default 67108864)',
+    example: '67108864',
+  }),
+  /** What images may take of memory while they are decoded and wait for their place. */
+  decodeMemory: byteSize.optional().register(optionFlags, {
+    flag: '--decode-memory <size>',
+    help: 'what images may take while they are decoded and wait for their place (default: an eighth of the memory)',
+  }),
+  /** What follows the key of a sample in the names of its image and its label. */
+  imageField: text.optional(),
+  labelField: text.optional(),
+  onBadSample: oneOf(['skip', 'fail']).default(PIPELINE_DEFAULTS.onBadSample),
+  /** Bad samples to bear: a count, or below 1 a share. */
+  maxBadSamples: z.number().min(0).max(MOST_BAD_SAMPLES).default(PIPELINE_DEFAULTS.maxBadSamples),
+};
+
+/** How samples become batches: by whom, and in which order. */
+export const batchingShape = {
+  /** Worker threads; by default the machine's cores. */
+  workers: z.int().min(1).max(MOST_LANES).optional().register(optionFlags, {
+    flag: '--workers <n>',
+    help: 'worker threads of the pipeline (default: the cores)',
+    example: '8',
+  }),
+  /** Who does colour, blur and RandAugment's point operations. */
+  augment: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.augment).register(optionFlags, {
+    flag: '--augment <where>',
+    help: 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU',
+  }),
+  seed: z.int().min(0).max(0xffff_ffff).default(PIPELINE_DEFAULTS.seed).register(optionFlags, {
+    flag: '--seed <n>',
+    help: 'of order, views, weights and permutations (default 0)',
+    example: '1',
+  }),
+  /** Virtual streams that the order of samples is made from. */
+  lanes: z.int().min(1).max(MOST_LANES).default(PIPELINE_DEFAULTS.lanes),
+  /** Compressed samples in each lane's shuffle buffer. */
+  shuffle: z.int().min(0).max(MOST_SAMPLES).default(PIPELINE_DEFAULTS.shuffle),
+};
+
+export const RUN_OPTIONS = Object.keys({ ...readingShape, ...batchingShape }) as (keyof typeof readingShape | keyof typeof batchingShape)[];

@@ -1,0 +1,89 @@
+/**
+ * The options of a run, flat as `config.json` has them: the trainer's own, among those that pipeline, engine and evaluation own.
+ * `config-schema.ts` adds those of method, optimizer and recipe; the help of `detco train` loads no more than this file does.
+ */
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { oneOf } from '../common/one-of.js';
+import { optionFlags } from '../common/option-flags.js';
+import { engineShape } from '../engine/options.js';
+import { knnSchema } from '../eval/options.js';
+import { batchingShape, MOST_SAMPLES, readingShape } from '../pipeline/run-options.js';
+import { LR_SCALINGS, MOST_EPOCHS, scheduleSchema } from './schedule.js';
+
+/** Updates; beyond it a number is a slip of the keyboard. */
+const MOST_COUNTED = 1_000_000_000;
+const updates = z.int().min(1).max(MOST_COUNTED);
+const shardSpecs = z.array(z.string().min(1)).min(1);
+
+/** Up to the method, in the order of the help and of `config.json`. */
+export const trainingShape = {
+  /** Paths, brace ranges, globs, URLs. */
+  shards: shardSpecs.register(optionFlags, {
+    flag: '--shards <spec...>',
+    help: 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs',
+  }),
+  /** Labelled shards for kNN; without them nothing is evaluated. */
+  valShards: shardSpecs.optional().register(optionFlags, { flag: '--val-shards <spec...>', help: 'labelled shards for kNN accuracy' }),
+  ...readingShape,
+  /** Names of the classes, where labels are such. Absolute, so that a resume from another place means the same. */
+  classesFile: z
+    .string()
+    .min(1)
+    .transform((path) => resolve(path))
+    .optional(),
+  preset: z.string().register(optionFlags, {
+    flag: '--preset <name>',
+    help: 'a method and how it trains, such as detco-r50, moco-v2-r50, simclr-r50 or tiny; docs/methods.md has them all (default detco-r50)',
+  }),
+  ...engineShape,
+  /** Images an update. */
+  batch: z.int().min(1).max(MOST_SAMPLES).register(optionFlags, { flag: '--batch <n>', help: 'images an update', example: '256' }),
+  /** Epochs of the whole run; the learning rate is a function of them. */
+  epochs: z.int().min(1).max(MOST_EPOCHS).register(optionFlags, {
+    flag: '--epochs <n>',
+    help: 'epochs of the run; the learning rate follows them',
+    example: '200',
+  }),
+  /** Updates after which the run ends, if that is before `epochs`. Does not move the learning rate. */
+  steps: updates.optional().register(optionFlags, {
+    flag: '--steps <n>',
+    help: 'end after so many updates, if that is sooner',
+    example: '1000',
+  }),
+  ...batchingShape,
+  /**
+   * Learning rate at batch 256. At most what float32 holds: one that is merely too high ends with the step at which the loss was no number.
+   */
+  lr: z.number().positive().max(1e38).register(optionFlags, {
+    flag: '--lr <rate>',
+    help: 'learning rate at batch 256; scaled by batch/256, or as lrScaling of the preset says',
+    example: '0.03',
+  }),
+  /** How it goes with the batch: by batch/256, or by the square root of that. */
+  lrScaling: oneOf(LR_SCALINGS).default('linear'),
+  schedule: scheduleSchema,
+  /** Updates of linear warm-up. */
+  warmupSteps: z.int().min(0).max(MOST_COUNTED).default(0),
+  /** Epochs over which the rate rises in steps of an epoch, whatever the batch. */
+  warmupEpochs: z.int().min(0).max(MOST_EPOCHS).default(0),
+};
+
+/** After the method: what a run leaves, and how often. */
+export const leavingShape = {
+  /** Updates between checkpoints, besides the one at the end of each epoch. */
+  checkpointEvery: updates.optional().register(optionFlags, {
+    flag: '--checkpoint-every <steps>',
+    help: 'checkpoints besides the one at the end of each epoch',
+    example: '1000',
+  }),
+  /** Newest checkpoints that are kept. */
+  keepCheckpoints: updates.default(2),
+  /** Epochs between evaluations, besides those before the first and after the last update. */
+  evalEvery: updates.default(1).register(optionFlags, {
+    flag: '--eval-every <epochs>',
+    help: 'epochs between kNN evaluations',
+    example: '5',
+  }),
+  knn: knnSchema.prefault({}),
+};
