@@ -4,14 +4,15 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Scalar, Tensor, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
 
 export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /**
  * What convolutions and matrix products compute in. `tf32` and `bf16` round their inputs (10 and 7 bits of mantissa) on
- * hardware that is faster so; parameters, statistics, losses and queues are float32 in all three.
+ * hardware that is faster so; parameters, statistics, losses and queues are float32 in all three. The products of losses are so too on a CPU;
+ * a GPU takes them in TF32 unless the precision is fp32.
  */
 export const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
 export type Precision = (typeof PRECISIONS)[number];
@@ -90,6 +91,12 @@ export interface Engine {
    * @param queue [K, D], the negatives, unit norm
    */
   infoNce(queries: Tensor2D, keys: Tensor2D, queue: Tensor2D, temperature: number): Scalar;
+
+  /**
+   * The products of all rows of `a` with all rows of `b`, as precise as losses are: [n, D] and [m, D] -> [n, m], or for each of a stack,
+   * [S, n, D] and [S, m, D] -> [S, n, m]. Differentiable in both.
+   */
+  similarities<T extends Tensor2D | Tensor3D>(a: T, b: T): T;
 
   /** SGD on many variables at once, in place. Gradients are not disposed. */
   sgd(parameters: readonly Variable[], gradients: readonly Tensor[], velocities: readonly Variable[], options: SgdOptions): void;

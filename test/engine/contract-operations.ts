@@ -61,6 +61,16 @@ export function testOperations(engine: () => Engine): void {
       tf.dispose([queries, keys, queue]);
     });
 
+    test('similarities and their gradients', () => {
+      const [a, b, ds] = [normal(random, [5, 6]), normal(random, [7, 6]), normal(random, [5, 7])].map((array) => toTensor(array));
+      const inputs = [a, b] as [tf.Tensor2D, tf.Tensor2D];
+      same(({ similarities }) => [
+        similarities(...inputs),
+        ...tf.grads((...given) => similarities(...(given as [tf.Tensor2D, tf.Tensor2D])))(inputs, ds),
+      ]);
+      tf.dispose([a, b, ds] as tf.Tensor[]);
+    });
+
     test('infoNce of more rows than are held at once', () => {
       const rows = (count: number) => tf.tidy(() => tf.div(toTensor(normal(random, [count, 4])), 3) as tf.Tensor2D);
       const [queries, keys, queue] = [rows(1030), rows(1030), rows(1 << 15)];

@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { IMAGE_MEAN, IMAGE_STD, selectEngine } from '#dist/engine/index.js';
 import type { Engine, EngineName, EngineOptions } from '#dist/engine/index.js';
 import { Random } from '#dist/common/random.js';
-import { testInfoNce } from './contract-loss.js';
+import { testInfoNce, testSimilarities } from './contract-loss.js';
 import { testOperations } from './contract-operations.js';
 import { testSteps } from './contract-step.js';
 import { batchNorm, convolution, maxPool, numericGradient, product, transpose, zeros } from './reference.js';
@@ -215,6 +215,7 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
     });
 
     testInfoNce(() => engine);
+    testSimilarities(() => engine);
     testOperations(() => engine);
     testSteps(() => engine);
 

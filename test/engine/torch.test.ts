@@ -12,6 +12,7 @@ import { openblasCore } from '#dist/engine/torch/blas.js';
 import { cpuFlags } from '#dist/engine/torch/product.js';
 import { Random } from '#dist/common/random.js';
 import { whereAvailable } from './available.js';
+import { testSimilarities } from './contract-loss.js';
 import { testSteps } from './contract-step.js';
 import { testEngine } from './contract.js';
 import { convolution, product, transpose, zeros } from './reference.js';
@@ -126,6 +127,9 @@ torch.describe(`torch${torch.note}`, () => {
         expectRounded(db, product(transpose(a), dy));
       });
     });
+
+    // As losses are float32 in all precisions.
+    testSimilarities(() => engine);
 
     // Operands are kept as bfloat16 between uses: what changes a variable has to drop that copy.
     test('convolutions see a variable that lerp, sgd or assign has changed', () => {

@@ -10,12 +10,14 @@ import { compositeGroupedBatchNorm } from './grouped-batch-norm.js';
 import { compositeInfoNce } from './info-nce.js';
 import { compositeLerp } from './lerp.js';
 import { compositeSgd } from './sgd.js';
+import { compositeSimilarities } from './similarities.js';
 
-export type Operations = Pick<Engine, 'groupedBatchNorm' | 'infoNce' | 'sgd' | 'lerp' | 'enqueue'>;
+export type Operations = Pick<Engine, 'groupedBatchNorm' | 'infoNce' | 'similarities' | 'sgd' | 'lerp' | 'enqueue'>;
 
 export const compositions: Operations = {
   groupedBatchNorm: compositeGroupedBatchNorm,
   infoNce: compositeInfoNce,
+  similarities: compositeSimilarities,
   sgd: compositeSgd,
   lerp: compositeLerp,
   enqueue: compositeEnqueue,

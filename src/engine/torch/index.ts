@@ -9,6 +9,7 @@ import { registerMeanGradient } from '../gradients.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
 import { infoNce } from '../operations/info-nce.js';
 import { lerp } from '../operations/lerp.js';
+import { similarities } from '../operations/similarities.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../operations/grouped-batch-norm.js';
 import { ScalarType } from './addon.js';
 import type { TorchAddon, TorchInfo } from './addon.js';
@@ -81,6 +82,7 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
     device,
     groupedBatchNorm,
     infoNce,
+    similarities,
 
     upload(bytes, shape, as = 'normalised') {
       checkUpload(bytes, shape);

@@ -100,7 +100,7 @@ class DenseCl extends QueueMethod<DenseClOptions> {
     const result = differentiate(this.query, (layers) => {
       const query = this.#embed(layers, images);
       const rows = (cells: Tensor3D): Tensor2D => tf.reshape(cells, [-1, dim]);
-      const positives = rows(matched(query.map, keys));
+      const positives = rows(matched(this.engine, query.map, keys));
       const global = this.engine.infoNce(query.global, keys.global, this.queue('global'), temperature);
       const dense = this.engine.infoNce(rows(query.cells), positives, this.queue('dense'), temperature);
       const loss: Scalar = tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
@@ -136,10 +136,10 @@ function unitCells(cells: Tensor3D): Tensor3D {
 }
 
 /** The key's cell that each of the query's is held against: [N, S^2, dim]. */
-function matched(map: Tensor3D, keys: Embedded): Tensor3D {
+function matched(engine: Engine, map: Tensor3D, keys: Embedded): Tensor3D {
   return constantOf(map, (cells) =>
     tf.tidy(() => {
-      const cosines = tf.matMul(unitCells(cells as Tensor3D), unitCells(keys.map), false, true); // [N, S^2 of the query, S^2 of the key]
+      const cosines = engine.similarities(unitCells(cells as Tensor3D), unitCells(keys.map)); // [N, S^2 of the query, S^2 of the key]
       return tf.gather(keys.cells, tf.argMax(cosines, 2) as Tensor2D, 1, 1) as Tensor3D;
     }),
   );

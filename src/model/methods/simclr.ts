@@ -81,12 +81,14 @@ class SimClr implements Method {
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
   readonly host = {};
+  readonly #engine: Engine;
   readonly #options: SimClrOptions;
   readonly #resNet: ResNet;
   readonly #head: Mlp;
   readonly #network: Network;
 
   constructor(engine: Engine, options: SimClrOptions, seed: number) {
+    this.#engine = engine;
     this.#options = options;
     this.dimensions = options.dim;
     this.#resNet = resNet(options);
@@ -113,7 +115,7 @@ class SimClr implements Method {
     const result = differentiate(this.#network, (layers) => {
       const features = lastStage(this.#resNet, layers, tf.concat(images), globalAverage);
       const embeddings = l2Normalise(this.#head.forward(layers, features));
-      const loss = ntXent(embeddings, rows as Tensor1D, this.#options.temperature);
+      const loss = ntXent(this.#engine, embeddings, rows as Tensor1D, this.#options.temperature);
       return { loss, terms: {}, featureStd: deviation(embeddings) };
     });
     return { ...result, carry: {} };
@@ -137,9 +139,9 @@ const NEVER = -1e9;
  * @param embeddings [2N, dim], unit norm: the first views, then the second ones in the same order
  * @param rows 0..2N-1, int32
  */
-export function ntXent(embeddings: Tensor2D, rows: Tensor1D, temperature: number): Scalar {
+export function ntXent(engine: Engine, embeddings: Tensor2D, rows: Tensor1D, temperature: number): Scalar {
   const [count] = embeddings.shape;
-  const similarities = tf.div(tf.matMul(embeddings, embeddings, false, true), temperature); // [2N, 2N]
+  const similarities = tf.div(engine.similarities(embeddings, embeddings), temperature); // [2N, 2N]
   const itself = tf.cast(tf.equal(tf.expandDims(rows, 1), tf.expandDims(rows, 0)), 'float32');
   const [first, second] = tf.split(embeddings, 2) as [Tensor2D, Tensor2D];
   const positive = tf.div(tf.sum(tf.mul(first, second), 1), temperature); // [N]

@@ -1,7 +1,9 @@
 /** The kernels that training needs and TensorFlow.js lacks, each one operator of native/torch. */
-import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { BatchMatMulAttrs, TensorInfo } from '@tensorflow/tfjs-core';
 import { InfoNce } from '../../operations/info-nce.js';
 import type { InfoNceAttrs, InfoNceInputs } from '../../operations/info-nce.js';
+import { Float32Product } from '../../operations/similarities.js';
+import type { Float32ProductInputs } from '../../operations/similarities.js';
 import { GroupedBatchNorm, GroupedBatchNormGrad } from '../../operations/grouped-batch-norm.js';
 import type {
   GroupedBatchNormAttrs,
@@ -54,5 +56,10 @@ export function registerTraining(): void {
   register<InfoNceInputs, InfoNceAttrs>(InfoNce, ({ inputs: { q, keys, queue }, attrs: { temperature }, backend, torch }) => {
     const operands = [q, keys, queue].map((info) => backend.tensor(info));
     return (torch.runAll('detco::info_nce', ...operands, temperature) as Ref[]).map((ref) => backend.output(ref, 'float32'));
+  });
+
+  register<Float32ProductInputs, BatchMatMulAttrs>(Float32Product, ({ inputs: { a, b }, attrs, backend, torch }) => {
+    const product = torch.run('detco::matmul', backend.tensor(a), backend.tensor(b), attrs.transposeA, attrs.transposeB);
+    return [backend.output(product, 'float32')];
   });
 }
