@@ -12,6 +12,7 @@ import { z } from 'zod';
 import type { HostState } from '../model/index.js';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
+import type { Options } from '../common/options.js';
 import { codeOf } from '../common/error-code.js';
 import { type FileSum, sumOfFile } from '../common/file-sum.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT, FIRST_METHOD } from './format.js';
@@ -45,6 +46,8 @@ export interface TrainState {
   readonly engine: string;
   /** Digest of every option that the loss sequence depends on. */
   readonly configDigest: string;
+  /** Those options, but for the shards; absent in checkpoints of before they were noted. */
+  readonly options?: Options;
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -59,6 +62,7 @@ const common = {
   seed: count.max(0xffffffff),
   engine: z.string(),
   configDigest: z.string(),
+  options: z.record(z.string(), z.unknown()).optional(),
   versions: z.record(z.string(), z.string()),
   /** Of this object without it, as `JSON.stringify` writes it. */
   sha256: sum,

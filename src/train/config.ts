@@ -3,7 +3,6 @@
  *
  * `config.json` holds the result, so a run can be read, repeated and resumed without knowing what the defaults were.
  */
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
 import { given as givenOf, isOptions, type Options } from '../common/options.js';
@@ -12,11 +11,10 @@ import { expectedOneOf } from '../common/nearest.js';
 import { quoted } from '../common/quoted.js';
 import { METHOD_NAMES, METHOD_PRESETS, methodKind } from '../model/index.js';
 import { recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
-import { shardName } from '../pipeline/source/identity.js';
 import { type ConfigInput, parseConfig, type TrainConfig } from './config-schema.js';
-import { inFirstFormat, inThisFormat, withOptimizer, withUnused } from './first-format.js';
+import { inThisFormat, withOptimizer, withUnused } from './first-format.js';
 import { optionName } from './flags.js';
-import { CHECKPOINT_FORMAT, FIRST_FORMAT } from './format.js';
+import { canonical, FREE_ON_RESUME } from './loss-options.js';
 import { checkNames } from './option-names.js';
 import { OptionsError } from './options-error.js';
 import { checkViews } from './training-recipe.js';
@@ -25,30 +23,6 @@ export const PRESET_NAMES: readonly string[] = Object.keys(METHOD_PRESETS);
 
 /** Options made of options: a layer changes the ones it names and leaves the others. */
 const NESTED: ReadonlySet<string> = new Set(['method', 'optimizer', 'recipe', 'knn']);
-
-/**
- * What may differ when a run is resumed: nothing here touches the loss sequence, but for the rounding of another device and for shards
- * that are left out from there on, which the trainer says.
- */
-const FREE_ON_RESUME: ReadonlySet<string> = new Set([
-  'steps',
-  'valShards',
-  'classesFile',
-  'workers',
-  'device',
-  'threads',
-  'checkShards',
-  'skipShards',
-  'cacheDir',
-  'cacheSize',
-  'decodedCache',
-  'decodeMemory',
-  'indexDir',
-  'checkpointEvery',
-  'keepCheckpoints',
-  'evalEvery',
-  'knn',
-]);
 
 function merge(...layers: readonly Options[]): Record<string, unknown> {
   const merged: Record<string, unknown> = {};
@@ -171,31 +145,4 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
   // What was left out before stays out.
   const skipShards = [...new Set([...(before.skipShards ?? []), ...(after.skipShards ?? [])])];
   return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved));
-}
-
-/** JSON with sorted keys: equal for equal options. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    isOptions(inner) ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1))) : inner,
-  );
-}
-
-/**
- * Names every option that the loss sequence depends on, and the shards by their names: they may come to lie elsewhere.
- *
- * @param format of the checkpoint that holds the digest
- */
-export function configDigest(config: TrainConfig, shards: readonly string[], format = CHECKPOINT_FORMAT): string {
-  // Options of before there was a choice, and those that have chosen the same since, have one digest.
-  const { precision, ...rest } = config;
-  const { strength = 1, ...drawn } = config.recipe as TrainConfig['recipe'] & { readonly strength?: number };
-  const named = {
-    ...(format === FIRST_FORMAT ? inFirstFormat(rest) : rest),
-    ...(precision !== 'fp32' && { precision }),
-    recipe: strength === 1 ? drawn : config.recipe,
-  };
-  const bound = Object.entries<unknown>(named).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards');
-  return createHash('sha256')
-    .update(canonical({ ...Object.fromEntries(bound), shards: shards.map(shardName) }))
-    .digest('hex');
 }

@@ -3,10 +3,11 @@
  *
  * Options -> pipeline, engine and method -> loop; the loop leaves metrics, evaluations and checkpoints in the run's folder.
  */
-export { configDigest, PRESET_NAMES, readConfigFile, resolveConfig } from './config.js';
+export { PRESET_NAMES, readConfigFile, resolveConfig } from './config.js';
 export type { ConfigInput, TrainConfig } from './config-schema.js';
 export { OptionsError } from './options-error.js';
 export { trainingRecipe } from './training-recipe.js';
+export { configDigest } from './loss-options.js';
 export { loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 export { CheckpointError, type TrainState } from './checkpoint-state.js';
 export { lastCheckpoint } from './run-checkpoints.js';

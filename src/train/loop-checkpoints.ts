@@ -3,6 +3,7 @@ import { saveCheckpoint, updateCheckpoint } from './checkpoint.js';
 import type { TrainState } from './checkpoint-state.js';
 import { CHECKPOINT_FORMAT } from './format.js';
 import type { LoopContext } from './loop.js';
+import { lossOptions } from './loss-options.js';
 import { prune } from './run-checkpoints.js';
 import { checkpointTensors } from './tensors.js';
 
@@ -78,6 +79,7 @@ export class Checkpoints {
       seed: config.seed,
       engine: engine.name,
       configDigest,
+      options: lossOptions(config),
       versions,
     };
   }

@@ -6,8 +6,7 @@ import { createPipeline, type Pipeline } from '../pipeline/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
 import { RUN_OPTIONS } from '../pipeline/run-options.js';
 import type { Beginning } from './beginning.js';
-import { configDigest } from './config.js';
-import { OptionsError } from './options-error.js';
+import { assertMadeWith, configDigest } from './loss-options.js';
 import { DataError } from './data-error.js';
 import { asOptionsError, type SampleOptions, sampleOptions, sayProgress, sayRewritten, waitingFor, warnOnce } from './data-options.js';
 import type { TrainHooks } from './loop.js';
@@ -68,9 +67,8 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
 
 /** @throws OptionsError for a checkpoint that was made with other options */
 function digestOf({ path, config, past }: Beginning, { shards }: Pipeline): string {
-  const state = past?.checkpoint?.state;
-  if (state !== undefined && state.configDigest !== configDigest(config, shards, state.format))
-    throw new OptionsError(`${path}/config.json is not what ${past?.checkpoint?.path} was made with: restore it, or start another run`);
+  const checkpoint = past?.checkpoint;
+  if (checkpoint) assertMadeWith(config, shards, { path, checkpoint: checkpoint.path, state: checkpoint.state });
   return configDigest(config, shards);
 }
 

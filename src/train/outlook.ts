@@ -4,6 +4,7 @@ import { methodKind } from '../model/index.js';
 import type { TrainConfig } from './config-schema.js';
 import { DAY, durationInWords } from './duration.js';
 import type { TrainHooks } from './loop.js';
+import { warmUpConcern } from './schedule.js';
 
 /** After so long the mean of the updates is told from. The first update, which prepares kernels, is only taken when it is the only one. */
 const MEASURED_MS = 10_000;
@@ -41,8 +42,10 @@ export class Outlook {
 
   /** Before anything is computed. */
   begin(): void {
-    const { images } = this.#options;
+    const { config, images, hooks } = this.#options;
     if (images !== undefined) this.#tellConcern(images, true);
+    const concern = warmUpConcern(config, this.#updates());
+    if (concern !== undefined) hooks.onWarning?.(concern);
   }
 
   /** At the end of the first epoch, which had this many. */
@@ -77,10 +80,15 @@ export class Outlook {
 
   /** Updates of the run, before an epoch has been counted. */
   estimatedUpdates(): number | undefined {
-    const { config, images } = this.#options;
-    const { epochs, batch, steps = Infinity } = config;
-    const updates = images === undefined ? steps : Math.min(steps, epochs * Math.floor(images / batch));
+    const { steps = Infinity } = this.#options.config;
+    const updates = Math.min(steps, this.#updates() ?? Infinity);
     return Number.isFinite(updates) ? updates : undefined;
+  }
+
+  /** Of all its epochs, whatever `steps` are. */
+  #updates(): number | undefined {
+    const { config, images } = this.#options;
+    return images === undefined ? undefined : config.epochs * Math.floor(images / config.batch);
   }
 
   /** The best engine that is passed by, and what it lacks. */

@@ -1,5 +1,4 @@
 /** Learning rates, set once an epoch as MoCo does (main_moco.py `adjust_learning_rate`), with optional linear warm-up. */
-
 import { z } from 'zod';
 import { kinds } from '../common/kinds.js';
 
@@ -59,4 +58,20 @@ export function learningRate(options: LearningRateOptions, epoch: number, step: 
   const peak = peakLearningRate(options) * warm;
   if (schedule.kind === 'cosine') return (peak / 2) * (1 + Math.cos((Math.PI * Math.min(epoch, epochs)) / epochs));
   return peak * schedule.factor ** schedule.milestones.filter((milestone) => epoch >= milestone).length;
+}
+
+/**
+ * Why the rate never comes to the schedule's. `steps` of a run do not count: they may be more at a resume.
+ *
+ * @param updates of all epochs, about, where that is known
+ */
+export function warmUpConcern(
+  { epochs, warmupSteps, warmupEpochs }: Pick<LearningRateOptions, 'epochs' | 'warmupSteps' | 'warmupEpochs'>,
+  updates: number | undefined,
+): string | undefined {
+  const low = 'the learning rate does not come to its height; use a shorter warm-up, or more --epochs';
+  if (warmupEpochs > epochs) return `warmupEpochs ${warmupEpochs} is more than the epochs of the run, ${epochs}: ${low}`;
+  if (updates !== undefined && warmupSteps > updates)
+    return `warmupSteps ${warmupSteps} is more than the updates of the run, about ${updates}: ${low}`;
+  return undefined;
 }

@@ -1,5 +1,5 @@
 /** A run of detco 0.1 goes on: fixtures/runs/detco-0.1 was stopped after 4 of its 8 updates by that version. */
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -33,6 +33,16 @@ test('with the losses that it would have had, and leaves checkpoints in the pres
   expect(losses).toHaveLength(4);
   LOSSES.forEach((loss, i) => expect(losses[i]).toBeCloseTo(loss, 3));
   expect((await loadCheckpoint(run)).state).toMatchObject({ format: 2, step: 8 });
+});
+
+test('unless its config.json was changed', async () => {
+  const changed = join(folder, 'changed');
+  await cp('fixtures/runs/detco-0.1', changed, { recursive: true, verbatimSymlinks: true });
+  const config = JSON.parse(await readFile(join(changed, 'config.json'), 'utf8')) as object;
+  await writeFile(join(changed, 'config.json'), JSON.stringify({ ...config, lr: 0.5 }));
+  const { code, stderr } = await detco(['train', '--resume', changed, ...SHARDS]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(`was made with: an option or a shard is another. Put back in config.json what was there`);
 });
 
 test('unless an option is another', async () => {

@@ -206,6 +206,20 @@ describe('detco train --resume', () => {
     expect(await log(run)).toBe(before);
   });
 
+  test('refuses a config.json that was changed, and names the options with what they were', async () => {
+    const run = await stopped('changed', async (copy) => {
+      const file = join(copy, 'config.json');
+      const config = JSON.parse(await readFile(file, 'utf8')) as { method: object };
+      await writeFile(file, JSON.stringify({ ...config, lr: 0.2, method: { ...config.method, temperature: 0.5 } }));
+    });
+    const refused = await detco(['train', '--resume', run]);
+    expect(refused.code).toBe(2);
+    expect(said(refused)).toContain(
+      `${run}/config.json is not what ${join(run, 'checkpoints', 'step-4')} was made with: lr is 0.2 and was 0.1; ` +
+        'method.temperature is 0.5 and was 0.1. Put back in config.json what was there, or start another run with another --out',
+    );
+  });
+
   test('auto with --out begins a run, continues it, and leaves one alone that is done: one command line for all', async () => {
     const out = join(folder, 'auto');
     const command = [...arguments_, '--out', out, '--resume', 'auto'];

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { recipes } from '#dist/pipeline/index.js';
-import { configDigest, readConfigFile, resolveConfig, resumeConfig } from '#dist/train/config.js';
-import { trainingRecipe, type ConfigInput, type TrainConfig } from '#dist/train/index.js';
+import { readConfigFile, resolveConfig, resumeConfig } from '#dist/train/config.js';
+import { configDigest, trainingRecipe, type ConfigInput, type TrainConfig } from '#dist/train/index.js';
 
 const shards = ['a.tar'];
 

@@ -87,6 +87,25 @@ describe('queues that are longer than the data', () => {
   });
 });
 
+describe('a warm-up that is longer than the run', () => {
+  const height = 'the learning rate does not come to its height; use a shorter warm-up, or more --epochs';
+
+  test('is told at the start, in epochs as in updates', () => {
+    const byEpochs = outlook({ preset: 'simclr-r50', epochs: 5 }, {});
+    byEpochs.told.begin();
+    expect(byEpochs.warnings).toEqual([`warmupEpochs 10 is more than the epochs of the run, 5: ${height}`]);
+    const bySteps = outlook({ preset: 'tiny-simclr', epochs: 3 }, { images: 400 });
+    bySteps.told.begin();
+    expect(bySteps.warnings).toEqual([`warmupSteps 20 is more than the updates of the run, about 18: ${height}`]);
+  });
+
+  test('is none where only --steps end the run before it, or where it is as long', () => {
+    const { told, warnings } = outlook({ preset: 'simclr-r50', epochs: 10, steps: 3, warmupSteps: 40 }, { images: 1024 });
+    told.begin();
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe('the number of images', () => {
   let folder: string;
   let shards: string[];
