@@ -1,12 +1,12 @@
 /** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
 import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 
-/** Options of a run that hold for its evaluations too. */
-export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'maxPixels', 'decodeMemory', 'workers', 'imageField', 'labelField'] as const;
+/** Options of a run that hold for the images of its evaluations as they are. */
+export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'maxPixels', 'decodeMemory', 'workers'] as const;
 
 export interface ImageOptions extends Pick<
   PipelineOptions,
-  (typeof IMAGE_OPTIONS)[number] | 'checkShards' | 'cwd' | 'skipShards' | 'classNames' | 'onLeftOut'
+  (typeof IMAGE_OPTIONS)[number] | 'checkShards' | 'cwd' | 'skipShards' | 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'
 > {
   /** Shard specs; samples without a label are passed over. */
   readonly shards: readonly string[];

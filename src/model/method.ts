@@ -87,16 +87,22 @@ export interface Method {
 
 export type HostState = Readonly<Record<string, number>>;
 
+/** Of a recipe or an optimizer: its own options, which their schemas check. */
+export interface NamedOptions {
+  readonly name: string;
+  readonly [option: string]: string | number | boolean;
+}
+
 /** What a run does besides its method: the trainer's options, as far as a preset has them. */
 export interface MethodPreset<Options> {
   readonly method: Partial<Options>;
-  readonly recipe: { readonly name: string; readonly globalSize?: number; readonly patchSize?: number; readonly randAugment?: boolean };
+  readonly recipe: NamedOptions;
   readonly batch: number;
   readonly epochs: number;
   /** At batch 256. */
   readonly lr: number;
   readonly lrScaling?: 'linear' | 'sqrt';
-  readonly optimizer?: { readonly name: string; readonly momentum?: number; readonly weightDecay?: number; readonly trust?: number };
+  readonly optimizer?: NamedOptions;
   readonly schedule:
     | { readonly kind: 'cosine' }
     | { readonly kind: 'step'; readonly milestones: readonly number[]; readonly factor: number };

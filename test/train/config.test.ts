@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { recipes } from '#dist/pipeline/index.js';
 import { readConfigFile, resolveConfig, resumeConfig } from '#dist/train/config.js';
-import { configDigest, trainingRecipe, type ConfigInput, type TrainConfig } from '#dist/train/index.js';
+import { configDigest, PRESET_NAMES, trainingRecipe, type ConfigInput, type TrainConfig } from '#dist/train/index.js';
 
 const shards = ['a.tar'];
 
@@ -22,6 +22,11 @@ describe('options of a new run', () => {
       method: { arch: 'resnet50', queueSize: 65_536, temperature: 0.2, keyMomentum: 0.999, dim: 128 },
     });
     expect(Object.keys(trainingRecipe(config).views)).toEqual(['globalQ', 'globalK', 'patchesQ', 'patchesK']);
+  });
+
+  test.each(PRESET_NAMES)('are complete with the preset %s alone, and go on as they are', (preset) => {
+    const config = { ...resolveConfig({ shards, preset }), engine: 'wasm' } as const;
+    expect(resumeConfig(JSON.parse(JSON.stringify(config)) as TrainConfig, {}, {}, 'runs/x')).toEqual(config);
   });
 
   test('are those of MoCo v1 with its preset', () => {
