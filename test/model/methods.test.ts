@@ -1,13 +1,15 @@
 /**
- * What holds for every method of the registry, with the preset that begins with `tiny`: a run falls in loss without collapsing, and one that is killed
- * and resumed is the one that was not. A method is tested by its line there.
+ * What holds for every method of the registry, with the preset that begins with `tiny`: a run falls in loss without collapsing, and one
+ * that is killed and resumed is, on each engine, the one that was not. A method is tested by its line there.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { ENGINE_NAMES, type EngineName } from '#dist/engine/index.js';
 import { METHOD_NAMES, METHOD_PRESETS, methodKind, methodOptions, type MethodInput } from '#dist/model/index.js';
 import { detco } from '../cli/detco.js';
+import { whereAvailable } from '../engine/available.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 
 jest.setTimeout(300_000);
@@ -34,6 +36,12 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'detco-methods-'));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const where = {
+  wasm: await whereAvailable('wasm'),
+  torch: await whereAvailable('torch'),
+  tensorflow: await whereAvailable('tensorflow'),
+};
 
 interface Line {
   readonly loss: number;
@@ -68,24 +76,29 @@ describe.each(small)('method $method', ({ method, preset }) => {
     for (const { featureStd } of lines.slice(-10)) expect(featureStd).toBeGreaterThan(0.25 / Math.sqrt(dimensions));
   });
 
-  test('killed and resumed, a run has the losses and tensors of one that was not', async () => {
-    const config = join(folder, `${method}.yaml`);
-    await writeFile(
-      config,
-      `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, ${patches(preset)} }\ncheckpointEvery: 2\n`,
+  for (const engine of ENGINE_NAMES)
+    where[engine].test(`killed and resumed on ${engine}, a run has the losses and tensors of one that was not${where[engine].note}`, () =>
+      expectSameResumed(method, preset ?? '', engine),
     );
-    const start = ['train', '--config', config, ...SHARDS, '--steps', '6', '--out'];
-    const [whole, killed] = [join(folder, `${method}-uninterrupted`), join(folder, `${method}-killed`)];
-    expect(await detco([...start, whole])).toMatchObject({ code: 0 });
-    const { signal } = await detco([...start, killed], {
-      onLine: (line) => (line === `checkpoint ${join(killed, 'checkpoints', 'step-4')}` ? 'SIGKILL' : undefined),
-    });
-    expect(signal).toBe('SIGKILL');
-    expect(await detco(['train', '--resume', killed])).toMatchObject({ code: 0 });
-    expect(await updates(killed)).toEqual(await updates(whole));
-    await expectSameTensors(killed, whole);
-  });
 });
+
+async function expectSameResumed(method: string, preset: string, engine: EngineName): Promise<void> {
+  const config = join(folder, `${method}.yaml`);
+  await writeFile(
+    config,
+    `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, ${patches(preset)} }\ncheckpointEvery: 2\n`,
+  );
+  const start = ['train', '--config', config, ...SHARDS, '--engine', engine, '--steps', '6', '--out'];
+  const [whole, killed] = [join(folder, `${method}-${engine}-uninterrupted`), join(folder, `${method}-${engine}-killed`)];
+  expect(await detco([...start, whole])).toMatchObject({ code: 0 });
+  const { signal } = await detco([...start, killed], {
+    onLine: (line) => (line === `checkpoint ${join(killed, 'checkpoints', 'step-4')}` ? 'SIGKILL' : undefined),
+  });
+  expect(signal).toBe('SIGKILL');
+  expect(await detco(['train', '--resume', killed])).toMatchObject({ code: 0 });
+  expect(await updates(killed)).toEqual(await updates(whole));
+  await expectSameTensors(killed, whole);
+}
 
 /** Options that only methods with a queue have. */
 function queue(method: string): string {
