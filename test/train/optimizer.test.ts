@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Engine, ENGINE_NAMES, selectEngine } from '#dist/engine/index.js';
 import { METHOD_NAMES, methodKind, methodOptions, type MethodInput, type ParameterGroup } from '#dist/model/index.js';
+import { parameterGroups } from '#dist/model/network/parameter-groups.js';
 import { createOptimizer, type OptimizerOptions } from '#dist/train/optimizer/index.js';
 import { whereAvailable } from '../engine/available.js';
 import { variable } from '../engine/tensors.js';
@@ -106,6 +107,13 @@ describe('the groups of a method', () => {
     engine = await selectEngine('wasm');
   });
   afterAll(() => engine.dispose());
+
+  test('parameters that are all weights are one group', () => {
+    const weight = variable({ shape: [1, 2], data: Float64Array.of(3, 4) });
+    const groups = parameterGroups(new Map([['fc.weight', weight]]), 'weights');
+    expect(groups).toEqual([{ variables: new Map([['fc.weight', weight]]), decay: true, adapted: true }]);
+    weight.dispose();
+  });
 
   test.each(METHOD_NAMES)('%s: weights decay and are adapted; biases and batch norms are not adapted', (name) => {
     const known = Object.entries(small).filter(([key]) => key in methodKind(name).schema.shape);
