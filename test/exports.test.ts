@@ -13,6 +13,7 @@ const WAYS_IN: Readonly<Record<string, readonly string[]>> = {
   'detco/engine': ['selectEngine', 'inspectEngines'],
   'detco/model': ['methodKind', 'methodOptions', 'METHOD_PRESETS', 'Backbone'],
   'detco/train': ['train', 'augmentOnDevice', 'PRESET_NAMES', 'loadCheckpoint'],
+  'detco/interop': ['loadBackbone', 'exportBackbone', 'importBackbone'],
 };
 
 test.each(Object.entries(WAYS_IN))('%s exports what it is for', async (name, expected) => {

@@ -77,7 +77,7 @@ describe('the pipeline alone, installed without peer dependencies', () => {
     bin = await installed('alone', (name) => name !== '@tensorflow');
   });
 
-  test('makes, verifies, indexes and profiles shards, and shows views', async () => {
+  test('makes, verifies, indexes and profiles shards, shows views, exports and imports weights', async () => {
     const shards = join(folder, 'shards/train-000.tar');
     for (const args of [
       ['synth', '--out', dirname(shards), '--count', '16', '--size', '32x32'],
@@ -86,6 +86,8 @@ describe('the pipeline alone, installed without peer dependencies', () => {
       ['shard', shards, '--out', join(folder, 'again/train')],
       ['views', '--shards', shards, '--out', join(folder, 'views.png')],
       ['profile', '--shards', shards, '--batch', '4', '--seconds', '1'],
+      ['export', '--checkpoint', 'fixtures/runs/detco-0.1', '--out', join(folder, 'r18.pth')],
+      ['import', join(folder, 'r18.pth'), '--out', join(folder, 'weights')],
     ]) {
       expect(await detco(args, { bin })).toMatchObject({ code: 0 });
     }

@@ -15,6 +15,8 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
   ['verify', async () => (await import('./verify.js')).verifyCommand()],
   ['synth', async () => (await import('./synth.js')).synthCommand()],
   ['views', async () => (await import('./views.js')).viewsCommand()],
+  ['export', async () => (await import('./export.js')).exportCommand()],
+  ['import', async () => (await import('./import.js')).importCommand()],
   ['engine', async () => (await import('./engine.js')).engineCommand()],
   ['doctor', async () => (await import('./doctor.js')).doctorCommand()],
 ]);

@@ -89,7 +89,12 @@ export function toTorchLayout({ values, shape }: Weights): Weights {
       for (let o = 0; o < outputs; o++) moved[(o * inputs + i) * taps + tap] = values[from++] as number;
     }
   }
-  return { values: moved, shape: [outputs, inputs, ...shape.slice(0, -2)] };
+  return { values: moved, shape: torchShape(shape) };
+}
+
+/** The shape of a parameter as PyTorch has it. */
+export function torchShape(shape: readonly number[]): number[] {
+  return shape.length < 2 ? [...shape] : [...shape.slice(-2).toReversed(), ...shape.slice(0, -2)];
 }
 
 /** The inverse of `toTorchLayout`. */

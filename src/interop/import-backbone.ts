@@ -1,0 +1,31 @@
+/** Brings a backbone of somebody else into a folder that detco reads. */
+import type { ResNetOptions } from '../model/network/architecture.js';
+import { exportBackbone } from './export-backbone.js';
+import { weightsFile, writeOrigin } from './imported-folder.js';
+import { type BackboneSource, loadBackbone } from './load-backbone.js';
+import type { Encoder } from './state-dict.js';
+
+export interface ImportReport {
+  /** Of the weights in the folder. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Tensors that were loaded. */
+  readonly loaded: number;
+  readonly architecture: ResNetOptions;
+  readonly source: BackboneSource;
+}
+
+/**
+ * @param path of a file of weights, or whatever else `loadBackbone` takes
+ * @param folder where `backbone.safetensors` and `backbone.json` go; those of an earlier import are replaced
+ * @throws WeightsError or CheckpointError for what cannot be loaded: nothing is written then
+ */
+export async function importBackbone(path: string, folder: string, options: { readonly encoder?: Encoder } = {}): Promise<ImportReport> {
+  const backbone = await loadBackbone(path, options);
+  const { architecture, source, tensors } = backbone;
+  const written = await exportBackbone(backbone, weightsFile(folder), 'safetensors');
+  const report = { path: written.path, bytes: written.bytes, sha256: written.sha256, loaded: tensors.size, architecture, source };
+  await writeOrigin(folder, report);
+  return report;
+}

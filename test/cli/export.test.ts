@@ -1,0 +1,83 @@
+/** `detco export` and `detco import`. */
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { detco } from './detco.js';
+
+const RUN = 'fixtures/runs/detco-0.1';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-export-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test('export says what it wrote, what it left out and what to write on the other side', async () => {
+  const out = join(folder, 'new/r18.pkl');
+  const { code, stdout, stderr } = await detco(['export', '--checkpoint', RUN, '--format', 'detectron2', '--out', out]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+  expect(stderr).toContain(`resnet18 of width 2, the query encoder of ${RUN}/checkpoints/step-4/query.safetensors after step 4\n`);
+  expect(stderr).toContain(
+    'left out: 32 keys (head.global.res2.fc1.weight, head.global.res2.fc1.bias, head.global.res2.fc2.weight, ...): heads',
+  );
+  expect(stderr).toContain('left out: 3 keys (key, optimizer, queues): other parts of the checkpoint\n');
+  expect(stderr).toContain(`100 keys written to ${out} (detectron2, 63.0 kB)\n`);
+  expect(stderr).toContain(`MODEL:\n  WEIGHTS: "${out}"\n  PIXEL_MEAN: [123.675, 116.280, 103.530]\n`);
+  expect(await readdir(join(folder, 'new'))).toEqual(['r18.pkl']);
+});
+
+test('what is exported is imported, and what is imported is exported', async () => {
+  const [moco, weights, again] = ['r18.pth.tar', 'weights', 'again.safetensors'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const checkpoint = join(RUN, 'checkpoints/step-4');
+  const written = await detco(['export', '--checkpoint', checkpoint, '--encoder', 'key', '--format', 'moco', '--out', moco, '--json']);
+  expect(JSON.parse(written.stdout)).toMatchObject({
+    path: moco,
+    format: 'moco',
+    keys: 120,
+    architecture: { arch: 'resnet18', width: 2, stem: 'imagenet' },
+    source: { encoder: 'key', method: 'detco', step: 4 },
+  });
+
+  const read = await detco(['import', moco, '--out', weights, '--json']);
+  expect(read.stderr).toContain(`resnet18 of width 2 from ${moco}, by the names of MoCo; stripped "module.encoder_q."\n`);
+  expect(read.stderr).toContain(
+    `100 tensors loaded into ${weights}/backbone.safetensors; detco export --checkpoint ${weights} writes them`,
+  );
+  expect(JSON.parse(read.stdout)).toMatchObject({ out: weights, loaded: 100, source: { form: 'MoCo', path: moco } });
+  expect((await readdir(weights)).toSorted()).toEqual(['backbone.json', 'backbone.safetensors']);
+
+  const exported = await detco(['export', '--checkpoint', weights, '--out', again, '--json']);
+  expect(JSON.parse(exported.stdout)).toMatchObject({ path: again, format: 'torchvision', keys: 120 });
+});
+
+test.each([
+  [
+    ['export', '--checkpoint', RUN, '--out', 'r18.pkl'],
+    '--out "r18.pkl": expected a name that ends in .safetensors or .pth or .pt or .bin for the format torchvision, or --format detectron2',
+  ],
+  [
+    ['export', '--checkpoint', RUN, '--format', 'onnx', '--out', 'r18.onnx'],
+    '--format "onnx": expected one of torchvision, timm, safetensors, moco, detectron2',
+  ],
+  [['export', '--checkpoint', RUN, '--out', 'package.json/r18.pth'], '--out "package.json/r18.pth": expected a folder, and'],
+  [['export', '--checkpoint', 'nowhere', '--out', '/tmp/r18.pth'], 'nowhere is not there: expected a file of weights'],
+  [['export', '--checkpoint', 'docs', '--out', '/tmp/r18.pth'], "docs holds no weights: expected a run's folder, one of its checkpoints"],
+  [['import', 'docs', '--out', '/tmp/weights'], 'docs holds no weights'],
+  [['import', 'nowhere.pth', '--out', '/tmp/weights'], 'nowhere.pth is not there'],
+  [['import', 'nowhere.pth', '--out', 'package.json'], '--out "package.json": expected a folder, and'],
+])('%j ends with 2, and says what was expected', async (args, message) => {
+  expect(await detco(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
+});
+
+test('a file that cannot be used ends with 1, and leaves nothing', async () => {
+  const [file, out] = ['page.pth', 'nothing'].map((name) => join(folder, name)) as [string, string];
+  await writeFile(file, '<!DOCTYPE html>');
+  const { code, stderr } = await detco(['import', file, '--out', out]);
+  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`${file} is no file of weights: it begins with`) });
+  expect(await readdir(folder)).not.toContain('nothing');
+});
