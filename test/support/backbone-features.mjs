@@ -14,8 +14,12 @@ const [file, images, side, name] = process.argv.slice(2);
 const { architecture, tensors } = await loadBackbone(file);
 const engine = await selectEngine(name);
 const net = resNet(architecture);
-const values = (spec) => tensors.get(spec.name).data;
-const backbone = new Backbone(new Network(engine, [net], { bnGroups: 1, trainable: false, values }), net);
+const network = new Network(engine, [net], { bnGroups: 1, seed: 0 });
+for (const [tensor, variable] of network.tensors) {
+  const { data, shape } = tensors.get(tensor);
+  variable.assign(tf.tensor(data, shape));
+}
+const backbone = new Backbone(network, net);
 const pixels = new Float32Array(new Uint8Array(await readFile(images)).buffer);
 const features = backbone.features(tf.tensor4d(pixels, [pixels.length / (3 * side * side), +side, +side, 3]));
 const read = Object.entries(features).map(([stage, tensor]) => [stage, [...tensor.dataSync()]]);
