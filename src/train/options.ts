@@ -1,6 +1,7 @@
 /**
  * The options of a run, flat as `config.json` has them: the trainer's own, among those that pipeline, engine and evaluation own.
- * `config-schema.ts` adds those of method, optimizer and recipe; the help of `detco train` loads no more than this file does.
+ * `config-schema.ts` adds those of method, optimizer and recipe. Nothing here loads a tensor library: the help of `detco train` reads the
+ * flags of these options.
  */
 import { resolve } from 'node:path';
 import { z } from 'zod';
@@ -11,9 +12,9 @@ import { knnSchema } from '../eval/options.js';
 import { batchingShape, MOST_SAMPLES, readingShape } from '../pipeline/run-options.js';
 import { LR_SCALINGS, MOST_EPOCHS, scheduleSchema } from './schedule.js';
 
-/** Updates; beyond it a number is a slip of the keyboard. */
+/** Of updates, checkpoints and the like; beyond it a number is a slip of the keyboard. */
 const MOST_COUNTED = 1_000_000_000;
-const updates = z.int().min(1).max(MOST_COUNTED);
+const counted = z.int().min(1).max(MOST_COUNTED);
 const shardSpecs = z.array(z.string().min(1)).min(1);
 
 /** Up to the method, in the order of the help and of `config.json`. */
@@ -46,7 +47,7 @@ export const trainingShape = {
     example: '200',
   }),
   /** Updates after which the run ends, if that is before `epochs`. Does not move the learning rate. */
-  steps: updates.optional().register(optionFlags, {
+  steps: counted.optional().register(optionFlags, {
     flag: '--steps <n>',
     help: 'end after so many updates, if that is sooner',
     example: '1000',
@@ -72,15 +73,15 @@ export const trainingShape = {
 /** After the method: what a run leaves, and how often. */
 export const leavingShape = {
   /** Updates between checkpoints, besides the one at the end of each epoch. */
-  checkpointEvery: updates.optional().register(optionFlags, {
+  checkpointEvery: counted.optional().register(optionFlags, {
     flag: '--checkpoint-every <steps>',
     help: 'checkpoints besides the one at the end of each epoch',
     example: '1000',
   }),
   /** Newest checkpoints that are kept. */
-  keepCheckpoints: updates.default(2),
+  keepCheckpoints: counted.default(2),
   /** Epochs between evaluations, besides those before the first and after the last update. */
-  evalEvery: updates.default(1).register(optionFlags, {
+  evalEvery: counted.default(1).register(optionFlags, {
     flag: '--eval-every <epochs>',
     help: 'epochs between kNN evaluations',
     example: '5',
