@@ -1,9 +1,18 @@
-/** Frozen features of labelled images, stage by stage: what kNN reads. */
-import { matMul, tensor2d, tidy, type Tensor2D, type Tensor4D } from '@tensorflow/tfjs-core';
+/** Frozen features of images, stage by stage: all that an evaluation reads of an encoder. */
+import { type Tensor2D, type Tensor4D, tidy } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import type { Backbone, Stage } from '../model/index.js';
 import type { EvaluationImages } from './images.js';
-import { normalizeRows, type LabelledFeatures, type Similarities } from './knn.js';
+
+/** [images, dimensions], row-major, as the backbone gives them: not normalised. */
+export interface Features {
+  readonly features: Float32Array;
+  readonly dimensions: number;
+}
+
+export interface LabelledFeatures<Label = number> extends Features {
+  readonly labels: readonly Label[];
+}
 
 export interface FeatureOptions {
   readonly engine: Engine;
@@ -13,37 +22,52 @@ export interface FeatureOptions {
   readonly signal?: AbortSignal;
   /** Awaited between blocks of images; what it throws ends the evaluation. */
   readonly pause?: () => Promise<void>;
+  /** Called after each block with the images done, and how many there will be where that is known. */
+  readonly onImages?: (done: number, expected: number | undefined) => void;
 }
 
 /**
- * Global-average-pooled, L2-normalised features of the backbone in eval mode, without augmentation.
+ * Global-average-pooled features of the backbone in eval mode, without augmentation.
  *
  * The same images come in the same order each time, so results of two checkpoints compare.
+ *
+ * @returns by stage; the labels are the same list in each
  */
-export async function extractFeatures(
-  images: EvaluationImages,
-  { engine, backbone, stages, signal, pause }: FeatureOptions,
-): Promise<Record<string, LabelledFeatures>> {
+export async function extractFeatures<Label>(
+  images: EvaluationImages<Label>,
+  { engine, backbone, stages, signal, pause, onImages }: FeatureOptions,
+): Promise<Record<string, LabelledFeatures<Label>>> {
   const rows = new Map<Stage, Float32Array[]>(stages.map((stage) => [stage, []]));
-  const labels: number[] = [];
+  const labels: Label[] = [];
   for await (const block of images.blocks(signal)) {
     await pause?.();
     signal?.throwIfAborted();
-    const pooled = tidy(() => {
-      const features = backbone.features(engine.upload(block.pixels, block.shape) as Tensor4D);
-      return Object.fromEntries(stages.map((stage) => [stage, features[stage]])) as Record<Stage, Tensor2D>;
-    });
+    const pooled = stageFeatures(engine, backbone, stages, block.pixels, block.shape);
     for (const stage of stages) {
-      const [, dimensions] = pooled[stage].shape;
-      rows.get(stage)?.push(normalizeRows((await pooled[stage].data()) as Float32Array, dimensions));
+      rows.get(stage)?.push((await pooled[stage].data()) as Float32Array);
       pooled[stage].dispose();
     }
     labels.push(...block.labels);
+    onImages?.(labels.length, images.expected);
   }
   return Object.fromEntries(stages.map((stage) => [stage, { ...concatenate(rows.get(stage) ?? [], labels.length), labels }]));
 }
 
-function concatenate(blocks: readonly Float32Array[], rows: number): Pick<LabelledFeatures, 'features' | 'dimensions'> {
+/** Features of bytes [N, H, W, 3], each [N, C]; the caller's to dispose of. */
+export function stageFeatures(
+  engine: Engine,
+  backbone: Pick<Backbone, 'features'>,
+  stages: readonly Stage[],
+  pixels: Uint8Array,
+  shape: readonly number[],
+): Record<Stage, Tensor2D> {
+  return tidy(() => {
+    const features = backbone.features(engine.upload(pixels, shape) as Tensor4D);
+    return Object.fromEntries(stages.map((stage) => [stage, features[stage]])) as Record<Stage, Tensor2D>;
+  });
+}
+
+function concatenate(blocks: readonly Float32Array[], rows: number): Features {
   const features = new Float32Array(blocks.reduce((length, block) => length + block.length, 0));
   let at = 0;
   for (const block of blocks) {
@@ -52,14 +76,3 @@ function concatenate(blocks: readonly Float32Array[], rows: number): Pick<Labell
   }
   return { features, dimensions: rows === 0 ? 0 : features.length / rows };
 }
-
-/** Cosines as one matrix product on the engine in use. */
-export const engineSimilarities: Similarities = async (queries, bank, dimensions) => {
-  const product = tidy(() => {
-    const rows = (values: Float32Array) => tensor2d(values, [values.length / dimensions, dimensions]);
-    return matMul(rows(queries), rows(bank), false, true);
-  });
-  const values = (await product.data()) as Float32Array;
-  product.dispose();
-  return values;
-};

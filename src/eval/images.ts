@@ -1,15 +1,18 @@
 /** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
+import { estimateImages } from '../pipeline/extent.js';
 import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
+import type { ReadLabel } from './labels.js';
 
 /** Options of a run that hold for the images of its evaluations as they are. */
 export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'maxPixels', 'decodeMemory', 'workers'] as const;
 
-export interface ImageOptions extends Pick<
+export interface ImageOptions<Label = number> extends Pick<
   PipelineOptions,
-  (typeof IMAGE_OPTIONS)[number] | 'checkShards' | 'cwd' | 'skipShards' | 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'
+  (typeof IMAGE_OPTIONS)[number] | 'checkShards' | 'cwd' | 'skipShards' | 'imageField' | 'labelField' | 'classNames' | 'fields' | 'onLeftOut'
 > {
-  /** Shard specs; samples without a label are passed over. */
   readonly shards: readonly string[];
+  /** Samples without a label are passed over. */
+  readonly label: ReadLabel<Label>;
   /** Side of the centre crop, pixels. */
   readonly globalSize: number;
   /** Images to take at most, chosen by the shuffle of a fixed seed. */
@@ -18,22 +21,23 @@ export interface ImageOptions extends Pick<
   readonly batch: number;
 }
 
-export interface ImageBlock {
+export interface ImageBlock<Label = number> {
   readonly pixels: Uint8Array;
   /** [labels.length, globalSize, globalSize, 3], RGB. */
   readonly shape: readonly [number, number, number, number];
-  readonly labels: readonly number[];
+  readonly labels: readonly Label[];
 }
 
 /** What is kept for the next evaluation at most: 3500 crops of 224 pixels. */
 const KEPT_BYTES = 512 * 2 ** 20;
 
 /** Reads the shards once and gives what they had ever after, unless that is too much to keep. */
-export class EvaluationImages {
-  readonly #options: ImageOptions;
-  #kept: readonly ImageBlock[] | undefined;
+export class EvaluationImages<Label = number> {
+  readonly #options: ImageOptions<Label>;
+  #kept: readonly ImageBlock<Label>[] | undefined;
+  #expected: number | undefined;
 
-  constructor(options: ImageOptions) {
+  constructor(options: ImageOptions<Label>) {
     this.#options = options;
   }
 
@@ -41,9 +45,14 @@ export class EvaluationImages {
     return this.#options.shards;
   }
 
-  async *blocks(signal?: AbortSignal): AsyncGenerator<ImageBlock> {
+  /** How many there will be, estimated while the shards are read for the first time; undefined where nobody knows. */
+  get expected(): number | undefined {
+    return this.#expected;
+  }
+
+  async *blocks(signal?: AbortSignal): AsyncGenerator<ImageBlock<Label>> {
     if (this.#kept !== undefined) return yield* this.#kept;
-    const read: ImageBlock[] = [];
+    const read: ImageBlock<Label>[] = [];
     let bytes = 0;
     for await (const block of this.#read(signal)) {
       bytes += block.pixels.length;
@@ -53,8 +62,8 @@ export class EvaluationImages {
     if (bytes <= KEPT_BYTES) this.#kept = read;
   }
 
-  async *#read(signal: AbortSignal | undefined): AsyncGenerator<ImageBlock> {
-    const { shards, globalSize, limit, batch: batchSize, ...rest } = this.#options;
+  async *#read(signal: AbortSignal | undefined): AsyncGenerator<ImageBlock<Label>> {
+    const { shards, label: labelOf, globalSize, limit, batch: batchSize, ...rest } = this.#options;
     await using pipeline = await createPipeline({
       ...rest,
       shards,
@@ -68,8 +77,18 @@ export class EvaluationImages {
     for await (const batch of pipeline) {
       const view = batch.views['image'];
       if (view === undefined) throw new Error('the evaluation recipe made no view "image"');
+      if (this.#expected === undefined) {
+        const { imageField, labelField, classNames, skipShards = [] } = this.#options;
+        const images = await estimateImages(pipeline, '', { imageField, labelField, classNames }, [skipShards].flat());
+        this.#expected = images === undefined ? undefined : Math.min(images, limit);
+      }
       const size = globalSize * globalSize * 3;
-      const known = batch.samples.flatMap(({ label }, row) => (label === undefined ? [] : [{ label, row }])).slice(0, left);
+      const known = batch.samples
+        .flatMap((sample, row) => {
+          const label = labelOf(sample);
+          return label === undefined ? [] : [{ label, row }];
+        })
+        .slice(0, left);
       const pixels = new Uint8Array(known.length * size);
       for (const [index, { row }] of known.entries()) pixels.set(view.data.subarray(row * size, (row + 1) * size), index * size);
       batch.release();

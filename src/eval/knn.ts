@@ -2,13 +2,8 @@
  * Weighted k-nearest-neighbour classification of frozen features (Wu et al. 2018, InstDis, section 3.4; MoCo's CIFAR notebook):
  * each of the k most similar bank images votes for its class with exp(cosine / temperature).
  */
-
-/** L2-normalised features of labelled images, [labels.length, dimensions], row-major. */
-export interface LabelledFeatures {
-  readonly features: Float32Array;
-  readonly dimensions: number;
-  readonly labels: readonly number[];
-}
+import { Guesses } from './classification.js';
+import type { Features } from './features.js';
 
 export interface KnnOptions {
   /** Neighbours that vote. By default 200, or a tenth of a bank smaller than 2000. */
@@ -24,18 +19,6 @@ export const TEMPERATURE = 0.07;
 /** Neighbours that vote when the caller does not say: 200 of ImageNet's 1.28 million, a tenth of a small bank. */
 export function defaultNeighbours(bankSize: number): number {
   return Math.min(K, Math.max(1, Math.floor(bankSize / 10)));
-}
-
-/** Scales each row of [rows, dimensions] to unit length, in place; a row of zeros stays. */
-export function normalizeRows(values: Float32Array, dimensions: number): Float32Array {
-  for (let start = 0; start < values.length; start += dimensions) {
-    const row = values.subarray(start, start + dimensions);
-    let squares = 0;
-    for (const value of row) squares += value * value;
-    const norm = Math.sqrt(squares);
-    if (norm > 0) for (let i = 0; i < dimensions; i++) row[i] = (row[i] ?? 0) / norm;
-  }
-  return values;
 }
 
 /** Indices of the k largest values, in no order, ties in favour of the first; a min-heap of the k best so far. */
@@ -75,11 +58,21 @@ function largest(values: Float32Array, k: number): Int32Array {
 }
 
 /**
- * The class that the neighbours of one query vote for.
+ * The bank images that are most similar to one query, most similar first, ties in favour of the first.
+ *
+ * @param similarities cosine of the query with every bank image
+ */
+export function nearest(similarities: Float32Array, k: number): number[] {
+  const at = (index: number) => similarities[index] ?? 0;
+  return Array.from(largest(similarities, Math.min(k, similarities.length))).toSorted((a, b) => at(b) - at(a) || a - b);
+}
+
+/**
+ * The classes that the neighbours of one query vote for, most votes first, ties in favour of the lower number.
  *
  * @param similarities cosine of the query with every bank image, [labels.length]
  */
-export function vote(similarities: Float32Array, labels: readonly number[], k: number, temperature: number): number {
+export function vote(similarities: Float32Array, labels: readonly number[], k: number, temperature: number): number[] {
   const votes = new Map<number, number>();
   for (const index of largest(similarities, Math.min(k, labels.length))) {
     const label = labels[index] ?? 0;
@@ -87,46 +80,35 @@ export function vote(similarities: Float32Array, labels: readonly number[], k: n
     const weight = Math.exp(((similarities[index] ?? 0) - 1) / temperature);
     votes.set(label, (votes.get(label) ?? 0) + weight);
   }
-  let best = -1;
-  let bestVotes = -Infinity;
-  for (const [label, weight] of [...votes].toSorted(([a], [b]) => a - b))
-    if (weight > bestVotes) {
-      best = label;
-      bestVotes = weight;
-    }
-  return best;
+  return [...votes].toSorted(([a, forA], [b, forB]) => forB - forA || a - b).map(([label]) => label);
 }
 
-/** Cosines of a block of queries with the whole bank: [rows, dimensions] x [bank, dimensions] -> [rows, bank]. */
-export type Similarities = (queries: Float32Array, bank: Float32Array, dimensions: number) => Promise<Float32Array>;
+/** Cosines of a block of queries with the whole bank: [rows, dimensions] -> [rows, bank]. */
+export type Similarities = (queries: Float32Array) => Promise<Float32Array>;
 
 /** Queries a block: bounds the similarities in memory to 64 rows of the bank. */
 const BLOCK = 64;
 
 /**
- * Top-1 accuracy of `queries` against `bank`, [0, 1].
+ * The classes that the bank votes for, for each of `queries`.
  *
- * @param similarities the matrix product, on whatever is fast here
+ * @param queries L2-normalised, [rows, dimensions]
+ * @param labels of the bank
+ * @param similarities the matrix product with the bank, on whatever is fast here
  */
-export async function knnTop1(
-  bank: LabelledFeatures,
-  queries: LabelledFeatures,
+export async function knnGuesses(
+  { features, dimensions }: Features,
+  labels: readonly number[],
   similarities: Similarities,
   options: KnnOptions = {},
-): Promise<number> {
-  const bankSize = bank.labels.length;
-  if (bankSize === 0 || queries.labels.length === 0)
-    throw new Error(`kNN needs labelled images: the bank has ${bankSize}, the queries ${queries.labels.length}`);
-  const { k = defaultNeighbours(bankSize), temperature = TEMPERATURE } = options;
-  const { dimensions } = queries;
-  let right = 0;
-  for (let first = 0; first < queries.labels.length; first += BLOCK) {
-    const block = queries.features.subarray(first * dimensions, (first + BLOCK) * dimensions);
-    const cosines = await similarities(block, bank.features, dimensions);
-    for (let row = 0; row * dimensions < block.length; row++) {
-      const guess = vote(cosines.subarray(row * bankSize, (row + 1) * bankSize), bank.labels, k, temperature);
-      if (guess === queries.labels[first + row]) right++;
-    }
+): Promise<Guesses> {
+  const { k = defaultNeighbours(labels.length), temperature = TEMPERATURE } = options;
+  const guesses = new Guesses(features.length / dimensions);
+  for (let first = 0; first * dimensions < features.length; first += BLOCK) {
+    const block = features.subarray(first * dimensions, (first + BLOCK) * dimensions);
+    const cosines = await similarities(block);
+    for (let row = 0; row * dimensions < block.length; row++)
+      guesses.set(first + row, vote(cosines.subarray(row * labels.length, (row + 1) * labels.length), labels, k, temperature));
   }
-  return right / queries.labels.length;
+  return guesses;
 }

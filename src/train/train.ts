@@ -12,7 +12,7 @@ import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { asOptionsError, waitingFor } from './data-options.js';
 import { knnEvaluation } from './evaluation.js';
-import { estimateImages } from './extent.js';
+import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertStateFits } from './memory.js';

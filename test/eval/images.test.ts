@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { EvaluationImages, type ImageBlock } from '#dist/eval/images.js';
+import { oneClass } from '#dist/eval/labels.js';
 import { writeTestShards } from '../support/shards.js';
 
 const SIZE = 16;
@@ -14,7 +15,8 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const images = (limit: number): EvaluationImages => new EvaluationImages({ shards, globalSize: SIZE, limit, batch: 6, workers: 1 });
+const images = (limit: number): EvaluationImages =>
+  new EvaluationImages({ shards, label: oneClass, globalSize: SIZE, limit, batch: 6, workers: 1 });
 
 async function all(from: EvaluationImages): Promise<ImageBlock[]> {
   const blocks: ImageBlock[] = [];
@@ -39,6 +41,17 @@ test('takes no more than its limit', async () => {
   const some = await all(images(8));
   expect(some.map(({ labels }) => labels.length)).toEqual([6, 2]);
   expect(some[1]?.pixels).toEqual(all20[1]?.pixels.subarray(0, 2 * SIZE * SIZE * 3));
+});
+
+test('tells how many there will be, by what the shards weigh', async () => {
+  const from = images(100);
+  expect(from.expected).toBeUndefined();
+  await all(from);
+  expect(from.expected).toBeGreaterThan(15);
+  expect(from.expected).toBeLessThan(25);
+  const some = images(8);
+  await all(some);
+  expect(some.expected).toBe(8);
 });
 
 test('what was left before its end is read anew', async () => {

@@ -1,17 +1,29 @@
 import { describe, expect, test } from '@jest/globals';
-import { defaultNeighbours, knnTop1, normalizeRows, vote, type LabelledFeatures, type Similarities } from '#dist/eval/knn.js';
+import type { LabelledFeatures } from '#dist/eval/features.js';
+import { defaultNeighbours, knnGuesses, nearest, vote } from '#dist/eval/knn.js';
+import { normalizeRows } from '#dist/eval/normalize-rows.js';
 import { Random } from '#dist/common/random.js';
+import { golden, train, val } from './reference.js';
 
-const similarities: Similarities = async (queries, bank, dimensions) => {
-  const [rows, columns] = [queries.length / dimensions, bank.length / dimensions];
-  const product = new Float32Array(rows * columns);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++)
-      for (let i = 0; i < dimensions; i++)
-        product[row * columns + column] =
-          (product[row * columns + column] ?? 0) + (queries[row * dimensions + i] ?? 0) * (bank[column * dimensions + i] ?? 0);
-  return product;
-};
+/** Share of the queries whose class the bank names first, of first and second, and so on. */
+async function knnTop(
+  k: number,
+  bank: LabelledFeatures,
+  queries: LabelledFeatures,
+  options?: { readonly k: number; readonly temperature: number },
+): Promise<number> {
+  const { dimensions } = bank;
+  const similarities = async (block: Float32Array): Promise<Float32Array> => {
+    const [rows, columns] = [block.length / dimensions, bank.labels.length];
+    const dot = (row: number, column: number): number => {
+      let sum = 0;
+      for (let i = 0; i < dimensions; i++) sum += (block[row * dimensions + i] ?? 0) * (bank.features[column * dimensions + i] ?? 0);
+      return sum;
+    };
+    return Float32Array.from({ length: rows * columns }, (_, at) => dot(Math.floor(at / columns), at % columns));
+  };
+  return (await knnGuesses(queries, bank.labels, similarities, options)).top(k, queries.labels);
+}
 
 /** Points around one axis a class. */
 function clusters(classes: number, each: number, noise: number, seed: number): LabelledFeatures {
@@ -25,21 +37,21 @@ function clusters(classes: number, each: number, noise: number, seed: number): L
 
 describe('weighted kNN', () => {
   test('finds the classes of clustered features and not those of noise', async () => {
-    expect(await knnTop1(clusters(5, 40, 0.1, 1), clusters(5, 30, 0.1, 2), similarities)).toBe(1);
-    const blind = await knnTop1(clusters(5, 40, 1e6, 1), clusters(5, 30, 1e6, 2), similarities);
+    expect(await knnTop(1, clusters(5, 40, 0.1, 1), clusters(5, 30, 0.1, 2))).toBe(1);
+    const blind = await knnTop(1, clusters(5, 40, 1e6, 1), clusters(5, 30, 1e6, 2));
     expect(blind).toBeLessThan(0.4);
   });
 
   test('weighs votes by exp(cosine / temperature), so that one near neighbour outvotes two far ones', () => {
     const cosines = Float32Array.of(0.9, 0.6, 0.6, -1);
-    expect(vote(cosines, [0, 1, 1, 1], 3, 0.07)).toBe(0);
-    expect(vote(cosines, [0, 1, 1, 1], 3, 10)).toBe(1);
+    expect(vote(cosines, [0, 1, 1, 1], 3, 0.07)[0]).toBe(0);
+    expect(vote(cosines, [0, 1, 1, 1], 3, 10)[0]).toBe(1);
   });
 
   test('asks the k most similar alone', () => {
     const cosines = Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8);
-    expect(vote(cosines, [1, 1, 1, 1, 1, 0, 0, 2], 3, 1e6)).toBe(0);
-    expect(vote(cosines, [1, 1, 1, 1, 1, 0, 0, 2], 8, 1e6)).toBe(1);
+    expect(vote(cosines, [1, 1, 1, 1, 1, 0, 0, 2], 3, 1e6)[0]).toBe(0);
+    expect(vote(cosines, [1, 1, 1, 1, 1, 0, 0, 2], 8, 1e6)[0]).toBe(1);
   });
 
   test('picks the neighbours that a sort picks', () => {
@@ -48,7 +60,7 @@ describe('weighted kNN', () => {
       const cosines = Float32Array.from({ length: 200 }, () => random.between(-1, 1));
       const labels = Array.from(cosines, (_, index) => index);
       const best = cosines.indexOf(Math.max(...cosines));
-      expect(vote(cosines, labels, 1 + random.below(50), 0.07)).toBe(best);
+      expect(vote(cosines, labels, 1 + random.below(50), 0.07)[0]).toBe(best);
     }
   });
 
@@ -56,8 +68,15 @@ describe('weighted kNN', () => {
     expect([5, 500, 2000, 1_281_167].map(defaultNeighbours)).toEqual([1, 50, 200, 200]);
   });
 
-  test('refuses to classify without labels', async () => {
-    const none: LabelledFeatures = { features: new Float32Array(), dimensions: 2, labels: [] };
-    await expect(knnTop1(none, clusters(2, 1, 0, 1), similarities)).rejects.toThrow('the bank has 0');
+  test('is right as often as KNeighborsClassifier with those weights', async () => {
+    const unit = (of: LabelledFeatures) => ({ ...of, features: normalizeRows(of.features, of.dimensions) });
+    const { k, temperature, top1, top2 } = golden.knn;
+    expect(await knnTop(1, unit(train()), unit(val()), { k, temperature })).toBeCloseTo(top1, 12);
+    expect(await knnTop(2, unit(train()), unit(val()), { k, temperature })).toBeCloseTo(top2, 12);
+  });
+
+  test('names the nearest images, nearest first', () => {
+    expect(nearest(Float32Array.of(0.1, 0.9, 0.5, 0.9, -1), 4)).toEqual([1, 3, 2, 0]);
+    expect(nearest(Float32Array.of(0.1, 0.9), 4)).toEqual([1, 0]);
   });
 });

@@ -230,6 +230,10 @@ export const recipes = {
     const view2 = imageView(globalSize, 0.08, [...colour, blur(scale, 0.1), { op: 'solarize', threshold: 128, p: 0.2 }]);
     return { name: 'byol', views: { view1, view2 } };
   },
+  /** What a linear classifier is trained on, one view named `image`: a crop of 8 % to all of the area, and a flip (MoCo's main_lincls.py). */
+  linear({ globalSize = 224 }: RecipeSizes = {}): Recipe<{ readonly image: ImageView }> {
+    return { name: 'linear', views: { image: imageView(globalSize, 0.08, [FLIP]) } };
+  },
   /** One centred view without augmentation, named `image`: Resize 256 and CenterCrop 224, in proportion. */
   evaluation({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {
     return {

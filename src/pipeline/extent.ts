@@ -1,10 +1,10 @@
 /** How many images the shards hold, before an epoch has counted them. */
-import type { FoundShard, Pipeline } from '../pipeline/index.js';
-import type { SampleFields } from '../pipeline/shard/group.js';
-import { readShard } from '../pipeline/shard/read.js';
-import { countSamples } from '../pipeline/shard/shard-index.js';
-import { skippedNames, skippedShards } from '../pipeline/plan/skip.js';
-import { isRemote } from '../pipeline/source/index.js';
+import type { Pipeline } from './pipeline.js';
+import type { SampleFields } from './shard/group.js';
+import { readShard } from './shard/read.js';
+import { countSamples } from './shard/shard-index.js';
+import { skippedNames, skippedShards } from './plan/skip.js';
+import { type FoundShard, isRemote } from './source/index.js';
 
 /** Indexes that are read, spread over all: there may be hundreds of thousands. */
 const INDEXES = 64;

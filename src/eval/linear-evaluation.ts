@@ -1,0 +1,121 @@
+/** `detco eval linear`: a linear classifier on the frozen backbone. */
+import { type Accuracy, accuracyOf, type Guesses } from './classification.js';
+import { classesOf, EvaluationError, type EvaluationOptions, featuresOf, type FoundGuesses, imagesOf, LABEL_NEEDED } from './evaluation.js';
+import { oneClass, type ReadLabel, shuffled } from './labels.js';
+import { fitAugmented } from './linear-augmented.js';
+import { fitCached, type LinearFit } from './linear-cached.js';
+import { LINEAR_BATCH, LINEAR_PROTOCOLS, type LinearPlan, type ProtocolName } from './linear-protocols.js';
+import { Random, streamId } from '../common/random.js';
+
+export interface LinearOptions extends EvaluationOptions {
+  readonly protocol: ProtocolName;
+  /** Whether features are computed once, instead of anew from other crops in each epoch. */
+  readonly cached: boolean;
+  /** Learning rate at batch 256. By default the protocol's; of cached features the best of several. */
+  readonly rate?: number;
+  readonly epochs?: number;
+  /** Images a step. */
+  readonly batch?: number;
+  /** By default one more than the highest label of the validation images, or of all where features are cached. */
+  readonly classes?: number;
+}
+
+export interface LinearResult extends Accuracy {
+  /** Learning rate at batch 256. */
+  readonly rate: number;
+  /** Mean cross-entropy of the training images over the last epoch. */
+  readonly trainLoss: number;
+}
+
+export async function evaluateLinear(options: LinearOptions): Promise<FoundGuesses<LinearResult>> {
+  const { valShards, stages, seed, shuffleLabels, protocol: name, cached } = options;
+  const protocol = LINEAR_PROTOCOLS[name];
+  const { epochs = protocol.epochs, batch = LINEAR_BATCH } = options;
+  const queries = await featuresOf(imagesOf(options, valShards, oneClass), 'validation images', LABEL_NEEDED, options);
+  const known = queries[stages[0] ?? '']?.labels ?? [];
+  const labels = shuffleLabels ? shuffled(known, seed, 'val') : known;
+  const plan = { protocol, batch, epochs, seed, classes: options.classes ?? classesOf(known, valShards) };
+  const { fits, train, classes } = cached ? await onCached(plan, options) : await onAugmented(plan, options, labels);
+  const results: Record<string, LinearResult> = {};
+  const guesses: Record<string, Guesses> = {};
+  for (const stage of stages) {
+    const [fit, features] = [fits[stage], queries[stage]];
+    if (!fit || !features) continue;
+    using _fit = fit;
+    if (!Number.isFinite(fit.loss))
+      throw new EvaluationError(
+        `the loss of the linear classifier on ${stage} is ${fit.loss} at learning rate ${fit.rate}: give a lower --lr`,
+      );
+    const guessed = await fit.guess(features);
+    guesses[stage] = guessed;
+    results[stage] = { ...accuracyOf(guessed, labels, classes), rate: fit.rate, trainLoss: fit.loss };
+  }
+  return {
+    images: { train, val: labels.length },
+    classes,
+    settings: { protocol: name, cached, epochs, batch },
+    stages: results,
+    notes: [],
+    guesses,
+    labels,
+  };
+}
+
+interface Fitted {
+  readonly fits: Readonly<Record<string, LinearFit & Disposable>>;
+  readonly train: number;
+  readonly classes: number;
+}
+
+async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitted> {
+  const { engine, shards, stages, seed, shuffleLabels, rate, pause, onProgress } = options;
+  const found = await featuresOf(imagesOf(options, shards, oneClass), 'training images', LABEL_NEEDED, options);
+  const known = found[stages[0] ?? '']?.labels ?? [];
+  const labels = shuffleLabels ? shuffled(known, seed, 'train') : known;
+  const classes = Math.max(plan.classes, classesOf(labels, shards));
+  if (options.classes !== undefined && classes > options.classes)
+    throw new EvaluationError(`${shards.join(', ')} has labels up to ${classes - 1}: give --classes ${classes}, or leave it out`);
+  const fits: Record<string, LinearFit & Disposable> = {};
+  for (const stage of stages) {
+    const features = found[stage];
+    if (!features) continue;
+    fits[stage] = await fitCached(
+      engine,
+      { ...features, labels },
+      { ...plan, classes, batch: Math.min(plan.batch, labels.length) },
+      {
+        ...(rate !== undefined && { rate }),
+        ...(pause && { pause }),
+        ...(onProgress && { onShare: (done) => onProgress({ work: `linear classifier on ${stage}`, done, total: 1 }) }),
+      },
+    );
+  }
+  return { fits, train: labels.length, classes };
+}
+
+async function onAugmented(plan: LinearPlan, options: LinearOptions, valLabels: readonly number[]): Promise<Fitted> {
+  const { engine, backbone, stages, shards, reading, seed, shuffleLabels, rate, signal, pause, onProgress } = options;
+  const { globalSize, limit: _limit, batch: _batch, ...rest } = reading;
+  const seen = new Set<string>();
+  const label: ReadLabel<number> = (sample) => {
+    const found = oneClass(sample);
+    if (found === undefined) return undefined;
+    const id = `${sample.shard} ${sample.key}`;
+    seen.add(id);
+    // How many images there are is not known yet: each gets the label of some validation image, the same one in each epoch.
+    return shuffleLabels ? valLabels[new Random(seed, streamId('shuffled labels'), streamId(id)).below(valLabels.length)] : found;
+  };
+  const fits = await fitAugmented(plan, {
+    engine,
+    backbone,
+    stages,
+    reading: { ...rest, shards, ...(signal && { signal }) },
+    label,
+    globalSize,
+    ...(rate !== undefined && { rate }),
+    ...(pause && { pause }),
+    ...(onProgress && { onShare: (done) => onProgress({ work: 'linear classifier', done, total: 1 }) }),
+  });
+  if (seen.size === 0) throw new EvaluationError(`no labelled image in ${shards.join(', ')}: ${LABEL_NEEDED}`);
+  return { fits, train: seen.size, classes: plan.classes };
+}
