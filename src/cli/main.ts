@@ -9,6 +9,7 @@ import { printableLines } from '../common/printable.js';
 /** Each is loaded when it is asked for: to load what all of them import takes longer than many a command runs. */
 const COMMANDS = new Map<string, () => Promise<Command>>([
   ['train', async () => (await import('./train.js')).trainCommand()],
+  ['eval', async () => (await import('./eval.js')).evalCommand()],
   ['profile', async () => (await import('./profile.js')).profileCommand()],
   ['shard', async () => (await import('./shard.js')).shardCommand()],
   ['index', async () => (await import('./index.js')).indexCommand()],

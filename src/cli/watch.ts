@@ -25,6 +25,7 @@ export async function watch<Result>(
     const update: Watched['update'] = (done, total, shown = {}) => {
       if (!started) bar.start(total, done, shown);
       started = true;
+      bar.setTotal(total);
       bar.update(done, shown);
     };
     return await interruptible(interrupted, (signal) => work({ signal, update }));

@@ -9,6 +9,14 @@ export {
   type MethodInput,
   type MethodOptions,
 } from './methods/index.js';
-export { Backbone } from './network/backbone.js';
+export { Backbone, createBackbone } from './network/backbone.js';
 export { fromTorchLayout, toTorchLayout, type Weights } from './network/parameters.js';
-export { ARCHITECTURE_NAMES, type Architecture, LAST_STAGE, type Stage, STAGES, type Stem } from './network/architecture.js';
+export {
+  ARCHITECTURE_NAMES,
+  type Architecture,
+  LAST_STAGE,
+  type ResNetOptions,
+  type Stage,
+  STAGES,
+  type Stem,
+} from './network/architecture.js';

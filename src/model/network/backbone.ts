@@ -1,8 +1,9 @@
 /** The backbone of a network as evaluations and exports see it: the maps and features of images, in eval mode. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import type { ResNet, Stage } from './architecture.js';
-import type { Network } from './network.js';
+import type { Engine } from '../../engine/engine.js';
+import { type ResNet, resNet, type ResNetOptions, type Stage } from './architecture.js';
+import { Network } from './network.js';
 import { globalAverage, stages } from './resnet.js';
 
 export class Backbone {
@@ -31,4 +32,15 @@ export class Backbone {
   #read<T extends tf.Tensor>(images: Tensor4D, read: (map: Tensor4D) => T): Record<Stage, T> {
     return tf.tidy(() => stages(this.#net, this.#network.eval(), images, read));
   }
+}
+
+/** A backbone of its own, of no method: for weights that are evaluated. It starts at random. */
+export function createBackbone(
+  engine: Engine,
+  architecture: ResNetOptions,
+  seed: number,
+): { readonly backbone: Backbone; readonly tensors: ReadonlyMap<string, tf.Variable> } & Disposable {
+  const net = resNet(architecture);
+  const network = new Network(engine, [net], { bnGroups: 1, seed });
+  return { backbone: new Backbone(network, net), tensors: network.tensors, [Symbol.dispose]: () => network.dispose() };
 }

@@ -1,0 +1,129 @@
+/** Options of `detco eval`: those that all evaluations have, and each one's own. */
+import { type Command, Option } from 'commander';
+import { z } from 'zod';
+import { oneOf } from '../common/one-of.js';
+import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
+import { PROTOCOL_NAMES } from '../eval/linear-protocols.js';
+import { ENCODERS } from '../eval/encoders.js';
+import { ARCHITECTURE_NAMES, LAST_STAGE, type Stage, STAGES } from '../model/network/architecture.js';
+import { MOST_GLOBAL_SIDE } from '../pipeline/augment/recipe.js';
+import { addFieldOptions, fieldShape } from './fields.js';
+import { positive, whole } from './number.js';
+
+const MOST_IMAGES = 1_000_000_000;
+const ALL = 'all';
+
+const file = (example: string) => z.string().min(1, `expected a file; give for example ${example}`).optional();
+
+const stages = z
+  .string()
+  .refine((text) => text === ALL || text.split(',').every((name) => (STAGES as readonly string[]).includes(name)), {
+    error: `expected ${ALL}, or some of ${STAGES.join(',')} with commas between; give for example --stages res4,res5`,
+  })
+  .transform((text): readonly Stage[] => STAGES.filter((stage) => text === ALL || text.split(',').includes(stage)));
+
+const costs = z
+  .string()
+  .transform((text) => text.split(',').map(Number))
+  .refine((values) => values.every((value) => value > 0 && value < 1e9), {
+    error: 'expected numbers above 0 with commas between; give for example --costs 0.01,0.1,1',
+  });
+
+/** Of all evaluations. */
+const shape = {
+  checkpoint: z.string().min(1, 'expected a folder, a file, or random; give for example --checkpoint runs/first'),
+  shards: z.array(z.string()).min(1),
+  stages,
+  encoder: oneOf(ENCODERS),
+  preset: z.string().min(1, 'expected a preset; give for example --preset tiny').optional(),
+  arch: oneOf(ARCHITECTURE_NAMES).optional(),
+  globalSize: whole(1, MOST_GLOBAL_SIDE, '--global-size 224').optional(),
+  limit: whole(1, MOST_IMAGES, '--limit 10000').optional(),
+  block: whole(1, 4096, '--block 64'),
+  seed: whole(0, 0xffff_ffff, '--seed 1'),
+  engine: oneOf(['auto', ...ENGINE_NAMES]),
+  precision: oneOf(PRECISIONS),
+  device: z.string().min(1, 'expected auto, cpu, cuda or cuda:1; give for example --device cpu'),
+  threads: whole(1, 1024, '--threads 8').optional(),
+  workers: whole(1, 1024, '--workers 4').optional(),
+  cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
+  ...fieldShape,
+  out: file('--out results.json'),
+  name: z.string().min(1, 'expected a name; give for example --name knn-pets').optional(),
+  json: z.boolean().default(false),
+};
+
+/** Of those that judge by labels. */
+const labelled = {
+  ...shape,
+  valShards: z.array(z.string()).min(1),
+  shuffleLabels: z.boolean().default(false),
+};
+
+export const evalSchemas = {
+  knn: z.object({
+    ...labelled,
+    k: whole(1, MOST_IMAGES, '--k 20').optional(),
+    temperature: positive(1000, '--temperature 0.1').optional(),
+    confusion: file('--confusion confusion.png'),
+    neighbours: file('--neighbours neighbours.png'),
+  }),
+  linear: z.object({
+    ...labelled,
+    protocol: oneOf(PROTOCOL_NAMES),
+    cached: z.boolean().default(false),
+    lr: positive(1e9, '--lr 0.1').optional(),
+    epochs: whole(1, 1_000_000, '--epochs 100').optional(),
+    batch: whole(1, 1_000_000, '--batch 256').optional(),
+    classes: whole(2, 100_000, '--classes 1000').optional(),
+    confusion: file('--confusion confusion.png'),
+  }),
+  svm: z.object({
+    ...labelled,
+    classesField: z.string().min(1, 'expected a field; give for example --classes-field classes.json').optional(),
+    costs: costs.optional(),
+  }),
+  rank: z.object(shape),
+};
+
+export type EvalName = keyof typeof evalSchemas;
+export type CommonOptions = z.output<typeof evalSchemas.rank>;
+export type LabelledOptions = z.output<typeof evalSchemas.knn> | z.output<typeof evalSchemas.linear> | z.output<typeof evalSchemas.svm>;
+
+/** Those that are given before the evaluation's own. */
+export function addDataOptions(command: Command, judges: boolean): Command {
+  command
+    .requiredOption('--checkpoint <path>', "a run's folder, one of its checkpoints, or random")
+    .requiredOption(
+      '--shards <spec...>',
+      judges ? 'training images: paths, braces, globs, http(s):// or s3:// URLs' : 'images: paths, braces, globs, http(s):// or s3:// URLs',
+    );
+  if (!judges) return command;
+  return command
+    .requiredOption('--val-shards <spec...>', 'images that are judged')
+    .option('--shuffle-labels', "give the images each other's labels: what is above chance then is a fault");
+}
+
+/** Those that are given after them. */
+export function addCommonOptions(command: Command): Command {
+  command
+    .option('--stages <list>', `${ALL}, or some of ${STAGES.join(',')}`, LAST_STAGE)
+    .option('--encoder <name>', 'query, or key: the momentum encoder', 'query')
+    .option('--preset <name>', 'of random: the network and the size of its images (default: detco-r50)')
+    .option('--arch <name>', `of random: ${ARCHITECTURE_NAMES.join(', ')}`)
+    .option('--global-size <pixels>', 'side of the crops (default: what it was trained on)')
+    .option('--limit <n>', 'images of each kind at most (default: all)')
+    .option('--seed <n>', 'of what is drawn', '0')
+    .option('--engine <name>', `auto, ${ENGINE_NAMES.join(', ')}`, 'auto')
+    .option('--precision <type>', PRECISIONS.join(', '), 'fp32')
+    .option('--device <device>', 'auto, cpu, cuda, or one of several GPUs: cuda:1', 'auto')
+    .option('--threads <n>', "threads of the engine's CPU kernels")
+    .option('--workers <n>', 'threads that decode (default: the cores)')
+    .option('--block <n>', 'images that go through the network at once', '64')
+    .option('--cache-dir <folder>', 'keep remote shards here once they are read');
+  addFieldOptions(command);
+  return command
+    .addOption(new Option('--out <file>', 'where the results are kept (default: eval.json beside the checkpoint)'))
+    .option('--name <name>', 'under which they are kept there (default: that of the evaluation)')
+    .option('--json', 'print the result as one JSON object');
+}

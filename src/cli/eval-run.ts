@@ -1,0 +1,185 @@
+/** Runs an evaluation of `detco eval`. Loads TensorFlow.js. */
+import { selectEngine, type Engine } from '../engine/index.js';
+import { turn } from '../train/turn.js';
+import { confusionOf, type Guesses } from '../eval/classification.js';
+import { evaluateKnn, evaluateLinear, evaluateRank, evaluateSvm, type EvaluationOptions } from '../eval/index.js';
+import { addResult, readResults } from '../eval/results-file.js';
+import { confusionSheet } from '../eval/sheets.js';
+import { openSubject, type Subject } from '../eval/subject.js';
+import { identityOf } from '../pipeline/source/identity.js';
+import type { PipelineOptions } from '../pipeline/index.js';
+import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } from './eval-options.js';
+import { evalProgress } from './eval-progress.js';
+import { type EvalFound, type EvalReport, reportLines } from './eval-report.js';
+import { readFields } from './fields.js';
+import { assertFile, writeOutput } from './output.js';
+import { printJson, printLines, say } from './print.js';
+import { asPipelineUsageError, asUsageError, parseOptions, UsageError } from './usage-error.js';
+import { watch, type Watched } from './watch.js';
+
+/** What options of the pipeline are called here. */
+const FLAGS = { cacheDir: '--cache-dir', workers: '--workers', batchSize: '--block' };
+
+type Raw = Readonly<Record<string, unknown>>;
+type Judging = Pick<LabelledOptions, 'valShards' | 'shuffleLabels'>;
+const JUDGES_NOTHING: Judging = { valShards: [], shuffleLabels: false };
+
+/** What an evaluation gives besides its numbers. */
+interface Outcome {
+  readonly found: EvalFound;
+  /** PNGs by the file that they go to. */
+  readonly pictures: ReadonlyMap<string, Uint8Array>;
+}
+
+/** Starts engine and encoder, runs `evaluate` on them, and keeps and prints what it gives. */
+async function run(
+  evaluation: EvalName,
+  title: string,
+  common: CommonOptions & Judging,
+  evaluate: (options: EvaluationOptions) => Promise<Outcome>,
+): Promise<void> {
+  const fields = await readFields(common);
+  const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
+  const work = async (watched: Watched): Promise<{ readonly report: EvalReport; readonly out: string | undefined }> => {
+    await using engine = await started(common);
+    using subject = await openSubject(engine, common).catch(asUsageError('RangeError', 'CheckpointError', 'RunDirectoryError'));
+    const out = common.out ?? subject.results;
+    await assertFile('--out', out);
+    if (out !== undefined) await readResults(out);
+    const began = performance.now();
+    const options = evaluationOptions({ common, fields, engine, subject, watched });
+    const { found, pictures } = await evaluate(options).catch(asPipelineUsageError(FLAGS));
+    const report: EvalReport = {
+      evaluation,
+      title,
+      subject: subject.name,
+      crop: options.reading.globalSize,
+      shards: common.shards.map(identityOf),
+      valShards: common.valShards.map(identityOf),
+      shuffledLabels: common.shuffleLabels,
+      seed: common.seed,
+      engine: engine.description,
+      seconds: Math.round((performance.now() - began) / 100) / 10,
+      at: new Date().toISOString(),
+      ...found,
+    };
+    for (const [path, picture] of pictures) await writeOutput(path, picture);
+    if (out !== undefined) await addResult(out, name, report);
+    return { report, out };
+  };
+  const { report, out } = await watch({ format: '{text}', interrupted: 'interrupted; the results of before are kept' }, work);
+  if (common.json) printJson(report);
+  else printLines(reportLines(report));
+  if (out !== undefined) say(`${out}: kept as "${name}"`);
+}
+
+async function started({ engine, precision, device, threads }: CommonOptions): Promise<Engine & AsyncDisposable> {
+  const options = { precision, device, ...(threads === undefined ? {} : { threads }) };
+  const made = await selectEngine(engine, options).catch((error: unknown) => {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  });
+  say(`engine ${made.description}`);
+  return Object.assign(made, { [Symbol.asyncDispose]: () => made.dispose() });
+}
+
+function evaluationOptions({
+  common,
+  fields,
+  engine,
+  subject,
+  watched: { signal, update },
+}: {
+  readonly common: CommonOptions & Judging;
+  readonly fields: Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames'>;
+  readonly engine: Engine;
+  readonly subject: Subject;
+  readonly watched: Watched;
+}): EvaluationOptions {
+  const { shards, valShards, shuffleLabels, stages, seed, globalSize, limit, block, workers, cacheDir } = common;
+  return {
+    engine,
+    backbone: subject.backbone,
+    stages,
+    shards,
+    valShards,
+    shuffleLabels,
+    seed,
+    reading: {
+      ...fields,
+      ...(workers !== undefined && { workers }),
+      ...(cacheDir !== undefined && { cacheDir }),
+      globalSize: globalSize ?? subject.globalSize,
+      limit: limit ?? Infinity,
+      batch: block,
+    },
+    signal,
+    pause: async () => {
+      await turn();
+      signal.throwIfAborted();
+    },
+    onProgress: evalProgress(update),
+  };
+}
+
+/** The confusion matrix of the last stage, for the file that was asked for. */
+async function confusion(
+  path: string | undefined,
+  guesses: Readonly<Record<string, Guesses>>,
+  labels: readonly number[],
+  classes: number,
+): Promise<[string, Uint8Array][]> {
+  const last = Object.values(guesses).at(-1);
+  return path === undefined || last === undefined ? [] : [[path, await confusionSheet(confusionOf(last, labels, classes), classes)]];
+}
+
+async function knn(raw: Raw): Promise<void> {
+  const options = parseOptions(evalSchemas.knn, raw);
+  const { k, temperature, confusion: confusionFile, neighbours: neighbourFile } = options;
+  await assertFile('--confusion', confusionFile);
+  await assertFile('--neighbours', neighbourFile);
+  const own = {
+    ...(k !== undefined && { k }),
+    ...(temperature !== undefined && { temperature }),
+    drawNeighbours: neighbourFile !== undefined,
+  };
+  await run('knn', 'knn', options, async (given) => {
+    const { guesses, labels, neighbours, ...found } = await evaluateKnn({ ...given, ...own });
+    const sheets = neighbourFile !== undefined && neighbours ? [[neighbourFile, neighbours] as const] : [];
+    return { found, pictures: new Map([...(await confusion(confusionFile, guesses, labels, found.classes)), ...sheets]) };
+  });
+}
+
+async function linear(raw: Raw): Promise<void> {
+  const options = parseOptions(evalSchemas.linear, raw);
+  const { protocol, cached, lr, epochs, batch, classes, confusion: confusionFile } = options;
+  await assertFile('--confusion', confusionFile);
+  const own = {
+    protocol,
+    cached,
+    ...(lr !== undefined && { rate: lr }),
+    ...(epochs !== undefined && { epochs }),
+    ...(batch !== undefined && { batch }),
+    ...(classes !== undefined && { classes }),
+  };
+  await run('linear', `linear ${protocol}${cached ? ' cached' : ''}`, options, async (given) => {
+    const { guesses, labels, ...found } = await evaluateLinear({ ...given, ...own });
+    return { found, pictures: new Map(await confusion(confusionFile, guesses, labels, found.classes)) };
+  });
+}
+
+async function svm(raw: Raw): Promise<void> {
+  const options = parseOptions(evalSchemas.svm, raw);
+  const { classesField, costs } = options;
+  const own = { ...(classesField !== undefined && { classesField }), ...(costs !== undefined && { costs }) };
+  await run('svm', 'svm', options, async (given) => ({ found: await evaluateSvm({ ...given, ...own }), pictures: new Map() }));
+}
+
+async function rank(raw: Raw): Promise<void> {
+  const options = parseOptions(evalSchemas.rank, raw);
+  await run('rank', 'rank', { ...options, ...JUDGES_NOTHING }, async (given) => ({
+    found: await evaluateRank(given),
+    pictures: new Map(),
+  }));
+}
+
+export const EVALUATIONS: Readonly<Record<EvalName, (raw: Raw) => Promise<void>>> = { knn, linear, svm, rank };
