@@ -2,13 +2,15 @@
 import { type Command, Option } from 'commander';
 import { z } from 'zod';
 import { oneOf } from '../common/one-of.js';
-import { ENGINE_NAMES, PRECISIONS } from '../engine/engine.js';
+import { optionFlags } from '../common/option-flags.js';
+import { engineShape } from '../engine/options.js';
 import { PROTOCOL_NAMES } from '../eval/linear-protocols.js';
 import { ENCODERS } from '../eval/encoders.js';
 import { ARCHITECTURE_NAMES, LAST_STAGE, type Stage, STAGES } from '../model/network/architecture.js';
 import { MOST_GLOBAL_SIDE } from '../pipeline/augment/recipe.js';
+import { batchingShape, readingShape } from '../pipeline/run-options.js';
 import { addFieldOptions, fieldShape } from './fields.js';
-import { positive, whole } from './number.js';
+import { numberText, positive, whole } from './number.js';
 
 const MOST_IMAGES = 1_000_000_000;
 const ALL = 'all';
@@ -41,12 +43,12 @@ const shape = {
   limit: whole(1, MOST_IMAGES, '--limit 10000').optional(),
   block: whole(1, 4096, '--block 64'),
   seed: whole(0, 0xffff_ffff, '--seed 1'),
-  engine: oneOf(['auto', ...ENGINE_NAMES]),
-  precision: oneOf(PRECISIONS),
-  device: z.string().min(1, 'expected auto, cpu, cuda or cuda:1; give for example --device cpu'),
-  threads: whole(1, 1024, '--threads 8').optional(),
-  workers: whole(1, 1024, '--workers 4').optional(),
-  cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
+  engine: engineShape.engine,
+  precision: engineShape.precision,
+  device: engineShape.device,
+  threads: numberText(engineShape.threads, '--threads 2').optional(),
+  workers: numberText(batchingShape.workers, '--workers 8').optional(),
+  cacheDir: readingShape.cacheDir,
   ...fieldShape,
   out: file('--out results.json'),
   name: z.string().min(1, 'expected a name; give for example --name knn-pets').optional(),
@@ -114,13 +116,12 @@ export function addCommonOptions(command: Command): Command {
     .option('--global-size <pixels>', 'side of the crops (default: what it was trained on)')
     .option('--limit <n>', 'images of each kind at most (default: all)')
     .option('--seed <n>', 'of what is drawn', '0')
-    .option('--engine <name>', `auto, ${ENGINE_NAMES.join(', ')}`, 'auto')
-    .option('--precision <type>', PRECISIONS.join(', '), 'fp32')
-    .option('--device <device>', 'auto, cpu, cuda, or one of several GPUs: cuda:1', 'auto')
-    .option('--threads <n>', "threads of the engine's CPU kernels")
-    .option('--workers <n>', 'threads that decode (default: the cores)')
-    .option('--block <n>', 'images that go through the network at once', '64')
-    .option('--cache-dir <folder>', 'keep remote shards here once they are read');
+    .option('--block <n>', 'images that go through the network at once', '64');
+  const { engine, precision, device, threads } = engineShape;
+  for (const schema of [engine, precision, device, threads, batchingShape.workers, readingShape.cacheDir]) {
+    const { flag, help } = optionFlags.get(schema) ?? {};
+    if (flag) command.option(flag, help);
+  }
   addFieldOptions(command);
   return command
     .addOption(new Option('--out <file>', 'where the results are kept (default: eval.json beside the checkpoint)'))

@@ -1,4 +1,5 @@
 /** Runs an evaluation of `detco eval`. Loads TensorFlow.js. */
+import { given } from '../common/options.js';
 import { selectEngine, type Engine } from '../engine/index.js';
 import { turn } from '../train/turn.js';
 import { confusionOf, type Guesses } from '../eval/classification.js';
@@ -73,9 +74,8 @@ async function run(
   if (out !== undefined) say(`${out}: kept as "${name}"`);
 }
 
-async function started({ engine, precision, device, threads }: CommonOptions): Promise<Engine & AsyncDisposable> {
-  const options = { precision, device, ...(threads === undefined ? {} : { threads }) };
-  const made = await selectEngine(engine, options).catch((error: unknown) => {
+async function started(options: CommonOptions): Promise<Engine & AsyncDisposable> {
+  const made = await selectEngine(options.engine, given(options, ['precision', 'device', 'threads'])).catch((error: unknown) => {
     throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
   });
   say(`engine ${made.description}`);
@@ -95,19 +95,14 @@ function evaluationOptions({
   readonly subject: Subject;
   readonly watched: Watched;
 }): EvaluationOptions {
-  const { shards, valShards, shuffleLabels, stages, seed, globalSize, limit, block, workers, cacheDir } = common;
+  const { globalSize, limit, block } = common;
   return {
+    ...given(common, ['stages', 'shards', 'valShards', 'shuffleLabels', 'seed']),
     engine,
     backbone: subject.backbone,
-    stages,
-    shards,
-    valShards,
-    shuffleLabels,
-    seed,
     reading: {
       ...fields,
-      ...(workers !== undefined && { workers }),
-      ...(cacheDir !== undefined && { cacheDir }),
+      ...given(common, ['workers', 'cacheDir']),
       globalSize: globalSize ?? subject.globalSize,
       limit: limit ?? Infinity,
       batch: block,
@@ -134,16 +129,12 @@ async function confusion(
 
 async function knn(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.knn, raw);
-  const { k, temperature, confusion: confusionFile, neighbours: neighbourFile } = options;
+  const { confusion: confusionFile, neighbours: neighbourFile } = options;
   await assertFile('--confusion', confusionFile);
   await assertFile('--neighbours', neighbourFile);
-  const own = {
-    ...(k !== undefined && { k }),
-    ...(temperature !== undefined && { temperature }),
-    drawNeighbours: neighbourFile !== undefined,
-  };
-  await run('knn', 'knn', options, async (given) => {
-    const { guesses, labels, neighbours, ...found } = await evaluateKnn({ ...given, ...own });
+  const own = { ...given(options, ['k', 'temperature']), drawNeighbours: neighbourFile !== undefined };
+  await run('knn', 'knn', options, async (asked) => {
+    const { guesses, labels, neighbours, ...found } = await evaluateKnn({ ...asked, ...own });
     const sheets = neighbourFile !== undefined && neighbours ? [[neighbourFile, neighbours] as const] : [];
     return { found, pictures: new Map([...(await confusion(confusionFile, guesses, labels, found.classes)), ...sheets]) };
   });
@@ -151,27 +142,19 @@ async function knn(raw: Raw): Promise<void> {
 
 async function linear(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.linear, raw);
-  const { protocol, cached, lr, epochs, batch, classes, confusion: confusionFile } = options;
+  const { protocol, cached, confusion: confusionFile } = options;
   await assertFile('--confusion', confusionFile);
-  const own = {
-    protocol,
-    cached,
-    ...(lr !== undefined && { rate: lr }),
-    ...(epochs !== undefined && { epochs }),
-    ...(batch !== undefined && { batch }),
-    ...(classes !== undefined && { classes }),
-  };
-  await run('linear', `linear ${protocol}${cached ? ' cached' : ''}`, options, async (given) => {
-    const { guesses, labels, ...found } = await evaluateLinear({ ...given, ...own });
+  const own = { protocol, cached, ...given(options, ['lr', 'epochs', 'batch', 'classes']) };
+  await run('linear', `linear ${protocol}${cached ? ' cached' : ''}`, options, async (asked) => {
+    const { guesses, labels, ...found } = await evaluateLinear({ ...asked, ...own });
     return { found, pictures: new Map(await confusion(confusionFile, guesses, labels, found.classes)) };
   });
 }
 
 async function svm(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.svm, raw);
-  const { classesField, costs } = options;
-  const own = { ...(classesField !== undefined && { classesField }), ...(costs !== undefined && { costs }) };
-  await run('svm', 'svm', options, async (given) => ({ found: await evaluateSvm({ ...given, ...own }), pictures: new Map() }));
+  const own = given(options, ['classesField', 'costs']);
+  await run('svm', 'svm', options, async (asked) => ({ found: await evaluateSvm({ ...asked, ...own }), pictures: new Map() }));
 }
 
 async function rank(raw: Raw): Promise<void> {

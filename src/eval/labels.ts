@@ -44,10 +44,7 @@ export function classSet(field: string): ReadLabel<ClassSet> {
 function parsed(text: string): ClassSet | undefined {
   try {
     const value = JSON.parse(text) as unknown;
-    const { classes: present = [], difficult = [] } = (Array.isArray(value) ? { classes: value } : Object(value)) as Record<
-      string,
-      unknown
-    >;
+    const { classes: present, difficult = [] } = (Array.isArray(value) ? { classes: value } : Object(value)) as Record<string, unknown>;
     return areClasses(present) && areClasses(difficult) ? { present, difficult } : undefined;
   } catch {
     return undefined;

@@ -12,7 +12,7 @@ export interface LinearOptions extends EvaluationOptions {
   /** Whether features are computed once, instead of anew from other crops in each epoch. */
   readonly cached: boolean;
   /** Learning rate at batch 256. By default the protocol's; of cached features the best of several. */
-  readonly rate?: number;
+  readonly lr?: number;
   readonly epochs?: number;
   /** Images a step. */
   readonly batch?: number;
@@ -31,6 +31,7 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
   const { valShards, stages, seed, shuffleLabels, protocol: name, cached } = options;
   const protocol = LINEAR_PROTOCOLS[name];
   const { epochs = protocol.epochs, batch = LINEAR_BATCH } = options;
+  const searched = cached && options.lr === undefined;
   const queries = await featuresOf(imagesOf(options, valShards, oneClass), 'validation images', LABEL_NEEDED, options);
   const known = queries[stages[0] ?? '']?.labels ?? [];
   const labels = shuffleLabels ? shuffled(known, seed, 'val') : known;
@@ -55,10 +56,21 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
     classes,
     settings: { protocol: name, cached, epochs, batch },
     stages: results,
-    notes: [],
+    notes: searched ? [] : tooHigh(results, classes),
     guesses,
     labels,
   };
+}
+
+/** Where a classifier does worse on what it is trained on than one that knows nothing. */
+function tooHigh(results: Readonly<Record<string, LinearResult>>, classes: number): string[] {
+  const guess = Math.log(classes);
+  const bad = Object.entries(results).filter(([, { trainLoss }]) => trainLoss > guess);
+  return bad.map(
+    ([stage, { trainLoss, rate }]) =>
+      `${stage}: a train loss of ${trainLoss.toFixed(3)} is above that of a guess, ${guess.toFixed(3)}: the learning rate ${rate} is too high ` +
+      'for these features; give a lower --lr, or --cached, which searches one',
+  );
 }
 
 interface Fitted {
@@ -68,7 +80,7 @@ interface Fitted {
 }
 
 async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitted> {
-  const { engine, shards, stages, seed, shuffleLabels, rate, pause, onProgress } = options;
+  const { engine, shards, stages, seed, shuffleLabels, lr, pause, onProgress } = options;
   const found = await featuresOf(imagesOf(options, shards, oneClass), 'training images', LABEL_NEEDED, options);
   const known = found[stages[0] ?? '']?.labels ?? [];
   const labels = shuffleLabels ? shuffled(known, seed, 'train') : known;
@@ -84,7 +96,7 @@ async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitte
       { ...features, labels },
       { ...plan, classes, batch: Math.min(plan.batch, labels.length) },
       {
-        ...(rate !== undefined && { rate }),
+        ...(lr !== undefined && { rate: lr }),
         ...(pause && { pause }),
         ...(onProgress && { onShare: (done) => onProgress({ work: `linear classifier on ${stage}`, done, total: 1 }) }),
       },
@@ -94,7 +106,7 @@ async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitte
 }
 
 async function onAugmented(plan: LinearPlan, options: LinearOptions, valLabels: readonly number[]): Promise<Fitted> {
-  const { engine, backbone, stages, shards, reading, seed, shuffleLabels, rate, signal, pause, onProgress } = options;
+  const { engine, backbone, stages, shards, reading, seed, shuffleLabels, lr, signal, pause, onProgress } = options;
   const { globalSize, limit: _limit, batch: _batch, ...rest } = reading;
   const seen = new Set<string>();
   const label: ReadLabel<number> = (sample) => {
@@ -112,7 +124,7 @@ async function onAugmented(plan: LinearPlan, options: LinearOptions, valLabels: 
     reading: { ...rest, shards, ...(signal && { signal }) },
     label,
     globalSize,
-    ...(rate !== undefined && { rate }),
+    ...(lr !== undefined && { rate: lr }),
     ...(pause && { pause }),
     ...(onProgress && { onShare: (done) => onProgress({ work: 'linear classifier', done, total: 1 }) }),
   });

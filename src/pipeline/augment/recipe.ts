@@ -231,7 +231,7 @@ export const recipes = {
     return { name: 'byol', views: { view1, view2 } };
   },
   /** What a linear classifier is trained on, one view named `image`: a crop of 8 % to all of the area, and a flip (MoCo's main_lincls.py). */
-  linear({ globalSize = 224 }: RecipeSizes = {}): Recipe<{ readonly image: ImageView }> {
+  linear({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {
     return { name: 'linear', views: { image: imageView(globalSize, 0.08, [FLIP]) } };
   },
   /** One centred view without augmentation, named `image`: Resize 256 and CenterCrop 224, in proportion. */

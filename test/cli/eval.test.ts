@@ -1,0 +1,226 @@
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { writeColouredShard } from '../support/coloured-shards.js';
+import { detco, type Outcome } from './detco.js';
+
+let folder: string;
+let train: string;
+let val: string;
+/** A run of detco, whose weights are a checkpoint's. */
+let run: string;
+let out: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'detco-eval-'));
+  train = await writeColouredShard(join(folder, 'train.tar'), 96);
+  val = await writeColouredShard(join(folder, 'validation.tar'), 80);
+  run = join(folder, 'run');
+  cpSync('fixtures/runs/detco-0.1', run, { recursive: true });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+beforeEach(() => {
+  out = join(folder, 'results.json');
+  rmSync(out, { force: true });
+});
+
+const RANDOM = ['--checkpoint', 'random', '--preset', 'tiny', '--global-size', '32'];
+const evaluate = (name: string, options: readonly string[], data: readonly string[] = ['--shards', train, '--val-shards', val]) =>
+  detco(['eval', name, ...options, ...data, '--engine', 'wasm', '--workers', '1']);
+const results = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as Record<string, { stages: Record<string, { top1: number }> }>;
+const succeeded = (outcome: Outcome): Outcome => {
+  expect(outcome).toMatchObject({ code: 0, signal: null });
+  return outcome;
+};
+
+describe('what tells colours apart is above chance, and shuffled labels are not', () => {
+  test.each([
+    ['knn', ['--stages', 'res2,res5', '--k', '10'], 'knn'],
+    ['linear', ['--cached', '--epochs', '30'], 'linear moco cached'],
+    ['linear', ['--protocol', 'lightly', '--lr', '1', '--epochs', '8', '--batch', '32'], 'linear lightly'],
+    ['svm', [], 'svm'],
+  ] as const)('detco eval %s %j', async (name, options, title) => {
+    const given = [...RANDOM, ...options, '--out', out];
+    const found = succeeded(await evaluate(name, given));
+    expect(found.stdout).toContain('above chance');
+    expect(found.stdout).toContain('96 training and 80 validation images, 4 classes, crops of 32 pixels');
+    const shuffled = succeeded(await evaluate(name, [...given, '--shuffle-labels']));
+    expect(shuffled.stdout).toContain('within chance');
+    expect(Object.keys(results(out))).toEqual([title, `${title}, shuffled labels`]);
+  });
+});
+
+test('eval.json lies beside the checkpoint and keeps what others found', async () => {
+  const file = join(run, 'checkpoints/step-4/eval.json');
+  const checkpoint = ['--checkpoint', run];
+  succeeded(await evaluate('knn', [...checkpoint, '--k', '5']));
+  const first = results(file);
+  expect(first['knn']?.stages['res5']?.top1).toBeGreaterThan(0);
+  const key = succeeded(await evaluate('knn', [...checkpoint, '--encoder', 'key', '--name', 'momentum encoder', '--json']));
+  expect(JSON.parse(key.stdout)).toMatchObject({ evaluation: 'knn', classes: 4, settings: { k: 9 } });
+  expect(results(file)).toMatchObject(first);
+  expect(Object.keys(results(file))).toEqual(['knn', 'momentum encoder']);
+  // The checkpoint is as it was: a run goes on from it.
+  expect(existsSync(`${file}.partial`)).toBe(false);
+});
+
+test('detco eval rank needs no labels', async () => {
+  const plain = await writeColouredShard(join(folder, 'plain.tar'), 24, () => ({}));
+  const { stdout } = succeeded(await evaluate('rank', [...RANDOM, '--stages', 'all', '--json'], ['--shards', plain]));
+  const { images, stages } = JSON.parse(stdout) as {
+    images: object;
+    stages: Record<string, { effectiveRank: number; dimensions: number }>;
+  };
+  expect(images).toEqual({ train: 24, val: 0 });
+  expect(Object.keys(stages)).toEqual(['res2', 'res3', 'res4', 'res5']);
+  for (const { effectiveRank, dimensions } of Object.values(stages)) {
+    expect(effectiveRank).toBeGreaterThan(1);
+    expect(effectiveRank).toBeLessThan(dimensions);
+  }
+});
+
+test('images of several classes are judged by the sets in a field', async () => {
+  const sets = (label: number, index: number) => ({
+    'classes.json': JSON.stringify(index % 5 === 0 ? { classes: [label], difficult: [(label + 1) % 4] } : [label, 4]),
+  });
+  const [from, to] = await Promise.all([
+    writeColouredShard(join(folder, 'sets.tar'), 96, sets),
+    writeColouredShard(join(folder, 'sets-val.tar'), 80, sets),
+  ]);
+  const data = ['--shards', from, '--val-shards', to];
+  const { stdout } = succeeded(await evaluate('svm', [...RANDOM, '--classes-field', 'classes.json', '--costs', '0.1,10', '--json'], data));
+  const { classes, stages } = JSON.parse(stdout) as { classes: number; stages: Record<string, { map11: number; accuracy?: object }> };
+  expect(classes).toBe(5);
+  expect(stages['res5']?.map11).toBeGreaterThan(0.5);
+  expect(stages['res5']?.accuracy).toBeUndefined();
+  const wrong = await writeColouredShard(join(folder, 'wrong.tar'), 8, () => ({ 'classes.json': '"cat"' }));
+  const refused = await evaluate('svm', [...RANDOM, '--classes-field', 'classes.json'], ['--shards', wrong, '--val-shards', to]);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain('holds "\\"cat\\"": expected class numbers as [3, 7]');
+});
+
+test('draws the confusion matrix and the neighbours', async () => {
+  const [confusion, neighbours] = [join(folder, 'drawn/confusion.png'), join(folder, 'drawn/neighbours.png')];
+  succeeded(await evaluate('knn', [...RANDOM, '--confusion', confusion, '--neighbours', neighbours]));
+  const matrix = await sharp(confusion).grayscale().raw().toBuffer({ resolveWithObject: true });
+  expect(matrix.info).toMatchObject({ width: 960, height: 960 });
+  // What is right is on the diagonal.
+  const level = (row: number, column: number) => matrix.data[(240 * row + 120) * 960 + 240 * column + 120] ?? 0;
+  for (const one of [0, 1, 2, 3])
+    for (const other of [0, 1, 2, 3]) if (other !== one) expect(level(one, one)).toBeLessThan(level(one, other));
+  const { width, height } = await sharp(neighbours).metadata();
+  expect({ width, height }).toEqual({ width: 4 + 9 * 42, height: 4 + 8 * 42 });
+});
+
+describe('refuses, with what to do, and keeps the results of before', () => {
+  const refusal = async (code: number, outcome: Promise<Outcome>): Promise<string> => {
+    const { stderr, ...rest } = await outcome;
+    expect(rest.code).toBe(code);
+    return stderr;
+  };
+
+  test('shards without labels', async () => {
+    const plain = await writeColouredShard(join(folder, 'plain.tar'), 8, () => ({}));
+    for (const name of ['knn', 'linear', 'svm'])
+      expect(await refusal(1, evaluate(name, RANDOM, ['--shards', train, '--val-shards', plain]))).toContain(
+        `no labelled image in ${plain}: a sample needs KEY.cls`,
+      );
+  });
+
+  test('images of one class alone', async () => {
+    const one = await writeColouredShard(join(folder, 'one.tar'), 8, () => ({ cls: '3' }));
+    expect(await refusal(1, evaluate('knn', RANDOM, ['--shards', one, '--val-shards', val]))).toContain(
+      `all 8 labelled images of ${one} are of class 3`,
+    );
+    expect(await refusal(1, evaluate('svm', RANDOM, ['--shards', one, '--val-shards', one]))).toContain('there is nothing to tell apart');
+  });
+
+  test('a class that the validation images have not, unless --classes says so', async () => {
+    const more = await writeColouredShard(join(folder, 'more.tar'), 8, (label) => ({ cls: String(label + 4) }));
+    const data = ['--shards', more, '--val-shards', val];
+    expect(await refusal(1, evaluate('linear', [...RANDOM, '--epochs', '1'], data))).toMatch(/has class [4-7].*give --classes [5-8]/);
+    succeeded(await evaluate('linear', [...RANDOM, '--epochs', '1', '--classes', '8'], data));
+  });
+
+  test('more neighbours than there are: all vote, and it is said', async () => {
+    const { stdout } = succeeded(await evaluate('knn', [...RANDOM, '--k', '500']));
+    expect(stdout).toContain('k 500 is more than the 96 labelled training images: all of them vote');
+    expect(stdout).toContain('; k 96,');
+  });
+
+  test('a learning rate that is far too high', async () => {
+    const { stdout } = succeeded(await evaluate('linear', [...RANDOM, '--cached', '--lr', '1e6', '--epochs', '3']));
+    expect(stdout).toMatch(/res5: a train loss of .* is above that of a guess, 1.386: the learning rate 1000000 is too high/);
+  });
+
+  test('results that are none, before anything is computed', async () => {
+    writeFileSync(out, '{"knn": ');
+    expect(await refusal(1, evaluate('knn', [...RANDOM, '--out', out]))).toContain(`${out} cannot be read`);
+    expect(readFileSync(out, 'utf8')).toBe('{"knn": ');
+  });
+
+  test('weights that are no numbers', async () => {
+    const broken = join(folder, 'broken');
+    cpSync('fixtures/runs/detco-0.1', broken, { recursive: true });
+    const file = join(broken, 'checkpoints/step-4/query.safetensors');
+    const bytes = readFileSync(file);
+    bytes.writeFloatLE(NaN, bytes.length - 4);
+    const header = Number(bytes.readBigUInt64LE());
+    for (let at = 8 + header; at + 4 <= bytes.length; at += 4) bytes.writeFloatLE(NaN, at);
+    writeFileSync(file, bytes);
+    const statePath = join(broken, 'checkpoints/step-4/state.json');
+    // A checkpoint of the first format may have no sums.
+    const { files: _files, sha256: _sha256, ...state } = JSON.parse(readFileSync(statePath, 'utf8')) as Record<string, unknown>;
+    writeFileSync(statePath, JSON.stringify(state));
+    expect(await refusal(1, evaluate('knn', ['--checkpoint', broken]))).toMatch(/features of res5 hold NaN .*earlier checkpoint/);
+    expect(existsSync(join(broken, 'checkpoints/step-4/eval.json'))).toBe(false);
+  });
+
+  test.each([
+    ['a folder without a checkpoint', ['--checkpoint', 'src'], 'src'],
+    ['a preset that is none', ['--checkpoint', 'random', '--preset', 'tinny'], 'did you mean "tiny"'],
+    [
+      'a stage that is none',
+      ['--checkpoint', 'random', '--stages', 'res6'],
+      '--stages "res6": expected all, or some of res2,res3,res4,res5',
+    ],
+    ['costs that are none', ['--checkpoint', 'random', '--costs', '1,x'], '--costs "1,x": expected numbers above 0'],
+  ])('%s', async (_, options, message) => {
+    expect(await refusal(2, evaluate('svm', options))).toContain(message);
+  });
+
+  test('an architecture for weights that have their own', async () => {
+    expect(await refusal(2, evaluate('knn', ['--checkpoint', run, '--arch', 'resnet50']))).toContain(
+      '--preset and --arch are of --checkpoint random',
+    );
+  });
+});
+
+test('Ctrl-C ends an evaluation, and the results of before are kept', async () => {
+  succeeded(await evaluate('knn', [...RANDOM, '--out', out]));
+  const before = readFileSync(out, 'utf8');
+  const stopped = await detco(
+    [
+      'eval',
+      'linear',
+      ...RANDOM,
+      '--epochs',
+      '100000',
+      '--out',
+      out,
+      '--shards',
+      train,
+      '--val-shards',
+      val,
+      '--engine',
+      'wasm',
+      '--workers',
+      '1',
+    ],
+    { onLine: (line) => (line.startsWith('linear classifier') ? 'SIGINT' : undefined) },
+  );
+  expect(stopped).toMatchObject({ code: 130, signal: null, stdout: '' });
+  expect(stopped.stderr).toContain('interrupted; the results of before are kept');
+  expect(readFileSync(out, 'utf8')).toBe(before);
+});
