@@ -5,7 +5,7 @@ import { oneOf } from '../common/one-of.js';
 import { optionFlags } from '../common/option-flags.js';
 import { engineShape } from '../engine/options.js';
 import { PROTOCOL_NAMES } from '../eval/linear-protocols.js';
-import { ENCODERS } from '../eval/encoders.js';
+import { ENCODERS } from '../interop/index.js';
 import { ARCHITECTURE_NAMES, LAST_STAGE, type Stage, STAGES } from '../model/network/architecture.js';
 import { MOST_GLOBAL_SIDE } from '../pipeline/augment/recipe.js';
 import { batchingShape, readingShape } from '../pipeline/run-options.js';

@@ -5,7 +5,10 @@ import type { LinearResult, SvmResult } from '../eval/index.js';
 import type { Found } from '../eval/evaluation.js';
 import type { RankResult } from '../eval/rank.js';
 import { columns } from './columns.js';
+import type { Encoder } from '../interop/index.js';
+import type { ResNetOptions } from '../model/network/architecture.js';
 import type { EvalName } from './eval-options.js';
+import { architectureInWords } from './weights.js';
 
 export type EvalFound = Found<Accuracy> | Found<LinearResult> | Found<SvmResult> | Found<RankResult>;
 
@@ -13,8 +16,12 @@ export interface EvalReport extends Found<Accuracy | LinearResult | SvmResult | 
   readonly evaluation: EvalName;
   /** With what tells it from others of its kind: `linear moco cached`. */
   readonly title: string;
-  /** The encoder. */
-  readonly subject: string;
+  /** File of the weights, or that they are random. */
+  readonly weights: string;
+  readonly encoder: Encoder;
+  readonly architecture: ResNetOptions;
+  /** Of the file of its weights. */
+  readonly sha256?: string;
   /** Side of the crops, pixels. */
   readonly crop: number;
   readonly shards: readonly string[];
@@ -37,12 +44,12 @@ const HEADS: Readonly<Record<EvalName, readonly string[]>> = {
 };
 
 export function reportLines(report: EvalReport): string[] {
-  const { evaluation, title, subject, crop, shuffledLabels, settings, stages, notes, seconds } = report;
+  const { evaluation, title, weights, encoder, architecture, crop, shuffledLabels, settings, stages, notes, seconds } = report;
   const { train, val } = report.images;
   const images =
     val === 0 ? counted(train, 'image') : `${train} training and ${val} validation images, ${counted(report.classes, 'class')}`;
   return [
-    `${title}${shuffledLabels ? ', shuffled labels' : ''}: ${subject}`,
+    `${title}${shuffledLabels ? ', shuffled labels' : ''}: ${weights}, ${architectureInWords(architecture)}, ${encoder} encoder`,
     `${images}, crops of ${crop} pixels${settingsInWords(evaluation, settings)}; ${seconds} s`,
     '',
     ...columns([HEADS[evaluation], ...Object.entries(stages).map(([stage, result]) => cells(stage, result))]),

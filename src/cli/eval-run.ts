@@ -7,6 +7,7 @@ import { evaluateKnn, evaluateLinear, evaluateRank, evaluateSvm, type Evaluation
 import { addResult, readResults } from '../eval/results-file.js';
 import { confusionSheet } from '../eval/sheets.js';
 import { openSubject, type Subject } from '../eval/subject.js';
+import { GLOBAL_SIZE } from '../pipeline/augment/recipe.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { PipelineOptions } from '../pipeline/index.js';
 import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } from './eval-options.js';
@@ -43,7 +44,7 @@ async function run(
   const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
   const work = async (watched: Watched): Promise<{ readonly report: EvalReport; readonly out: string | undefined }> => {
     await using engine = await started(common);
-    using subject = await openSubject(engine, common).catch(asUsageError('RangeError', 'CheckpointError', 'RunDirectoryError'));
+    using subject = await openSubject(engine, common).catch(asUsageError('RangeError'));
     const out = common.out ?? subject.results;
     await assertFile('--out', out);
     if (out !== undefined) await readResults(out);
@@ -53,7 +54,9 @@ async function run(
     const report: EvalReport = {
       evaluation,
       title,
-      subject: subject.name,
+      ...given(subject, ['sha256', 'architecture']),
+      weights: subject.name,
+      encoder: common.encoder,
       crop: options.reading.globalSize,
       shards: common.shards.map(identityOf),
       valShards: common.valShards.map(identityOf),
@@ -103,7 +106,7 @@ function evaluationOptions({
     reading: {
       ...fields,
       ...given(common, ['workers', 'cacheDir']),
-      globalSize: globalSize ?? subject.globalSize,
+      globalSize: globalSize ?? subject.globalSize ?? GLOBAL_SIZE,
       limit: limit ?? Infinity,
       batch: block,
     },

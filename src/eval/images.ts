@@ -8,7 +8,15 @@ export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'maxPixels', 'decodeMemor
 
 export interface ImageOptions<Label = number> extends Pick<
   PipelineOptions,
-  (typeof IMAGE_OPTIONS)[number] | 'checkShards' | 'cwd' | 'skipShards' | 'imageField' | 'labelField' | 'classNames' | 'fields' | 'onLeftOut'
+  | (typeof IMAGE_OPTIONS)[number]
+  | 'checkShards'
+  | 'cwd'
+  | 'skipShards'
+  | 'imageField'
+  | 'labelField'
+  | 'classNames'
+  | 'fields'
+  | 'onLeftOut'
 > {
   readonly shards: readonly string[];
   /** Samples without a label are passed over. */

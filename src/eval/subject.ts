@@ -1,13 +1,13 @@
-/** The encoder that is evaluated: a checkpoint's, or one that starts at random, which tells what the architecture gives by itself. */
+/** The encoder that is evaluated: somebody's weights, or random ones, which tell what the architecture gives by itself. */
 import { dirname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
 import { tensor } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { expectedOneOf } from '../common/nearest.js';
-import { oneOf } from '../common/one-of.js';
 import type { Engine } from '../engine/engine.js';
+import { type Encoder, loadBackbone, type LoadedBackbone } from '../interop/index.js';
 import {
   type Architecture,
-  ARCHITECTURE_NAMES,
   type Backbone,
   createBackbone,
   METHOD_PRESETS,
@@ -15,16 +15,14 @@ import {
   methodOptions,
   type ResNetOptions,
 } from '../model/index.js';
-import { loadCheckpoint } from '../train/checkpoint.js';
 import { namedCheckpoint } from '../train/run-checkpoints.js';
 import { readRunConfig } from '../train/run-directory.js';
-import { type Encoder, RANDOM } from './encoders.js';
 
-/** What methods call them. */
-const SECTIONS: Readonly<Record<Encoder, readonly string[]>> = { query: ['query', 'online'], key: ['key', 'target'] };
+/** What stands for weights that nobody has trained, where a checkpoint is asked for. */
+const RANDOM = 'random';
 
 export interface SubjectOptions {
-  /** A run's folder, one of its checkpoints, or `random`. */
+  /** A run's folder, one of its checkpoints, a folder of `detco import`, a file of weights, or `random`. */
   readonly checkpoint: string;
   readonly encoder: Encoder;
   /** Of `random`: a preset whose network and image size are taken, and another architecture. */
@@ -35,64 +33,75 @@ export interface SubjectOptions {
 
 export interface Subject extends Disposable {
   readonly backbone: Backbone;
-  /** One line for people. */
+  /** The file of its weights, or that there is none. */
   readonly name: string;
-  /** Side of the images that it was trained on, pixels. */
-  readonly globalSize: number;
+  readonly architecture: ResNetOptions;
+  /** SHA-256 of the file of weights; undefined for random ones. */
+  readonly sha256?: string;
+  /** Side of the images that it was trained on, pixels, where that is known. */
+  readonly globalSize?: number;
   /** Where its results are kept, beside the weights; undefined for random ones. */
   readonly results?: string;
 }
 
-const configSchema = z.object({
-  method: z.object({ arch: oneOf(ARCHITECTURE_NAMES), width: z.int(), stem: oneOf(['imagenet', 'small']) }),
-  recipe: z.object({ globalSize: z.number() }),
-});
-const RESULTS = 'eval.json';
+const sizeSchema = z.object({ recipe: z.object({ globalSize: z.int() }) });
 const DEFAULT_PRESET = 'detco-r50';
-const DEFAULT_SIDE = 224;
 
 /**
  * @throws RangeError for a preset that is none, or options that do not go together
- * @throws Error for what holds no encoder, naming the path
+ * @throws WeightsError or CheckpointError for what holds no encoder, naming the path
  */
 export async function openSubject(engine: Engine, options: SubjectOptions): Promise<Subject> {
   const { checkpoint, encoder, seed, preset, arch } = options;
-  if (checkpoint === RANDOM) {
-    const { architecture, globalSize } = randomArchitecture(options);
-    return { ...createBackbone(engine, architecture, seed), name: `random weights of seed ${seed}, ${inWords(architecture)}`, globalSize };
-  }
+  if (checkpoint === RANDOM) return randomSubject(engine, options);
   if (preset !== undefined || arch !== undefined)
     throw new RangeError(
       `--preset and --arch are of --checkpoint ${RANDOM}: the weights of ${checkpoint} have their own network; leave them out`,
     );
-  const { path, tensors } = await loadCheckpoint(checkpoint);
-  const run = namedCheckpoint(path)?.run ?? dirname(path);
-  const { method, recipe } = configSchema.parse(await readRunConfig(run));
-  const part = SECTIONS[encoder].find((section) => section in tensors);
-  const stored = part === undefined ? undefined : tensors[part];
-  if (!stored) throw new RangeError(`${path} has one encoder: leave --encoder ${encoder} out`);
-  const made = createBackbone(engine, method, seed);
-  for (const [name, variable] of made.tensors) {
-    const values = stored.get(name);
-    if (values?.shape.join() !== variable.shape.join())
-      throw new Error(`${path}/${part}.safetensors has no "${name}" of shape [${variable.shape.join(', ')}]`);
-    const start = tensor(values.data, [...variable.shape]);
-    variable.assign(start);
-    start.dispose();
-  }
-  return { ...made, name: `${path} (${encoder} encoder), ${inWords(method)}`, globalSize: recipe.globalSize, results: join(path, RESULTS) };
+  const { architecture, tensors, source } = await loadBackbone(checkpoint, { encoder });
+  const made = createBackbone(engine, architecture, seed);
+  assign(made.tensors, tensors);
+  const isFolder = (await stat(checkpoint)).isDirectory();
+  const globalSize = await trainedSize(source.path);
+  return {
+    ...made,
+    name: source.path,
+    architecture,
+    sha256: source.sha256,
+    ...(globalSize !== undefined && { globalSize }),
+    results: isFolder ? join(dirname(source.path), 'eval.json') : `${checkpoint}.eval.json`,
+  };
 }
 
-function randomArchitecture({ preset = DEFAULT_PRESET, arch }: SubjectOptions): {
-  readonly architecture: ResNetOptions;
-  readonly globalSize: number;
-} {
+function randomSubject(engine: Engine, { preset = DEFAULT_PRESET, arch, seed }: SubjectOptions): Subject {
   const found = Object.hasOwn(METHOD_PRESETS, preset) ? METHOD_PRESETS[preset] : undefined;
   if (found === undefined) throw new RangeError(`--preset "${preset}": ${expectedOneOf(preset, Object.keys(METHOD_PRESETS))}`);
   const method = methodOptions(found.method as MethodInput);
-  return { architecture: { ...method, arch: arch ?? method.arch }, globalSize: found.recipe.globalSize ?? DEFAULT_SIDE };
+  const { width, stem } = method;
+  const architecture = { arch: arch ?? method.arch, width, stem };
+  const size = sizeSchema.safeParse(found);
+  return {
+    ...createBackbone(engine, architecture, seed),
+    name: `random weights of seed ${seed}`,
+    architecture,
+    ...(size.success && { globalSize: size.data.recipe.globalSize }),
+  };
 }
 
-function inWords({ arch, width }: ResNetOptions): string {
-  return width === 64 ? arch : `${arch} of width ${width}`;
+/** Weights are checked when they are loaded: names and shapes are those of the architecture. */
+function assign(variables: ReturnType<typeof createBackbone>['tensors'], tensors: LoadedBackbone['tensors']): void {
+  for (const [name, variable] of variables) {
+    const stored = tensors.get(name);
+    if (stored === undefined) throw new Error(`the weights lack "${name}"`);
+    const values = tensor(stored.data, [...stored.shape]);
+    variable.assign(values);
+    values.dispose();
+  }
+}
+
+/** Of a checkpoint's file within a run. */
+async function trainedSize(file: string): Promise<number | undefined> {
+  const named = namedCheckpoint(dirname(file));
+  const config = named && (await readRunConfig(named.run).catch(() => undefined));
+  return sizeSchema.safeParse(config).data?.recipe.globalSize;
 }
