@@ -6,6 +6,7 @@ import type { LoadedCheckpoint } from './checkpoint.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
 import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
+import type { InitFact } from './init.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { assertNoRun, assertWritable, readRunConfig, RunDirectory } from './run-directory.js';
 import { readRunShards } from './run-shards.js';
@@ -27,6 +28,8 @@ export interface TrainOptions extends ConfigInput {
 export interface RunFacts extends SpecFacts {
   readonly engineDescription: string;
   readonly versions: Readonly<Record<string, string>>;
+  /** Absent where the backbone started at random. */
+  readonly initWeights?: InitFact;
 }
 
 /** What a run starts from: its options, folder, and when it is resumed its past. */
@@ -42,6 +45,7 @@ export interface Beginning {
     readonly shards?: readonly FoundShard[];
     /** What the run began with: what a resume is told is for that resume. */
     readonly checkShards: unknown;
+    readonly initWeights?: InitFact;
   };
 }
 
@@ -67,6 +71,7 @@ async function beginAgain(
     loginLeftOut,
     engineDescription: _engine,
     versions: _versions,
+    initWeights,
     ...saved
   } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
   await assertWritable(path);
@@ -91,7 +96,14 @@ async function beginAgain(
       path,
       config,
       specs,
-      past: { run, warnings, checkShards: saved['checkShards'], ...(shards && { shards }), ...(checkpoint && { checkpoint }) },
+      past: {
+        run,
+        warnings,
+        checkShards: saved['checkShards'],
+        ...(initWeights && { initWeights }),
+        ...(shards && { shards }),
+        ...(checkpoint && { checkpoint }),
+      },
     };
   } catch (error) {
     await run.close();

@@ -5,13 +5,14 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
+import type { z } from 'zod';
 import { given as givenOf, isOptions, type Options } from '../common/options.js';
 import { optionsByKind } from '../common/kinds.js';
 import { expectedOneOf } from '../common/nearest.js';
 import { quoted } from '../common/quoted.js';
 import { METHOD_NAMES, METHOD_PRESETS, methodKind } from '../model/index.js';
 import { recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
-import { type ConfigInput, parseConfig, type TrainConfig } from './config-schema.js';
+import { type ConfigInput, configSchema, parseConfig, type TrainConfig } from './config-schema.js';
 import { inThisFormat, withOptimizer, withUnused } from './first-format.js';
 import { optionName } from './flags.js';
 import { canonical, FREE_ON_RESUME } from './loss-options.js';
@@ -114,6 +115,12 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): Train
   return check({ ...config, method: kind.fit?.(config.method, config.batch, chosen) ?? config.method });
 }
 
+/** An option as `config.json` has it: a path is absolute there. */
+function asSaved(key: string, value: unknown): unknown {
+  const schema = new Map<string, z.ZodType>(Object.entries(configSchema.shape)).get(key);
+  return schema?.safeParse(value).data ?? value;
+}
+
 /**
  * The options of a run that goes on: the saved ones, with those changed that do not touch the loss sequence.
  *
@@ -138,7 +145,7 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
     const was = Reflect.get(before, key) as unknown;
     if (NESTED.has(key) && isOptions(value))
       for (const [inner, part] of Object.entries(value)) differ(`${key}.${inner}`, part, isOptions(was) ? was[inner] : undefined);
-    else differ(key, value, was);
+    else differ(key, asSaved(key, value), was);
   }
   const free = Object.entries(asked).filter(([key]) => FREE_ON_RESUME.has(key) || key === 'shards');
   const after = parseConfig(merge(before, Object.fromEntries(free)));

@@ -12,6 +12,11 @@ import { knnSchema } from '../eval/options.js';
 import { batchingShape, MOST_SAMPLES, readingShape } from '../pipeline/run-options.js';
 import { LR_SCALINGS, MOST_EPOCHS, scheduleSchema } from './schedule.js';
 
+/** Absolute, so that a resume from another place means the same. */
+const absolutePath = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
 /** Of updates, checkpoints and the like; beyond it a number is a slip of the keyboard. */
 const MOST_COUNTED = 1_000_000_000;
 const counted = z.int().min(1).max(MOST_COUNTED);
@@ -27,15 +32,17 @@ export const trainingShape = {
   /** Labelled shards for kNN; without them nothing is evaluated. */
   valShards: shardSpecs.optional().register(optionFlags, { flag: '--val-shards <spec...>', help: 'labelled shards for kNN accuracy' }),
   ...readingShape,
-  /** Names of the classes, where labels are such. Absolute, so that a resume from another place means the same. */
-  classesFile: z
-    .string()
-    .min(1)
-    .transform((path) => resolve(path))
-    .optional(),
+  /** Names of the classes, where labels are such. */
+  classesFile: absolutePath.optional(),
   preset: z.string().register(optionFlags, {
     flag: '--preset <name>',
     help: 'a method and how it trains, such as detco-r50, moco-v2-r50, simclr-r50 or tiny; docs/methods.md has them all (default detco-r50)',
+  }),
+  /** Weights that the backbone starts from: whatever `loadBackbone` takes. */
+  init: absolutePath.optional().register(optionFlags, {
+    flag: '--init <weights>',
+    help: 'start the backbone from weights of the same architecture: a run, a folder of detco import, or a file (heads start at random)',
+    example: 'weights/moco-v2',
   }),
   ...engineShape,
   /** Images an update. */

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { type Engine, selectEngine } from '../engine/index.js';
+import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { listShards } from '../pipeline/source/index.js';
@@ -14,6 +15,7 @@ import { asOptionsError, waitingFor } from './data-options.js';
 import { knnEvaluation } from './evaluation.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
+import { loadInit, startFrom } from './init.js';
 import { trainLoop, type LoopEnd, type LoopStart, type TrainHooks, type TrainRequests } from './loop.js';
 import { assertStateFits } from './memory.js';
 import { openData } from './open-data.js';
@@ -75,8 +77,12 @@ async function assertValidationShards(
     .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
 }
 
-/** Method and optimizer as they start, or as the checkpoint has them. */
-function createTrained(engine: Engine, { method: options, optimizer, seed }: TrainConfig, checkpoint: LoadedCheckpoint | undefined) {
+/** Method and optimizer as they start, at random or from weights, or as the checkpoint has them. */
+function createTrained(
+  engine: Engine,
+  { method: options, optimizer, seed }: TrainConfig,
+  { checkpoint, init }: { readonly checkpoint: LoadedCheckpoint | undefined; readonly init: LoadedBackbone | undefined },
+) {
   const method = methodKind(options.name).create(engine, options, seed);
   const trained = { method, optimizer: createOptimizer(engine, method.parameters, optimizer) };
   const dispose = () => {
@@ -84,6 +90,7 @@ function createTrained(engine: Engine, { method: options, optimizer, seed }: Tra
     trained.optimizer.dispose();
   };
   try {
+    if (init) startFrom(method, init);
     if (checkpoint) restore(trained, checkpoint);
   } catch (error) {
     dispose();
@@ -96,7 +103,7 @@ function createTrained(engine: Engine, { method: options, optimizer, seed }: Tra
 async function keepConfig(
   { path, past, specs: { folders, loginLeftOut } }: Beginning,
   config: TrainConfig,
-  facts: Pick<RunFacts, 'engineDescription' | 'versions'>,
+  facts: Pick<RunFacts, 'engineDescription' | 'versions' | 'initWeights'>,
 ): Promise<RunDirectory> {
   const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), folders, loginLeftOut, ...facts };
   if (!past) return RunDirectory.create(path, kept);
@@ -121,6 +128,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   let run = past?.run;
   // Whatever ends this, another may train there after it.
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
+  // What a checkpoint holds comes in the place of what the run began with.
+  const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.initWeights);
   const engine = await startEngine(given.config);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
@@ -139,8 +148,10 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   outlook.begin();
   hooks.onWork?.('making the network');
-  using trained = createTrained(engine, config, past?.checkpoint);
-  const facts = { engineDescription: engine.description, versions: versions() };
+  using trained = createTrained(engine, config, { checkpoint: past?.checkpoint, init });
+  const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
+  if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);
+  const facts = { engineDescription: engine.description, versions: versions(), ...(initWeights && { initWeights }) };
   run = await keepConfig(beginning, config, facts);
   const shards = new RunShards(() => pipeline.found());
   await shards.save(path);

@@ -6,20 +6,16 @@ import { readFile } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '../../dist/engine/index.js';
 import { loadBackbone } from '../../dist/interop/index.js';
-import { Backbone } from '../../dist/model/index.js';
-import { resNet } from '../../dist/model/network/architecture.js';
-import { Network } from '../../dist/model/network/network.js';
+import { createBackbone } from '../../dist/model/index.js';
 
 const [file, images, side, name] = process.argv.slice(2);
 const { architecture, tensors } = await loadBackbone(file);
 const engine = await selectEngine(name);
-const net = resNet(architecture);
-const network = new Network(engine, [net], { bnGroups: 1, seed: 0 });
-for (const [tensor, variable] of network.tensors) {
+const { backbone, tensors: variables } = createBackbone(engine, architecture, 0);
+for (const [tensor, variable] of variables) {
   const { data, shape } = tensors.get(tensor);
   variable.assign(tf.tensor(data, shape));
 }
-const backbone = new Backbone(network, net);
 const pixels = new Float32Array(new Uint8Array(await readFile(images)).buffer);
 const features = backbone.features(tf.tensor4d(pixels, [pixels.length / (3 * side * side), +side, +side, 3]));
 const read = Object.entries(features).map(([stage, tensor]) => [stage, [...tensor.dataSync()]]);
