@@ -9,7 +9,7 @@ import { inferArchitecture } from './infer.js';
 import { reasonBeside } from './names.js';
 import { type OpenedFile } from './torch-file.js';
 import { type Encoder, findStateDict, type Named, type NamedTensor, nameTensors } from './state-dict.js';
-import { WeightsError } from './weights-error.js';
+import { about, WeightsError } from './weights-error.js';
 
 /** Keys of a file that hold no part of the backbone. */
 export interface LeftOut {
@@ -66,10 +66,10 @@ function account({ tensors, others, prefix }: Named, specs: readonly ParameterSp
   }
   const missing = specs.flatMap(({ name }) => (tensors.has(name) ? [] : [`${prefix}${name}`]));
   const problems = [
-    ...(unknown.length > 0 ? [`${counted(unknown.length, 'key')} that no ResNet of detco has: ${listed(unknown)}`] : []),
+    ...(unknown.length > 0 ? [`holds ${counted(unknown.length, 'key')} that no ResNet of detco has: ${listed(unknown)}`] : []),
     ...(missing.length > 0 ? [`lacks ${counted(missing.length, 'key')} that it needs: ${listed(missing)}`] : []),
   ];
-  if (problems.length > 0) throw new WeightsError(`holds ${problems.join('; it ')}`.replace(/^holds lacks/, 'lacks'));
+  if (problems.length > 0) throw new WeightsError(problems.join('; it '));
   return [...byReason].map(([reason, its]) => ({ reason, keys: its }));
 }
 
@@ -91,9 +91,7 @@ async function valuesOf(
       `holds ${quoted(key)} with shape [${tensor.shape.join(', ')}]: expected [${expected.join(', ')}], as ${arch} of width ${width} has it`,
     );
   if (!isFloat(tensor.dtype)) throw new WeightsError(`holds ${quoted(key)} as ${tensor.dtype}: expected floating-point numbers`);
-  const values = await tensor.values().catch((error: unknown) => {
-    throw error instanceof WeightsError ? new WeightsError(error.message.replace(/^has shape/, `has ${quoted(key)} with shape`)) : error;
-  });
+  const values = await tensor.values().catch(about(`holds ${quoted(key)}, and`));
   const bad = values.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) throw new WeightsError(`holds ${values[bad]} in ${quoted(key)}: a network with it computes nothing`);
   if (name.endsWith('.running_var') && values.some((value) => value < 0))

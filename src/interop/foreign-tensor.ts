@@ -1,4 +1,5 @@
 /** A tensor in somebody's file: its type and shape are known, its values are read when they are asked for. */
+import { counted } from '../common/counted.js';
 import { size } from '../model/network/parameters.js';
 import { DTYPE_BYTES, type Dtype, isFloat, toFloat32 } from './dtype.js';
 import { WeightsError } from './weights-error.js';
@@ -39,7 +40,7 @@ export class ForeignTensor {
     const last = this.shape.reduce((at, side, i) => at + (side - 1) * (strides[i] ?? 0), offset);
     // A view that repeats its values would be larger than what it lies in: no file of weights has one, and no claim of a file is allocated.
     if (count > 0 && (last >= held || count > held))
-      throw new WeightsError(`has shape [${this.shape.join(', ')}], and the file holds ${held} values for it`);
+      throw new WeightsError(`has ${counted(held, 'value')} for its shape [${this.shape.join(', ')}]`);
     if (count === 0) return new Float32Array(0);
     const values = toFloat32(this.dtype, bytes.subarray(offset * DTYPE_BYTES[this.dtype], (last + 1) * DTYPE_BYTES[this.dtype]));
     return isRowMajor(this.shape, strides) ? values : gather(values, this.shape, strides);

@@ -14,7 +14,7 @@ import { importedFile } from './imported-folder.js';
 import { inferArchitecture } from './infer.js';
 import { openFile } from './open-file.js';
 import type { Encoder } from './state-dict.js';
-import { WeightsError } from './weights-error.js';
+import { about, WeightsError } from './weights-error.js';
 
 export interface LoadedBackbone {
   readonly architecture: ResNetOptions;
@@ -59,9 +59,7 @@ export async function loadBackbone(path: string, { encoder = 'query' }: { readon
 
 async function fromFile(path: string, encoder: Encoder): Promise<LoadedBackbone> {
   await using file = await openFile(path);
-  const { architecture, tensors, ...rest } = await readBackbone(file, encoder).catch((error: unknown) => {
-    throw error instanceof WeightsError ? new WeightsError(`${path} ${error.message}`, { cause: error }) : error;
-  });
+  const { architecture, tensors, ...rest } = await readBackbone(file, encoder).catch(about(path));
   const { sha256 } = await sumOfFile(path);
   return { architecture, tensors, source: { path, sha256, encoder, ...rest } };
 }
@@ -83,8 +81,8 @@ async function fromCheckpoint(path: string, encoder: Encoder): Promise<LoadedBac
   const file = partFile(folder, part);
   const stored = await readSafetensors(file);
   const architecture = inferArchitecture(new Map([...stored].map(([name, { shape }]) => [name, torchShape(shape)])));
-  const tensors = new Map<string, StoredTensor>();
   const { parameters, buffers } = resNet(architecture);
+  const tensors = new Map<string, StoredTensor>();
   for (const { name, shape } of [...parameters, ...buffers]) {
     const tensor = stored.get(name);
     if (tensor?.shape.join() !== shape.join()) throw new CheckpointError(`${file} has no "${name}" of shape [${shape.join(', ')}]`);
@@ -92,22 +90,12 @@ async function fromCheckpoint(path: string, encoder: Encoder): Promise<LoadedBac
   }
   const heads = [...stored.keys()].filter((name) => !tensors.has(name));
   const others = parts.filter((other) => other !== part);
-  return {
-    architecture,
-    tensors,
-    source: {
-      path: file,
-      sha256: written?.sha256 ?? (await sumOfFile(file)).sha256,
-      form: 'detco',
-      prefix: '',
-      encoder,
-      method: state.method.name,
-      step: state.step,
-      converted: [],
-      leftOut: [
-        ...(heads.length > 0 ? [{ reason: 'heads for the pretext task', keys: heads }] : []),
-        ...(others.length > 0 ? [{ reason: 'other parts of the checkpoint', keys: others }] : []),
-      ],
-    },
-  };
+  const leftOut = [
+    { reason: 'heads for the pretext task', keys: heads },
+    { reason: 'other parts of the checkpoint', keys: others },
+  ].filter(({ keys }) => keys.length > 0);
+  const sha256 = written?.sha256 ?? (await sumOfFile(file)).sha256;
+  const { step, method } = state;
+  const source = { path: file, sha256, form: 'detco', prefix: '', encoder, method: method.name, step, converted: [], leftOut };
+  return { architecture, tensors, source };
 }

@@ -6,7 +6,7 @@ import { allowedNames } from './allowed-names.js';
 import { ForeignTensor } from './foreign-tensor.js';
 import { readPickle } from './pickle-reader.js';
 import { MAGIC, type OpenedFile, openOldTorch, openTorchZip } from './torch-file.js';
-import { WeightsError } from './weights-error.js';
+import { about, WeightsError } from './weights-error.js';
 
 const HEAD_BYTES = 64;
 /** `PROTO`, which begins a pickle of protocol 2 or later. */
@@ -19,21 +19,17 @@ const MOST_PICKLED = 2 ** 31;
  * @throws WeightsError, whose message begins with the path, for what is no file of weights, is not whole or asks for what is not allowed
  */
 export async function openFile(path: string): Promise<OpenedFile> {
-  const head = await headOf(path);
-  try {
-    return await openAs(path, head);
-  } catch (error) {
-    throw error instanceof WeightsError ? new WeightsError(`${path} ${error.message}`, { cause: error }) : error;
-  }
+  const head = await headOf(path).catch(about(path));
+  return openAs(path, head).catch(about(path));
 }
 
 async function headOf(path: string): Promise<Buffer> {
   const found = await stat(path).catch((error: unknown) => {
     const missing = codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR';
     const problem = missing ? 'is not there: expected a file of weights' : `cannot be read (${codeOf(error)})`;
-    throw new WeightsError(`${path} ${problem}`, { kind: missing ? 'missing' : 'unusable', cause: error });
+    throw new WeightsError(problem, { kind: missing ? 'missing' : 'unusable', cause: error });
   });
-  if (!found.isFile()) throw new WeightsError(`${path} is no file: expected a file of weights`, { kind: 'missing' });
+  if (!found.isFile()) throw new WeightsError('is no file: expected a file of weights', { kind: 'missing' });
   await using file = await open(path, 'r');
   const head = Buffer.alloc(Math.min(HEAD_BYTES, found.size));
   await file.read(head, 0, head.length, 0);
@@ -66,9 +62,8 @@ async function openPickle(path: string): Promise<OpenedFile> {
 
 async function openTensors(path: string): Promise<OpenedFile> {
   const file = await openSafetensors(path).catch((error: unknown) => {
-    // Its messages begin with the path.
-    const message = error instanceof Error ? error.message.replace(`${path} `, '') : String(error);
-    throw new WeightsError(message, { cause: error });
+    const message = error instanceof Error ? error.message : String(error);
+    throw new WeightsError(message.startsWith(`${path} `) ? message.slice(path.length + 1) : message, { cause: error });
   });
   if (file.metadata['format'] === 'detco') {
     await file[Symbol.asyncDispose]();

@@ -42,7 +42,7 @@ export async function openTorchZip(path: string): Promise<OpenedFile> {
     const readStorage = async (id: StorageId): Promise<Buffer> => {
       const name = `${folder}data/${id.key}`;
       const bytes = await records.get(name)?.read();
-      if (!bytes) throw new WeightsError(`has no "${name}", where a tensor lies`);
+      if (!bytes) throw new WeightsError(`has no "${name}", where it lies`);
       if (bytes.length < bytesOf(id)) throw new WeightsError(`has ${bytes.length} bytes in "${name}": expected ${bytesOf(id)}`);
       return bytes;
     };

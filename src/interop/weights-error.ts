@@ -9,3 +9,10 @@ export class WeightsError extends Error {
     this.kind = kind;
   }
 }
+
+/** For `catch`: puts what it is about, such as the file, before what is wrong with it. */
+export function about(subject: string): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof WeightsError ? new WeightsError(`${subject} ${error.message}`, { kind: error.kind, cause: error }) : error;
+  };
+}

@@ -21,11 +21,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function expectSame({ tensors }: LoadedBackbone, tolerance: number): void {
-  expect([...tensors.keys()].toSorted()).toEqual(Object.keys(sums).toSorted());
+function expectSame({ tensors }: LoadedBackbone, expected: Sums, tolerance: number): void {
+  expect([...tensors.keys()].toSorted()).toEqual(Object.keys(expected).toSorted());
   for (const [name, { data, shape }] of tensors) {
     const torch = toTorchLayout({ values: data, shape });
-    const [expectedShape, plain, ordered] = sums[name] ?? [[], NaN, NaN];
+    const [expectedShape, plain, ordered] = expected[name] ?? [[], NaN, NaN];
     expect({ name, shape: torch.shape }).toEqual({ name, shape: expectedShape });
     const scale = tolerance * Math.max(1, Math.sqrt(torch.values.length));
     expect(Math.abs(torch.values.reduce((sum, value) => sum + value, 0) - plain)).toBeLessThan(scale);
@@ -60,7 +60,7 @@ python.describe(`a ResNet-18 of width 4${python.note}`, () => {
     const backbone = await loadBackbone(join(folder, name));
     expect(backbone.architecture).toEqual({ arch: 'resnet18', width: 4, stem: 'imagenet' });
     expect(backbone.source).toMatchObject({ form, prefix, encoder: 'query', path: join(folder, name) });
-    expectSame(backbone, tolerance);
+    expectSame(backbone, sums, tolerance);
   });
 
   test.each([
@@ -104,6 +104,13 @@ python.describe(`a ResNet-18 of width 4${python.note}`, () => {
       'dino.pth holds one encoder and no momentum encoder (its names are those of DINO): leave --encoder key out',
     );
   });
+});
+
+test.each(['torch-2.15.pth', 'torch-2.15-old-format.pth', 'numpy-2.5.pkl'])('%s is read as it was written', async (name) => {
+  const written = JSON.parse(await readFile('fixtures/weights/sums.json', 'utf8')) as Sums;
+  const backbone = await loadBackbone(join('fixtures/weights', name));
+  expect(backbone.architecture).toEqual({ arch: 'resnet18', width: 1, stem: 'imagenet' });
+  expectSame(backbone, written, EXACT);
 });
 
 test('the sum of a source is that of its file', async () => {

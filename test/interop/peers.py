@@ -32,13 +32,13 @@ def moved(model):
     return model.eval()
 
 
-def write_forms(folder):
-    """One narrow ResNet-18 in the form of each project, and its values by torchvision's names in float64 sums."""
+def write_forms(folder, by=16):
+    """One ResNet-18, `by` times narrower than it is, in the form of each project; and sums of its values by torchvision's names."""
     import torch
     import torchvision
 
     torch.manual_seed(1)
-    state = narrow(moved(torchvision.models.resnet18()).state_dict(), 16)
+    state = narrow(moved(torchvision.models.resnet18()).state_dict(), int(by))
     other = collections.OrderedDict((name, tensor + 1) for name, tensor in state.items())
     head = {"fc.weight": torch.ones(2, 32), "fc.bias": torch.ones(2)}
 
