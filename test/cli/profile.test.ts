@@ -188,7 +188,7 @@ describe('detco profile', () => {
     expect(code).toBe(0);
     const lines = stdout.trimEnd().split('\n');
     expect(lines.filter((line) => line.length > 100)).toEqual([]);
-    expect(lines[0]).toMatch(/^SUPPLY \d+ images\/s, limited by /);
+    expect(lines[0]).toMatch(/^SUPPLY [\d.]+ images\/s, limited by /);
     expect(stdout).toMatch(/^-> /m);
     expect(stdout).toMatch(/^stage +visits +p50/m);
     expect(stdout).toMatch(/^workers +images\/s +cores\n +1 /m);
