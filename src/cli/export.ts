@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import { formatByteSize } from '../common/byte-size.js';
+import { codeOf } from '../common/error-code.js';
 import { oneOf } from '../common/one-of.js';
 import { quoted } from '../common/quoted.js';
 import { ENCODERS, endingProblem, EXPORT_FORMATS, exportBackbone, loadBackbone, usageLines } from '../interop/index.js';
@@ -26,7 +27,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const backbone = await loadBackbone(checkpoint, { encoder });
   const { architecture, source } = backbone;
   const report = await exportBackbone(backbone, out, format).catch((error: unknown) => {
-    throw writeError(out, error);
+    throw codeOf(error) === undefined ? error : writeError(out, error);
   });
   const usage = usageLines(format, out, architecture);
   const step = source.step === undefined ? '' : ` after step ${source.step}`;

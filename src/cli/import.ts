@@ -9,7 +9,7 @@ import { ENCODERS, importBackbone, WeightsError } from '../interop/index.js';
 import { codeOf } from '../common/error-code.js';
 import { assertFolder, writeError } from './output.js';
 import { printJson, say } from './print.js';
-import { parseOptions } from './usage-error.js';
+import { parseOptions, UsageError } from './usage-error.js';
 import { architectureInWords, leftOutLines } from './weights.js';
 
 const schema = z.object({
@@ -22,6 +22,7 @@ async function run(file: string, raw: Readonly<Record<string, unknown>>): Promis
   const { out, encoder, json } = parseOptions(schema, raw);
   await assertFolder('--out', out);
   const report = await importBackbone(file, out, { encoder }).catch((error: unknown) => {
+    if (error instanceof RangeError) throw new UsageError(`--out ${error.message}`, { cause: error });
     throw error instanceof WeightsError || codeOf(error) === undefined ? error : writeError(out, error);
   });
   const { architecture, source, loaded } = report;

@@ -74,8 +74,10 @@ function rebuildTensor([storage, offset, shape, strides]: readonly unknown[]): F
 }
 
 /** A dict of none, of pairs, or of a dict. */
-function dictOf([items]: readonly unknown[]): Map<unknown, unknown> {
-  return new Map(items instanceof Map ? items : Array.isArray(items) ? (items as readonly [unknown, unknown][]) : []);
+function dictOf([items = []]: readonly unknown[]): Map<unknown, unknown> {
+  if (items instanceof Map) return new Map(items);
+  if (!Array.isArray(items) || !items.every(Array.isArray)) throw new WeightsError('holds a dict that is made of no pairs');
+  return new Map(items as [unknown, unknown][]);
 }
 
 function encode([text, encoding]: readonly unknown[]): Buffer {

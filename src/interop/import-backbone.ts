@@ -1,5 +1,7 @@
 /** Brings a backbone of somebody else into a folder that detco reads. */
+import { quoted } from '../common/quoted.js';
 import type { ResNetOptions } from '../model/network/architecture.js';
+import { findCheckpoint } from '../train/checkpoint.js';
 import { exportBackbone } from './export-backbone.js';
 import { weightsFile, writeOrigin } from './imported-folder.js';
 import { type BackboneSource, loadBackbone } from './load-backbone.js';
@@ -20,8 +22,11 @@ export interface ImportReport {
  * @param path of a file of weights, or whatever else `loadBackbone` takes
  * @param folder where `backbone.safetensors` and `backbone.json` go; those of an earlier import are replaced
  * @throws WeightsError or CheckpointError for what cannot be loaded: nothing is written then
+ * @throws RangeError for the folder of a run, whose own weights would be hidden
  */
 export async function importBackbone(path: string, folder: string, options: { readonly encoder?: Encoder } = {}): Promise<ImportReport> {
+  if (await findCheckpoint(folder))
+    throw new RangeError(`${quoted(folder)} holds a run or a checkpoint: expected a folder of its own; choose another`);
   const backbone = await loadBackbone(path, options);
   const { architecture, source, tensors } = backbone;
   const written = await exportBackbone(backbone, weightsFile(folder), 'safetensors');

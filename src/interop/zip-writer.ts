@@ -28,7 +28,8 @@ export function* zip(entries: Iterable<ZipEntry>): Generator<Uint8Array> {
     const text = Buffer.from(name);
     const unpadded = at + 30 + text.length + 4;
     const padding = (ALIGNMENT - (unpadded % ALIGNMENT)) % ALIGNMENT;
-    if (unpadded + padding + bytes.byteLength > MOST_BYTES) throw new RangeError('The archive would be larger than 4 GiB');
+    if (unpadded + padding + bytes.byteLength > MOST_BYTES)
+      throw new RangeError('an archive of more than 4 GiB is not written here: write a .safetensors');
     const common = commonHeader(text, bytes);
     const extra = Buffer.alloc(4 + padding);
     extra.writeUInt16LE(PADDING_ID);

@@ -70,6 +70,7 @@ test.each([
   [['import', 'docs', '--out', '/tmp/weights'], 'docs holds no weights'],
   [['import', 'nowhere.pth', '--out', '/tmp/weights'], 'nowhere.pth is not there'],
   [['import', 'nowhere.pth', '--out', 'package.json'], '--out "package.json": expected a folder, and'],
+  [['import', 'fixtures/weights/torch-2.15.pth', '--out', RUN], `--out "${RUN}" holds a run or a checkpoint: expected a folder of its own`],
 ])('%j ends with 2, and says what was expected', async (args, message) => {
   expect(await detco(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
 });

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { readSafetensors, writeSafetensors, type StoredTensor } from '#dist/common/safetensors.js';
 import { exportBackbone, loadBackbone, WeightsError } from '#dist/interop/index.js';
 import { Global, pickle } from '#dist/interop/pickle-writer.js';
@@ -225,6 +226,30 @@ describe('what is no file of weights', () => {
     await expectRefused(await made('claims.safetensors', Buffer.concat([length, header])), 'is not a complete safetensors file');
   });
 });
+
+test.each(['torch-2.15.pth', 'torch-2.15-old-format.pth', 'numpy-2.5.pkl'])(
+  '%s with bytes changed is read, or refused in words',
+  async (name) => {
+    const whole = await readFile(join('fixtures/weights', name));
+    const path = join(folder, 'changed');
+    // Most of them where the structure is: the rest are values.
+    const place = fc.oneof({ weight: 3, arbitrary: fc.nat(8000) }, fc.nat(whole.length - 1));
+    const changes = fc.array(fc.tuple(place, fc.nat(255)), { minLength: 1, maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(changes, async (bytes) => {
+        const changed = Buffer.from(whole);
+        for (const [at, value] of bytes) changed[at] = value;
+        await writeFile(path, changed);
+        const error: unknown = await loadBackbone(path).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        if (error !== undefined) expect(error).toBeInstanceOf(WeightsError);
+      }),
+      { numRuns: 200 },
+    );
+  },
+);
 
 test('a file that is refused does not stay open', async () => {
   const path = join(folder, 'good.pth');

@@ -64,6 +64,12 @@ python.describe(`a pickle of Python's${python.note}`, () => {
     for (const protocol of [2, 4]) await expect(loadBackbone(await pickled(expression, protocol))).rejects.toThrow(message);
   });
 
+  test('that makes a dict of no pairs is refused', async () => {
+    await expect(loadBackbone(await pickled("{'model': Calls(OrderedDict, [1, 2])}"))).rejects.toThrow(
+      'holds a dict that is made of no pairs',
+    );
+  });
+
   test('without tensors is told by what it holds', async () => {
     const path = await pickled('{"epoch": 3, "best": 0.5}');
     await expect(loadBackbone(path)).rejects.toThrow(
