@@ -10,7 +10,8 @@ export function evalProgress(update: Watched['update']): (progress: ProgressOf) 
     // When the first piece began is not known: the pace is that of the others.
     if (work !== current) [current, since, before] = [work, performance.now(), done];
     const pace = (done - before) / ((performance.now() - since) / 1000);
-    const eta = total === undefined || !(pace > 0) ? undefined : Math.max(0, (total - done) / pace);
+    const left = total === undefined ? undefined : Math.max(0, total - done);
+    const eta = left === undefined || (left > 0 && !(pace > 0)) ? undefined : left && left / pace;
     const far = total === 1 ? `${Math.round(100 * done)} %` : `${done} of ${total === undefined ? '?' : Math.max(total, done)}`;
     update(done, Math.max(total ?? 0, done, 1), { text: `${work} ${far}, ETA ${formatDuration(eta)}` });
   };

@@ -1,9 +1,22 @@
 /** The options of the evaluations of a run. */
 import { z } from 'zod';
+import { expectedOneOf } from '../common/nearest.js';
 import { TEMPERATURE } from './knn.js';
 
 /** Of images or neighbours. */
 const count = z.int().min(1).max(1_000_000_000);
+
+/** What a run may evaluate: kNN accuracy, and the effective rank of features, which needs no labels. */
+const RUN_EVALUATIONS = ['knn', 'rank'] as const;
+type RunEvaluation = (typeof RUN_EVALUATIONS)[number];
+
+/** A list, or a text with commas. */
+export const evaluationsSchema = z.union([z.string(), z.array(z.string()).min(1)]).transform((given, context): readonly RunEvaluation[] => {
+  const names = typeof given === 'string' ? given.split(',') : given;
+  const unknown = names.find((name) => !(RUN_EVALUATIONS as readonly string[]).includes(name));
+  if (unknown !== undefined) context.addIssue({ code: 'custom', message: expectedOneOf(unknown, RUN_EVALUATIONS) });
+  return names as RunEvaluation[];
+});
 
 export const knnSchema = z.strictObject(
   {

@@ -1,10 +1,20 @@
-/** The kNN evaluation of a run: training images vote on validation images. */
+/** The evaluations of a run: training images vote on validation images, and tell how many dimensions features use. */
 import type { Engine } from '../engine/engine.js';
 import { given } from '../common/options.js';
-import { EvaluationImages, extractFeatures, IMAGE_OPTIONS, oneClass, vote } from '../eval/index.js';
-import { LAST_STAGE, type Method, type Stage } from '../model/index.js';
+import {
+  anyImage,
+  EvaluationImages,
+  extractFeatures,
+  featureRank,
+  IMAGE_OPTIONS,
+  type LabelledFeatures,
+  oneClass,
+  vote,
+} from '../eval/index.js';
+import { LAST_STAGE, type Method } from '../model/index.js';
 import type { Beginning } from './beginning.js';
 import type { SampleOptions } from './data-options.js';
+import type { EvaluationResult } from './run-directory.js';
 import { explainSpecs } from './shard-specs.js';
 
 interface EvaluationParts {
@@ -14,44 +24,53 @@ interface EvaluationParts {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Stages whose features are evaluated. */
-const EVALUATED: readonly Stage[] = [LAST_STAGE];
-
 /**
- * @returns top-1 by stage; awaits `pause` between blocks of images
- * @throws when either set of shards has no labelled image
+ * @returns what evaluates the backbone as it is then, and awaits `pause` between blocks of images; it throws when kNN has no labelled image.
+ *   Undefined where nothing is asked for, or kNN alone and there are no validation shards
  */
-export function knnEvaluation(beginning: Beginning, valShards: readonly string[], { engine, method, samples, signal }: EvaluationParts) {
-  const { path, config, specs } = beginning;
+export function runEvaluation(
+  { path, config, specs }: Beginning,
+  { engine, method, samples, signal }: EvaluationParts,
+): ((pause: () => Promise<void>) => Promise<EvaluationResult>) | undefined {
+  const { evaluate: asked, knn, recipe, batch, checkShards } = config;
+  const valShards = asked.includes('knn') ? config.valShards : undefined;
+  const ranks = asked.includes('rank');
+  if (!valShards && !ranks) return undefined;
   const { folders } = specs;
-  const { knn, recipe, batch, checkShards } = config;
-  const rest = { label: oneClass, ...given(config, IMAGE_OPTIONS), globalSize: recipe.globalSize, batch, ...samples };
+  const rest = { ...given(config, IMAGE_OPTIONS), globalSize: recipe.globalSize, batch, ...samples };
   // The training shards have been asked for.
   const bank = new EvaluationImages({
     ...rest,
     ...given(config, ['skipShards']),
+    label: valShards ? oneClass : anyImage,
     shards: config.shards,
     cwd: folders.shards,
     checkShards: 'none',
     limit: knn.bank,
   });
-  const queries = new EvaluationImages({ ...rest, shards: valShards, cwd: folders.valShards, checkShards, limit: knn.queries });
-  const voting = given(knn, ['temperature', 'k']);
-  const evaluate = async (pause: () => Promise<void>): Promise<Record<string, number>> => {
-    const features = (images: EvaluationImages) =>
-      extractFeatures(images, { engine, backbone: method.backbone, stages: EVALUATED, pause, ...(signal && { signal }) });
-    const [from, to] = [await features(bank), await features(queries)];
-    const top1: Record<string, number> = {};
-    for (const stage of EVALUATED) {
-      const [voters, asked] = [from[stage], to[stage]];
-      for (const [images, found] of [
-        [bank, voters],
-        [queries, asked],
-      ] as const)
-        if (!found?.labels.length) throw new Error(`No labelled image in ${images.shards.join(', ')}: kNN needs KEY.cls members`);
-      if (voters && asked) top1[stage] = (await vote(voters, asked, voters.labels, { ...voting, pause })).top(1, asked.labels);
-    }
-    return top1;
+  const queries =
+    valShards &&
+    new EvaluationImages({ ...rest, label: oneClass, shards: valShards, cwd: folders.valShards, checkShards, limit: knn.queries });
+
+  const featuresOf = async (images: EvaluationImages, pause: () => Promise<void>): Promise<LabelledFeatures> => {
+    const options = { engine, backbone: method.backbone, stages: [LAST_STAGE], pause, ...(signal && { signal }) };
+    const found = (await extractFeatures(images, options))[LAST_STAGE];
+    if (!found?.labels.length) throw new Error(`No labelled image in ${images.shards.join(', ')}: kNN needs KEY.cls members`);
+    return found;
   };
-  return (pause: () => Promise<void>) => evaluate(pause).catch(explainSpecs(path, specs, 'valShards'));
+  const evaluate = async (pause: () => Promise<void>): Promise<EvaluationResult> => {
+    const voters = await featuresOf(bank, pause);
+    const result: { -readonly [Name in keyof EvaluationResult]: EvaluationResult[Name] } = {};
+    if (queries) {
+      const found = await featuresOf(queries, pause);
+      result.knnTop1 = (await vote(voters, found, voters.labels, { ...given(knn, ['temperature', 'k']), pause })).top(1, found.labels);
+      result.knnTop1ByStage = { [LAST_STAGE]: result.knnTop1 };
+    }
+    if (ranks) {
+      const { effectiveRank, deviation } = featureRank(voters);
+      Object.assign(result, { effectiveRank, featureDeviation: deviation });
+    }
+    return result;
+  };
+  return (pause) => evaluate(pause).catch(explainSpecs(path, specs, 'valShards'));
 }

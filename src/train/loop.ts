@@ -1,6 +1,6 @@
 /** The training loop: batches in, updates, metrics, evaluations and checkpoints out. */
 import type { Engine } from '../engine/engine.js';
-import { LAST_STAGE, type Method } from '../model/index.js';
+import type { Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config-schema.js';
@@ -10,7 +10,7 @@ import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
 import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
-import type { EvaluationMetrics, RunDirectory, StepMetrics } from './run-directory.js';
+import type { EvaluationMetrics, EvaluationResult, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
 import { likelyCauses } from './likely-causes.js';
@@ -55,8 +55,8 @@ export interface LoopContext extends TrainRequests {
   readonly run: RunDirectory;
   /** What is known of the data, written before a checkpoint that depends on it. */
   readonly shards?: { save(run: string): Promise<void> };
-  /** kNN top-1 by stage; absent when there is nothing to evaluate on. Awaits `pause` between blocks of images. */
-  readonly evaluate?: (pause: () => Promise<void>) => Promise<Readonly<Record<string, number>>>;
+  /** Absent when there is nothing to evaluate. Awaits `pause` between blocks of images. */
+  readonly evaluate?: (pause: () => Promise<void>) => Promise<EvaluationResult>;
   readonly versions: Readonly<Record<string, string>>;
   readonly hooks: TrainHooks;
   readonly outlook: Outlook;
@@ -264,8 +264,8 @@ class Loop {
     const { evaluate, run, hooks } = this.#context;
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
     hooks.onWork?.('evaluation');
-    const knnTop1ByStage = await evaluate(() => this.#pause());
-    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, knnTop1: knnTop1ByStage[LAST_STAGE] ?? NaN, knnTop1ByStage };
+    const found = await evaluate(() => this.#pause());
+    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, ...found };
     run.appendMetrics(metrics);
     this.#evaluatedStep = this.#step;
     hooks.onEvaluation?.(metrics);

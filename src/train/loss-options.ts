@@ -31,6 +31,7 @@ export const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'checkpointEvery',
   'keepCheckpoints',
   'evalEvery',
+  'evaluate',
   'knn',
 ]);
 

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { oneOf } from '../common/one-of.js';
 import { optionFlags } from '../common/option-flags.js';
 import { engineShape } from '../engine/options.js';
-import { knnSchema } from '../eval/options.js';
+import { evaluationsSchema, knnSchema } from '../eval/options.js';
 import { batchingShape, MOST_SAMPLES, readingShape } from '../pipeline/run-options.js';
 import { LR_SCALINGS, MOST_EPOCHS, scheduleSchema } from './schedule.js';
 
@@ -90,8 +90,13 @@ export const leavingShape = {
   /** Epochs between evaluations, besides those before the first and after the last update. */
   evalEvery: counted.default(1).register(optionFlags, {
     flag: '--eval-every <epochs>',
-    help: 'epochs between kNN evaluations',
+    help: 'epochs between evaluations',
     example: '5',
+  }),
+  /** What is evaluated then. */
+  evaluate: evaluationsSchema.default(['knn']).register(optionFlags, {
+    flag: '--eval <names>',
+    help: 'knn (accuracy on --val-shards), rank (effective rank of features, needs no labels), or knn,rank (default knn)',
   }),
   knn: knnSchema.prefault({}),
 };

@@ -107,8 +107,13 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
       lastLineAt = at;
       print(`step ${metrics.step}${totalSteps === undefined ? '' : `/${about}${totalSteps}`}  ${text}`);
     },
-    onEvaluation: ({ step, knnTop1 }) =>
-      print(`step ${step}  kNN top-1 ${(100 * knnTop1).toFixed(1)} %${step === 0 ? ' (untrained)' : ''}`),
+    onEvaluation: ({ step, knnTop1, effectiveRank }) => {
+      const found = [
+        ...(knnTop1 === undefined ? [] : [`kNN top-1 ${(100 * knnTop1).toFixed(1)} %`]),
+        ...(effectiveRank === undefined ? [] : [`effective rank ${effectiveRank.toFixed(1)}`]),
+      ];
+      print(`step ${step}  ${found.join('  ')}${step === 0 ? ' (untrained)' : ''}`);
+    },
     onCheckpoint: (path) => print(`checkpoint ${path}`),
     onWork: (name) => {
       work = { name, since: performance.now(), tellAt: LONG_WORK_MS };

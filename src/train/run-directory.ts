@@ -31,15 +31,23 @@ export interface StepMetrics {
   readonly featureStd: number;
 }
 
-/** One evaluation of the query encoder. */
-export interface EvaluationMetrics {
+/** What an evaluation of the query encoder found: of what was asked for. */
+export interface EvaluationResult {
+  /** Share of right answers, [0, 1], with features of the last stage. */
+  readonly knnTop1?: number;
+  /** The same for every stage that was asked for. */
+  readonly knnTop1ByStage?: Readonly<Record<string, number>>;
+  /** Of the training images' features of the last stage: 1 to their dimensions. */
+  readonly effectiveRank?: number;
+  /** Mean over dimensions of the standard deviation of these features at unit norm; 0 when they are all alike. */
+  readonly featureDeviation?: number;
+}
+
+/** One evaluation, and when it was made. */
+export interface EvaluationMetrics extends EvaluationResult {
   /** Updates done before it; 0 is the untrained network. */
   readonly step: number;
   readonly epoch: number;
-  /** Share of right answers, [0, 1], with features of the last stage. */
-  readonly knnTop1: number;
-  /** The same for every stage that was asked for. */
-  readonly knnTop1ByStage: Readonly<Record<string, number>>;
 }
 
 const CONFIG = 'config.json';

@@ -12,7 +12,7 @@ import type { TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { asOptionsError, waitingFor } from './data-options.js';
-import { knnEvaluation } from './evaluation.js';
+import { runEvaluation } from './evaluation.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
 import { loadInit, startFrom } from './init.js';
@@ -158,9 +158,11 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   for (const bad of earlyBad) run.appendBadSample(bad);
   const state = past?.checkpoint?.state;
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
-  if (config.valShards === undefined) hooks.onInfo?.('no --val-shards: nothing is evaluated');
 
   const { method, optimizer } = trained;
+  const evaluate = runEvaluation(beginning, { engine, method, samples, signal });
+  if (config.valShards === undefined && config.evaluate.includes('knn'))
+    hooks.onInfo?.(`no --val-shards: ${evaluate ? 'kNN accuracy is not measured' : 'nothing is evaluated'}`);
   const evaluations: EvaluationMetrics[] = [];
   const onEvaluation = (metrics: EvaluationMetrics): void => {
     evaluations.push(metrics);
@@ -181,7 +183,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
       versions: facts.versions,
       outlook,
       hooks: { ...hooks, onEvaluation },
-      ...(config.valShards && { evaluate: knnEvaluation(beginning, config.valShards, { engine, method, samples, signal }) }),
+      ...(evaluate && { evaluate }),
       ...(signal && { signal }),
       ...(poll && { poll }),
       ...(recorder && { recorder }),

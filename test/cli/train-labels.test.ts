@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { detco } from './detco.js';
 
 jest.setTimeout(120_000);
@@ -50,4 +50,47 @@ test('labels of words are classes where a file names them', async () => {
   expect(code).toBe(0);
   expect(stderr).not.toContain('unusable label');
   expect(await readFile(join(dir, 'named', 'metrics.jsonl'), 'utf8')).toContain('knnTop1');
+});
+
+describe('--eval', () => {
+  type Line = { readonly step: number; readonly knnTop1?: number; readonly effectiveRank?: number; readonly featureDeviation?: number };
+  const evaluations = async (run: string): Promise<Line[]> => {
+    const lines = (await readFile(join(dir, run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+    return lines.map((line) => JSON.parse(line) as Line & { loss?: number }).filter(({ loss }) => loss === undefined);
+  };
+
+  test('rank needs neither labels nor validation shards', async () => {
+    const { code, stderr } = await train('rank', '--eval', 'rank');
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/step 0 {2}effective rank [\d.]+ \(untrained\)/);
+    expect(stderr).not.toContain('nothing is evaluated');
+    const found = await evaluations('rank');
+    expect(found.map(({ step }) => step)).toEqual([0, 1]);
+    for (const { effectiveRank = 0, featureDeviation = 0, knnTop1 } of found) {
+      // Six images.
+      expect(effectiveRank).toBeGreaterThan(1);
+      expect(effectiveRank).toBeLessThan(6);
+      expect(featureDeviation).toBeGreaterThan(0);
+      expect(knnTop1).toBeUndefined();
+    }
+  });
+
+  test('knn,rank gives both, and without validation shards says what is left out', async () => {
+    const names = join(dir, 'six.txt');
+    await writeFile(names, Array.from({ length: 6 }, (_, i) => `n0144076${i}\n`).join(''));
+    const both = await train('both', '--eval', 'knn,rank', '--classes-file', names, '--val-shards', SHARD);
+    expect(both.code).toBe(0);
+    for (const line of await evaluations('both'))
+      expect(line).toMatchObject({ knnTop1: expect.any(Number), effectiveRank: expect.any(Number) });
+    const { code, stderr } = await train('half', '--eval', 'knn,rank');
+    expect(code).toBe(0);
+    expect(stderr).toContain('no --val-shards: kNN accuracy is not measured');
+    for (const line of await evaluations('half')) expect(Object.keys(line)).toEqual(['step', 'epoch', 'effectiveRank', 'featureDeviation']);
+  });
+
+  test('refuses what is none, with the names', async () => {
+    const { code, stderr } = await train('none', '--eval', 'knn,rnak');
+    expect(code).toBe(2);
+    expect(stderr).toContain('evaluate (--eval) = "knn,rnak": did you mean "rank"? Expected one of knn, rank');
+  });
 });
