@@ -33,18 +33,17 @@ export async function openTorchZip(path: string): Promise<OpenedFile> {
       throw new WeightsError('is a TorchScript archive: save the state_dict of the model with torch.save');
     if ((await records.get(`${folder}byteorder`)?.read())?.toString() === 'big')
       throw new WeightsError('holds big-endian numbers: expected little-endian ones');
-    const storages = new Map<string, Storage>();
+    /** The storage that was read last: all tensors may lie in one. */
+    let held: { readonly name: string; readonly bytes: Buffer } | undefined;
     const storage = (id: StorageId): Storage => {
-      const found = storages.get(id.key) ?? new Storage(id.dtype, () => readStorage(id));
-      storages.set(id.key, found);
-      return found;
-    };
-    const readStorage = async (id: StorageId): Promise<Buffer> => {
       const name = `${folder}data/${id.key}`;
-      const bytes = await records.get(name)?.read();
-      if (!bytes) throw new WeightsError(`has no "${name}", where it lies`);
-      if (bytes.length < bytesOf(id)) throw new WeightsError(`has ${bytes.length} bytes in "${name}": expected ${bytesOf(id)}`);
-      return bytes;
+      return new Storage(id.dtype, async () => {
+        const bytes = held?.name === name ? held.bytes : await records.get(name)?.read();
+        if (!bytes) throw new WeightsError(`has no "${name}", where it lies`);
+        if (bytes.length < bytesOf(id)) throw new WeightsError(`has ${bytes.length} bytes in "${name}": expected ${bytesOf(id)}`);
+        held = { name, bytes };
+        return bytes;
+      });
     };
     const { value } = readPickle(pickle, allowedNames(storage));
     return { root: value, [Symbol.asyncDispose]: () => zip[Symbol.asyncDispose]() };
