@@ -54,13 +54,14 @@ export async function readBackbone({ root }: Pick<OpenedFile, 'root'>, encoder: 
 }
 
 /** What is left out of a file, by reason. */
-function account({ tensors, others, prefix }: Named, specs: readonly ParameterSpec[]): LeftOut[] {
+function account({ tensors, others, prefix, naming }: Named, specs: readonly ParameterSpec[]): LeftOut[] {
   const expected = new Set(specs.map(({ name }) => name));
   const behindPrefix = [...tensors].flatMap(([name, { key }]) => (expected.has(name) ? [] : [{ key, name }]));
   const byReason = new Map<string, string[]>();
   const unknown: string[] = [];
   for (const { key, name } of [...others.map((key) => ({ key, name: key })), ...behindPrefix]) {
-    const reason = reasonBeside(name);
+    const isQuery = prefix !== naming.prefix && key.startsWith(naming.prefix);
+    const reason = isQuery ? 'the query encoder' : reasonBeside(name);
     if (reason === undefined) unknown.push(key);
     else byReason.set(reason, [...(byReason.get(reason) ?? []), key]);
   }

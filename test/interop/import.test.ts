@@ -93,13 +93,18 @@ python.describe(`a ResNet-18 of width 4${python.note}`, () => {
     }
   });
 
-  test('the momentum encoder of MoCo is loaded where it is asked for', async () => {
-    const [query, key] = await Promise.all(
-      (['query', 'key'] as const).map((encoder) => loadBackbone(join(folder, 'moco.pth.tar'), { encoder })),
-    );
-    expect(key?.source).toMatchObject({ encoder: 'key', prefix: 'module.encoder_k.' });
+  test.each([
+    ['moco.pth.tar', 'module.encoder_k.'],
+    ['openselfsup-run.pth', 'encoder_k.0.'],
+  ])('of %s the momentum encoder is loaded where it is asked for', async (name, prefix) => {
+    const [query, key] = await Promise.all((['query', 'key'] as const).map((encoder) => loadBackbone(join(folder, name), { encoder })));
+    expect(key?.source).toMatchObject({ encoder: 'key', prefix });
     const [q, k] = [query, key].map((one) => one?.tensors.get('layer4.1.conv2.weight')?.data ?? new Float32Array());
     expect(k).toEqual(q?.map((value) => value + 1));
+    expect(key?.source.leftOut.map(({ reason }) => reason)).toContain('the query encoder');
+  });
+
+  test('a file with one encoder has no other', async () => {
     await expect(loadBackbone(join(folder, 'dino.pth'), { encoder: 'key' })).rejects.toThrow(
       'dino.pth holds one encoder and no momentum encoder (its names are those of DINO): leave --encoder key out',
     );
