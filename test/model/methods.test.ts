@@ -86,7 +86,7 @@ async function expectSameResumed(method: string, preset: string, engine: EngineN
   const config = join(folder, `${method}.yaml`);
   await writeFile(
     config,
-    `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, ${patches(preset)} }\ncheckpointEvery: 2\n`,
+    `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: { width: 4, dim: 8, ${queue(method)} }\nrecipe: { globalSize: 32, ${patches(preset)} }\noptimizer: { name: ${optimizer(method)} }\ncheckpointEvery: 2\n`,
   );
   const start = ['train', '--config', config, ...SHARDS, '--engine', engine, '--steps', '6', '--out'];
   const [whole, killed] = [join(folder, `${method}-${engine}-uninterrupted`), join(folder, `${method}-${engine}-killed`)];
@@ -103,6 +103,12 @@ async function expectSameResumed(method: string, preset: string, engine: EngineN
 /** Options that only methods with a queue have. */
 function queue(method: string): string {
   return 'queueSize' in methodKind(method).schema.shape ? 'queueSize: 32' : '';
+}
+
+/** What the method's full preset trains by. */
+function optimizer(method: string): string {
+  const full = Object.entries(METHOD_PRESETS).find(([name, preset]) => preset.method.name === method && name.endsWith('-r50'));
+  return full?.[1].optimizer?.name ?? 'sgd';
 }
 
 /** Options that only recipes with patches have. */

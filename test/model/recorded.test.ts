@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type Engine, selectEngine } from '#dist/engine/index.js';
 import { METHOD_NAMES, methodKind, methodOptions, type MethodInput } from '#dist/model/index.js';
 import type { Batch } from '#dist/pipeline/index.js';
-import { createOptimizer } from '#dist/train/optimizer/index.js';
+import { createOptimizer, type OptimizerOptions } from '#dist/train/optimizer/index.js';
 import { createTrainStep } from '#dist/train/step.js';
 import { Random } from '#dist/common/random.js';
 import { whereAvailable } from '../engine/available.js';
@@ -13,15 +13,20 @@ const N = 8;
 /** The third call is recorded, those after it are replayed. */
 const [STEPS, RECORDED] = [7, 3];
 
+const OPTIMIZERS: readonly OptimizerOptions[] = [
+  { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 },
+  { name: 'lars', momentum: 0.9, weightDecay: 1e-4, trust: 0.01 },
+];
+
 const torch = await whereAvailable('torch');
 
 torch.describe(`on the engine torch${torch.note}`, () => {
   /** Losses of a few steps in which everything changes, and the tensors that come of them. */
-  async function run(engine: Engine, name: string): Promise<{ losses: number[]; tensors: object }> {
+  async function run(engine: Engine, name: string, optimizing: OptimizerOptions): Promise<{ losses: number[]; tensors: object }> {
     const options = { name, arch: 'resnet18', width: 4, stem: 'small', dim: 8, keyMomentum: 0.5, hidden: 16, queueSize: 16, bnGroups: 2 };
     const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
     const method = methodKind(name).create(engine, methodOptions(known as MethodInput), 1);
-    const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
+    const optimizer = createOptimizer(engine, method.parameters, optimizing);
     const step = createTrainStep({ engine, method, optimizer });
     const random = new Random(5);
     const losses: number[] = [];
@@ -30,7 +35,7 @@ torch.describe(`on the engine torch${torch.note}`, () => {
       const staged = step.stage({ views, release: () => {} } as unknown as Batch);
       losses.push((await step.run(staged, { step: at, progress: at / STEPS, learningRate: 0.02 * (at + 1) })).loss);
     }
-    const tensors = Object.entries(method.sections).flatMap(([section, variables]) =>
+    const tensors = Object.entries({ ...method.sections, optimizer: optimizer.state }).flatMap(([section, variables]) =>
       [...variables].map(([key, variable]) => [`${section}.${key}`, [...variable.dataSync()]] as const),
     );
     method.dispose();
@@ -39,7 +44,7 @@ torch.describe(`on the engine torch${torch.note}`, () => {
   }
 
   describe.each(METHOD_NAMES)('%s', (name) => {
-    test('is recorded once, and has the losses and tensors of a step that is not', async () => {
+    test.each(OPTIMIZERS)('is recorded once with $name, and has the losses and tensors of a step that is not', async (optimizing) => {
       const engine = await selectEngine('torch', { device: 'cpu', threads: 1 });
       try {
         let runs = 0;
@@ -48,10 +53,10 @@ torch.describe(`on the engine torch${torch.note}`, () => {
             runs++;
             return step(inputs);
           });
-        const recorded = await run({ ...engine, compile }, name);
+        const recorded = await run({ ...engine, compile }, name, optimizing);
         expect(runs).toBe(RECORDED);
         expect(recorded.losses.every(Number.isFinite)).toBe(true);
-        const plain = await run({ ...engine, compile: (step) => step }, name);
+        const plain = await run({ ...engine, compile: (step) => step }, name, optimizing);
         expect(recorded).toEqual(plain);
       } finally {
         await engine.dispose();

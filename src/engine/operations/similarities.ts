@@ -1,18 +1,18 @@
 /**
- * Products of rows in float32: `similarities` over an engine's own kernel, `compositeSimilarities` over TensorFlow.js's matMul, which may
- * round its operands. Cosines over a small temperature do not bear that: with 512 embeddings and temperature 0.1, bf16 changes the gradient
+ * Products of rows that no precision rounds to bf16: `similarities` over an engine's own kernel, `compositeSimilarities` over TensorFlow.js's
+ * matMul, which may round its operands. On a GPU they are of TF32 unless the precision is fp32, as InfoNCE's are. Cosines over a small temperature do not bear that: with 512 embeddings and temperature 0.1, bf16 changes the gradient
  * of NT-Xent by 0.5 % where the views of an image are at a cosine of 0.55, and by 4 % where they are at 0.92.
  *
- * Float32Product(a, b; transposeA, transposeB) -> as BatchMatMul
+ * SimilarityProduct(a, b; transposeA, transposeB) -> as BatchMatMul
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor2D, Tensor3D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine.js';
 import { at, runKernel } from '../kernel.js';
 
-export const Float32Product = 'Float32Product';
+export const SimilarityProduct = 'SimilarityProduct';
 
-export interface Float32ProductInputs {
+export interface SimilarityProductInputs {
   readonly a: TensorInfo;
   readonly b: TensorInfo;
 }
@@ -21,7 +21,7 @@ type Multiply = (a: Tensor, b: Tensor, transposeA: boolean, transposeB: boolean)
 
 /** `Engine.similarities` for an engine that registers the kernel. The gradient comes with it: nothing else is to be registered. */
 export const similarities = onTape((a, b, transposeA, transposeB) =>
-  at(runKernel(Float32Product, { a, b }, { transposeA, transposeB }), 0),
+  at(runKernel(SimilarityProduct, { a, b }, { transposeA, transposeB }), 0),
 );
 
 /** `Engine.similarities` as TensorFlow.js operations. */

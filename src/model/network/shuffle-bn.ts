@@ -22,7 +22,7 @@ export function permutation(name: string, order: Int32Array): NamedTensors {
   return { [`${name}Order`]: tf.tensor1d(order, 'int32'), [`${name}Inverse`]: tf.tensor1d(inverse(order), 'int32') };
 }
 
-/** Encodes images [N, ...] in the order of that permutation, and gives the embeddings [N, D] in the images' own. */
+/** Encodes images [N, ...] in the order of that permutation, and gives what it makes of them, [N, ...], in the images' own. */
 export function encodeShuffled<Images extends Tensor, Encoded extends Readonly<Record<string, Tensor>>>(
   images: Images,
   inputs: NamedTensors,

@@ -2,8 +2,8 @@
 import type { BatchMatMulAttrs, TensorInfo } from '@tensorflow/tfjs-core';
 import { InfoNce } from '../../operations/info-nce.js';
 import type { InfoNceAttrs, InfoNceInputs } from '../../operations/info-nce.js';
-import { Float32Product } from '../../operations/similarities.js';
-import type { Float32ProductInputs } from '../../operations/similarities.js';
+import { SimilarityProduct } from '../../operations/similarities.js';
+import type { SimilarityProductInputs } from '../../operations/similarities.js';
 import { GroupedBatchNorm, GroupedBatchNormGrad } from '../../operations/grouped-batch-norm.js';
 import type {
   GroupedBatchNormAttrs,
@@ -58,7 +58,7 @@ export function registerTraining(): void {
     return (torch.runAll('detco::info_nce', ...operands, temperature) as Ref[]).map((ref) => backend.output(ref, 'float32'));
   });
 
-  register<Float32ProductInputs, BatchMatMulAttrs>(Float32Product, ({ inputs: { a, b }, attrs, backend, torch }) => {
+  register<SimilarityProductInputs, BatchMatMulAttrs>(SimilarityProduct, ({ inputs: { a, b }, attrs, backend, torch }) => {
     const product = torch.run('detco::matmul', backend.tensor(a), backend.tensor(b), attrs.transposeA, attrs.transposeB);
     return [backend.output(product, 'float32')];
   });
