@@ -88,16 +88,21 @@ export async function exportBackbone(backbone: LoadedBackbone, path: string, for
   const write = writerOf(path, format);
   if (!write) throw new RangeError(`${quoted(path)}: ${endingProblem(path, format)}`);
   const all = torchTensors(backbone);
-  const counts = [...all.keys()].filter((name) => name.endsWith(COUNTS));
+  const counts = [...all.keys()].filter(isCount);
   // Nothing in Detectron2 reads them, and its frozen batch norms would report each as unknown.
   const dropped = format === 'detectron2' ? counts : [];
   const tensors = new Map([...all].filter(([name]) => !dropped.includes(name)));
   const sum = await replaceWhole(path, (partial) => write(partial, tensors, backbone));
   const leftOut = [
-    ...backbone.source.leftOut,
+    // The counts of a file that was read are written anew.
+    ...backbone.source.leftOut.filter(({ keys }) => !keys.every(isCount)),
     ...(dropped.length > 0 ? [{ reason: 'counts of batches, which Detectron2 has no use for', keys: dropped }] : []),
   ];
   return { path, format, keys: tensors.size, ...sum, leftOut };
+}
+
+function isCount(name: string): boolean {
+  return name.endsWith(COUNTS);
 }
 
 /** In the order of torchvision's state_dict: behind the offset of a batch norm its running statistics and its count of batches. */

@@ -52,6 +52,7 @@ test('what is exported is imported, and what is imported is exported', async () 
   expect((await readdir(weights)).toSorted()).toEqual(['backbone.json', 'backbone.safetensors']);
 
   const exported = await detco(['export', '--checkpoint', weights, '--out', again, '--json']);
+  expect(exported.stderr).not.toContain('left out');
   expect(JSON.parse(exported.stdout)).toMatchObject({ path: again, format: 'torchvision', keys: 120 });
 });
 
