@@ -1,13 +1,13 @@
 /** The encoder that is evaluated: somebody's weights, or random ones, which tell what the architecture gives by itself. */
 import { dirname, join } from 'node:path';
 import { stat } from 'node:fs/promises';
-import { tensor } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { expectedOneOf } from '../common/nearest.js';
 import type { Engine } from '../engine/engine.js';
-import { type Encoder, loadBackbone, type LoadedBackbone } from '../interop/index.js';
+import { type Encoder, loadBackbone } from '../interop/index.js';
 import {
   type Architecture,
+  assign,
   type Backbone,
   createBackbone,
   METHOD_PRESETS,
@@ -86,17 +86,6 @@ function randomSubject(engine: Engine, { preset = DEFAULT_PRESET, arch, seed }: 
     architecture,
     ...(size.success && { globalSize: size.data.recipe.globalSize }),
   };
-}
-
-/** Weights are checked when they are loaded: names and shapes are those of the architecture. */
-function assign(variables: ReturnType<typeof createBackbone>['tensors'], tensors: LoadedBackbone['tensors']): void {
-  for (const [name, variable] of variables) {
-    const stored = tensors.get(name);
-    if (stored === undefined) throw new Error(`the weights lack "${name}"`);
-    const values = tensor(stored.data, [...stored.shape]);
-    variable.assign(values);
-    values.dispose();
-  }
 }
 
 /** Of a checkpoint's file within a run. */

@@ -9,6 +9,7 @@ export {
   type MethodInput,
   type MethodOptions,
 } from './methods/index.js';
+export { assign } from './network/assign.js';
 export { Backbone, createBackbone } from './network/backbone.js';
 export { fromTorchLayout, toTorchLayout, type Weights } from './network/parameters.js';
 export {

@@ -1,7 +1,6 @@
 /** `--init`: a run whose backbone starts from weights that are there, and whose heads and queues start at random. */
-import { tensor, type Variable } from '@tensorflow/tfjs-core';
 import { loadBackbone, type LoadedBackbone, WeightsError } from '../interop/index.js';
-import type { Method } from '../model/index.js';
+import { assign, type Method } from '../model/index.js';
 import { CheckpointError } from './checkpoint-state.js';
 import type { TrainConfig } from './config-schema.js';
 import { optionName } from './flags.js';
@@ -44,12 +43,5 @@ export async function loadInit({ init, method }: TrainConfig, begun?: InitFact):
 
 /** Puts a backbone into every network of a method: a momentum encoder starts as the copy that it is. */
 export function startFrom({ sections }: Pick<Method, 'sections'>, { tensors }: Pick<LoadedBackbone, 'tensors'>): void {
-  for (const variables of Object.values(sections)) {
-    if (!variables.has('conv1.weight')) continue;
-    for (const [name, { data, shape }] of tensors) {
-      const values = tensor(data, [...shape]);
-      (variables.get(name) as Variable).assign(values);
-      values.dispose();
-    }
-  }
+  for (const variables of Object.values(sections)) if (variables.has('conv1.weight')) assign(variables, tensors);
 }

@@ -1,6 +1,6 @@
 /** Between the variables of a run and the files of a checkpoint. */
-import { tensor, type Variable } from '@tensorflow/tfjs-core';
-import type { Method } from '../model/index.js';
+import type { Variable } from '@tensorflow/tfjs-core';
+import { assign, type Method } from '../model/index.js';
 import { type LoadedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './checkpoint-state.js';
 import type { Optimizer } from './optimizer/optimizer.js';
@@ -52,9 +52,7 @@ export function restoreTensors(trained: Trained, { path, tensors }: LoadedCheckp
       if (source === undefined) throw new CheckpointError(`${file} lacks "${name}"`);
       if (source.shape.join() !== target.shape.join())
         throw new CheckpointError(`${file} holds "${name}" with shape [${source.shape.join(', ')}]: expected [${target.shape.join(', ')}]`);
-      const value = tensor(source.data, [...source.shape]);
-      target.assign(value);
-      value.dispose();
     }
+    assign(variables, stored);
   }
 }
