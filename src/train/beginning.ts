@@ -1,6 +1,7 @@
 /** What a run begins from: its options, its folder and, when it is resumed, its past. */
 import { resolve } from 'node:path';
 import type { FoundShard } from '../pipeline/index.js';
+import type { Options } from '../common/options.js';
 import { shellWord } from '../common/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
@@ -22,6 +23,8 @@ export interface TrainOptions extends ConfigInput {
   readonly resume?: string;
   /** Options of a config file, between the preset's and these. */
   readonly file?: ConfigInput;
+  /** Where that file is, for messages. */
+  readonly filePath?: string;
 }
 
 /** `config.json` beyond the options. */
@@ -52,8 +55,8 @@ export interface Beginning {
 /** Folder of runs that were given none. */
 const RUNS = 'runs';
 
-async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions): Promise<Beginning> {
-  const config = resolveConfig(given, file);
+async function beginNew({ out, resume: _resume, file, filePath, ...given }: TrainOptions): Promise<Beginning> {
+  const config = resolveConfig(given, file, filePath);
   const path = out ?? `${RUNS}/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
   await assertNoRun(path);
   return { path, config, specs: shardSpecs(config, [given, file ?? {}]) };
@@ -62,7 +65,7 @@ async function beginNew({ out, resume: _resume, file, ...given }: TrainOptions):
 /** Locks the run, and reads where it stands. */
 async function beginAgain(
   { run: path, checkpoint: named }: ResumePoint,
-  { out, resume: _resume, file = {}, ...given }: TrainOptions,
+  { out, resume: _resume, file = {}, filePath, ...given }: TrainOptions,
 ): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${shellWord(out)} with --resume ${shellWord(path)}: a resumed run stays in its folder; leave --out out`);
@@ -73,9 +76,9 @@ async function beginAgain(
     versions: _versions,
     initWeights,
     ...saved
-  } = (await readRunConfig(path)) as Record<string, unknown> & Partial<RunFacts>;
+  } = (await readRunConfig(path)) as Options & Partial<RunFacts>;
   await assertWritable(path);
-  const config = resumeConfig(saved, given, file, path);
+  const config = resumeConfig(saved, given, file, path, filePath);
   const specs = shardSpecs(config, [given, file], { ...(folders && { folders }), ...(loginLeftOut && { loginLeftOut }) });
   const run = await RunDirectory.open(path);
   try {

@@ -152,13 +152,13 @@ export async function readState(
   const { sha256, ...stored } = value as Record<string, unknown>;
   if (sha256 !== undefined && digest(stored) !== sha256)
     throw new CheckpointError(`${path} is damaged: it is not what detco wrote, whose SHA-256 is ${String(sha256)}`);
-  const { files, sha256: _sum, ...state } = inThisFormat(parsed.data);
+  const { files, sha256: _sum, ...state } = withMethod(parsed.data);
   // JSON has no property that is there and undefined.
   return { state: state as TrainState, parts: files ? Object.keys(files) : FIRST_PARTS, ...(files && { files }) };
 }
 
 /** The state of the first format has the pointer of DetCo's queues where others have a method. */
-function inThisFormat(
+function withMethod(
   stored: z.output<typeof storedSchema>,
 ): TrainState & { readonly files?: PartSums | undefined; readonly sha256?: string | undefined } {
   if (stored.format === CHECKPOINT_FORMAT) return stored as TrainState & { readonly files: PartSums; readonly sha256: string };

@@ -39,13 +39,16 @@ export type ConfigInput = Partial<Omit<FullInput, 'method' | 'optimizer' | 'reci
   readonly knn?: Partial<FullInput['knn']>;
 };
 
-/** @throws OptionsError that names each bad option, with its value */
-export function parseConfig(input: Options): TrainConfig {
+/**
+ * @param where the options are, where that is not what the caller gives: ` in FILE`
+ * @throws OptionsError that names each bad option, with its value
+ */
+export function parseConfig(input: Options, where = ''): TrainConfig {
   const { success, data, error } = configSchema.safeParse(input);
   if (success) return data;
   const issues = error.issues.map(({ path, message }) => {
     const value = path.reduce<unknown>((outer, key) => Reflect.get(Object(outer) as object, key), input);
     return `${optionName(path.join('.'))} = ${quoted(value)}: ${message}`;
   });
-  throw new OptionsError(`Unusable options: ${issues.join('; ')}`);
+  throw new OptionsError(`Unusable options${where}: ${issues.join('; ')}`);
 }

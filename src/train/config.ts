@@ -6,46 +6,27 @@
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
-import { given as givenOf, isOptions, type Options } from '../common/options.js';
-import { optionsByKind } from '../common/kinds.js';
+import { isOptions, type Options } from '../common/options.js';
 import { expectedOneOf } from '../common/nearest.js';
 import { quoted } from '../common/quoted.js';
 import { METHOD_NAMES, METHOD_PRESETS, methodKind } from '../model/index.js';
-import { recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
-import { type ConfigInput, configSchema, parseConfig, type TrainConfig } from './config-schema.js';
-import { inThisFormat, withOptimizer, withUnused } from './first-format.js';
+import { type ConfigInput, configSchema, KINDS, parseConfig, type TrainConfig } from './config-schema.js';
+import { inThisVersion, withOptimizer, withoutUnused, withUnused } from './earlier-options.js';
 import { optionName } from './flags.js';
-import { canonical, FREE_ON_RESUME } from './loss-options.js';
+import { canonical, FREE_ON_RESUME, quotedOrNone } from './loss-options.js';
+import { merge, NESTED } from './merge.js';
 import { checkNames } from './option-names.js';
 import { OptionsError } from './options-error.js';
 import { checkViews } from './training-recipe.js';
 
 export const PRESET_NAMES: readonly string[] = Object.keys(METHOD_PRESETS);
 
-/** Options made of options: a layer changes the ones it names and leaves the others. */
-const NESTED: ReadonlySet<string> = new Set(['method', 'optimizer', 'recipe', 'knn']);
-
-function merge(...layers: readonly Options[]): Record<string, unknown> {
-  const merged: Record<string, unknown> = {};
-  for (const layer of layers) {
-    for (const [key, value] of Object.entries(layer)) {
-      if (value === undefined) continue;
-      const below = merged[key];
-      merged[key] = NESTED.has(key) && isOptions(below) && isOptions(value) ? { ...kept(key, below, value['name']), ...value } : value;
-    }
-  }
-  return merged;
-}
-
-/** What stays of the options below, where those above may be of another optimizer or recipe. */
-function kept(key: string, below: Options, name: unknown): Options {
-  if (name === undefined || name === below['name']) return below;
-  // Momentum and decay suit one optimizer; sizes are of the run, whatever is drawn at them.
-  if (key !== 'recipe') return {};
-  return givenOf(below, optionsByKind(recipeOptionsSchema).get(String(name)) ?? []);
-}
-
-/** Reads a YAML (or JSON) file of options; see `checkNames` for its errors. */
+/**
+ * Reads a YAML (or JSON) file of options. Whether those of a method, an optimizer or a recipe are of the right one shows when it is known
+ * what they are laid upon.
+ *
+ * @throws OptionsError for a file that cannot be read, and for an option that nothing has
+ */
 export async function readConfigFile(path: string): Promise<ConfigInput> {
   let value: unknown;
   try {
@@ -58,8 +39,13 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   if (value !== null && !isOptions(value))
     throw new OptionsError(`The config file "${path}" holds ${quoted(value)}: expected options, one a line, as in "batch: 64"`);
   const options = withOptimizer(value ?? {});
-  checkNames(options, ` in ${path}`);
+  checkNames(options, where(path));
   return options;
+}
+
+/** Of an option that a message names: the file that has it. */
+function where(path: string | undefined): string {
+  return path === undefined ? '' : ` in ${path}`;
 }
 
 /** Rules between options. */
@@ -90,9 +76,10 @@ export function presetOf({ preset, file }: { readonly preset?: string | undefine
  *
  * @param given what the caller asks for; its `preset`, or that of the file, or detco-r50, gives the rest
  * @param file the content of a config file, between the preset and `given`
+ * @param filePath where that file is, for messages
  * @throws OptionsError
  */
-export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): TrainConfig {
+export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePath?: string): TrainConfig {
   const preset = presetOf({ ...given, file });
   const defaults = Object.hasOwn(METHOD_PRESETS, preset) ? METHOD_PRESETS[preset] : undefined;
   if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
@@ -103,10 +90,9 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}): Train
         `method.name ${quoted(asked)} with preset "${preset}", which is of ${name}: ${presetsOf(asked)}, or leave method.name out`,
       );
   const start = merge({ optimizer: { name: 'sgd' } }, { ...defaults });
-  checkNames(file, '', start);
-  const chosenInFile = merge(start, file);
-  checkNames(given, '', chosenInFile);
-  const merged = merge(chosenInFile, given, { preset });
+  checkNames(file, where(filePath), start);
+  checkNames(given, '', merge(start, file));
+  const merged = merge(start, file, given, { preset });
   if (merged['shards'] === undefined)
     throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
   const config = parseConfig(merged);
@@ -126,17 +112,23 @@ function asSaved(key: string, value: unknown): unknown {
  *
  * @param saved options from `config.json`
  * @param given what the caller asks for this time; `shards` are compared by the trainer, once they are listed
+ * @param path the run's folder
+ * @param filePath where the config file `file` is, for messages
  * @throws OptionsError when anything else differs, naming both values
  */
-export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInput, path: string): TrainConfig {
-  const before = parseConfig(inThisFormat(saved));
-  checkNames(file, '', before);
-  checkNames(given, '', before);
-  const asked = merge(file, given);
+export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInput, path: string, filePath?: string): TrainConfig {
+  const inConfig = where(`${path}/config.json`);
+  const savedOptions = inThisVersion(saved);
+  checkNames(savedOptions, inConfig, savedOptions);
+  const before = parseConfig(savedOptions, inConfig);
+  const [fileUsed, givenUsed] = [withoutUnused(file, saved), withoutUnused(given, saved)];
+  checkNames(fileUsed, where(filePath), before);
+  checkNames(givenUsed, '', before);
+  const asked = merge(fileUsed, givenUsed);
   const differ = (name: string, value: unknown, was: unknown) => {
     if (canonical(value) === canonical(was)) return;
     throw new OptionsError(
-      `${optionName(name)} ${quoted(value)} differs from ${quoted(was)}, with which ${path} began: a resumed run keeps its options; ` +
+      `${optionName(name)} ${quoted(value)} differs from ${quotedOrNone(was)}, with which ${path} began: a resumed run keeps its options; ` +
         `leave ${optionName(name)} out, or start another run with another --out`,
     );
   };
@@ -144,7 +136,7 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
     if (FREE_ON_RESUME.has(key) || key === 'shards' || (key === 'engine' && value === 'auto')) continue;
     const was = Reflect.get(before, key) as unknown;
     if (NESTED.has(key) && isOptions(value))
-      for (const [inner, part] of Object.entries(value)) differ(`${key}.${inner}`, part, isOptions(was) ? was[inner] : undefined);
+      for (const [inner, part] of kindFirst(key, value)) differ(`${key}.${inner}`, part, isOptions(was) ? was[inner] : undefined);
     else differ(key, asSaved(key, value), was);
   }
   const free = Object.entries(asked).filter(([key]) => FREE_ON_RESUME.has(key) || key === 'shards');
@@ -152,4 +144,10 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
   // What was left out before stays out.
   const skipShards = [...new Set([...(before.skipShards ?? []), ...(after.skipShards ?? [])])];
   return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved));
+}
+
+/** The options in `key`, and before the others the one that says of which kind they are. */
+function kindFirst(key: string, options: Options): [name: string, value: unknown][] {
+  const kind = KINDS[key]?.def.discriminator;
+  return Object.entries(options).toSorted(([a], [b]) => Number(b === kind) - Number(a === kind));
 }

@@ -5,7 +5,7 @@ import { quoted } from '../common/quoted.js';
 import { shardName } from '../pipeline/source/identity.js';
 import type { TrainState } from './checkpoint-state.js';
 import type { TrainConfig } from './config-schema.js';
-import { inFirstFormat } from './first-format.js';
+import { inFirstFormat } from './earlier-options.js';
 import { optionName } from './flags.js';
 import { CHECKPOINT_FORMAT, FIRST_FORMAT } from './format.js';
 import { OptionsError } from './options-error.js';
@@ -48,21 +48,24 @@ export function canonical(value: unknown): string {
  * @param format of the checkpoint that they are held against
  */
 export function lossOptions(config: TrainConfig, format = CHECKPOINT_FORMAT): Options {
-  // Options of before there was a choice, and those that have chosen the same since, have one digest.
-  const { precision, ...rest } = config;
-  const { strength = 1, ...drawn } = config.recipe as TrainConfig['recipe'] & { readonly strength?: number };
-  const named = {
-    ...(format === FIRST_FORMAT ? inFirstFormat(rest) : rest),
-    ...(precision !== 'fp32' && { precision }),
-    recipe: strength === 1 ? drawn : config.recipe,
-  };
+  const named = format === FIRST_FORMAT ? inFirstFormat(config) : config;
   return Object.fromEntries(Object.entries<unknown>(named).filter(([key]) => !FREE_ON_RESUME.has(key) && key !== 'shards'));
+}
+
+/** Of those options what a digest is of: options of before there was a choice, and those that have chosen the same since, have one digest. */
+function digested({ precision, recipe, ...rest }: Options): Options {
+  const { strength, ...drawn } = Object(recipe) as Options;
+  return {
+    ...rest,
+    ...(precision !== 'fp32' && { precision }),
+    recipe: { ...drawn, ...(strength !== 1 && { strength }) },
+  };
 }
 
 /** Of those options, and the shards by their names: they may come to lie elsewhere. */
 export function configDigest(config: TrainConfig, shards: readonly string[], format = CHECKPOINT_FORMAT): string {
   return createHash('sha256')
-    .update(canonical({ ...lossOptions(config, format), shards: shards.map(shardName) }))
+    .update(canonical({ ...digested(lossOptions(config, format)), shards: shards.map(shardName) }))
     .digest('hex');
 }
 
@@ -87,10 +90,16 @@ export function assertMadeWith(
 /** `lr (--lr) is 0.1 and was 0.03` */
 function changesIn(options: Options, before: Options): string[] {
   const [values, past] = [new Map(flat(options)), new Map(flat(before))];
-  return [...new Set([...values.keys(), ...past.keys()])].flatMap((name) => {
-    const [value, was] = [values.get(name), past.get(name)];
-    return canonical(value) === canonical(was) ? [] : [`${optionName(name)} is ${quoted(value)} and was ${quoted(was)}`];
+  const [compared, comparedPast] = [new Map(flat(digested(options))), new Map(flat(digested(before)))];
+  return [...new Set([...compared.keys(), ...comparedPast.keys()])].flatMap((name) => {
+    if (canonical(compared.get(name)) === canonical(comparedPast.get(name))) return [];
+    return [`${optionName(name)} is ${quotedOrNone(values.get(name))} and was ${quotedOrNone(past.get(name))}`];
   });
+}
+
+/** The value of an option that may not have been given. */
+export function quotedOrNone(value: unknown): string {
+  return value === undefined ? 'none' : quoted(value);
 }
 
 /** With `method.dim` for what is nested. */

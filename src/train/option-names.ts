@@ -11,16 +11,17 @@ import { OptionsError } from './options-error.js';
  * Throws an OptionsError at the first option that does not exist, with the names that come nearest, or with what has it.
  *
  * @param options a layer of options, which may leave out of which kind they are
+ * @param where of the layer, behind a name: `` or ` in FILE`
  * @param below what it is laid upon, which says it then; where that is not known, options of any kind will do
  */
-export function checkNames(options: Options, where: string, below: Options = {}): void {
+export function checkNames(options: Options, where: string, below?: Options): void {
   for (const [key, value] of Object.entries(options)) {
     assertKnown(key, Object.keys(configSchema.shape), where);
-    if (isOptions(value)) checkInside(key, value, where, below[key]);
+    if (isOptions(value)) checkInside(key, value, where, below);
   }
 }
 
-function checkInside(key: string, options: Options, where: string, below: unknown): void {
+function checkInside(key: string, options: Options, where: string, below: Options | undefined): void {
   const kinds = KINDS[key];
   if (kinds === undefined) {
     if (key !== 'knn') return;
@@ -28,7 +29,7 @@ function checkInside(key: string, options: Options, where: string, below: unknow
     return;
   }
   const { discriminator } = kinds.def;
-  const kind = options[discriminator] ?? (isOptions(below) ? below[discriminator] : undefined);
+  const kind = below && { ...(isOptions(below[key]) && below[key]), ...options }[discriminator];
   const byKind = optionsByKind(kinds);
   const known = byKind.get(String(kind)) ?? [...new Set([...byKind.values()].flat())];
   for (const name of Object.keys(options)) {

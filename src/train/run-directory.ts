@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
 import { shellWord } from '../common/shell-word.js';
 import { codeOf, isFullDisk } from '../common/error-code.js';
+import { isOptions, type Options } from '../common/options.js';
+import { quoted } from '../common/quoted.js';
 import { Held } from './held.js';
 import { countUpdates, endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
 import { replaceFile } from './replace-file.js';
@@ -106,7 +108,7 @@ async function runThere(path: string): Promise<string | undefined> {
 /** Whether all that a run of ours left is what a new one makes again from the same seed. */
 async function madeNoUpdate(path: string): Promise<boolean> {
   const config = await readRunConfig(path).catch(() => undefined);
-  if (typeof config !== 'object' || config === null || !('engineDescription' in config)) return false;
+  if (!config || !('engineDescription' in config)) return false;
   // A copy may have made the newest checkpoint of the link, and left out the others.
   if ((await lstat(join(path, 'last')).catch(() => undefined))?.isDirectory()) return false;
   const checkpoints = await entries(join(path, 'checkpoints'));
@@ -118,16 +120,16 @@ async function clear(path: string): Promise<void> {
   for (const name of [CONFIG, METRICS, BAD_SAMPLES, 'last', 'checkpoints']) await rm(join(path, name), { recursive: true, force: true });
 }
 
-/** Reads `config.json` of a run. Throws a RunDirectoryError when there is none. */
-export async function readRunConfig(path: string): Promise<unknown> {
+/** Reads `config.json` of a run. Throws a RunDirectoryError when there is none, or it holds no options. */
+export async function readRunConfig(path: string): Promise<Options> {
   const file = join(path, CONFIG);
+  const damaged = (what: string, cause?: SyntaxError) =>
+    new RunDirectoryError(`${file} is damaged (${what}): it holds the options of the run; restore it from a copy`, { cause });
+  let config: unknown;
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    config = JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
-    if (error instanceof SyntaxError)
-      throw new RunDirectoryError(`${file} is damaged (${error.message}): it holds the options of the run; restore it from a copy`, {
-        cause: error,
-      });
+    if (error instanceof SyntaxError) throw damaged(error.message, error);
     throw new RunDirectoryError(
       `"${path}" is not a run that can be resumed: cannot read ${file}; give --resume the folder that an earlier --out made`,
       {
@@ -135,6 +137,8 @@ export async function readRunConfig(path: string): Promise<unknown> {
       },
     );
   }
+  if (!isOptions(config)) throw damaged(`${quoted(config)} is no object`);
+  return config;
 }
 
 /** Whether `path` holds a run, or what is left of one. */

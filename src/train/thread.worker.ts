@@ -23,7 +23,7 @@ const look = (): boolean => {
 
 async function run({ options, configFile, profile }: TrainTask): Promise<Ending> {
   try {
-    const file = configFile === undefined ? {} : { file: await readConfigFile(configFile) };
+    const file = configFile === undefined ? {} : { file: await readConfigFile(configFile), filePath: configFile };
     return { result: await train({ ...options, ...file }, { ...hooks, profile, signal: stop.signal, poll: look }) };
   } catch (error) {
     if (stop.signal.aborted && error === stop.signal.reason) return { result: undefined };

@@ -79,6 +79,14 @@ describe('options of a new run', () => {
     expect(resolveConfig({ shards }, file).recipe).toEqual({ name: 'detco', globalSize: 48, patchSize: 16, randAugment: false });
   });
 
+  test('keep those of each layer that is of the recipe or the optimizer chosen at last', () => {
+    const file: ConfigInput = { preset: 'tiny', recipe: { name: 'mocoV2', globalSize: 32 }, optimizer: { name: 'lars', weightDecay: 0.5 } };
+    expect(resolveConfig({ shards, recipe: { name: 'detco' }, optimizer: { name: 'sgd' } }, file)).toMatchObject({
+      recipe: { name: 'detco', globalSize: 32, patchSize: 24, randAugment: false },
+      optimizer: { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 },
+    });
+  });
+
   test('draw views of SimCLR as strongly as told', () => {
     const recipe = trainingRecipe(resolveConfig({ shards, preset: 'simclr-r50', recipe: { strength: 0.5 } }));
     expect(recipe).toEqual(recipes.simclr({ strength: 0.5 }));
@@ -265,6 +273,33 @@ describe('config file', () => {
     expect(() => resolveConfig({ shards }, file)).toThrow(message);
   });
 
+  test.each([
+    ['recipe: { patchSize: 16 }', 'recipe.patchSize in FILE is an option of detco, and not of mocoV2'],
+    ['recipe: { name: byol, randAugment: true }', 'recipe.randAugment in FILE is an option of detco, and not of byol'],
+    ['optimizer: { trust: 0.1 }', 'optimizer.trust in FILE is an option of lars, and not of sgd'],
+    ['method: { terms: [gg] }', 'method.terms in FILE is an option of detco, and not of moco'],
+  ])('is named where an option of it is of another kind: %s', async (line, message) => {
+    await writeFile(path, `preset: tiny-moco\n${line}\n`);
+    const file = await readConfigFile(path);
+    expect(() => resolveConfig({ shards }, file, path)).toThrow(message.replace('FILE', path));
+  });
+
+  test('may have at a resume what the version that began the run took of it', async () => {
+    await writeFile(path, 'preset: tiny-moco\nrecipe: { name: mocoV2, globalSize: 32, patchSize: 16 }\n');
+    const file = await readConfigFile(path);
+    const begun = resolveConfig({ shards, preset: 'tiny-moco', recipe: { globalSize: 32 } });
+    const saved = { ...begun, engine: 'wasm', recipe: { ...begun.recipe, patchSize: 16, randAugment: false } };
+    const alone = resumeConfig(saved, {}, {}, 'runs/x');
+    expect(resumeConfig(saved, {}, file, 'runs/x', path)).toEqual(alone);
+    expect(resumeConfig(saved, file, {}, 'runs/x')).toEqual(alone);
+    // What it never took is refused as ever.
+    await writeFile(path, 'recipe: { strength: 2 }');
+    const other = await readConfigFile(path);
+    expect(() => resumeConfig(saved, {}, other, 'runs/x', path)).toThrow(
+      `recipe.strength in ${path} is an option of simclr, and not of mocoV2`,
+    );
+  });
+
   test('is refused with the unknown key, the nearest ones and its own name', async () => {
     await writeFile(path, 'batchsize: 64\n');
     await expect(readConfigFile(path)).rejects.toThrow(`Unknown option "batchsize" in ${path}: did you mean "batch"`);
@@ -302,8 +337,27 @@ describe('options of a resumed run', () => {
     ['engine', { engine: 'torch' }, 'engine "torch" differs from "wasm", with which runs/x began'],
     ['preset', { preset: 'detco-r50' }, 'preset "detco-r50" differs from "tiny"'],
     ['method', { method: { temperature: 0.5 } }, 'method.temperature 0.5 differs from 0.1'],
+    ['an option that it did not have', { maxPixels: 100 }, 'maxPixels (--max-pixels) 100 differs from none, with which runs/x began'],
+    ['optimizer', { optimizer: { trust: 0.1, name: 'lars' } }, 'optimizer.name "lars" differs from "sgd", with which runs/x began'],
   ])('may not differ in %s', (_what, given, message) => {
     expect(() => resumeConfig(saved, given, {}, 'runs/x')).toThrow(message);
+  });
+
+  test.each<[string, object, string]>([
+    ['an unknown option', { batchsize: 8 }, 'Unknown option "batchsize" in runs/x/config.json: did you mean "batch"'],
+    ['an unusable value', { batch: 'x' }, 'Unusable options in runs/x/config.json: batch = "x": '],
+    [
+      "an option of another method's",
+      { method: { ...saved.method, strength: 1 } },
+      'Unknown option "method.strength" in runs/x/config.json: ',
+    ],
+    [
+      "an option of another recipe's",
+      { recipe: { ...saved.recipe, strength: 1 } },
+      'recipe.strength in runs/x/config.json is an option of simclr, and not of detco',
+    ],
+  ])('are not those of a config.json with %s, which is named', (_what, changed, message) => {
+    expect(() => resumeConfig({ ...saved, ...changed }, {}, {}, 'runs/x')).toThrow(message);
   });
 
   test('of before there was a choice of precision are those of fp32', () => {

@@ -75,6 +75,11 @@ describe('run directory', () => {
     await expect(readRunConfig(parent)).rejects.toThrow(`"${parent}" is not a run that can be resumed`);
   });
 
+  test.each(['null', '[1]', '"text"'])('cannot be resumed when its config.json is %s', async (content) => {
+    await writeFile(join(parent, 'config.json'), content);
+    await expect(readRunConfig(parent)).rejects.toThrow(`${join(parent, 'config.json')} is damaged (${content} is no object): it holds`);
+  });
+
   /** A run that goes on after `step` updates. */
   const resumed = async (step: number) => {
     const run = await RunDirectory.open(path);

@@ -1,4 +1,7 @@
-/** What earlier versions left: detco 0.1 had one method, which it did not name, and one optimizer. Their runs go on. */
+/**
+ * Options as earlier versions had them, whose runs go on: detco 0.1 had one method, which it did not name, and one optimizer; later ones
+ * recorded `patchSize` and `randAugment` with every recipe.
+ */
 import { given, isOptions, type Options } from '../common/options.js';
 import { optionsByKind } from '../common/kinds.js';
 import { recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
@@ -6,20 +9,13 @@ import type { TrainConfig } from './config-schema.js';
 import { FIRST_METHOD } from './format.js';
 
 /** The options of a `config.json`, of an earlier version or of this one, as this one has them. */
-export function inThisFormat(saved: Options): Options {
-  const options = withOptimizer(saved);
-  const { method, optimizer, recipe } = options;
-  const unused = new Set(Object.keys(unusedOptions(saved)));
+export function inThisVersion(saved: Options): Options {
+  const options = withoutUnused(withOptimizer(saved), saved);
+  const { method, optimizer } = options;
   return {
     ...options,
     ...(isOptions(method) && { method: { name: FIRST_METHOD, ...method } }),
     ...(isOptions(optimizer) && { optimizer: { name: 'sgd', ...optimizer } }),
-    ...(isOptions(recipe) && {
-      recipe: given(
-        recipe,
-        Object.keys(recipe).filter((name) => !unused.has(name)),
-      ),
-    }),
   };
 }
 
@@ -33,6 +29,14 @@ function unusedOptions({ recipe }: Options): Options {
   );
 }
 
+/** Options without the unused ones of their run, which its config file may have as well. */
+export function withoutUnused(options: Options, saved: Options): Options {
+  const { recipe } = options;
+  if (!isOptions(recipe)) return options;
+  const unused = new Set(Object.keys(unusedOptions(saved)));
+  return { ...options, recipe: Object.fromEntries(Object.entries(recipe).filter(([name]) => !unused.has(name))) };
+}
+
 /** Options with the unused ones of their run: they make nothing, but the digests of its checkpoints are of them too. */
 export function withUnused(config: TrainConfig, saved: Options): TrainConfig {
   return { ...config, recipe: { ...config.recipe, ...unusedOptions(saved) } as TrainConfig['recipe'] };
@@ -42,12 +46,12 @@ export function withUnused(config: TrainConfig, saved: Options): TrainConfig {
 export function withOptimizer(options: Options): Options {
   const { sgdMomentum: momentum, weightDecay, ...rest } = options;
   if (momentum === undefined && weightDecay === undefined) return options;
-  const given = { ...(momentum !== undefined && { momentum }), ...(weightDecay !== undefined && { weightDecay }) };
-  return { ...rest, optimizer: { ...given, ...(isOptions(rest['optimizer']) && rest['optimizer']) } };
+  const old = { ...(momentum !== undefined && { momentum }), ...(weightDecay !== undefined && { weightDecay }) };
+  return { ...rest, optimizer: { ...old, ...(isOptions(rest['optimizer']) && rest['optimizer']) } };
 }
 
 /** Options as 0.1 had them, for what it computed of them. Those that it could not have are left as they are. */
-export function inFirstFormat({ lrScaling, warmupEpochs, optimizer, method, ...rest }: Omit<TrainConfig, 'precision'>): Options {
+export function inFirstFormat({ lrScaling, warmupEpochs, optimizer, method, ...rest }: TrainConfig): Options {
   const { name, ...options } = method;
   return {
     ...rest,
