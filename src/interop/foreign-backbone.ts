@@ -4,11 +4,11 @@ import { quoted } from '../common/quoted.js';
 import type { StoredTensor } from '../common/safetensors.js';
 import { resNet, type ResNetOptions } from '../model/network/architecture.js';
 import { fromTorchLayout, type ParameterSpec, torchShape } from '../model/network/parameters.js';
-import { isFloat } from './dtype.js';
+import { FLOATS, isFloat } from './dtype.js';
 import { inferArchitecture } from './infer.js';
 import { reasonBeside } from './names.js';
-import { type OpenedFile } from './torch-file.js';
 import { type Encoder, findStateDict, type Named, type NamedTensor, nameTensors } from './state-dict.js';
+import type { OpenedFile } from './torch-file.js';
 import { about, WeightsError } from './weights-error.js';
 
 /** Keys of a file that hold no part of the backbone. */
@@ -91,7 +91,7 @@ async function valuesOf(
     throw new WeightsError(
       `holds ${quoted(key)} with shape [${tensor.shape.join(', ')}]: expected [${expected.join(', ')}], as ${arch} of width ${width} has it`,
     );
-  if (!isFloat(tensor.dtype)) throw new WeightsError(`holds ${quoted(key)} as ${tensor.dtype}: expected floating-point numbers`);
+  if (!isFloat(tensor.dtype)) throw new WeightsError(`holds ${quoted(key)} as ${tensor.dtype}: expected ${FLOATS.join(', ')}`);
   const values = await tensor.values().catch(about(`holds ${quoted(key)}, and`));
   const bad = values.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) throw new WeightsError(`holds ${values[bad]} in ${quoted(key)}: a network with it computes nothing`);

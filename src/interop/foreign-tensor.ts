@@ -1,7 +1,7 @@
 /** A tensor in somebody's file: its type and shape are known, its values are read when they are asked for. */
 import { counted } from '../common/counted.js';
 import { size } from '../model/network/parameters.js';
-import { DTYPE_BYTES, type Dtype, isFloat, toFloat32 } from './dtype.js';
+import { DTYPE_BYTES, type Dtype, FLOATS, isFloat, toFloat32 } from './dtype.js';
 import { WeightsError } from './weights-error.js';
 
 /** Where the values of a tensor lie. */
@@ -32,7 +32,7 @@ export class ForeignTensor {
    * @throws WeightsError for integers, and where there are too few bytes for the shape
    */
   async values(): Promise<Float32Array> {
-    if (!isFloat(this.dtype)) throw new WeightsError(`holds ${this.dtype}: expected floating-point numbers`);
+    if (!isFloat(this.dtype)) throw new WeightsError(`is of ${this.dtype}: expected ${FLOATS.join(', ')}`);
     const bytes = await this.#read();
     const { offset, strides = rowMajor(this.shape) } = this.#layout;
     const count = size(this.shape);

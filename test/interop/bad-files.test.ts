@@ -196,6 +196,17 @@ describe('a state dict', () => {
   });
 });
 
+test('a tensor of integers is refused, with its type and those that are read', async () => {
+  const tensors = await loadFloats();
+  const integers = { shape: [2], dtype: 'I64' as const, data: async () => BigInt64Array.of(1n, 1n) };
+  const sources = [...tensors].map(
+    ([key, { shape, data }]) => [key, key === 'bn1.weight' ? integers : { shape, data: async () => data }] as const,
+  );
+  const path = join(folder, 'integers.safetensors');
+  await writeSafetensors(path, new Map(sources));
+  await expectRefused(path, 'holds "bn1.weight" as I64: expected F64, F32, F16, BF16');
+});
+
 describe('what is no file of weights', () => {
   test.each([
     ['empty.pth', '', 'is no file of weights: it is empty'],
