@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 // As the engine torch does, which cannot do it here: `process.env` of a test is a copy that the C library does not see.
 const record = new URL('native/torch/build/build.json', import.meta.url);
@@ -18,4 +19,6 @@ export default {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   testTimeout: 60_000,
+  // Tests wait for processes and sockets for almost half of their time: Jest's one worker on two cores leaves as much of them idle.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
 };
