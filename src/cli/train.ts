@@ -15,12 +15,13 @@ import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
 
 const folder = (example: string) => z.string().min(1, `expected a folder; give for example ${example}`).optional();
+const path = (example: string) => z.string().min(1, `expected a path; give for example ${example}`).optional();
 
 /** What the text of a flag is read as. What is a name, a list or an amount of bytes is left to the config, which reads it from files as well. */
 function textOf(one: Flag): z.ZodType {
   if (one.example === undefined) return z.unknown().optional();
   const example = `${flagName(one)} ${one.example}`;
-  return numberOption(one.schema) ? numberText(one.schema, example, one.most).optional() : folder(example);
+  return numberOption(one.schema) ? numberText(one.schema, example, one.most).optional() : path(example);
 }
 
 /** The name that commander gives the value of a flag. */

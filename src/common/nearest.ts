@@ -1,4 +1,5 @@
 /** Spelling help for error messages. */
+import { quoted } from './quoted.js';
 
 /** Levenshtein distance: insertions, deletions and substitutions. */
 function editDistance(a: string, b: string): number {
@@ -28,6 +29,11 @@ export function nearestNames(name: string, known: readonly string[]): string[] {
     .toSorted((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ candidate }) => candidate);
+}
+
+/** `no "name": did you mean "a" or "b"? Expected one of a, b, c`, for the first of these names. */
+export function noSuch([name = '']: readonly string[], known: readonly string[]): string {
+  return `no ${quoted(name)}: ${expectedOneOf(name, known)}`;
 }
 
 /** `did you mean "a" or "b"? Expected one of a, b, c` */

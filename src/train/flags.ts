@@ -1,7 +1,9 @@
 /** The options of a run that `detco train` has a flag for, as their schemas say: what its help lists, and what messages call them. */
 import type { z } from 'zod';
 import { type OptionFlag, optionFlags } from '../common/option-flags.js';
-import { queueOptions } from '../model/methods/options.js';
+import { knnSchema } from '../eval/options.js';
+import { backboneOptions, queueOptions } from '../model/methods/options.js';
+import { recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
 import { leavingShape, trainingShape } from './options.js';
 
 export interface Flag extends OptionFlag {
@@ -17,8 +19,20 @@ function flagsOf(shape: Readonly<Record<string, z.ZodType>>, prefix = ''): Flag[
   });
 }
 
-/** In the order of the help. */
-export const FLAGS: readonly Flag[] = [...flagsOf(trainingShape), ...flagsOf(queueOptions, 'method.'), ...flagsOf(leavingShape)];
+/** Of all recipes; those that several have are the same. */
+const recipeShape: Readonly<Record<string, z.ZodType>> = Object.assign({}, ...recipeOptionsSchema.options.map(({ shape }) => shape));
+
+/**
+ * In the order of the help. Options of one method alone, of an optimizer or of a schedule have none: the schemas of methods and optimizers
+ * load a tensor library.
+ */
+export const FLAGS: readonly Flag[] = [
+  ...flagsOf(trainingShape),
+  ...flagsOf({ ...backboneOptions, ...queueOptions }, 'method.'),
+  ...flagsOf(recipeShape, 'recipe.'),
+  ...flagsOf(leavingShape),
+  ...flagsOf(knnSchema.shape, 'knn.'),
+];
 
 /** `--batch` of `--batch <n>` */
 export function flagName({ flag }: Pick<Flag, 'flag'>): string {

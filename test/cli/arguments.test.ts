@@ -34,6 +34,7 @@ describe('a number', () => {
     [['train', '--batch', ' 8 '], '--batch " 8 ": expected a whole number'],
     [['train', '--batch', '-8'], '--batch "-8": expected a whole number'],
     [['train', '--batch', ''], '--batch "": expected a whole number'],
+    [['train', '--init', ''], '--init "": expected a path; give for example --init weights/moco-v2'],
     [['train', '--epochs', '99999999999999999999'], '--epochs "99999999999999999999": expected a whole number, 1..1000000'],
     [['train', '--queue-size', '100000000000'], '--queue-size "100000000000": expected a whole number, 1..16777216'],
     [['train', '--threads', '500000'], `--threads "500000": expected a whole number, 1..${8 * availableParallelism()}`],

@@ -45,7 +45,7 @@ test('config.json has the path and the sum', async () => {
   expect(config).toMatchObject({ init: file, initWeights: { path: file, sha256: source.sha256 } });
 });
 
-test('a resume keeps them, by whatever path, and refuses others', async () => {
+test('a resume keeps them, by an absolute path or a relative one, and refuses another place', async () => {
   const other = await detco(['train', '--resume', run, '--steps', '2', '--init', WEIGHTS]);
   const began = `init ${JSON.stringify(resolve(WEIGHTS))} differs from ${JSON.stringify(file)}, with which ${run} began`;
   expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining(began) });

@@ -23,14 +23,15 @@ describe('methodOptions', () => {
   test.each([
     [{ arch: 'vgg16' }, /arch = "vgg16": expected one of .*resnet50/],
     [{ levels: {} }, /levels = \{\}: expected a weight for at least one of res2/],
-    [{ levels: { res6: 1 } }, /levels = \{"res6":1\}: .*"res6"/],
+    [{ levels: { res6: 1 } }, /levels = \{"res6":1\}: no "res6": did you mean "res2" or .* Expected one of res2, res3, res4, res5$/],
     [{ levels: { res5: -1 } }, /levels\.res5 = -1: /],
     [{ terms: ['gg', 'lg'] }, /terms\.1 = "lg": .*"gl"/],
     [{ terms: ['gg', 'gg'] }, /terms = \["gg","gg"\]: expected each term once/],
     [{ terms: [] }, /terms = \[\]: /],
     [{ temperature: 0 }, /temperature = 0: /],
     [{ keyMomentum: 1.5 }, /keyMomentum = 1\.5: /],
-    [{ queueLength: 5 }, /Unrecognized key: "queueLength"/],
+    [{ queSize: 5 }, /no "queSize": did you mean "queueSize"\? Expected one of name, arch, /],
+    [{ strength: 5 }, /no "strength": expected one of name, arch, /],
   ])('%j is refused with its value', (input, message) => {
     expect(() => methodOptions({ name: 'detco', ...input } as MethodInput)).toThrow(message);
   });

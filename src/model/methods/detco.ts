@@ -15,6 +15,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { noSuch } from '../../common/nearest.js';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
@@ -48,8 +49,13 @@ const schema = z.strictObject({
   ...backboneOptions,
   /** The stages that have losses, with the weight w_i of each (Eq. 1). */
   levels: z
-    .partialRecord(oneOf(STAGES), z.number().positive().max(1000))
-    .refine((levels) => Object.keys(levels).length > 0, 'expected a weight for at least one of res2, res3, res4, res5')
+    .partialRecord(oneOf(STAGES), z.number().positive().max(1000), {
+      error: (issue: z.core.$ZodRawIssue) => (issue.code === 'unrecognized_keys' ? noSuch(issue.keys, STAGES) : undefined),
+    })
+    .refine((levels) => Object.keys(levels).length > 0, {
+      error: 'expected a weight for at least one of res2, res3, res4, res5',
+      when: ({ issues }) => issues.length === 0,
+    })
     .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 }),
   terms: z
     .array(oneOf(TERM_NAMES))

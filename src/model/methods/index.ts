@@ -1,6 +1,7 @@
 /** The methods. A method is its file here and its line in `METHODS`: presets, config, help and tests follow. */
 import type { z } from 'zod';
-import { kinds } from '../../common/kinds.js';
+import { kinds, optionsByKind } from '../../common/kinds.js';
+import { noSuch } from '../../common/nearest.js';
 import { quoted } from '../../common/quoted.js';
 import type { MethodKind, MethodPreset } from '../method.js';
 import { byol } from './byol.js';
@@ -45,7 +46,9 @@ export function methodOptions(input: MethodInput): MethodOptions {
   const problems = parsed.error.issues.map((issue) => {
     let value: unknown = input;
     for (const key of issue.path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-    return `${issue.path.join('.') || 'options'} = ${quoted(value)}: ${issue.message}`;
+    const whole = issue.code === 'unrecognized_keys' && issue.path.length === 0;
+    const message = whole ? noSuch(issue.keys, optionsByKind(methodOptionsSchema).get(input.name) ?? []) : issue.message;
+    return `${issue.path.join('.') || 'options'} = ${quoted(value)}: ${message}`;
   });
   throw new TypeError(`Unusable method options: ${problems.join('; ')}`);
 }

@@ -22,7 +22,7 @@ export const backboneOptions = {
 /** Contiguous parts of the batch that batch norm normalises separately; must divide the batch. */
 export const bnGroups = count;
 
-/** Similarities are divided by it: float32 tells products of 1e4 apart by a thousandth, and below that loses them. */
+/** Similarities, at most 1, are divided by it: at 1e-4 the exponents reach 1e4, where float32 resolves 0.001, and less below that. */
 export const temperature = z.number().min(1e-4).max(1000);
 
 /** Of methods with a momentum encoder and a queue of its keys. */
