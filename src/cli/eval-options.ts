@@ -114,7 +114,7 @@ export function addCommonOptions(command: Command): Command {
     .option('--preset <name>', 'of random: the network and the size of its images (default: detco-r50)')
     .option('--arch <name>', `of random: ${ARCHITECTURE_NAMES.join(', ')}`)
     .option('--global-size <pixels>', 'side of the crops (default: what it was trained on)')
-    .option('--limit <n>', 'images of each kind at most (default: all)')
+    .option('--limit <n>', 'training and validation images at most; of linear without --cached the latter alone (default: all)')
     .option('--seed <n>', 'of what is drawn', '0')
     .option('--block <n>', 'images that go through the network at once', '64');
   const { engine, precision, device, threads } = engineShape;

@@ -36,7 +36,7 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
   const known = queries[stages[0] ?? '']?.labels ?? [];
   const labels = shuffleLabels ? shuffled(known, seed, 'val') : known;
   const plan = { protocol, batch, epochs, seed, classes: options.classes ?? classesOf(known, valShards) };
-  const { fits, train, classes } = cached ? await onCached(plan, options) : await onAugmented(plan, options, labels);
+  const { fits, train, classes, batch: used } = cached ? await onCached(plan, options) : await onAugmented(plan, options, labels);
   const results: Record<string, LinearResult> = {};
   const guesses: Record<string, Guesses> = {};
   for (const stage of stages) {
@@ -54,7 +54,7 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
   return {
     images: { train, val: labels.length },
     classes,
-    settings: { protocol: name, cached, epochs, batch },
+    settings: { protocol: name, cached, epochs, batch: used },
     stages: results,
     notes: searched ? [] : tooHigh(results, classes),
     guesses,
@@ -75,8 +75,11 @@ function tooHigh(results: Readonly<Record<string, LinearResult>>, classes: numbe
 
 interface Fitted {
   readonly fits: Readonly<Record<string, LinearFit & Disposable>>;
+  /** Training images. */
   readonly train: number;
   readonly classes: number;
+  /** Images a step. */
+  readonly batch: number;
 }
 
 async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitted> {
@@ -87,6 +90,7 @@ async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitte
   const classes = Math.max(plan.classes, classesOf(labels, shards));
   if (options.classes !== undefined && classes > options.classes)
     throw new EvaluationError(`${shards.join(', ')} has labels up to ${classes - 1}: give --classes ${classes}, or leave it out`);
+  const batch = Math.min(plan.batch, labels.length);
   const fits: Record<string, LinearFit & Disposable> = {};
   for (const stage of stages) {
     const features = found[stage];
@@ -94,7 +98,7 @@ async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitte
     fits[stage] = await fitCached(
       engine,
       { ...features, labels },
-      { ...plan, classes, batch: Math.min(plan.batch, labels.length) },
+      { ...plan, classes, batch },
       {
         ...(lr !== undefined && { rate: lr }),
         ...(pause && { pause }),
@@ -102,7 +106,7 @@ async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitte
       },
     );
   }
-  return { fits, train: labels.length, classes };
+  return { fits, train: labels.length, classes, batch };
 }
 
 async function onAugmented(plan: LinearPlan, options: LinearOptions, valLabels: readonly number[]): Promise<Fitted> {
@@ -129,5 +133,5 @@ async function onAugmented(plan: LinearPlan, options: LinearOptions, valLabels: 
     ...(onProgress && { onShare: (done) => onProgress({ work: 'linear classifier', done, total: 1 }) }),
   });
   if (seen.size === 0) throw new EvaluationError(`no labelled image in ${shards.join(', ')}: ${LABEL_NEEDED}`);
-  return { fits, train: seen.size, classes: plan.classes };
+  return { fits, train: seen.size, classes: plan.classes, batch: plan.batch };
 }

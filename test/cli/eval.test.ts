@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { writeColouredShard } from '../support/coloured-shards.js';
+import { loadCheckpoint } from '#dist/train/checkpoint.js';
 import { detco, type Outcome } from './detco.js';
 
 let folder: string;
@@ -61,8 +62,20 @@ test('eval.json lies beside the checkpoint and keeps what others found', async (
   expect(JSON.parse(key.stdout)).toMatchObject({ evaluation: 'knn', classes: 4, settings: { k: 9 } });
   expect(results(file)).toMatchObject(first);
   expect(Object.keys(results(file))).toEqual(['knn', 'momentum encoder']);
-  // The checkpoint is as it was: a run goes on from it.
   expect(existsSync(`${file}.partial`)).toBe(false);
+  // The checkpoint is still one: a run goes on from it.
+  expect((await loadCheckpoint(run)).state.step).toBe(4);
+});
+
+test('weights that were exported are worth what they were', async () => {
+  const weights = join(folder, 'r18.safetensors');
+  succeeded(await detco(['export', '--checkpoint', run, '--format', 'safetensors', '--out', weights]));
+  const stages = async (...options: readonly string[]) => {
+    const { stdout } = succeeded(await evaluate('knn', [...options, '--global-size', '32', '--name', 'compared', '--json']));
+    return (JSON.parse(stdout) as { stages: object }).stages;
+  };
+  expect(await stages('--checkpoint', weights)).toEqual(await stages('--checkpoint', run));
+  expect(Object.keys(results(`${weights}.eval.json`))).toEqual(['compared']);
 });
 
 test('detco eval rank needs no labels', async () => {
@@ -200,26 +213,15 @@ describe('refuses, with what to do, and keeps the results of before', () => {
 test('Ctrl-C ends an evaluation, and the results of before are kept', async () => {
   succeeded(await evaluate('knn', [...RANDOM, '--out', out]));
   const before = readFileSync(out, 'utf8');
-  const stopped = await detco(
-    [
-      'eval',
-      'linear',
-      ...RANDOM,
-      '--epochs',
-      '100000',
-      '--out',
-      out,
-      '--shards',
-      train,
-      '--val-shards',
-      val,
-      '--engine',
-      'wasm',
-      '--workers',
-      '1',
-    ],
-    { onLine: (line) => (line.startsWith('linear classifier') ? 'SIGINT' : undefined) },
-  );
+  let asked = false;
+  const onLine = (line: string): NodeJS.Signals | undefined => {
+    // A second one would end it at once.
+    if (asked || !line.startsWith('linear classifier')) return undefined;
+    asked = true;
+    return 'SIGINT';
+  };
+  const data = ['--shards', train, '--val-shards', val, '--engine', 'wasm', '--workers', '1'];
+  const stopped = await detco(['eval', 'linear', ...RANDOM, '--epochs', '100000', '--out', out, ...data], { onLine });
   expect(stopped).toMatchObject({ code: 130, signal: null, stdout: '' });
   expect(stopped.stderr).toContain('interrupted; the results of before are kept');
   expect(readFileSync(out, 'utf8')).toBe(before);
