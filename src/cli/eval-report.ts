@@ -44,12 +44,12 @@ const HEADS: Readonly<Record<EvalName, readonly string[]>> = {
 };
 
 export function reportLines(report: EvalReport): string[] {
-  const { evaluation, title, weights, encoder, architecture, crop, shuffledLabels, settings, stages, notes, seconds } = report;
+  const { evaluation, title, weights, sha256, encoder, architecture, crop, shuffledLabels, settings, stages, notes, seconds } = report;
   const { train, val } = report.images;
   const images =
     val === 0 ? counted(train, 'image') : `${train} training and ${val} validation images, ${counted(report.classes, 'class')}`;
   return [
-    `${title}${shuffledLabels ? ', shuffled labels' : ''}: ${weights}, ${architectureInWords(architecture)}, ${encoder} encoder`,
+    `${title}${shuffledLabels ? ', shuffled labels' : ''}: ${weights}, ${architectureInWords(architecture)}${sha256 === undefined ? '' : `, ${encoder} encoder`}`,
     `${images}, crops of ${crop} pixels${settingsInWords(evaluation, settings)}; ${seconds} s`,
     '',
     ...columns([HEADS[evaluation], ...Object.entries(stages).map(([stage, result]) => cells(stage, result))]),

@@ -35,7 +35,7 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
   const queries = await featuresOf(imagesOf(options, valShards, oneClass), 'validation images', LABEL_NEEDED, options);
   const known = queries[stages[0] ?? '']?.labels ?? [];
   const labels = shuffleLabels ? shuffled(known, seed, 'val') : known;
-  const plan = { protocol, batch, epochs, seed, classes: options.classes ?? classesOf(known, valShards) };
+  const plan = { protocol, batch, epochs, seed, classes: enough(options.classes, classesOf(known, valShards), valShards) };
   const { fits, train, classes, batch: used } = cached ? await onCached(plan, options) : await onAugmented(plan, options, labels);
   const results: Record<string, LinearResult> = {};
   const guesses: Record<string, Guesses> = {};
@@ -73,6 +73,15 @@ function tooHigh(results: Readonly<Record<string, LinearResult>>, classes: numbe
   );
 }
 
+/** As many classes as were asked for, or as the labels of some shards are of. */
+function enough(asked: number | undefined, found: number, shards: readonly string[]): number {
+  if (asked !== undefined && asked < found)
+    throw new EvaluationError(
+      `--classes ${asked}: the labels of ${shards.join(', ')} go up to ${found - 1}; give --classes ${found}, or leave it out`,
+    );
+  return asked ?? found;
+}
+
 interface Fitted {
   readonly fits: Readonly<Record<string, LinearFit & Disposable>>;
   /** Training images. */
@@ -87,9 +96,7 @@ async function onCached(plan: LinearPlan, options: LinearOptions): Promise<Fitte
   const found = await featuresOf(imagesOf(options, shards, oneClass), 'training images', LABEL_NEEDED, options);
   const known = found[stages[0] ?? '']?.labels ?? [];
   const labels = shuffleLabels ? shuffled(known, seed, 'train') : known;
-  const classes = Math.max(plan.classes, classesOf(labels, shards));
-  if (options.classes !== undefined && classes > options.classes)
-    throw new EvaluationError(`${shards.join(', ')} has labels up to ${classes - 1}: give --classes ${classes}, or leave it out`);
+  const classes = Math.max(plan.classes, enough(options.classes, classesOf(labels, shards), shards));
   const batch = Math.min(plan.batch, labels.length);
   const fits: Record<string, LinearFit & Disposable> = {};
   for (const stage of stages) {

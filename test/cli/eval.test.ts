@@ -154,6 +154,8 @@ describe('refuses, with what to do, and keeps the results of before', () => {
     const data = ['--shards', more, '--val-shards', val];
     expect(await refusal(1, evaluate('linear', [...RANDOM, '--epochs', '1'], data))).toMatch(/has class [4-7].*give --classes [5-8]/);
     succeeded(await evaluate('linear', [...RANDOM, '--epochs', '1', '--classes', '8'], data));
+    const few = `--classes 3: the labels of ${val} go up to 3; give --classes 4`;
+    expect(await refusal(1, evaluate('linear', [...RANDOM, '--epochs', '1', '--classes', '3']))).toContain(few);
   });
 
   test('more neighbours than there are: all vote, and it is said', async () => {
