@@ -30,6 +30,12 @@ describe('what is packed', () => {
     expect(files.filter((path) => /^(src|test)\//.test(path))).toEqual([]);
   });
 
+  test('holds the scripts and configs for detectors, and nothing that Python left beside them', () => {
+    const downstream = files.filter((path) => path.startsWith('downstream/'));
+    expect(downstream).toEqual(expect.arrayContaining(['downstream/detect.py', 'downstream/detectron2/base.yaml']));
+    expect(downstream.filter((path) => !/\.(py|yaml)$/.test(path))).toEqual([]);
+  });
+
   test('has no relative link in its documents that leads out of it', async () => {
     const documents = files.filter((path) => path.endsWith('.md'));
     expect(documents).toEqual(expect.arrayContaining(['README.md', 'docs/architecture.md']));

@@ -22,6 +22,7 @@ export interface Python {
   readonly test: typeof test.skip;
   /** Why they skip; empty where they do not. It belongs at the end of titles. */
   readonly note: string;
+  readonly executable: string;
   /** Runs a script, and gives what it printed as JSON. */
   run<Result>(script: string, ...args: readonly string[]): Promise<Result>;
 }
@@ -29,10 +30,11 @@ export interface Python {
 /** `describe` and `test` where there is a Python with these modules, else what skips. */
 export function wherePythonHas(...modules: readonly string[]): Python {
   const python = pythonWith(...modules);
+  const executable = python ?? 'python3';
   const run = async <Result>(script: string, ...args: readonly string[]): Promise<Result> => {
-    const { stdout } = await promisify(execFile)(python ?? 'python3', [script, ...args], { maxBuffer: 1 << 26 });
+    const { stdout } = await promisify(execFile)(executable, [script, ...args], { maxBuffer: 1 << 26 });
     return JSON.parse(stdout) as Result;
   };
-  if (python !== undefined) return { describe, test, note: '', run };
-  return { describe: describe.skip, test: test.skip, note: ` (skipped: no python3 with ${modules.join(', ')})`, run };
+  if (python !== undefined) return { describe, test, note: '', executable, run };
+  return { describe: describe.skip, test: test.skip, note: ` (skipped: no python3 with ${modules.join(', ')})`, executable, run };
 }
