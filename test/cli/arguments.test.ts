@@ -59,6 +59,7 @@ describe('a number', () => {
     ['recipe: { patchSize: 257 }', 'recipe.patchSize = 257: Too big: expected number to be <=256'],
     ['method: { queueSize: 1e11 }', 'method.queueSize (--queue-size) = 100000000000: Too big: expected number to be <=16777216'],
     ['method: { temperature: .inf }', 'method.temperature = Infinity: '],
+    ['optimizer: { trust: 0.1 }', 'options.yaml is an option of lars, and not of sgd'],
     ['threads: 500000', 'threads 500000: expected a whole number, 1..'],
     ['decodedCache: ""', '"" is no amount of bytes'],
     ['batch: 1000000\nrecipe: { globalSize: 896 }\nmethod: { queueSize: 1000000 }', '3 slots of 1000000 samples take '],
