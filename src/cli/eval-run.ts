@@ -4,7 +4,7 @@ import { selectEngine, type Engine } from '../engine/index.js';
 import { turn } from '../train/turn.js';
 import { confusionOf, type Guesses } from '../eval/classification.js';
 import { evaluateKnn, evaluateLinear, evaluateRank, evaluateSvm, type EvaluationOptions } from '../eval/index.js';
-import { addResult, readResults } from '../eval/results-file.js';
+import { addResult, readResults, ResultsError } from '../eval/results-file.js';
 import { confusionSheet } from '../eval/sheets.js';
 import { openSubject, type Subject } from '../eval/subject.js';
 import { GLOBAL_SIZE } from '../pipeline/augment/recipe.js';
@@ -14,7 +14,7 @@ import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } 
 import { evalProgress } from './eval-progress.js';
 import { type EvalFound, type EvalReport, reportLines } from './eval-report.js';
 import { readFields } from './fields.js';
-import { assertFile, writeOutput } from './output.js';
+import { assertFile, writeError, writeOutput } from './output.js';
 import { printJson, printLines, say } from './print.js';
 import { asPipelineUsageError, asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { watch, type Watched } from './watch.js';
@@ -33,7 +33,7 @@ interface Outcome {
   readonly pictures: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Starts engine and encoder, runs `evaluate` on them, and keeps and prints what it gives. */
+/** Starts engine and encoder, runs `evaluate` on them, and prints and keeps what it gives. */
 async function run(
   evaluation: EvalName,
   title: string,
@@ -42,7 +42,7 @@ async function run(
 ): Promise<void> {
   const fields = await readFields(common);
   const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
-  const work = async (watched: Watched): Promise<{ readonly report: EvalReport; readonly out: string | undefined }> => {
+  const work = async (watched: Watched): Promise<Outcome & { readonly report: EvalReport; readonly out: string | undefined }> => {
     await using engine = await started(common);
     using subject = await openSubject(engine, common).catch(asUsageError('RangeError'));
     const out = common.out ?? subject.results;
@@ -67,14 +67,18 @@ async function run(
       at: new Date().toISOString(),
       ...found,
     };
-    for (const [path, picture] of pictures) await writeOutput(path, picture);
-    if (out !== undefined) await addResult(out, name, report);
-    return { report, out };
+    return { report, found, pictures, out };
   };
-  const { report, out } = await watch({ format: '{text}', interrupted: 'interrupted; the results of before are kept' }, work);
+  const { report, pictures, out } = await watch({ format: '{text}', interrupted: 'interrupted; the results of before are kept' }, work);
+  // First, so that a file that cannot be written does not cost the evaluation.
   if (common.json) printJson(report);
   else printLines(reportLines(report));
-  if (out !== undefined) say(`${out}: kept as "${name}"`);
+  for (const [path, picture] of pictures) await writeOutput(path, picture);
+  if (out === undefined) return;
+  await addResult(out, name, report).catch((error: unknown) => {
+    throw error instanceof ResultsError ? error : writeError(out, error);
+  });
+  say(`${out}: kept as "${name}"`);
 }
 
 async function started(options: CommonOptions): Promise<Engine & AsyncDisposable> {

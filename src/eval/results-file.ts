@@ -1,7 +1,7 @@
 /** `eval.json`: what evaluations of one checkpoint found, by name. A later one of a name takes the place of the one before. */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { codeOf } from '../common/error-code.js';
-import { replaceFile } from '../train/replace-file.js';
+import { replaceWhole } from '../interop/replace-whole.js';
 
 /** A file of results that cannot be added to. */
 export class ResultsError extends Error {
@@ -27,5 +27,6 @@ export async function readResults(path: string): Promise<Results> {
 
 /** Keeps a result beside those of other names; a kill at any instant leaves the file as it was, or with the result. */
 export async function addResult(path: string, name: string, result: object): Promise<void> {
-  await replaceFile(path, JSON.stringify({ ...(await readResults(path)), [name]: result }, undefined, 2));
+  const text = JSON.stringify({ ...(await readResults(path)), [name]: result }, undefined, 2);
+  await replaceWhole(path, (partial) => writeFile(partial, `${text}\n`, { flush: true }));
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import sharp from 'sharp';
 import { writeColouredShard } from '../support/coloured-shards.js';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
+import { mayMount, mountDisk, unmountDisk } from '../support/small-disk.js';
 import { detco, type Outcome } from './detco.js';
 
 let folder: string;
@@ -210,6 +211,32 @@ describe('refuses, with what to do, and keeps the results of before', () => {
       '--preset and --arch are of --checkpoint random',
     );
   });
+});
+
+(mayMount() ? test : test.skip)('on a disk that is full a result is printed, and the file is as it was', async () => {
+  const disk = mkdtempSync(join(tmpdir(), 'detco-eval-disk-'));
+  mountDisk(disk, '16k');
+  try {
+    const file = join(disk, 'results.json');
+    const before = JSON.stringify({ other: 'x'.repeat(4096) });
+    writeFileSync(file, before);
+    writeFileSync(join(disk, 'rest'), 'x'.repeat(8192));
+    const { code, stdout, stderr } = await evaluate('knn', [...RANDOM, '--out', file]);
+    expect(code).toBe(1);
+    expect(stdout).toContain('above chance');
+    expect(stderr).toContain(`"${file}" could not be written`);
+    expect(readFileSync(file, 'utf8')).toBe(before);
+    expect(existsSync(`${file}.partial`)).toBe(false);
+  } finally {
+    unmountDisk(disk);
+    rmSync(disk, { recursive: true });
+  }
+});
+
+test('the folder of --out is made', async () => {
+  const file = join(folder, 'a/b/results.json');
+  succeeded(await evaluate('rank', [...RANDOM, '--out', file], ['--shards', val]));
+  expect(Object.keys(results(file))).toEqual(['rank']);
 });
 
 test('Ctrl-C ends an evaluation, and the results of before are kept', async () => {
