@@ -81,7 +81,7 @@ def read_voc_image(file):
     boxes = []
     for thing in root.findall("object"):
         left, top, right, bottom = (float(thing.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
-        box = {"bbox": [left - 1, top - 1, right - left + 1, bottom - top + 1], "ignore": int(thing.findtext("difficult") or 0)}
+        box = {"bbox": [left - 1, top - 1, right - left + 1, bottom - top + 1], "difficult": int(thing.findtext("difficult") or 0)}
         boxes.append((thing.findtext("name"), box))
     width, height = (int(root.findtext(f"size/{side}")) for side in ("width", "height"))
     path = file.parents[1] / "JPEGImages" / root.findtext("filename")

@@ -178,7 +178,7 @@ class BoxEval(COCOeval):
         super()._prepare()  # which sets `ignore` to `iscrowd`
         for truths in self._gts.values():
             for truth in truths:
-                truth["ignore"] = truth["iscrowd"] or truth.get("ignore", 0)  # VOC's difficult objects count neither way
+                truth["ignore"] = truth["iscrowd"] or truth.get("difficult", 0)  # VOC's difficult objects count neither way
 
 
 def average_precision(coco, detections):

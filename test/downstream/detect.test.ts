@@ -145,7 +145,7 @@ python.describe(`data of detect.py${python.note}`, () => {
     'in VOC folders is of all years, with boxes from pixel 0, and difficult objects count neither way',
     async () => {
       const set = await oracle(at('VOCdevkit'));
-      expect(set).toMatchObject({ kind: 'voc', categories: ['cat', 'dog'], trained: 3, tested: 2, perfect, none });
+      expect(set).toMatchObject({ kind: 'voc', categories: ['cat', 'dog'], trained: 3, tested: 2, perfect, sure: perfect, none });
       expect(set.plain.box).toEqual(set.plain.white);
     },
     PATIENT_MS,
