@@ -122,7 +122,7 @@ export interface Engine {
    * - reads only its inputs and variables, and gets what differs between calls (learning rate, queue pointer) as inputs;
    *   numbers in it are constants;
    * - gets inputs of the same names and shapes each time, and reads no tensor back;
-   * - changes only variables, in place, through `sgd`, `lerp` and `enqueue`; nothing assigns them anew after the first call, and no
+   * - changes only variables, in place, through `sgd`, `lerp` (weight 1 assigns) and `enqueue`; nothing assigns them anew after the first call, and no
    *   clone or view of them outlives a call, for a replay would write to it too;
    * - keeps nothing else, host state neither: what counts calls does so outside;
    * - gives tensors that it made, neither inputs nor variables, and leaves no others behind (`tf.tidy`).

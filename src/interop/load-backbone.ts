@@ -42,9 +42,6 @@ export interface BackboneSource {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** What a method calls its networks; BYOL's key encoder is the target. */
-const SECTIONS: Readonly<Record<Encoder, readonly string[]>> = { query: ['query', 'online'], key: ['key', 'target'] };
-
 /**
  * @param path a run's folder, a checkpoint's, a folder of `detco import`, or a file
  * @param options.encoder of two that learn together, default `query`
@@ -73,8 +70,8 @@ async function fromCheckpoint(path: string, encoder: Encoder): Promise<LoadedBac
     );
   const { folder } = place;
   const { state, parts, files } = await readState(folder);
-  const part = SECTIONS[encoder].find((section) => parts.includes(section));
-  if (part === undefined)
+  const part = state.method.encoders[encoder];
+  if (part === undefined || !parts.includes(part))
     throw new WeightsError(`${folder} is of ${state.method.name}, which has one encoder: leave --encoder ${encoder} out`);
   const written = files?.[part];
   if (written) await verifyFiles(folder, { [part]: written });

@@ -79,10 +79,22 @@ export interface Method {
   /** All tensors that a checkpoint holds, in files of these names. */
   readonly sections: Readonly<Record<string, ReadonlyMap<string, Variable>>>;
 
+  /**
+   * The sections that hold the backbone: the one that learns, and the one that slowly follows it. A checkpoint keeps their names, by which
+   * files of weights are read without the method.
+   */
+  readonly encoders: Encoders;
+
   /** Host state: what a checkpoint holds besides. Setting it throws a RangeError for what cannot be. */
   host: HostState;
 
   dispose(): void;
+}
+
+/** Names of sections. */
+export interface Encoders {
+  readonly query: string;
+  readonly key?: string;
 }
 
 export type HostState = Readonly<Record<string, number>>;

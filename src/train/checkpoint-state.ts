@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { HostState } from '../model/index.js';
+import type { Encoders, HostState } from '../model/index.js';
 import type { PipelineState } from '../pipeline/batch/batch.js';
 import { pipelineStateSchema } from '../pipeline/options.js';
 import type { Options } from '../common/options.js';
@@ -20,6 +20,8 @@ import { replaceFile } from './replace-file.js';
 
 /** The files of a checkpoint of the first format. */
 const FIRST_PARTS: readonly string[] = ['query', 'key', 'optimizer', 'queues'];
+/** Of checkpoints that do not name them. */
+const FIRST_ENCODERS = { query: 'query', key: 'key' };
 
 export const STATE_FILE = 'state.json';
 
@@ -39,8 +41,8 @@ export interface TrainState {
   readonly evaluatedStep?: number;
   /** Absent before the first batch. */
   readonly pipeline?: PipelineState;
-  /** The method's name, and its host state. */
-  readonly method: { readonly name: string; readonly host: HostState };
+  /** The method's name, its host state, and which of its sections hold a backbone. */
+  readonly method: { readonly name: string; readonly host: HostState; readonly encoders: Encoders };
   /** Seeds the plan, the views, the weights and what a method draws for a step, which is keyed by (seed, step). */
   readonly seed: number;
   readonly engine: string;
@@ -73,7 +75,11 @@ const storedSchema = z
     z.strictObject({
       format: z.literal(CHECKPOINT_FORMAT),
       ...common,
-      method: z.strictObject({ name: z.string(), host: z.record(z.string(), z.number()) }),
+      method: z.strictObject({
+        name: z.string(),
+        host: z.record(z.string(), z.number()),
+        encoders: z.strictObject({ query: z.string(), key: z.string().optional() }).default(FIRST_ENCODERS),
+      }),
       files: z.record(z.string().regex(/^\w+$/), fileSchema),
     }),
     z.strictObject({
@@ -163,7 +169,9 @@ function withMethod(
 ): TrainState & { readonly files?: PartSums | undefined; readonly sha256?: string | undefined } {
   if (stored.format === CHECKPOINT_FORMAT) return stored as TrainState & { readonly files: PartSums; readonly sha256: string };
   const { pointer, ...rest } = stored;
-  return { ...rest, method: { name: FIRST_METHOD, host: { pointer } } } as TrainState & { readonly files?: PartSums };
+  return { ...rest, method: { name: FIRST_METHOD, host: { pointer }, encoders: FIRST_ENCODERS } } as TrainState & {
+    readonly files?: PartSums;
+  };
 }
 
 async function sumOf(path: string): Promise<FileSum> {

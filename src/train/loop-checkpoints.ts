@@ -75,7 +75,7 @@ export class Checkpoints {
       epoch,
       ...(evaluatedStep === undefined ? {} : { evaluatedStep }),
       ...(pipeline === undefined ? {} : { pipeline }),
-      method: { name: config.method.name, host: method.host },
+      method: { name: config.method.name, host: method.host, encoders: method.encoders },
       seed: config.seed,
       engine: engine.name,
       configDigest,

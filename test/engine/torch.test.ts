@@ -283,6 +283,13 @@ torch.describe(`torch${torch.note}`, () => {
         answer = x.data().catch(({ message }: Error) => message);
         return { y: tf.add(x, 1) };
       });
+      const moving = variable({ shape: [2], data: Float64Array.of(1, 2) });
+      const assigns = engine.compile(({ x }: { x: tf.Tensor }) =>
+        tf.tidy(() => {
+          moving.assign(tf.add(moving, x));
+          return { y: tf.add(x, 1) };
+        }),
+      );
       const foreign = engine.compile<{ x: tf.Tensor }, { y: tf.Tensor }>(() => ({ y: weight }));
       const cloned = engine.compile<{ x: tf.Tensor }, { y: tf.Tensor }>(() => ({ y: tf.clone(weight) }));
       const x = tf.ones([2]);
@@ -290,6 +297,7 @@ torch.describe(`torch${torch.note}`, () => {
       for (const [step, message] of [
         [shared, 'shares its data with a clone or a view'],
         [reads, 'a compiled step reads a tensor'],
+        [assigns, 'of shape [2] was assigned in a compiled step'],
         // A graph copies what it gives, also this.
         ...(engine.device === 'cpu' ? ([[cloned, 'which it did not make']] as const) : []),
       ] as const) {

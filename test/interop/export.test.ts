@@ -147,7 +147,7 @@ describe('the encoders of a run', () => {
 
   test('are one where the method has one', async () => {
     const run = join(folder, 'simclr');
-    const method = { name: 'simclr', host: {} };
+    const method = { name: 'simclr', host: {}, encoders: { query: 'online' } };
     const state = { format: 2, step: 0, epoch: 0, method, seed: 1, engine: 'wasm', configDigest: 'd', versions: {} } as const;
     const online = new Map([...backbone.tensors].map(([name, { shape, data }]) => [name, { shape, data: async () => data }]));
     await saveCheckpoint(run, state, { online, optimizer: new Map() });

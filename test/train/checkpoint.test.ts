@@ -11,7 +11,7 @@ import type { TensorSource } from '#dist/common/safetensors.js';
 
 function state(step: number): TrainState {
   const pipeline = { epoch: 0, step, epochStart: 0, lanes: [{ taken: 2 * step, good: 2 * step }] };
-  const method = { name: 'detco', host: { pointer: 32 } };
+  const method = { name: 'detco', host: { pointer: 32 }, encoders: { query: 'query', key: 'key' } };
   const rest = { format: 2, step, epoch: 0, method, seed: 7, engine: 'wasm', configDigest: 'd', versions: {} } as const;
   return { ...rest, ...(step > 0 && { pipeline }) };
 }

@@ -9,8 +9,8 @@
  * threads each. On a GPU it is a CUDA graph, which LibTorch's dispatcher does not see either; a graph reads and writes the same memory each
  * time, so inputs are copied in and outputs out.
  */
-import { dispose, keep, scalar, tidy } from '@tensorflow/tfjs-core';
-import type { Tensor } from '@tensorflow/tfjs-core';
+import { dispose, engine, keep, scalar, tidy } from '@tensorflow/tfjs-core';
+import type { Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { NamedTensors } from '../engine.js';
 import type { TorchBackend } from './backend.js';
 
@@ -53,7 +53,7 @@ export function capture<I extends NamedTensors, O extends NamedTensors>(backend:
     // Copies in bfloat16 that were made outside the step would be constants in it.
     backend.replays++;
     const record = backend.device === 'cpu' ? recordProgram<I, O> : recordGraph<I, O>;
-    const recorded = record(backend, asRecorded, inputs);
+    const recorded = record(backend, inPlace(asRecorded), inputs);
     // Shapes and types alone: the tensors are the caller's.
     expected = { ...inputs };
     replay = recorded.replay;
@@ -177,6 +177,21 @@ function ownOutputs<I extends NamedTensors, O extends NamedTensors>(step: Step<I
       throw new Error(`a compiled step gives "${name}", a tensor [${shape}] which it did not make: leave it out, the caller has it`);
     }
     return outputs;
+  };
+}
+
+/** `step`, with an error where it gives a variable another tensor: a record would compute that tensor, and the variable would stay what it is. */
+function inPlace<I extends NamedTensors, O extends NamedTensors>(step: Step<I, O>): Step<I, O> {
+  return (inputs) => {
+    const held = Object.values<Variable>(engine().registeredVariables).map((variable) => ({ variable, dataId: variable.dataId }));
+    const outputs = step(inputs);
+    const assigned = held.find(({ variable, dataId }) => !variable.isDisposed && variable.dataId !== dataId)?.variable;
+    if (!assigned) return outputs;
+    dispose(Object.values(outputs));
+    throw new Error(
+      `variable "${assigned.name}" of shape [${assigned.shape}] was assigned in a compiled step, which a record cannot do again: change ` +
+        'variables through sgd, lerp (weight 1 assigns) and enqueue of the engine',
+    );
   };
 }
 

@@ -78,6 +78,7 @@ class Byol implements Method {
   readonly dimensions: number;
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
+  readonly encoders = { query: 'online', key: 'target' };
   readonly host = {};
   readonly #options: ByolOptions;
   readonly #resNet: ResNet;

@@ -36,6 +36,7 @@ export abstract class QueueMethod<Options extends QueueOptions> implements Metho
   readonly dimensions: number;
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
+  readonly encoders = { query: 'query', key: 'key' };
   protected readonly engine: Engine;
   protected readonly options: Options;
   protected readonly query: Network;

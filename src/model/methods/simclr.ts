@@ -80,6 +80,7 @@ class SimClr implements Method {
   readonly dimensions: number;
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
+  readonly encoders = { query: 'online' };
   readonly host = {};
   readonly #engine: Engine;
   readonly #options: SimClrOptions;
