@@ -1,5 +1,16 @@
 /** `detco/model`: methods, and the networks they are made of. */
-export type { Encoders, HostState, Method, MethodKind, MethodPreset, ParameterGroup, StepAt, StepResult, StepViews } from './method.js';
+export type {
+  Encoders,
+  HostState,
+  Method,
+  MethodKind,
+  MethodPreset,
+  ParameterGroup,
+  StepAt,
+  StepResult,
+  StepViews,
+  ViewKind,
+} from './method.js';
 export {
   METHOD_NAMES,
   METHOD_PRESETS,

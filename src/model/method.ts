@@ -13,6 +13,9 @@ import type { Backbone } from './network/backbone.js';
 /** The views of a step by the recipe's names: normalised float32, [N, H, W, 3], or [N, 9, h, w, 3] for a jigsaw. */
 export type StepViews = Readonly<Record<string, Tensor>>;
 
+/** What a view shows: a whole image, or the nine patches of one. */
+export type ViewKind = 'image' | 'jigsaw';
+
 /** Where a run stands before a step. */
 export interface StepAt {
   /** Steps done. */
@@ -131,8 +134,8 @@ export interface MethodKind<Options = unknown> {
   readonly schema: z.ZodObject;
   readonly presets: Readonly<Record<string, MethodPreset<Options>>>;
 
-  /** The views that a step takes with these options. */
-  views(options: Options): readonly string[];
+  /** The views that a step takes with these options, by name. */
+  views(options: Options): Readonly<Record<string, ViewKind>>;
 
   /** Options that suit a batch, where the user has `chosen` none of the ones that depend on it. */
   fit?(options: Options, batch: number, chosen: ReadonlySet<string>): Options;

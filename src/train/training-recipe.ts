@@ -1,5 +1,5 @@
 /** The recipe of a run's training views, and whether it makes those that the method takes. */
-import { methodKind } from '../model/index.js';
+import { methodKind, type ViewKind } from '../model/index.js';
 import { makeRecipe, RECIPE_NAMES, recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
 import type { Recipe, View } from '../pipeline/index.js';
 import type { TrainConfig } from './config-schema.js';
@@ -7,25 +7,37 @@ import { OptionsError } from './options-error.js';
 
 type Chosen = Pick<TrainConfig, 'recipe' | 'method'>;
 
-/**
- * The recipe of the training views. Two methods that take as many whole images may call them otherwise: a recipe of either serves both,
- * view by view in their order.
- */
+/** The recipe of the training views: those that the method takes, by its names for them, as far as the recipe makes them. */
 export function trainingRecipe({ recipe: options, method }: Chosen): Recipe {
   const recipe = makeRecipe(options);
-  const needed = methodKind(method.name).views(method);
-  // What no loss reads is not made.
-  if (needed.every((view) => view in recipe.views))
-    return { ...recipe, views: Object.fromEntries(Object.entries(recipe.views).filter(([view]) => needed.includes(view))) };
-  const made = Object.values(recipe.views);
-  if (made.length !== needed.length || made.some(({ kind }) => kind !== 'image')) return recipe;
-  return { name: options.name, views: Object.fromEntries(needed.map((view, i) => [view, made[i] as View])) };
+  return { ...recipe, views: taken(recipe.views, methodKind(method.name).views(method)) };
+}
+
+/**
+ * A recipe that has other names for what is needed gives its views of each kind in their order: two whole images are two whole images.
+ * What no loss reads is not made.
+ */
+function taken(made: Recipe['views'], needed: Readonly<Record<string, ViewKind>>): Record<string, View> {
+  const wanted = Object.entries(needed);
+  if (wanted.every(([name, kind]) => made[name]?.kind === kind))
+    return Object.fromEntries(Object.entries(made).filter(([name]) => name in needed));
+  const left = { image: ofKind(made, 'image'), jigsaw: ofKind(made, 'jigsaw') };
+  return Object.fromEntries(
+    wanted.flatMap(([name, kind]) => {
+      const view = left[kind].shift();
+      return view ? [[name, view]] : [];
+    }),
+  );
+}
+
+function ofKind(views: Recipe['views'], kind: ViewKind): View[] {
+  return Object.values(views).filter((view) => view.kind === kind);
 }
 
 /** @throws OptionsError for a recipe that does not make the views of the method */
 export function checkViews(config: Chosen): void {
   const { recipe, method } = config;
-  const needed = methodKind(method.name).views(method);
+  const needed = Object.keys(methodKind(method.name).views(method));
   const lacking = (chosen: Chosen) => {
     const { views } = trainingRecipe(chosen);
     return needed.filter((view) => !(view in views));

@@ -44,6 +44,15 @@ describe('options of a new run', () => {
     expect(recipe.views).toEqual({ globalQ: view1, globalK: view2 });
   });
 
+  test.each(['moco-v2-r50', 'densecl-r50', 'simclr-r50', 'byol-r50'])(
+    'give %s the whole images of DetCo, and not its patches',
+    (preset) => {
+      const recipe = trainingRecipe(resolveConfig({ shards, preset, recipe: { name: 'detco' } }));
+      const { globalQ, globalK } = recipes.detco().views;
+      expect(Object.values(recipe.views)).toEqual([globalQ, globalK]);
+    },
+  );
+
   test('come from the preset, then the file, then the caller, inside method too', () => {
     const file: ConfigInput = { preset: 'tiny', batch: 64, lr: 0.5, method: { queueSize: 512, temperature: 0.3 } };
     const config = resolveConfig({ shards, lr: 0.7, method: { queueSize: 2048 } }, file);
@@ -136,6 +145,11 @@ describe('options of a new run', () => {
     [
       'views that the recipe does not make',
       { shards, recipe: { name: 'mocoV2' } },
+      'method detco needs the views patchesQ, patchesK, which recipe "mocoV2" does not make: use recipe.name detco',
+    ],
+    [
+      'two whole images for two sets of patches',
+      { shards, method: { terms: ['ll'] }, recipe: { name: 'mocoV2' } },
       'method detco needs the views patchesQ, patchesK, which recipe "mocoV2" does not make: use recipe.name detco',
     ],
     [

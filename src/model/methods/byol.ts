@@ -66,7 +66,7 @@ export const byol = {
       decodedCache: '100MB',
     },
   },
-  views: () => VIEWS,
+  views: () => ({ view1: 'image', view2: 'image' }),
   check: (options, { batch }) => checkHeadGroups(options, batch),
   create: (engine: Engine, options: ByolOptions, seed: number): Method => new Byol(engine, options, seed),
 } satisfies MethodKind<ByolOptions>;

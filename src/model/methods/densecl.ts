@@ -23,7 +23,7 @@ import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queue
 import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
-const VIEWS = ['globalQ', 'globalK'];
+const VIEWS = { globalQ: 'image', globalK: 'image' } as const;
 const TERMS = ['global', 'dense'] as const;
 
 const schema = z.strictObject({
@@ -75,7 +75,7 @@ type Embedded = Readonly<{
 }>;
 
 class DenseCl extends QueueMethod<DenseClOptions> {
-  readonly views = VIEWS;
+  readonly views = Object.keys(VIEWS);
   readonly terms = TERMS;
   readonly #resNet: ResNet;
   readonly #globalHead: Mlp;

@@ -18,7 +18,7 @@ import { z } from 'zod';
 import { noSuch } from '../../common/nearest.js';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepResult, StepViews, ViewKind } from '../method.js';
 import { reaches, type ResNet, resNet, type Stage, STAGES } from '../network/architecture.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
@@ -41,7 +41,10 @@ const TERM_NAMES = Object.keys(TERMS) as [Term, ...Term[]];
 /** Whole images, and the nine patches of one (a 3x3 jigsaw). */
 const KINDS = ['global', 'local'] as const;
 type Kind = (typeof KINDS)[number];
-const VIEWS = { global: { query: 'globalQ', key: 'globalK' }, local: { query: 'patchesQ', key: 'patchesK' } } as const;
+const VIEWS = {
+  global: { query: 'globalQ', key: 'globalK', kind: 'image' },
+  local: { query: 'patchesQ', key: 'patchesK', kind: 'jigsaw' },
+} as const;
 const PATCHES = 9;
 
 const schema = z.strictObject({
@@ -126,7 +129,7 @@ export class DetCo extends QueueMethod<DetCoOptions> {
     this.#resNet = net;
     this.#heads = heads;
     this.#levels = levelsOf(options);
-    this.views = viewsOf(options);
+    this.views = Object.keys(viewsOf(options));
     this.terms = queries.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
   }
 
@@ -222,8 +225,9 @@ function kindsOf({ terms }: DetCoOptions, side: 'query' | 'key'): Kind[] {
   return KINDS.filter((kind) => terms.some((term) => TERMS[term][side] === kind));
 }
 
-function viewsOf(options: DetCoOptions): string[] {
-  return [...kindsOf(options, 'query').map((kind) => VIEWS[kind].query), ...kindsOf(options, 'key').map((kind) => VIEWS[kind].key)];
+function viewsOf(options: DetCoOptions): Record<string, ViewKind> {
+  const named = (side: 'query' | 'key') => kindsOf(options, side).map((kind) => [VIEWS[kind][side], VIEWS[kind].kind] as const);
+  return Object.fromEntries([...named('query'), ...named('key')]);
 }
 
 function termsOf({ terms }: DetCoOptions, query: Kind): Term[] {

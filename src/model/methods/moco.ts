@@ -36,7 +36,7 @@ type MocoOptions = Readonly<z.output<typeof schema>>;
 
 /** MoCo's README. */
 const IMAGENET = { batch: 256, lr: 0.03, epochs: 200 } as const;
-const VIEWS = ['globalQ', 'globalK'];
+const VIEWS = { globalQ: 'image', globalK: 'image' } as const;
 /** The only queue, and what is permuted. */
 const QUEUE = 'global';
 
@@ -72,7 +72,7 @@ export const moco = {
 } satisfies MethodKind<MocoOptions>;
 
 class Moco extends QueueMethod<MocoOptions> {
-  readonly views = VIEWS;
+  readonly views = Object.keys(VIEWS);
   readonly terms = [];
   readonly #resNet: ResNet;
   readonly #head: Mlp;

@@ -22,7 +22,7 @@ import { globalAverage, lastStage } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups, temperature } from './options.js';
 import { viewOf } from './views.js';
 
-const VIEWS = ['view1', 'view2'];
+const VIEWS = ['view1', 'view2'] as const;
 
 const schema = z.strictObject({
   name: z.literal('simclr'),
@@ -65,7 +65,7 @@ export const simclr = {
       decodedCache: '100MB',
     },
   },
-  views: () => VIEWS,
+  views: () => ({ view1: 'image', view2: 'image' }),
   check(options, { batch }) {
     if (batch < 2) throw new RangeError(`batch ${batch}: SimCLR's negatives are the other images of a batch; expected 2 or more`);
     checkHeadGroups(options, batch, VIEWS.length);
