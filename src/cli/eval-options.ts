@@ -20,7 +20,7 @@ const file = (example: string) => z.string().min(1, `expected a file; give for e
 const stages = z
   .string()
   .refine((text) => text === ALL || text.split(',').every((name) => (STAGES as readonly string[]).includes(name)), {
-    error: `expected ${ALL}, or some of ${STAGES.join(',')} with commas between; give for example --stages res4,res5`,
+    error: `expected ${ALL}, or some of ${STAGES.join(',')} with commas between; give for example --stages ${STAGES.slice(-2).join(',')}`,
   })
   .transform((text): readonly Stage[] => STAGES.filter((stage) => text === ALL || text.split(',').includes(stage)));
 
