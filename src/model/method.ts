@@ -127,6 +127,14 @@ export interface MethodPreset<Options> {
   readonly decodedCache?: string;
 }
 
+/** What options of a method are held against. */
+export interface RunToCheck {
+  /** Images of a step. */
+  readonly batch: number;
+  /** Whether it goes on: what computes although it makes no sense is refused of new runs alone. */
+  readonly resumed: boolean;
+}
+
 /** A kind of method: how its options are checked, and one made of them. */
 export interface MethodKind<Options = unknown> {
   readonly name: string;
@@ -141,7 +149,7 @@ export interface MethodKind<Options = unknown> {
   fit?(options: Options, batch: number, chosen: ReadonlySet<string>): Options;
 
   /** @throws RangeError for options that do not go together, or not with the batch; names the option, and what to do */
-  check?(options: Options, run: { readonly batch: number }): void;
+  check?(options: Options, run: RunToCheck): void;
 
   /** @returns why the method's own state, beside its networks, does not fit into so many bytes */
   excess?(options: Options, run: { readonly batch: number; readonly bytes: number }): string | undefined;

@@ -49,10 +49,10 @@ function where(path: string | undefined): string {
 }
 
 /** Rules between options. */
-function check(config: TrainConfig): TrainConfig {
+function check(config: TrainConfig, { resumed = false } = {}): TrainConfig {
   const { batch, method } = config;
   try {
-    methodKind(method.name).check?.(method, { batch });
+    methodKind(method.name).check?.(method, { batch, resumed });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new OptionsError(error.message, { cause: error });
@@ -143,7 +143,7 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
   const after = parseConfig(merge(before, Object.fromEntries(free)));
   // What was left out before stays out.
   const skipShards = [...new Set([...(before.skipShards ?? []), ...(after.skipShards ?? [])])];
-  return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved));
+  return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved), { resumed: true });
 }
 
 /** The options in `key`, and before the others the one that says of which kind they are. */

@@ -65,7 +65,7 @@ describe('a number', () => {
     ['batch: 1000000\nrecipe: { globalSize: 896 }\nmethod: { queueSize: 1000000 }', '3 slots of 1000000 samples take '],
     [
       'batch: 8\nmethod: { queueSize: 16777216, dim: 65536 }',
-      'queueSize 16777216: 8 queues of keys of 65536 dimensions take 35.2 TB, and there are ',
+      'method.queueSize (--queue-size) 16777216: 8 queues of keys of 65536 dimensions take 35.2 TB, and there are ',
     ],
   ])('in a config file: %j', async (yaml, message) => {
     const config = join(folder, 'options.yaml');

@@ -110,8 +110,12 @@ describe('options of a new run', () => {
     expect(resolveConfig({ shards, method: { levels: { res5: 1 } } }).method).toMatchObject({ levels: { res5: 1 } });
   });
 
-  test('fit the BN groups to a batch that they do not divide, unless they were chosen', () => {
+  test('fit the BN groups to a batch that they do not divide, or into groups of one image, unless they were chosen', () => {
     expect(resolveConfig({ shards, batch: 4 }).method.bnGroups).toBe(1);
+    expect(resolveConfig({ shards, batch: 8 }).method.bnGroups).toBe(1);
+    expect(resolveConfig({ shards, batch: 16 }).method.bnGroups).toBe(8);
+    expect(resolveConfig({ shards, preset: 'tiny-moco', batch: 2 }).method.bnGroups).toBe(1);
+    expect(resolveConfig({ shards, preset: 'tiny-moco', batch: 4 }).method.bnGroups).toBe(2);
     expect(() => resolveConfig({ shards, batch: 4, method: { bnGroups: 3 } })).toThrow('method.bnGroups 3 does not divide batch 4');
   });
 
@@ -121,7 +125,32 @@ describe('options of a new run', () => {
     [
       'one row for a batch norm of a head',
       { shards, preset: 'tiny-byol', batch: 1 },
-      'method.bnGroups 1 leaves one row of batch 1 to a group, and one has no variance: use a larger --batch or fewer groups',
+      'method.bnGroups 1 leaves one image of batch 1 to a group, and batch norm would normalise it by itself: use --batch 2 or more',
+    ],
+    [
+      'a batch of one image, with a queue',
+      { shards, preset: 'tiny-moco', batch: 1 },
+      'method.bnGroups 1 leaves one image of batch 1 to a group, and batch norm would normalise it by itself: use --batch 2 or more',
+    ],
+    [
+      'chosen groups of one image',
+      { shards, preset: 'tiny', batch: 8, method: { bnGroups: 8 } },
+      'method.bnGroups 8 leaves one image of batch 8 to a group, and batch norm would normalise it by itself: use --batch 16 or more, or method.bnGroups 1',
+    ],
+    [
+      'groups of one view',
+      { shards, preset: 'tiny-simclr', batch: 4, method: { bnGroups: 8 } },
+      'method.bnGroups 8 leaves one view of batch 4 to a group, and batch norm would normalise it by itself: use --batch 8 or more, or method.bnGroups 1',
+    ],
+    [
+      'a hidden width of the linear heads of DetCo',
+      { shards, method: { head: 'linear', hidden: 512 } },
+      'method.hidden 512 with method.head linear, which has no hidden layer: leave method.hidden out, or use method.head mlp',
+    ],
+    [
+      'one of the linear head of MoCo',
+      { shards, preset: 'moco-v1-r50', method: { hidden: 512 } },
+      'method.hidden 512 with method.head linear',
     ],
     [
       'groups that views do not divide into',
@@ -139,7 +168,7 @@ describe('options of a new run', () => {
     [
       'a queue that batches do not fill',
       { shards, batch: 96 },
-      'queueSize 65536 is not a multiple of batch 96: keys are enqueued a whole batch at a time; use --queue-size 65568',
+      'method.queueSize (--queue-size) 65536 is not a multiple of batch 96: keys are enqueued a whole batch at a time; use --queue-size 65568',
     ],
     ['a batch that is no count', { shards, batch: 1.5 }, 'batch = 1.5: '],
     [
@@ -330,6 +359,13 @@ describe('options of a resumed run', () => {
   test('are the saved ones', () => {
     expect(resumeConfig(saved, {}, {}, 'runs/x')).toEqual(saved);
     expect(resumeConfig(saved, { preset: 'tiny', engine: 'auto', seed: 3 }, {}, 'runs/x')).toEqual(saved);
+  });
+
+  test('may be such as a new run is refused for, where they compute', () => {
+    const method = { ...saved.method, head: 'linear', hidden: 64, bnGroups: 32 };
+    const begun = { ...saved, batch: 32, method } as TrainConfig;
+    expect(resumeConfig(begun, {}, {}, 'runs/x')).toEqual(begun);
+    expect(() => resolveConfig(begun as unknown as ConfigInput)).toThrow('method.hidden 64');
   });
 
   test('may differ where the loss does not', () => {

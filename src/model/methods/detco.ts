@@ -25,7 +25,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, stages } from '../network/resnet.js';
-import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { backboneOptions, channels, checkHead, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
@@ -96,7 +96,10 @@ export const detco = {
   },
   views: viewsOf,
   fit: fitBnGroups,
-  check: (options, run) => checkQueue(options, run),
+  check(options, run) {
+    checkHead(options, run);
+    checkQueue(options, run);
+  },
   excess: (options, run) => queueExcess(options, queueNames(options).length, run),
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: DetCoOptions, seed: number): Method => new DetCo(engine, options, seed),

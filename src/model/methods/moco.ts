@@ -19,7 +19,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
-import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { backboneOptions, channels, checkHead, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
 import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
@@ -65,7 +65,10 @@ export const moco = {
   },
   views: () => VIEWS,
   fit: fitBnGroups,
-  check: (options, run) => checkQueue(options, run),
+  check(options, run) {
+    checkHead(options, run);
+    checkQueue(options, run);
+  },
   excess: (options, run) => queueExcess(options, 1, run),
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: MocoOptions, seed: number): Method => new Moco(engine, options, seed),

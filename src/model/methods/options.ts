@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { oneOf } from '../../common/one-of.js';
 import { formatByteSize } from '../../common/byte-size.js';
 import { optionFlags } from '../../common/option-flags.js';
+import type { RunToCheck } from '../method.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
 import { ARCHITECTURE_NAMES } from '../network/architecture.js';
 
@@ -41,14 +42,17 @@ export const queueOptions = {
   bnGroups: bnGroups.default(8),
 };
 
-/** A batch norm group of one image would normalise each image by itself: 8 groups where they have at least two, else one. */
+/** 8 groups where they have at least two images each, else one. */
 function defaultBnGroups(batch: number): number {
   return batch % 8 === 0 && batch >= 16 ? 8 : 1;
 }
 
-/** The options with batch norm groups that divide the batch, unless they were chosen. */
+/** The options with batch norm groups that divide the batch, into at least two images each, unless they were chosen. */
 export function fitBnGroups<O extends { readonly bnGroups: number }>(options: O, batch: number, chosen: ReadonlySet<string>): O {
-  return chosen.has('bnGroups') || batch % options.bnGroups === 0 ? options : { ...options, bnGroups: defaultBnGroups(batch) };
+  const { bnGroups: groups } = options;
+  return chosen.has('bnGroups') || (batch % groups === 0 && batch >= 2 * groups)
+    ? options
+    : { ...options, bnGroups: defaultBnGroups(batch) };
 }
 
 /** @throws RangeError for batch norm groups that do not divide the batch */
@@ -57,18 +61,47 @@ export function checkBnGroups({ bnGroups: groups }: { readonly bnGroups: number 
   throw new RangeError(`method.bnGroups ${groups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`);
 }
 
+/**
+ * @param views of each image that are normalised together
+ * @throws RangeError for batch norm groups of one row, which would be normalised by itself
+ */
+function checkCompany({ bnGroups: groups }: { readonly bnGroups: number }, batch: number, views = 1): void {
+  if (views * batch >= 2 * groups) return;
+  const remedy = [`--batch ${Math.ceil((2 * groups) / views)} or more`, ...(groups > 1 ? ['method.bnGroups 1'] : [])];
+  throw new RangeError(
+    `method.bnGroups ${groups} leaves one ${views === 1 ? 'image' : 'view'} of batch ${batch} to a group, and batch norm would normalise it by itself: ` +
+      `use ${remedy.join(', or ')}`,
+  );
+}
+
 export type QueueOptions = Readonly<z.output<z.ZodObject<typeof queueOptions>>>;
 
-/** @throws RangeError for a queue that is not a whole number of batches long, and for batch norm groups that do not divide the batch */
-export function checkQueue(options: Pick<QueueOptions, 'queueSize' | 'bnGroups'>, { batch }: { readonly batch: number }): void {
+/**
+ * @throws RangeError for a queue that is not a whole number of batches long, for batch norm groups that do not divide the batch, and in
+ *   a new run for groups of one image: with large images they compute, and runs that have them go on
+ */
+export function checkQueue(options: Pick<QueueOptions, 'queueSize' | 'bnGroups'>, { batch, resumed }: RunToCheck): void {
   const { queueSize } = options;
   if (queueSize % batch !== 0) {
     const near = Math.max(1, Math.round(queueSize / batch)) * batch;
     throw new RangeError(
-      `queueSize ${queueSize} is not a multiple of batch ${batch}: keys are enqueued a whole batch at a time; use --queue-size ${near} or another --batch`,
+      `method.queueSize (--queue-size) ${queueSize} is not a multiple of batch ${batch}: keys are enqueued a whole batch at a time; ` +
+        `use --queue-size ${near} or another --batch`,
     );
   }
   checkBnGroups(options, batch);
+  if (!resumed) checkCompany(options, batch);
+}
+
+/** @throws RangeError in a new run for a hidden width of a head that has no hidden layer */
+export function checkHead(
+  { head, hidden }: { readonly head: 'mlp' | 'linear'; readonly hidden?: number | undefined },
+  { resumed }: RunToCheck,
+): void {
+  if (resumed || head === 'mlp' || hidden === undefined) return;
+  throw new RangeError(
+    `method.hidden ${hidden} with method.head linear, which has no hidden layer: leave method.hidden out, or use method.head mlp`,
+  );
 }
 
 const FLOAT_BYTES = 4;
@@ -83,7 +116,7 @@ export function queueExcess(
   if (bytes <= most) return undefined;
   const fits = Math.max(1, Math.floor((queueSize * most) / bytes / batch)) * batch;
   return (
-    `queueSize ${queueSize}: ${queues} queues of keys of ${dim} dimensions take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
+    `method.queueSize (--queue-size) ${queueSize}: ${queues} queues of keys of ${dim} dimensions take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
     `use less than --queue-size ${fits}`
   );
 }
@@ -110,12 +143,10 @@ export function queueConcern(
  * @param views of each image that go through together
  * @throws RangeError for batch norm groups that do not divide the rows, or have one alone
  */
-export function checkHeadGroups({ bnGroups: groups }: { readonly bnGroups: number }, batch: number, views = 1): void {
+export function checkHeadGroups(options: { readonly bnGroups: number }, batch: number, views = 1): void {
+  const { bnGroups: groups } = options;
   const rows = views * batch;
   const seen = views === 1 ? `batch ${batch}` : `the ${rows} views of batch ${batch}`;
   if (rows % groups !== 0) throw new RangeError(`method.bnGroups ${groups} does not divide ${seen}: expected a divisor such as 1`);
-  if (rows / groups < 2)
-    throw new RangeError(
-      `method.bnGroups ${groups} leaves one row of ${seen} to a group, and one has no variance: use a larger --batch or fewer groups`,
-    );
+  checkCompany(options, batch, views);
 }
