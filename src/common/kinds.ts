@@ -15,13 +15,26 @@ export function kinds<By extends string, const Schemas extends readonly [z.ZodOb
   schemas: Schemas,
 ) {
   const names = schemas.map((schema) => kindOf(schema, by));
-  const nearest = (value: unknown) => (typeof value === 'string' ? nearestNames(value, names)[0] : undefined) ?? names[0];
   return z.discriminatedUnion(by, schemas, {
     error: ({ input }) => {
-      if (!isOptions(input)) return `expected options, as in ${option}: { ${by}: ${nearest(input)} }`;
+      if (!isOptions(input)) return expectedOptions({ option, by, names }, input);
       return expectedOneOf(typeof input[by] === 'string' ? input[by] : '', names);
     },
   });
+}
+
+/**
+ * What is expected in the place of a value that holds no options: some of the kind whose name comes nearest.
+ *
+ * @param usual the kind where no name is near
+ */
+export function expectedOptions(
+  { option, by, names }: { readonly option: string; readonly by: string; readonly names: readonly string[] },
+  value: unknown,
+  usual = names[0],
+): string {
+  const nearest = typeof value === 'string' ? nearestNames(value, names)[0] : undefined;
+  return `expected options, as in ${option}: { ${by}: ${nearest ?? usual} }`;
 }
 
 function kindOf({ shape }: z.ZodObject, by: string): string {

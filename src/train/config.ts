@@ -22,10 +22,10 @@ import { checkViews } from './training-recipe.js';
 export const PRESET_NAMES: readonly string[] = Object.keys(METHOD_PRESETS);
 
 /**
- * Reads a YAML (or JSON) file of options. Whether those of a method, an optimizer or a recipe are of the right one shows when it is known
- * what they are laid upon.
+ * Reads a YAML (or JSON) file of options. Those inside a method, an optimizer or a recipe are checked when it is known what they are laid
+ * upon.
  *
- * @throws OptionsError for a file that cannot be read, and for an option that nothing has
+ * @throws OptionsError for a file that cannot be read, and for an option that does not exist
  */
 export async function readConfigFile(path: string): Promise<ConfigInput> {
   let value: unknown;
@@ -38,7 +38,7 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   }
   if (value !== null && !isOptions(value))
     throw new OptionsError(`The config file "${path}" holds ${quoted(value)}: expected options, one a line, as in "batch: 64"`);
-  const options = withOptimizer(value ?? {});
+  const options = withOptimizer(value ?? {}, where(path));
   checkNames(options, where(path));
   return options;
 }
@@ -118,7 +118,7 @@ function asSaved(key: string, value: unknown): unknown {
  */
 export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInput, path: string, filePath?: string): TrainConfig {
   const inConfig = where(`${path}/config.json`);
-  const savedOptions = inThisVersion(saved);
+  const savedOptions = inThisVersion(saved, inConfig);
   checkNames(savedOptions, inConfig, savedOptions);
   const before = parseConfig(savedOptions, inConfig);
   const [fileUsed, givenUsed] = [withoutUnused(file, saved), withoutUnused(given, saved)];

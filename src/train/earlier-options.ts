@@ -7,10 +7,15 @@ import { optionsByKind } from '../common/kinds.js';
 import { recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
 import type { TrainConfig } from './config-schema.js';
 import { FIRST_METHOD } from './format.js';
+import { OptionsError } from './options-error.js';
 
-/** The options of a `config.json`, of an earlier version or of this one, as this one has them. */
-export function inThisVersion(saved: Options): Options {
-  const options = withoutUnused(withOptimizer(saved), saved);
+/**
+ * The options of a `config.json`, of an earlier version or of this one, as this one has them.
+ *
+ * @param where they are, behind a name: ` in FILE`
+ */
+export function inThisVersion(saved: Options, where: string): Options {
+  const options = withoutUnused(withOptimizer(saved, where), saved);
   const { method, optimizer } = options;
   return {
     ...options,
@@ -42,12 +47,22 @@ export function withUnused(config: TrainConfig, saved: Options): TrainConfig {
   return { ...config, recipe: { ...config.recipe, ...unusedOptions(saved) } as TrainConfig['recipe'] };
 }
 
-/** Options with those of 0.1 for its optimizer where they are now; of a config file, too. */
-export function withOptimizer(options: Options): Options {
-  const { sgdMomentum: momentum, weightDecay, ...rest } = options;
-  if (momentum === undefined && weightDecay === undefined) return options;
-  const old = { ...(momentum !== undefined && { momentum }), ...(weightDecay !== undefined && { weightDecay }) };
-  return { ...rest, optimizer: { ...old, ...(isOptions(rest['optimizer']) && rest['optimizer']) } };
+/**
+ * Options with those of 0.1 for its optimizer where they are now; of a config file, too.
+ *
+ * @param where they are, behind a name: ` in FILE`
+ * @throws OptionsError for those of 0.1 beside an `optimizer`, which it did not have
+ */
+export function withOptimizer(options: Options, where: string): Options {
+  const { sgdMomentum, weightDecay, ...rest } = options;
+  const names = Object.keys(given(options, ['sgdMomentum', 'weightDecay']));
+  if (names.length === 0) return options;
+  const optimizer = { ...given({ momentum: sgdMomentum }, ['momentum']), ...given({ weightDecay }, ['weightDecay']) };
+  if (rest['optimizer'] === undefined) return { ...rest, optimizer };
+  throw new OptionsError(
+    `${names.join(' and ')} and optimizer are both given${where}: ` +
+      `expected optimizer alone, with ${Object.keys(optimizer).join(' and ')} inside, as in optimizer: { name: sgd, momentum: 0.9, weightDecay: 0.0001 }`,
+  );
 }
 
 /** Options as 0.1 had them, for what it computed of them. Those that it could not have are left as they are. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { recipes } from '#dist/pipeline/index.js';
 import { readConfigFile, resolveConfig, resumeConfig } from '#dist/train/config.js';
+import { OptionsError } from '#dist/train/options-error.js';
 import { configDigest, PRESET_NAMES, trainingRecipe, type ConfigInput, type TrainConfig } from '#dist/train/index.js';
 
 const shards = ['a.tar'];
@@ -295,6 +296,18 @@ describe('config file', () => {
     expect(optimizer).toEqual({ name: 'sgd', momentum: 0.8, weightDecay: 0.001 });
   });
 
+  test.each([
+    ['weightDecay: 0.1', 'optimizer: lars', 'weightDecay and optimizer are both given in FILE'],
+    ['weightDecay: 0.1', 'optimizer:', 'weightDecay and optimizer are both given in FILE'],
+    ['weightDecay: 0.1', 'optimizer: [lars]', 'weightDecay and optimizer are both given in FILE'],
+    ['weightDecay: 0.1', 'optimizer: { weightDecay: 0.2 }', 'weightDecay and optimizer are both given in FILE'],
+    ['sgdMomentum: 0.5', 'optimizer: { name: lars }', 'sgdMomentum and optimizer are both given in FILE'],
+    ['sgdMomentum: 0.5\nweightDecay: 0', 'optimizer: {}', 'sgdMomentum and weightDecay and optimizer are both given in FILE'],
+  ])('has %s in the place of 0.1 or %s in that of today, and not both', async (old, optimizer, message) => {
+    await writeFile(path, `preset: tiny\n${old}\n${optimizer}\n`);
+    await expect(readConfigFile(path)).rejects.toThrow(message.replace('FILE', path));
+  });
+
   test('is YAML with the names of config.json', async () => {
     await writeFile(path, 'preset: tiny\nmethod:\n  queueSize: 512\nschedule: { kind: step, milestones: [2] }\n');
     expect(resolveConfig({ shards }, await readConfigFile(path))).toMatchObject({
@@ -314,6 +327,23 @@ describe('config file', () => {
     await writeFile(path, `preset: tiny\n${line}\n`);
     const file = await readConfigFile(path);
     expect(() => resolveConfig({ shards }, file)).toThrow(message);
+  });
+
+  test.each([
+    ['method:', 'Unusable options in FILE: method = null: expected options, as in method: { name: simclr }'],
+    ['method: moco', 'Unusable options in FILE: method = "moco": expected options, as in method: { name: simclr }'],
+    ['recipe:', 'Unusable options in FILE: recipe = null: expected options, as in recipe: { name: simclr }'],
+    [
+      'method: { temprature: 0.1 }',
+      'Unknown option "method.temprature" in FILE: did you mean "temperature"? Expected one of name, arch, width, stem, hidden, dim, temperature, bnGroups',
+    ],
+  ])('is answered with what the method of its preset has, for %s', async (line, message) => {
+    await writeFile(path, `preset: tiny-simclr\n${line}\n`);
+    const file = await readConfigFile(path);
+    const told = new OptionsError(message.replace('FILE', path));
+    expect(() => resolveConfig({ shards }, file, path)).toThrow(told);
+    const saved = { ...resolveConfig({ shards, preset: 'tiny-simclr' }), engine: 'wasm' };
+    expect(() => resumeConfig(saved, {}, file, 'runs/x', path)).toThrow(told);
   });
 
   test.each([
@@ -395,6 +425,7 @@ describe('options of a resumed run', () => {
 
   test.each<[string, object, string]>([
     ['an unknown option', { batchsize: 8 }, 'Unknown option "batchsize" in runs/x/config.json: did you mean "batch"'],
+    ['an option of 0.1 as well', { weightDecay: 0.1 }, 'weightDecay and optimizer are both given in runs/x/config.json'],
     ['an unusable value', { batch: 'x' }, 'Unusable options in runs/x/config.json: batch = "x": '],
     [
       "an option of another method's",
