@@ -32,7 +32,7 @@ async function run(file: string, raw: Readonly<Record<string, unknown>>): Promis
   for (const dtype of source.converted) say(`converted: ${dtype} to float32`);
   for (const line of leftOutLines(source.leftOut)) say(line);
   say(
-    `${counted(loaded, 'tensor')} loaded into ${report.path}; detco export --checkpoint ${shellWord(out)} writes them for other programs`,
+    `${counted(loaded, 'tensor')} loaded into ${report.path}; npx detco export --checkpoint ${shellWord(out)} writes them for other programs`,
   );
   if (json) printJson({ out, ...report });
 }

@@ -80,7 +80,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
 }
 
 function outcome({ finished, step, seconds, loss, checkpoint, run: folder }: TrainResult): string {
-  if (!finished) return `stopped after step ${step}; continue with: detco train --resume ${shellWord(folder)}`;
+  if (!finished) return `stopped after step ${step}; continue with: npx detco train --resume ${shellWord(folder)}`;
   if (loss === undefined) return `nothing to do: step ${step} was the last; ${checkpoint}`;
   return `done: ${counted(step, 'step')} in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
 }

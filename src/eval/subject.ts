@@ -15,7 +15,7 @@ import {
   methodOptions,
   type ResNetOptions,
 } from '../model/index.js';
-import { namedCheckpoint } from '../train/run-checkpoints.js';
+import { EVALUATION_FILE, namedCheckpoint } from '../train/run-checkpoints.js';
 import { readRunConfig } from '../train/run-directory.js';
 
 /** What stands for weights that nobody has trained, where a checkpoint is asked for. */
@@ -69,7 +69,7 @@ export async function openSubject(engine: Engine, options: SubjectOptions): Prom
     architecture,
     sha256: source.sha256,
     ...(globalSize !== undefined && { globalSize }),
-    results: isFolder ? join(dirname(source.path), 'eval.json') : `${checkpoint}.eval.json`,
+    results: isFolder ? join(dirname(source.path), EVALUATION_FILE) : `${checkpoint}.${EVALUATION_FILE}`,
   };
 }
 

@@ -102,7 +102,7 @@ async function soundAlternative(run: string, broken: string): Promise<string> {
   for (const { path } of await listCheckpoints(run)) {
     if (path === broken) continue;
     const loaded = await loadFolder(path).catch(() => undefined);
-    if (loaded) return `${path} is sound: continue from it with detco train --resume ${shellWord(path)}`;
+    if (loaded) return `${path} is sound: continue from it with npx detco train --resume ${shellWord(path)}`;
   }
   return `no other checkpoint of ${run} is sound: bring back a copy of this one, or start another run with another --out`;
 }

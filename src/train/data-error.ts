@@ -16,7 +16,7 @@ export class DataError extends Error {
   constructor(cause: unknown, { shards, run }: { readonly shards: readonly string[]; readonly run: string | undefined }) {
     super(reasonOf(cause), { cause });
     const [shard] = shards.filter((location) => this.message.includes(location)).toSorted((a, b) => b.length - a.length);
-    const goOn = run === undefined ? '' : `continue with detco train --resume ${shellWord(run)}`;
+    const goOn = run === undefined ? '' : `continue with npx detco train --resume ${shellWord(run)}`;
     if (shard === undefined) this.remedy = goOn;
     else {
       const mend = `mend the shard (detco verify --shards ${shellWord(shard)} tells what is wrong with it)`;

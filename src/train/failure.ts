@@ -25,7 +25,7 @@ export async function afterFailure(error: unknown, failed: Failed): Promise<unkn
   if (error instanceof DataError) return new Error(`${error.message}. ${saved ? `${saved}; ` : ''}${error.remedy}`, { cause: error });
   const explained = explainOutOfMemory(error, failed);
   if (saved === undefined) return explained;
-  return new Error(`${reasonOf(explained)}. ${saved}; continue with detco train --resume ${shellWord(run.path)}`, { cause: error });
+  return new Error(`${reasonOf(explained)}. ${saved}; continue with npx detco train --resume ${shellWord(run.path)}`, { cause: error });
 }
 
 async function savedInPlace(save: (run: string) => Promise<string>, { run, step }: Failed): Promise<string> {
@@ -45,7 +45,7 @@ async function rescued({ ours }: Loss, { run, step, save }: Failed): Promise<str
       if (ours) await run.writeConfig();
       const path = await save(place.path);
       const without = ours ? '' : '; the lines of metrics.jsonl and the checkpoints before it are not there';
-      return `What was computed up to step ${step} is in ${path}${without}: continue with detco train --resume ${shellWord(place.path)}`;
+      return `What was computed up to step ${step} is in ${path}${without}: continue with npx detco train --resume ${shellWord(place.path)}`;
     } finally {
       if (!ours) await place.close();
     }

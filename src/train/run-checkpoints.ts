@@ -12,6 +12,10 @@ import { RunDirectoryError } from './run-directory-error.js';
 
 const ROOT = 'checkpoints';
 const LAST = 'last';
+/** What `detco eval` found, beside the weights. */
+export const EVALUATION_FILE = 'eval.json';
+/** The same of checkpoints that are gone. */
+const EVALUATIONS = 'evaluations';
 const STEP_FOLDER = /^step-(0|[1-9]\d{0,14})$/;
 /** A checkpoint on its way in or out. */
 const PASSING_FOLDER = /^\.step-\d+\.(partial|removed)$/;
@@ -136,7 +140,10 @@ export async function admit(run: string, step: number, partial: string): Promise
   const target = checkpointFolder(run, step);
   await syncFolder(partial);
   const before = join(root, `.step-${step}.removed`);
-  if (await exists(target)) await rename(target, before);
+  if (await exists(target)) {
+    await keepEvaluation(run, target, step);
+    await rename(target, before);
+  }
   await rename(partial, target);
   await syncFolder(root);
   await pointLast(run, step);
@@ -163,6 +170,14 @@ async function pointLast(run: string, step: number): Promise<void> {
 
 const NO_LINKS: ReadonlySet<string | undefined> = new Set(['EPERM', 'EACCES', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
+/** Takes the results of `detco eval` out of a checkpoint that is to go: a checkpoint can be made again, and they tell how a run went. */
+async function keepEvaluation(run: string, checkpoint: string, step: number): Promise<void> {
+  const results = join(checkpoint, EVALUATION_FILE);
+  if (!(await exists(results))) return;
+  await mkdir(join(run, EVALUATIONS), { recursive: true });
+  await rename(results, join(run, EVALUATIONS, `step-${step}.json`));
+}
+
 /**
  * Keeps `newest` and the `keep` - 1 that it comes of. Those after the one that it was made from, `since`, are of a run that went back: what
  * they stood for is made again.
@@ -174,6 +189,7 @@ export async function prune(run: string, { newest, since, keep }: { newest: numb
   // From the latest on, so that what is left at any instant is the run up to some step.
   for (const { path, step } of await stepFolders(run)) {
     if (kept.has(step)) continue;
+    await keepEvaluation(run, path, step);
     const leaving = join(run, ROOT, `.step-${step}.removed`);
     await rename(path, leaving);
     await rm(leaving, { recursive: true, force: true });

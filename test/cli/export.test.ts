@@ -46,7 +46,7 @@ test('what is exported is imported, and what is imported is exported', async () 
   const read = await detco(['import', moco, '--out', weights, '--json']);
   expect(read.stderr).toContain(`resnet18 of width 2 from ${moco}, by the names of MoCo; stripped "module.encoder_q."\n`);
   expect(read.stderr).toContain(
-    `100 tensors loaded into ${weights}/backbone.safetensors; detco export --checkpoint ${weights} writes them`,
+    `100 tensors loaded into ${weights}/backbone.safetensors; npx detco export --checkpoint ${weights} writes them`,
   );
   expect(JSON.parse(read.stdout)).toMatchObject({ out: weights, loaded: 100, source: { form: 'MoCo', path: moco } });
   expect((await readdir(weights)).toSorted()).toEqual(['backbone.json', 'backbone.safetensors']);

@@ -86,7 +86,7 @@ for (const engine of ENGINE_NAMES) {
       });
       expect({ code: outcome.code, stderr: outcome.stderr }).toMatchObject({
         code: 130,
-        stderr: expect.stringContaining(`stopped after step ${updates(path)}; continue with: detco train --resume ${path}`),
+        stderr: expect.stringContaining(`stopped after step ${updates(path)}; continue with: npx detco train --resume ${path}`),
       });
       await expectSaved(path);
       return { after: updates(path) - before, outcome };

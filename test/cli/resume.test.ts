@@ -180,7 +180,7 @@ describe('detco train --resume', () => {
     const refused = await detco(['train', '--resume', run]);
     expect(refused.code).toBe(1);
     expect(said(refused)).toContain(`detco: ${file} is damaged: its SHA-256 is `);
-    expect(said(refused)).toContain(`continue from it with detco train --resume ${sound}`);
+    expect(said(refused)).toContain(`continue from it with npx detco train --resume ${sound}`);
     expect(await checkpoints(run)).toContain('step-4');
 
     expect((await detco(['train', '--resume', sound])).code).toBe(0);

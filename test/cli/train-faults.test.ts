@@ -86,7 +86,7 @@ describe('detco train', () => {
         `What was computed up to step ${state.step} is in ${join(run, 'checkpoints', `step-${state.step}`)}; `,
       );
       expect(failed.stderr).toContain(`detco verify --shards ${location} tells what is wrong with it`);
-      expect(failed.stderr).toContain(`continue with detco train --resume ${run}`);
+      expect(failed.stderr).toContain(`continue with npx detco train --resume ${run}`);
 
       hole = false;
       clean(await detco(['train', '--resume', run]));
@@ -162,7 +162,7 @@ describe('detco train', () => {
       const [, step = ''] = /What was computed up to step (\d+) is in/.exec(stderr) ?? [];
       expect(Number(step)).toBeGreaterThanOrEqual(9);
       expect(stderr).toContain(`is in ${join(place, 'checkpoints', `step-${step}`)}`);
-      expect(stderr).toContain(`continue with detco train --resume ${place}`);
+      expect(stderr).toContain(`continue with npx detco train --resume ${place}`);
       const resumed = await detco(['train', '--resume', place, '--steps', String(Number(step) + 1)]);
       clean(resumed);
       expect(resumed.stderr).toContain(`run ${place} continues after step ${step}`);

@@ -129,7 +129,7 @@ describe('detco train', () => {
     });
     expect(interrupted.code).toBe(130);
     const { state } = await loadCheckpoint(path);
-    expect(interrupted.stderr).toContain(`stopped after step ${state.step}; continue with: detco train --resume ${path}`);
+    expect(interrupted.stderr).toContain(`stopped after step ${state.step}; continue with: npx detco train --resume ${path}`);
     expect((await metrics(path)).at(-1)?.step).toBe(state.step);
     expect(state.step).toBeLessThan(STEPS);
 

@@ -33,6 +33,6 @@ test('leaves alone what a shell reads as itself', () => {
 test('a shard that fails is named to the shell, and so is its run', () => {
   const { remedy } = new DataError(new Error('/my data/a (1).tar: is damaged'), { shards: ['/my data/a (1).tar'], run: "/it's runs" });
   expect(remedy).toContain(`detco verify --shards '/my data/a (1).tar' tells`);
-  expect(remedy).toContain(String.raw`continue with detco train --resume '/it'\''s runs', or`);
+  expect(remedy).toContain(String.raw`continue with npx detco train --resume '/it'\''s runs', or`);
   expect(remedy).toContain("by adding --skip-shards 'a (1).tar' to that");
 });

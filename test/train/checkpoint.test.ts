@@ -86,6 +86,18 @@ describe('checkpoints', () => {
     expect((await lstat(join(run, 'last'))).isSymbolicLink()).toBe(true);
   });
 
+  test('that go leave behind what evaluations found of them', async () => {
+    for (const step of [8, 9]) {
+      await save(run, step);
+      await writeFile(join(run, 'checkpoints', `step-${step}`, 'eval.json'), `{ "of": ${step} }`);
+    }
+    await saveCheckpoint(run, state(9), tensors(9));
+    await save(run, 10);
+    expect(await steps()).toEqual(['step-10', 'step-9']);
+    expect(await readdir(join(run, 'evaluations'))).toEqual(['step-8.json', 'step-9.json']);
+    expect(await readFile(join(run, 'evaluations', 'step-8.json'), 'utf8')).toBe('{ "of": 8 }');
+  });
+
   test('after the one that a run went back to stay until the next is complete', async () => {
     for (const step of [4, 8, 12]) await save(run, step, 9);
     await saveCheckpoint(run, state(6), tensors(6));
@@ -194,7 +206,9 @@ describe('checkpoints', () => {
     const sound = join(run, 'checkpoints', 'step-1');
     const newest = await lastCheckpoint(run);
     expect(newest).toBe(join(run, 'last'));
-    await expect(loadCheckpoint(newest ?? '')).rejects.toThrow(`${sound} is sound: continue from it with detco train --resume ${sound}`);
+    await expect(loadCheckpoint(newest ?? '')).rejects.toThrow(
+      `${sound} is sound: continue from it with npx detco train --resume ${sound}`,
+    );
   });
 
   test.each(['query.safetensors', 'key.safetensors', 'optimizer.safetensors', 'queues.safetensors', 'state.json'])(
@@ -211,7 +225,7 @@ describe('checkpoints', () => {
       const sound = join(run, 'checkpoints', 'step-1');
       const loading = loadCheckpoint(run);
       await expect(loading).rejects.toThrow(`${file} is damaged`);
-      await expect(loading).rejects.toThrow(`${sound} is sound: continue from it with detco train --resume ${sound}`);
+      await expect(loading).rejects.toThrow(`${sound} is sound: continue from it with npx detco train --resume ${sound}`);
       expect((await loadCheckpoint(sound)).state.step).toBe(1);
     },
   );

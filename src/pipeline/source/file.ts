@@ -74,7 +74,7 @@ export async function listFiles(spec: string, { cwd = '.' }: ListOptions = {}): 
     if (tars.length === 0)
       throw new SourceError(
         spec,
-        'is a folder without a .tar file; of a folder of images make shards first: detco shard FOLDER --out DIR',
+        'is a folder without a .tar file; of a folder of images make shards first: npx detco shard FOLDER --out DIR',
         {
           kind: 'missing',
         },

@@ -22,7 +22,7 @@ export function otherFormatOf(head: Uint8Array): string | undefined {
   if (format) return `is compressed with ${format[1]}, which is not supported (images do not shrink); expand it first: ${format[2]}`;
   const archive = ARCHIVES.find(begins);
   if (archive)
-    return `is a ${archive[1]} archive, which cannot be streamed; unpack it and make shards of the folder: detco shard FOLDER --out DIR`;
+    return `is a ${archive[1]} archive, which cannot be streamed; unpack it and make shards of the folder: npx detco shard FOLDER --out DIR`;
   const placeholder = placeholderOf(start);
   return placeholder && `is ${placeholder.name} and not a tar archive; ${placeholder.remedy}`;
 }
