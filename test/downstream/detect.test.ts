@@ -165,7 +165,7 @@ const ELSEWHERE = /^(pip install|export|python3 projects\/|(DETECTRON2_DATASETS=
 /** What is appended to a command, or takes a number's place, so that it takes seconds. */
 const TRAIN = ['--engine', 'wasm', '--batch', '8', '--queue-size', '16', '--steps', '1'];
 const toySize = (command: string): string =>
-  command.replace('--count 200', '--count 8').replace('--count 50', '--count 4').replaceAll('/data/', '');
+  command.replace('--count 320', '--count 8').replace('--count 50', '--count 4').replaceAll('/data/', '');
 
 /** The lines of a document's code blocks that have no language, those joined that end in a backslash. */
 async function commandsOf(document: string): Promise<string[]> {
