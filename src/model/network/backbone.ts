@@ -1,9 +1,15 @@
-/** The backbone of a network as evaluations and exports see it: the maps and features of images, in eval mode. */
+/**
+ * The backbone of a network as evaluations see it: the maps and features of images.
+ *
+ *   eval     the running statistics, each image for itself; gradients reach the parameters
+ *   train    by the layers of `differentiate` or `encode`: the statistics of the batch, which move the running ones
+ *   frozen   eval within `constantOf`, where a loss is differentiated that is not to reach the parameters
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Engine } from '../../engine/engine.js';
 import { type ResNet, resNet, type ResNetOptions, type Stage } from './architecture.js';
-import { Network } from './network.js';
+import { type Layers, Network } from './network.js';
 import { globalAverage, stages } from './resnet.js';
 
 export class Backbone {
@@ -19,18 +25,18 @@ export class Backbone {
     this.#net = net;
   }
 
-  /** Normalised images [N, H, W, 3] to the map [N, h, w, C] of each stage. */
-  maps(images: Tensor4D): Record<Stage, Tensor4D> {
-    return this.#read(images, (map) => tf.clone(map));
+  /**
+   * Normalised images [N, H, W, 3] to the map [N, h, w, C] of each stage.
+   *
+   * @param layers of the network; by default in eval mode
+   */
+  maps(images: Tensor4D, layers: Layers = this.#network.eval()): Record<Stage, Tensor4D> {
+    return tf.tidy(() => stages(this.#net, layers, images, (map) => tf.clone(map)));
   }
 
   /** The global averages of the maps, [N, C]. */
-  features(images: Tensor4D): Record<Stage, Tensor2D> {
-    return this.#read(images, globalAverage);
-  }
-
-  #read<T extends tf.Tensor>(images: Tensor4D, read: (map: Tensor4D) => T): Record<Stage, T> {
-    return tf.tidy(() => stages(this.#net, this.#network.eval(), images, read));
+  features(images: Tensor4D, layers: Layers = this.#network.eval()): Record<Stage, Tensor2D> {
+    return tf.tidy(() => stages(this.#net, layers, images, globalAverage));
   }
 }
 
