@@ -50,7 +50,7 @@ describe('listShards on files', () => {
     await writeFile(at('photos/0.jpg'), 'an image');
     const cases: [string[], RegExp][] = [
       [[at('none-*.tar')], /none-\*\.tar: matches no shard/],
-      [[at('photos')], /photos: is a folder without a \.tar file; of a folder of images make shards first: detco shard/],
+      [[at('photos')], /photos: is a folder without a \.tar file; of a folder of images make shards first: npx detco shard/],
       [[at('b-{0..3}.tar')], /b-2\.tar: matches no shard \(of ".*b-\{0\.\.3\}\.tar", 2 of whose 4 names match none\)/],
       [[at('b-{0..3.tar')], /never closes it/],
       [[at('b-0.tar'), at('b-*.tar')], /b-0\.tar: is named twice, by ".*b-0\.tar" and by ".*b-\*\.tar"/],
