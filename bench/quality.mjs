@@ -1,0 +1,104 @@
+/**
+ * What DetCo claims, tested small: methods trained on the same pictures with the same network and updates, and what the frozen backbones are
+ * worth for classification and for localisation. Needs a build.
+ *
+ *     npm run bench:quality -- [--quick] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 3] [--jobs CORES] [--engine torch]
+ *         [--updates N] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
+ *
+ * Each arm takes the best of three learning rates, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so
+ * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with fewer `--seeds` reports on those
+ * that are there. The second line of options varies what may decide the outcome; each variation needs a work folder of its own.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readArguments } from './quality/arguments.mjs';
+import { ARMS } from './quality/arms.mjs';
+import { makeData } from './quality/data.mjs';
+import { Results, runJobs } from './quality/jobs.mjs';
+import { page } from './quality/page.mjs';
+import { plot } from './quality/plot.mjs';
+import { makeReport } from './quality/report.mjs';
+import { table } from './quality/table.mjs';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+/** No run of the report begins with it. */
+const SEARCH_SEED = 1000;
+
+const log = (text) => process.stderr.write(`${text}\n`);
+const { json, out, work, arms, seeds, atOnce, engine, settings } = await readArguments().catch((error) => {
+  log(error.message);
+  process.exit(2);
+});
+await keepSettings();
+
+const controller = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'])
+  process.once(name, () => {
+    controller.abort();
+    log(`${name}: the same command goes on from here`);
+    process.exit(130);
+  });
+const common = { shards: await makeData(join(work, 'data'), settings, log), settings, engine };
+const running = { common, results: new Results(join(work, 'jobs')), atOnce, signal: controller.signal, log };
+
+const search = await searchRates();
+const runs = await trainAll();
+const [colour] = await runJobs([{ id: 'colour', kind: 'colour', seed: 0 }], running);
+const report = makeReport({ arms, settings, search, runs, colour: colour.linear });
+await writeReport();
+(json ? log : console.log)(table(report));
+if (json) console.log(JSON.stringify(report));
+
+/** @returns by arm the rate that was chosen, and what kNN made of each */
+async function searchRates() {
+  const { rates, searchUpdates } = settings;
+  const trained = arms.filter((arm) => ARMS[arm].trained !== false);
+  if (rates.length === 1) return Object.fromEntries(trained.map((arm) => [arm, { rate: rates[0], scores: [] }]));
+  const jobs = trained.flatMap((arm) =>
+    rates.map((rate) => ({ id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: searchUpdates })),
+  );
+  const found = await runJobs(jobs, running);
+  return Object.fromEntries(
+    trained.map((arm) => {
+      const scores = jobs.flatMap((job, at) => (job.arm === arm ? [{ rate: job.rate, knn: found[at].knn }] : []));
+      return [arm, { rate: scores.toSorted((a, b) => b.knn - a.knn)[0].rate, scores }];
+    }),
+  );
+}
+
+/** @returns what each seed of each arm is worth */
+async function trainAll() {
+  const jobs = Array.from({ length: seeds }, (_, at) => at + 1).flatMap((seed) =>
+    arms.map((arm) => ({ id: `run-${arm}-${seed}`, kind: 'run', arm, rate: search[arm]?.rate, seed, updates: updatesOf(arm) })),
+  );
+  const found = await runJobs(jobs, running);
+  return jobs.map(({ arm, seed, rate }, at) => Object.assign({ arm, seed, rate }, found[at]));
+}
+
+function updatesOf(arm) {
+  return ARMS[arm].trained === false ? 0 : settings.updates;
+}
+
+/** Results of other settings are not to be mixed with these. */
+async function keepSettings() {
+  const path = join(work, 'settings.json');
+  const text = `${JSON.stringify({ engine, ...settings }, undefined, 1)}\n`;
+  const earlier = await readFile(path, 'utf8').catch(() => undefined);
+  if (earlier !== undefined && earlier !== text) {
+    log(`${path} is of other settings: name another folder with --work, or remove ${work}`);
+    process.exit(2);
+  }
+  await mkdir(work, { recursive: true });
+  await writeFile(path, text);
+}
+
+async function writeReport() {
+  const [pages, raw] = out === undefined ? [join(ROOT, 'docs'), join(ROOT, 'bench', 'results')] : [out, out];
+  await Promise.all([pages, raw].map((dir) => mkdir(dir, { recursive: true })));
+  const name = `quality-${report.date.slice(0, 10)}.json`;
+  await writeFile(join(raw, name), `${JSON.stringify(report, undefined, 1)}\n`);
+  await writeFile(join(pages, 'quality.svg'), plot(report));
+  await writeFile(join(pages, 'quality.md'), page(report, out === undefined ? `../bench/results/${name}` : name));
+  log(`${join(pages, 'quality.md')}, ${join(raw, name)}`);
+}

@@ -1,0 +1,40 @@
+/** The pictures: a training set, one that chooses learning rates, and one that the report is about. */
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { synthesise } from '../../dist/synth/synthesise.js';
+
+/** A seed of its own each, so that no picture is in two sets. */
+const SEEDS = { train: 1, search: 2, test: 3 };
+const PER_SHARD = 500;
+const QUALITY = 90;
+
+/**
+ * Makes what is not there yet, each set whole or not at all.
+ *
+ * @returns the shards of each set
+ */
+export async function makeData(dir, { images, side, photo }, log) {
+  const shards = {};
+  for (const [name, seed] of Object.entries(SEEDS)) {
+    const folder = join(dir, name);
+    shards[name] = [join(folder, '*.tar')];
+    if (existsSync(folder)) continue;
+    const part = `${folder}.part`;
+    await rm(part, { recursive: true, force: true });
+    const options = {
+      dir: part,
+      prefix: name,
+      count: images[name],
+      perShard: PER_SHARD,
+      size: [side, side],
+      photo,
+      quality: QUALITY,
+      seed,
+    };
+    const { imagesPerSecond } = await synthesise(options);
+    await rename(part, folder);
+    log(`${name}: ${images[name]} pictures of ${side}x${side}, ${imagesPerSecond} a second`);
+  }
+  return shards;
+}

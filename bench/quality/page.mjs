@@ -1,0 +1,118 @@
+/** What was found as a page of docs/. */
+import { counted } from '../../dist/common/counted.js';
+import { STAGES } from '../../dist/model/index.js';
+import { CLASSES } from '../../dist/synth/classes.js';
+import { ARMS, BASELINE } from './arms.mjs';
+import { inWords } from './claims.mjs';
+import { difference, digits, HEADLINES, rowsOf, spread } from './table.mjs';
+import { wrapped } from './wrap.mjs';
+
+/** @param raw where the raw numbers are, from the page */
+export function page(report, raw) {
+  const { settings, seeds, machine, versions, chance, colour, claims, date } = report;
+  const { images, side, globalSize, patchSize, updates, batch, queueSize, levels, evaluationSize } = settings;
+  const classes = CLASSES.length;
+  const changed = [queueSize && `queues of ${queueSize}`, levels && `level weights ${Object.values(levels).join(', ')}`].filter(Boolean);
+  return wrapped(`# Quality
+
+<!-- Written by npm run bench:quality. -->
+
+What DetCo claims, tested small: methods that saw the same pictures with the same network, as often,
+and what their frozen backbones are worth for classification and for localisation.
+
+## The outcome
+
+${inWords(claims).join('\n')}
+
+![Each number of each seed, and their means](quality.svg)
+
+Mean ± standard deviation of ${counted(seeds.length, 'seed')}, on ${images.test} test images of ${classes} classes:
+
+${headlines(report.summary, spread)}
+
+Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
+${digits(colour)}. What is measured stands [below](#how-it-was-done).
+
+Difference to MoCo v2, paired seed by seed, with its 95 % interval by Student's t:
+
+${headlines(withoutBaseline(report.summary), ({ toBaseline }) => difference(toBaseline))}
+
+## What the paper says
+
+Section 4.5 and the main tables of the paper, about ResNet-50 on ImageNet, COCO and VOC. Here each line is one
+number of a toy, and no evidence on photographs. "yes" and "the opposite" have intervals that leave out 0.
+
+${claimTable(claims)}
+
+## Stage by stage
+
+kNN accuracy:
+
+${byStage(report.summary, 'knn', spread)}
+
+Linear accuracy:
+
+${byStage(report.summary, 'linear', spread)}
+
+Effective rank of the features of the test images (RankMe), of at most 16, 32, 64 and 128:
+
+${byStage(report.summary, 'rank', ({ mean }) => mean.toFixed(1))}
+
+## How it was done
+
+- **Pictures:** ${images.train} of \`detco synth${settings.photo ? ' --photo' : ''}\`, ${side} x ${side} pixels, ${classes} classes of a shape with a texture.
+  Place, size, turn, colours, background and light do not depend on the class.
+- **Network:** ResNet-18 of width 16 on views of ${globalSize} pixels and patches of ${patchSize}. Heads, temperatures and the
+  rest are those of the presets \`tiny*\`, but DenseCL has the stem of the others, so that its last map has
+  2 x 2 cells.
+- **Training:** ${updates} updates of ${batch} images for each arm, SGD with momentum 0.9 and decay 0.0001, a cosine over
+  the updates.${changed.length > 0 ? ` Other than the presets: ${changed.join('; ')}.` : ''} A seed gives all arms the same order of images.
+  SimCLR has its negatives from the batch, ${2 * batch - 2} of them.
+- **Learning rates,** at batch 256: ${rates(report)}
+- **kNN and linear accuracy:** of the averages of each stage's map at ${evaluationSize} pixels, with the labels of ${settings.labelled} training
+  images. kNN as \`detco eval knn\`; linear as \`detco eval linear --cached\`, protocol \`lightly\`, ${settings.linearEpochs} epochs.
+- **Cells:** a linear classifier tells of each cell of a map which class's box covers its middle, or none. It learns from
+  4 cells of each of ${settings.boxed} images, ${settings.cellEpochs} epochs. Balanced accuracy is the mean over ${classes} classes and background, by chance ${digits(1 / (classes + 1))}.
+- **AP50:** a detector with one hidden layer on the frozen cells of res3 and res4, without anchors, trained for
+  ${settings.detectorEpochs} epochs on ${settings.boxed} images. Average precision at IoU 0.5, area under the curve, mean over classes.
+- **Machine:** ${machine.cpu}, ${machine.cores} cores; ${versions.engine};
+  Node ${versions.node.slice(1)}; ${date.slice(0, 10)}. Raw numbers: [${raw.split('/').at(-1)}](${raw}).
+
+\`\`\`sh test=skip
+npm run bench:quality
+npm run bench:quality -- --quick                         # minutes, to see that it runs
+npm run bench:quality -- --queue-size 1024 --work DIR    # or --updates, --levels, --photo
+\`\`\`
+`);
+}
+
+function lines(header, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
+  return [header, rule].concat(rows).map(line).join('\n');
+}
+
+function headlines(summary, cell) {
+  return lines(['', ...Object.values(HEADLINES)], rowsOf(summary, Object.keys(HEADLINES), cell));
+}
+
+function byStage(summary, kind, cell) {
+  const names = STAGES.map((stage) => `${kind}.${stage}`);
+  return lines(['', ...STAGES], rowsOf(summary, names, cell));
+}
+
+function withoutBaseline(summary) {
+  return Object.fromEntries(Object.entries(summary).filter(([arm]) => arm !== BASELINE));
+}
+
+function claimTable(claims) {
+  const rows = claims.map(({ text, verdict, difference: found }) => [text, verdict, difference(found)]);
+  return lines(['than MoCo v2', 'here', 'difference'], rows);
+}
+
+function rates({ search, settings: { rates: tried, searchUpdates, images } }) {
+  if (tried.length === 1) return `${tried[0]} for all.`;
+  const chosen = Object.entries(search).map(([arm, { rate }]) => `${ARMS[arm].title} ${rate}`);
+  return `for each arm the best of ${tried.join(', ')} by kNN of res5 on ${images.search} images that nothing else
+  uses, after ${searchUpdates} updates with another seed: ${chosen.join(', ')}.`;
+}

@@ -1,0 +1,28 @@
+/** What a few seeds tell. */
+
+/** 97.5 % quantiles of Student's t by degrees of freedom, from 1. */
+const T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+export const MOST_SEEDS = T.length + 1;
+
+export function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Of a sample: n - 1 below. NaN for one value. */
+export function deviation(values) {
+  const middle = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1));
+}
+
+/**
+ * Mean of `values[i] - others[i]` and its 95 % interval by Student's t; the interval of one pair is everything.
+ *
+ * @param values at most `MOST_SEEDS`
+ */
+export function pairedDifference(values, others) {
+  const differences = values.map((value, at) => value - others[at]);
+  const middle = mean(differences);
+  if (values.length === 1) return { mean: middle, interval: [-Infinity, Infinity] };
+  const half = (T[values.length - 2] * deviation(differences)) / Math.sqrt(values.length);
+  return { mean: middle, interval: [middle - half, middle + half] };
+}

@@ -1,0 +1,44 @@
+/** What was found as a table for a terminal, and how its numbers are written. */
+import { counted } from '../../dist/common/counted.js';
+import { ARMS } from './arms.mjs';
+import { inWords } from './claims.mjs';
+
+/** Of the table and the plot. */
+export const HEADLINES = {
+  'knn.res5': 'kNN, res5',
+  'linear.res5': 'linear, res5',
+  'cells.res3': 'cells, res3',
+  'cells.res4': 'cells, res4',
+  ap50: 'AP50',
+};
+
+export const digits = (value) => value.toFixed(3);
+const signed = (value) => `${value < 0 ? '-' : '+'}${digits(Math.abs(value))}`;
+export const spread = ({ mean: middle, deviation: of }) => (of === undefined ? digits(middle) : `${digits(middle)} ± ${digits(of)}`);
+
+/** A difference and its interval, where there is one. */
+export function difference({ mean: middle, interval: [low, high] }) {
+  return Number.isFinite(low) ? `${signed(middle)} (${signed(low)} to ${signed(high)})` : signed(middle);
+}
+
+/** A row for each arm: its title, and `cell` of each of the numbers. */
+export function rowsOf(summary, names, cell) {
+  return Object.entries(summary).map(([arm, numbers]) => [ARMS[arm].title].concat(names.map((name) => cell(numbers[name]))));
+}
+
+/** For a terminal. */
+export function table(report) {
+  const rows = rowsOf(report.summary, Object.keys(HEADLINES), spread);
+  return [
+    ...aligned([['', ...Object.values(HEADLINES)], ...rows]),
+    '',
+    `chance ${digits(report.chance)}, linear on colours alone ${digits(report.colour)}; mean and standard deviation of ${counted(report.seeds.length, 'seed')}`,
+    '',
+    ...inWords(report.claims),
+  ].join('\n');
+}
+
+function aligned(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  '));
+}
