@@ -10,6 +10,7 @@ import { main as compile } from 'assemblyscript/asc';
 const COMMON = ['--runtime', 'stub', '--optimizeLevel', '3', '--noAssert', '--converge', '--enable', 'simd'];
 const MODULES = [
   { folder: 'pipeline/augment', options: [] },
+  { folder: 'pipeline/jpeg', options: [] },
   { folder: 'engine/wasm', options: ['--importMemory'] },
   // The same with fused multiply-adds, for V8s that know relaxed SIMD (Node 22 and later).
   { folder: 'engine/wasm', file: 'kernels-relaxed', options: ['--importMemory', '--enable', 'relaxed-simd'] },

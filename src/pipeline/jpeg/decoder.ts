@@ -1,0 +1,170 @@
+/**
+ * Baseline JPEGs to RGB in the thread that calls, bit for bit what libjpeg-turbo makes of them with its accurate inverse DCT and its
+ * interpolation of chroma. Whatever is not sound to the last bit is left to sharp, which says what is bad.
+ *
+ *   | Huffman tables | quantisation | strips of samples | rows of pixels | rows of RGB | encoded bytes |
+ *
+ * A strip holds two rows of MCUs, because interpolation looks a row up and a row down. So memory beyond the encoded bytes grows with an
+ * image's width alone.
+ */
+import { type JpegComponent, type JpegHeader, jpegHeader } from './header.js';
+import { type DecoderExports, instantiateDecoder } from './wasm.js';
+
+const PAGE = 65_536;
+const BLOCK = 8;
+/** What kernels may read or overwrite behind a row, and read behind the encoded bytes (READ_AHEAD of assembly/scan.ts). */
+const SLACK = 64;
+const READ_AHEAD = 256;
+/** Encoded bytes of an image of which there may be more than bytes of pixels. */
+const SPARE_BYTES = 65_536;
+
+const align = (bytes: number): number => Math.ceil(bytes / 16) * 16;
+
+/** Not shared between threads. */
+export class JpegDecoder {
+  readonly #wasm: DecoderExports;
+  #bytes: Uint8Array;
+
+  private constructor(wasm: DecoderExports) {
+    this.#wasm = wasm;
+    this.#bytes = new Uint8Array(wasm.memory.buffer);
+  }
+
+  static async load(): Promise<JpegDecoder> {
+    return new JpegDecoder(await instantiateDecoder());
+  }
+
+  /** What the decoder holds; it never shrinks. */
+  get memoryBytes(): number {
+    return this.#bytes.length;
+  }
+
+  /**
+   * @param target gives room for width * height * 3 bytes, which are written to the end only if the image is sound
+   * @returns the room, or undefined where the image is not for this decoder
+   */
+  decode(bytes: Uint8Array, target: (width: number, height: number) => Uint8Array): Uint8Array | undefined {
+    const header = jpegHeader(bytes);
+    if (!header || bytes.length - header.scan > 3 * header.width * header.height + SPARE_BYTES) return undefined;
+    const layout = this.#prepare(header, bytes.length - header.scan);
+    if (!layout) return undefined;
+    this.#bytes.set(bytes.subarray(header.scan), layout.scan);
+    const end = layout.scan + bytes.length - header.scan;
+    if (!this.#wasm.beginScan(layout.scan, end)) return undefined;
+    const pixels = target(header.width, header.height);
+    return this.#decodeRows(header, layout, pixels) && this.#wasm.scanEnded() ? pixels : undefined;
+  }
+
+  #decodeRows({ width, height, ycc }: JpegHeader, { rowHeight, rows, context, rgb }: Layout, pixels: Uint8Array): boolean {
+    const stride = 3 * width;
+    let done = 0;
+    for (let row = 0; row < rows; row++) {
+      if (!this.#wasm.decodeRow(row)) return false;
+      // The last line waits for the row of MCUs below.
+      const end = row === rows - 1 ? height : (row + 1) * rowHeight - context;
+      this.#wasm.toRgb(done, end, 0, width, rgb, width, Number(ycc));
+      pixels.set(this.#bytes.subarray(rgb, rgb + (end - done) * stride), done * stride);
+      done = end;
+    }
+    return true;
+  }
+
+  /** Lays the memory out and tells the kernels; undefined where a table is none. */
+  #prepare(header: JpegHeader, scanBytes: number): Layout | undefined {
+    const { width, height, components, restartInterval } = header;
+    const wasm = this.#wasm;
+    const across = Math.max(...components.map((component) => component.across));
+    const down = Math.max(...components.map((component) => component.down));
+    const mcusAcross = Math.ceil(width / (BLOCK * across));
+    const rowHeight = BLOCK * down;
+    let end = align(wasm.arenaStart());
+    const take = (size: number): number => {
+      const address = end;
+      end = align(end + size);
+      return address;
+    };
+    const tables = take(2 * components.length * align(wasm.tableBytes()));
+    const steps = take(components.length * 128);
+    const strips = components.map((component) => {
+      const stride = mcusAcross * component.across * BLOCK + 16;
+      const rows = 2 * component.down * BLOCK;
+      return { stride, rows, plane: take(stride * rows + SLACK), line: take(width + SLACK) };
+    });
+    const sums = take(2 * width + SLACK);
+    const rgb = take((rowHeight + 1) * width * 3 + SLACK);
+    const scan = take(scanBytes + READ_AHEAD);
+    this.#reserve(end);
+
+    const built = this.#buildTables(components, tables);
+    if (!built) return undefined;
+    wasm.setFrame(components.length, mcusAcross, restartInterval);
+    wasm.setSums(sums);
+    for (const [i, { across: own, down: high, quantisation }] of components.entries()) {
+      const [strip, codes] = [strips[i], built[i]];
+      if (!strip || !codes) return undefined;
+      this.#bytes.set(new Uint8Array(quantisation.buffer, quantisation.byteOffset, 128), steps + 128 * i);
+      const size = [Math.ceil((width * own) / across), Math.ceil((height * high) / down)] as const;
+      const expand = [across / own, down / high] as const;
+      wasm.setComponent(
+        i,
+        own,
+        high,
+        codes.dc,
+        codes.ac,
+        steps + 128 * i,
+        strip.plane,
+        strip.stride,
+        strip.rows,
+        ...size,
+        ...expand,
+        strip.line,
+      );
+      wasm.setColumns(i, 0, Math.ceil(size[0] / BLOCK));
+    }
+    const context = Number(components.some((component) => component.down * 2 === down));
+    return { rowHeight, rows: Math.ceil(height / rowHeight), context, rgb, scan };
+  }
+
+  /** Addresses of each component's tables: components with the same codes share theirs. */
+  #buildTables(components: readonly JpegComponent[], start: number): { readonly dc: number; readonly ac: number }[] | undefined {
+    const size = align(this.#wasm.tableBytes());
+    const built = new Map<Uint8Array, number>();
+    const build = (codes: Uint8Array, dc: boolean): number | undefined => {
+      const known = built.get(codes);
+      if (known !== undefined) return known;
+      const table = start + built.size * size;
+      // Behind all tables, where nothing lies yet.
+      const spec = start + 2 * components.length * size;
+      this.#bytes.set(codes, spec);
+      if (!this.#wasm.buildTable(spec, table, Number(dc))) return undefined;
+      built.set(codes, table);
+      return table;
+    };
+    const tables = [];
+    for (const { dcCodes, acCodes } of components) {
+      const [dc, ac] = [build(dcCodes, true), build(acCodes, false)];
+      if (dc === undefined || ac === undefined) return undefined;
+      tables.push({ dc, ac });
+    }
+    return tables;
+  }
+
+  #reserve(end: number): void {
+    const missing = end - this.#bytes.length;
+    if (missing <= 0) return;
+    this.#wasm.memory.grow(Math.ceil(missing / PAGE));
+    this.#bytes = new Uint8Array(this.#wasm.memory.buffer);
+  }
+}
+
+/** Of the memory, and of the image's rows of MCUs. */
+interface Layout {
+  /** Pixels. */
+  readonly rowHeight: number;
+  readonly rows: number;
+  /** Lines that wait for the row of MCUs below. */
+  readonly context: number;
+  /** Addresses. */
+  readonly rgb: number;
+  readonly scan: number;
+}

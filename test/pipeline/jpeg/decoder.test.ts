@@ -1,0 +1,147 @@
+/** Pixels as sharp and Pillow have them, bit for bit. */
+import { readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import sharp, { type JpegOptions } from 'sharp';
+import { Random } from '#dist/common/random.js';
+import { JpegDecoder } from '#dist/pipeline/jpeg/decoder.js';
+import { readShard } from '#dist/pipeline/shard/read.js';
+import { sharpPixels } from './sharp-pixels.js';
+
+interface Golden {
+  readonly cases: readonly { readonly name: string; readonly ours: boolean; readonly file: string; readonly crc: number }[];
+}
+
+const golden = JSON.parse(readFileSync(new URL('../../../fixtures/golden/jpeg.json', import.meta.url), 'utf8')) as Golden;
+const OWN = golden.cases.filter(({ ours }) => ours);
+const OTHER = golden.cases.filter(({ ours }) => !ours);
+
+let decoder: JpegDecoder;
+beforeAll(async () => {
+  decoder = await JpegDecoder.load();
+});
+
+function decode(bytes: Uint8Array): Buffer | undefined {
+  const pixels = decoder.decode(bytes, (width, height) => new Uint8Array(3 * width * height));
+  return pixels && Buffer.from(pixels);
+}
+
+/** Smooth, with edges and noise: every coefficient, and samples that clip. */
+function picture(width: number, height: number): { readonly data: Buffer; readonly info: sharp.Raw } {
+  const random = new Random(18, width, height);
+  const data = Buffer.alloc(3 * width * height);
+  for (let i = 0; i < data.length; i++) {
+    const [x, y, channel] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3];
+    const ground = (x >> 2) + (y >> 3) === 5 ? 255 * (channel & 1) : ([2 * x, 255 - 3 * y, 4 * x + y][channel] ?? 0);
+    data[i] = Math.max(0, Math.min(255, ground + random.between(-40, 40)));
+  }
+  return { data, info: { width, height, channels: 3 } };
+}
+
+describe('JpegDecoder', () => {
+  test.each(OWN)('reads $name as sharp and Pillow do', async ({ file, crc }) => {
+    const bytes = Buffer.from(file, 'base64');
+    const own = decode(bytes);
+    expect(own && crc32(own)).toBe(crc);
+    expect(own?.equals(await sharpPixels(bytes))).toBe(true);
+  });
+
+  test.each(OTHER)('leaves $name to sharp', ({ file }) => {
+    expect(decode(Buffer.from(file, 'base64'))).toBeUndefined();
+  });
+
+  test.each([
+    [1, 1],
+    [1, 17],
+    [3, 5],
+    [7, 9],
+    [8, 8],
+    [15, 16],
+    [16, 16],
+    [17, 33],
+    [33, 100],
+    [500, 375],
+  ])('reads what sharp writes of %i x %i pixels', async (width, height) => {
+    const { data, info } = picture(width, height);
+    const encodings: JpegOptions[] = ['4:4:4', '4:2:0'].flatMap((chromaSubsampling) =>
+      [5, 50, 90, 100].flatMap((quality) =>
+        [false, true].map((optimiseCoding) => ({
+          chromaSubsampling,
+          quality,
+          optimiseCoding,
+          trellisQuantisation: optimiseCoding && width < 50,
+        })),
+      ),
+    );
+    for (const options of encodings) {
+      for (const grey of [false, true]) {
+        const bytes = await sharp(data, { raw: info }).greyscale(grey).jpeg(options).toBuffer();
+        const equal = decode(bytes)?.equals(await sharpPixels(bytes));
+        expect({ ...options, grey, equal }).toEqual({ ...options, grey, equal: true });
+      }
+    }
+  });
+
+  test.each(['train-000', 'train-003', 'val-000'])('reads every image of fixtures/shards/%s.tar as sharp does', async (name) => {
+    let images = 0;
+    for await (const { image } of readShard(new URL(`../../../fixtures/shards/${name}.tar`, import.meta.url).pathname)) {
+      if (!decode(image)?.equals(await sharpPixels(image))) throw new Error(`image ${images} differs`);
+      images++;
+    }
+    expect(images).toBeGreaterThan(300);
+  });
+
+  test('does not mind what follows the image', async () => {
+    const { data, info } = picture(40, 30);
+    const bytes = await sharp(data, { raw: info }).jpeg().toBuffer();
+    const more = Buffer.concat([bytes, Buffer.from('\xff\xd8\xff\xda and more', 'latin1')]);
+    expect(decode(more)?.equals(await sharpPixels(bytes))).toBe(true);
+  });
+
+  test.each([
+    ['no marker at the end', (bytes: Buffer) => bytes.subarray(0, -2)],
+    ['a byte too many before it', (bytes: Buffer) => Buffer.concat([bytes.subarray(0, -2), Buffer.of(0, 0xff, 0xd9)])],
+    ['half of its bytes', (bytes: Buffer) => bytes.subarray(0, bytes.length >> 1)],
+    ['another frame', (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('\xff\xc0', '\xff\xc3'), 'latin1')],
+    ['12 bits', (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('\xff\xc0\0\x11\x08', '\xff\xc0\0\x11\x0c'), 'latin1')],
+    [
+      'parts of a gain map',
+      (bytes: Buffer) => Buffer.from(bytes.toString('latin1').replace('\xff\xdb', '\xff\xe2\0\x06MPF\0\xff\xdb'), 'latin1'),
+    ],
+  ])('leaves an image with %s to sharp', async (_what, change) => {
+    const { data, info } = picture(40, 30);
+    const bytes = await sharp(data, { raw: info }).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer();
+    expect(decode(bytes)).toBeDefined();
+    expect(decode(change(bytes))).toBeUndefined();
+  });
+
+  test('takes colours from JFIF, else from Adobe, else from the names of the components, as sharp does', async () => {
+    const { data, info } = picture(24, 24);
+    const jpeg = await sharp(data, { raw: info }).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer();
+    const tail = jpeg.toString('latin1', 2);
+    const jfif = '\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0';
+    const adobe = (transform: number): string => `\xff\xee\0\x0eAdobe\0\x64\0\0\0\0${String.fromCodePoint(transform)}`;
+    expect(tail).not.toMatch(/JFIF|Adobe/);
+    const named = tail
+      .replace(/\x01(.{2})\x02(.{2})\x03(.{2})(?=\xff\xc4)/s, 'R$1G$2B$3')
+      .replace(/\x01(.)\x02(.)\x03(.)(?=\0\x3f\0)/s, 'R$1G$2B$3');
+    const files = {
+      jfif: jfif + tail,
+      'jfif and adobe': jfif + adobe(0) + tail,
+      'adobe, none': adobe(0) + tail,
+      'adobe, ycc': adobe(1) + tail,
+      neither: tail,
+      named,
+    };
+    const seen = new Map<string, string>();
+    for (const [name, file] of Object.entries(files)) {
+      const bytes = Buffer.from(`\xff\xd8${file}`, 'latin1');
+      const own = decode(bytes);
+      expect({ name, equal: own?.equals(await sharpPixels(bytes)) }).toEqual({ name, equal: true });
+      seen.set(name, String(crc32(own ?? '')));
+    }
+    expect(seen.get('adobe, none')).toBe(seen.get('named'));
+    expect(seen.get('neither')).toBe(seen.get('jfif'));
+    expect(seen.get('named')).not.toBe(seen.get('jfif'));
+  });
+});
