@@ -5,6 +5,7 @@ import { counted } from '../common/counted.js';
 import { oneOf } from '../common/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { batchingShape, batchSize } from '../pipeline/run-options.js';
+import { DECODERS } from '../pipeline/worker/decoders.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
@@ -29,6 +30,7 @@ const schema = z.object({
   ...recipeShape,
   seed: numberText(batchingShape.seed, '--seed 1'),
   ...fieldShape,
+  decoder: oneOf(DECODERS).optional(),
   maxPixels,
   cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
   augment: oneOf(['worker', 'device']).optional(),
@@ -103,6 +105,7 @@ export function profileCommand(): Command {
     .option('--workers <n>', 'worker threads (default: the cores)')
     .option('--batch <n>', 'images a batch', '64')
     .option('--seed <n>', 'of order and views', '0')
+    .option('--decoder <name>', 'of baseline JPEGs: wasm, in the workers themselves, or sharp; the pixels are the same (default: wasm)')
     .option(...MAX_PIXELS_FLAG)
     .option('--cache-dir <folder>', 'keep remote shards here once they are read')
     .option('--augment <where>', 'worker, or device: leave colour, blur and point operations to the engine')

@@ -4,7 +4,7 @@ import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index
 import type { ReadLabel } from './labels.js';
 
 /** Options of a run that hold for the images of its evaluations as they are. */
-export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'maxPixels', 'decodeMemory', 'workers'] as const;
+export const IMAGE_OPTIONS = ['cacheDir', 'cacheSize', 'decoder', 'maxPixels', 'decodeMemory', 'workers'] as const;
 
 export interface ImageOptions<Label = number> extends Pick<
   PipelineOptions,

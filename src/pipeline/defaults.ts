@@ -14,6 +14,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   checkShards: 'versions',
   onBadSample: 'skip',
   maxBadSamples: 0.01,
+  decoder: 'wasm',
   maxPixels: MAX_PIXELS,
   maxFieldBytes: 65_536,
   spans: 0,

@@ -16,6 +16,7 @@ import type { CheckShards, RewrittenShards } from './shard/same-shards.js';
 import { withoutSecrets } from './source/identity.js';
 import { type CacheEvent, formatByteSize, type FoundShard, parseByteSize, type RetryEvent } from './source/index.js';
 import { reasonOf } from './source/source.js';
+import type { Decoder } from './worker/decoders.js';
 import { defaultDecodeMemory } from './worker/decode-room.js';
 import { MOST_DECODED_BYTES } from './worker/decoded-cache.js';
 import type { BadSample } from './worker/lane.js';
@@ -114,6 +115,11 @@ export interface PipelineOptions<Named extends Views = Views, By extends Augment
   /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
   readonly maxBadSamples?: number;
   /**
+   * What decodes baseline JPEGs: 'wasm', in the worker's own thread, which scales with the cores and leaves to sharp whatever is not sound;
+   * or 'sharp', which decodes all else too. Default 'wasm'. Changes speed, never the result.
+   */
+  readonly decoder?: Decoder;
+  /**
    * Pixels of an image above which it is a bad sample, by its header: a small file may be a huge image. Default 67108864. Part of the data:
    * another limit may leave other samples out.
    */
@@ -206,6 +212,7 @@ const shape = {
   cwd: z.string().min(1).optional(),
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
+  decoder: readingShape.decoder.default(PIPELINE_DEFAULTS.decoder),
   maxPixels: readingShape.maxPixels.default(PIPELINE_DEFAULTS.maxPixels),
   spans: z
     .int()

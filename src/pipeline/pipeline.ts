@@ -216,7 +216,7 @@ export class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir, maxPixels, decodeMemory } =
+    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir, decoder, maxPixels, decodeMemory } =
       this.#resolved;
     const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
@@ -243,6 +243,7 @@ export class WorkerPipeline implements Pipeline {
         control: this.#control.buffer,
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
+        decoder,
         maxPixels,
         decodeBytes: decodeMemory / workers,
         ...(this.#decoded && { decoded: this.#decoded }),

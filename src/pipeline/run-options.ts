@@ -8,6 +8,7 @@ import { oneOf } from '../common/one-of.js';
 import { optionFlags } from '../common/option-flags.js';
 import { PIPELINE_DEFAULTS } from './defaults.js';
 import { CHECK_SHARDS } from './shard/same-shards.js';
+import { DECODERS } from './worker/decoders.js';
 import { MOST_PIXELS } from './worker/image-header.js';
 
 /** Of a batch or a buffer: products with the bytes of a sample stay exact. */
@@ -55,6 +56,11 @@ export const readingShape = {
   decodedCache: byteSize.optional().register(optionFlags, {
     flag: '--decoded-cache <size>',
     help: 'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: 0, none; tiny presets: 100MB)',
+  }),
+  /** What decodes baseline JPEGs; the pixels are the same. */
+  decoder: oneOf(DECODERS).optional().register(optionFlags, {
+    flag: '--decoder <name>',
+    help: 'of baseline JPEGs: wasm, in the workers themselves, or sharp; the pixels are the same (default wasm)',
   }),
   /** Pixels above which an image is a bad sample. A run that does not say leaves it to the pipeline, and out of its config. */
   maxPixels: z.int().min(1).max(MOST_PIXELS).optional().register(optionFlags, {

@@ -27,6 +27,7 @@ export const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'cacheSize',
   'decodedCache',
   'decodeMemory',
+  'decoder',
   'indexDir',
   'checkpointEvery',
   'keepCheckpoints',

@@ -15,7 +15,7 @@ import { startTokenGate } from '../support/token-gate.js';
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('../support/digest-run.mjs', import.meta.url));
-type PipelineOverrides = Partial<Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>>;
+type PipelineOverrides = Partial<Pick<PipelineOptions, 'cacheDir' | 'cacheSize' | 'decoder' | 'decodedCache'>>;
 
 const NAMES = 'shard-{000..003}.tar';
 
@@ -62,6 +62,11 @@ test.each([1, 4])('with %i workers from file, HTTP and S3', async (workers) => {
   expect(await digests(join(folder, NAMES), workers)).toEqual(fromFile);
   expect(await digests(`${http.url}/${NAMES}`, workers)).toEqual(fromFile);
   expect(await digests(`${s3.url}/${NAMES}`, workers, s3.env)).toEqual(fromFile);
+});
+
+test('with sharp as the decoder of all images, and with decoded images kept', async () => {
+  expect(await digests(join(folder, NAMES), 2, {}, { decoder: 'sharp' })).toEqual(fromFile);
+  expect(await digests(join(folder, NAMES), 2, {}, { decodedCache: '50MB' })).toEqual(fromFile);
 });
 
 test('from S3 with a session that expires again and again', async () => {

@@ -21,6 +21,8 @@ export interface DecodedImage {
 export interface LoadedImage {
   /** Of the whole image, also where it was decoded smaller. */
   readonly size: Size;
+  /** Memory that its pixels take. */
+  readonly bytes: number;
   /**
    * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
    * The pixels depend on the image, the sample and the view's name alone.
@@ -46,6 +48,14 @@ export interface Augmenter {
    * @throws {RangeError} when the image's size and data disagree
    */
   load(image: DecodedImage): LoadedImage;
+  /**
+   * Has an image decoded into the augmenter's memory.
+   *
+   * @param write gets room for `width` x `height` RGB, and says whether it has filled it; until it returns nothing else is asked of the
+   *   augmenter
+   * @returns undefined if it has not
+   */
+  fill(width: number, height: number, write: (pixels: Uint8Array) => boolean): LoadedImage | undefined;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -104,6 +114,12 @@ export async function createAugmenter(
     }
     return left;
   };
+  const loaded = (source: Source, size: Size): LoadedImage => ({
+    size,
+    bytes: 3 * source.width * source.height,
+    render: (sample, out) => render(source, size, sample, out),
+    unload: () => kernels.unload(source),
+  });
   return {
     shrink(width, height, sample) {
       if (Math.min(width, height) < LEAST_OVERSAMPLING * Math.max(...sides)) return 1;
@@ -111,10 +127,12 @@ export async function createAugmenter(
     },
     load(image) {
       checkImage(image);
-      const source = kernels.load(image.width, image.height, image.data);
       const { width, height } = image.original ?? image;
-      const size = { width, height };
-      return { size, render: (sample, out) => render(source, size, sample, out), unload: () => kernels.unload(source) };
+      return loaded(kernels.load(image.width, image.height, image.data), { width, height });
+    },
+    fill(width, height, write) {
+      const source = kernels.fill(width, height, write);
+      return source && loaded(source, { width, height });
     },
   };
 }

@@ -90,6 +90,24 @@ export class Kernels {
     return { width, height, region };
   }
 
+  /**
+   * A photograph that `write` makes in place.
+   *
+   * @param write gets room for `width` x `height` RGB and says whether it was filled; until it returns nothing else is asked of the kernels
+   * @returns undefined if it was not
+   */
+  fill(width: number, height: number, write: (pixels: Uint8Array) => boolean): Source | undefined {
+    const bytes = width * height * 3;
+    const region = this.#regions.take(bytes);
+    let filled = false;
+    try {
+      filled = write(this.#bytes.subarray(region.address, region.address + bytes));
+    } finally {
+      if (!filled) this.#regions.give(region);
+    }
+    return filled ? { width, height, region } : undefined;
+  }
+
   /** Gives the source's memory up. */
   unload(source: Source): void {
     this.#regions.give(source.region);

@@ -7,7 +7,7 @@
  * A strip holds two rows of MCUs, because interpolation looks a row up and a row down. So memory beyond the encoded bytes grows with an
  * image's width alone.
  */
-import { type JpegComponent, type JpegHeader, jpegHeader } from './header.js';
+import type { JpegComponent, JpegHeader } from './header.js';
 import { type DecoderExports, instantiateDecoder } from './wasm.js';
 
 const PAGE = 65_536;
@@ -15,7 +15,8 @@ const BLOCK = 8;
 /** What kernels may read or overwrite behind a row, and read behind the encoded bytes (READ_AHEAD of assembly/scan.ts). */
 const SLACK = 64;
 const READ_AHEAD = 256;
-/** Encoded bytes of an image of which there may be more than bytes of pixels. */
+/** Encoded bytes that there may be, and by how many more they may be than bytes of pixels: memory that a thread keeps. */
+const MOST_BYTES = 1 << 24;
 const SPARE_BYTES = 65_536;
 
 const align = (bytes: number): number => Math.ceil(bytes / 16) * 16;
@@ -40,19 +41,18 @@ export class JpegDecoder {
   }
 
   /**
-   * @param target gives room for width * height * 3 bytes, which are written to the end only if the image is sound
-   * @returns the room, or undefined where the image is not for this decoder
+   * @param header of these bytes
+   * @param pixels width * height * 3 bytes, of which any may have been written if the image is not sound
+   * @returns whether the image is sound, and one for this decoder
    */
-  decode(bytes: Uint8Array, target: (width: number, height: number) => Uint8Array): Uint8Array | undefined {
-    const header = jpegHeader(bytes);
-    if (!header || bytes.length - header.scan > 3 * header.width * header.height + SPARE_BYTES) return undefined;
-    const layout = this.#prepare(header, bytes.length - header.scan);
-    if (!layout) return undefined;
-    this.#bytes.set(bytes.subarray(header.scan), layout.scan);
-    const end = layout.scan + bytes.length - header.scan;
-    if (!this.#wasm.beginScan(layout.scan, end)) return undefined;
-    const pixels = target(header.width, header.height);
-    return this.#decodeRows(header, layout, pixels) && this.#wasm.scanEnded() ? pixels : undefined;
+  decode(bytes: Uint8Array, header: JpegHeader, pixels: Uint8Array): boolean {
+    const encoded = bytes.subarray(header.scan);
+    if (encoded.length > Math.min(MOST_BYTES, pixels.length + SPARE_BYTES)) return false;
+    const layout = this.#prepare(header, encoded.length);
+    if (!layout) return false;
+    this.#bytes.set(encoded, layout.scan);
+    const begun = this.#wasm.beginScan(layout.scan, layout.scan + encoded.length);
+    return Boolean(begun) && this.#decodeRows(header, layout, pixels) && Boolean(this.#wasm.scanEnded());
   }
 
   #decodeRows({ width, height, ycc }: JpegHeader, { rowHeight, rows, context, rgb }: Layout, pixels: Uint8Array): boolean {

@@ -1,7 +1,14 @@
-/** JPEG, PNG or WebP bytes to RGB pixels, as PIL's `Image.open(...).convert('RGB')` sees them. */
+/**
+ * JPEG, PNG or WebP bytes to RGB pixels, as PIL's `Image.open(...).convert('RGB')` sees them: by sharp, which hands an image from thread to
+ * thread and back, or, of baseline JPEGs, by the decoder in `../jpeg`, in the thread that asks. The pixels are the same, and sharp alone
+ * says what is bad: it gets whatever the other does not take.
+ */
 import sharp, { type Sharp } from 'sharp';
 import type { DecodedImage } from '../augment/augmenter.js';
+import { JpegDecoder } from '../jpeg/decoder.js';
+import { jpegHeader } from '../jpeg/header.js';
 import { reasonOf } from '../source/source.js';
+import type { Decoder } from './decoders.js';
 import { imageHeader, type ImageHeader, MAX_PIXELS, type Size } from './image-header.js';
 
 // One thread an image: the parallelism is over images. Nothing is looked at twice, so nothing is worth caching.
@@ -12,6 +19,8 @@ sharp.cache(false);
 export const undecodedImages = (): number => sharp.counters().queue;
 
 export interface DecodeOptions {
+  /** Default 'sharp', which decodes as many images at once as libuv has threads. */
+  readonly decoder?: Decoder;
   /** Pixels above which an image is bad, by its header. Default `MAX_PIXELS`. */
   readonly maxPixels?: number;
   /** How many times smaller a JPEG of this size may be decoded; from 3 on that saves time. Default: it is decoded whole. */
@@ -20,7 +29,18 @@ export interface DecodeOptions {
   readonly room?: (bytes: number) => Promise<void>;
 }
 
-/** Bytes per pixel: three of the decoder's result, and three of the copy that is taken of it. */
+/** Where an image goes. */
+export interface ImageMemory<Image> {
+  /** Takes the pixels, or a copy of them. */
+  load(image: DecodedImage): Image;
+  /** Has `write` make `width` x `height` RGB pixels in place; undefined if it returns false. */
+  fill(width: number, height: number, write: (pixels: Uint8Array) => boolean): Image | undefined;
+}
+
+/**
+ * Bytes per pixel: three of sharp's result, and three of the copy that is taken of it. The other decoder needs no more: it has three for the
+ * pixels, and takes no image whose encoded bytes are more.
+ */
 const RESULT_BYTES = 6;
 /** Bytes per pixel of the whole image where that has to be held: three 16-bit coefficients, or pixels with padding twice. */
 const WHOLE_BYTES = 6;
@@ -28,16 +48,53 @@ const WHOLE_BYTES = 6;
 /** A header whose size is known. */
 export type CheckedHeader = ImageHeader & { readonly size: Size };
 
+/** As `loadImage`, in memory of its own. */
+export function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
+  return loadImage(bytes, OWN_MEMORY, options);
+}
+
+const OWN_MEMORY: ImageMemory<DecodedImage> = {
+  load: (image) => image,
+  fill(width, height, write) {
+    const data = new Uint8Array(3 * width * height);
+    return write(data) ? { width, height, data } : undefined;
+  },
+};
+
 /**
  * EXIF orientation and colour profiles are ignored and alpha is dropped, as torchvision's loader does. One difference from PIL is meant:
  * of 16-bit gray the high byte is taken, as PIL does with 16-bit colour, where PIL makes white of all that is above 255.
  * @throws if the bytes are not an image, have more than `maxPixels` or end before the last pixel row
  */
-export async function decodeImage(bytes: Uint8Array, { maxPixels, shrink, room }: DecodeOptions = {}): Promise<DecodedImage> {
+export async function loadImage<Image>(
+  bytes: Uint8Array,
+  memory: ImageMemory<Image>,
+  { decoder = 'sharp', maxPixels, shrink, room }: DecodeOptions,
+): Promise<Image> {
   const header = await checkHeader(bytes, maxPixels);
   const { format, cmyk, size } = header;
   const times = shrink && format === 'jpeg' && !cmyk ? shrink(size.width, size.height) : 1;
   await room?.(bytesToDecode(header, times));
+  if (decoder === 'wasm' && format === 'jpeg' && times === 1) {
+    const image = await decodeHere(bytes, size, memory);
+    if (image) return image;
+  }
+  return memory.load(await decodeElsewhere(bytes, header, times, maxPixels));
+}
+
+let jpegDecoder: Promise<JpegDecoder> | undefined;
+
+/** In this thread; undefined where that is for sharp. */
+async function decodeHere<Image>(bytes: Uint8Array, size: Size, memory: ImageMemory<Image>): Promise<Image | undefined> {
+  const header = jpegHeader(bytes);
+  if (header?.width !== size.width || header.height !== size.height) return undefined;
+  jpegDecoder ??= JpegDecoder.load();
+  const decoder = await jpegDecoder;
+  return memory.fill(size.width, size.height, (pixels) => decoder.decode(bytes, header, pixels));
+}
+
+/** By sharp, in threads of libuv and libvips. */
+async function decodeElsewhere(bytes: Uint8Array, { cmyk, size }: CheckedHeader, times: number, maxPixels?: number): Promise<DecodedImage> {
   const image = openImage(bytes, maxPixels);
   if (cmyk) return readCmyk(image);
   if (times === 1) return readPixels(image);

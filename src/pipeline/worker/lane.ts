@@ -8,7 +8,8 @@ import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import { type FetchedSample, fetchSamples } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
-import { decodeImage, decodeProblem, undecodedImages } from './decode.js';
+import { decodeProblem, type ImageMemory, loadImage, undecodedImages } from './decode.js';
+import type { Decoder } from './decoders.js';
 import type { Claim, DecodeRoom } from './decode-room.js';
 import type { DecodedCache } from './decoded-cache.js';
 import { imageHeader } from './image-header.js';
@@ -37,6 +38,7 @@ export interface LaneOptions extends ReadLaneOptions {
   readonly done: { readonly taken: number; readonly good: number };
   /** What the images are decoded for. */
   readonly augmenter: Augmenter;
+  readonly decoder: Decoder;
   /** Pixels above which an image is bad. */
   readonly maxPixels: number;
   /** Where its pixels find room. */
@@ -155,15 +157,13 @@ function fetchNamed(
 
 /** @param good how many came before it in the epoch */
 async function decode(sample: LaneSample, good: number, options: LaneOptions): Promise<LoadedImage> {
-  const { augmenter, epoch, lane, room } = options;
+  const { epoch, lane, room } = options;
   const claim = room.claim({ epoch, round: good, lane });
   try {
-    const pixels = await pixelsOf(sample, claim, options);
-    const loaded = augmenter.load(pixels);
-    claim.keep(pixels.data.byteLength);
+    const loaded = await loadSample(sample, claim, options);
+    claim.keep(loaded.bytes);
     return {
-      size: loaded.size,
-      render: loaded.render,
+      ...loaded,
       unload() {
         loaded.unload();
         claim.give();
@@ -175,11 +175,11 @@ async function decode(sample: LaneSample, good: number, options: LaneOptions): P
   }
 }
 
-async function pixelsOf(
+async function loadSample(
   sample: LaneSample,
   claim: Claim,
-  { augmenter, decoded, plan, epoch, maxPixels }: LaneOptions,
-): Promise<DecodedImage> {
+  { augmenter, decoded, plan, epoch, decoder, maxPixels }: LaneOptions,
+): Promise<LoadedImage> {
   const { image, problem = sample.keptProblem } = sample;
   if (problem !== undefined || !image) throw new Error(problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
@@ -190,12 +190,28 @@ async function pixelsOf(
   // A JPEG alone can be decoded smaller.
   if (kept && (imageHeader(image).format !== 'jpeg' || shrink(kept.width, kept.height) === 1)) {
     await claim.take(kept.data.byteLength);
-    return kept;
+    return augmenter.load(kept);
   }
-  const pixels = await decodeImage(image, { maxPixels, shrink, room: (needed) => claim.take(needed) });
-  // One that was decoded smaller is for this epoch's views alone.
-  if (!pixels.original) decoded?.put(sample, image, pixels);
-  return pixels;
+  const memory = decoded ? keeping(augmenter, (pixels) => decoded.put(sample, image, pixels)) : augmenter;
+  return loadImage(image, memory, { decoder, maxPixels, shrink, room: (needed) => claim.take(needed) });
+}
+
+/** The augmenter's memory; what comes there is kept for the epochs to come. */
+function keeping(augmenter: Augmenter, keep: (image: DecodedImage) => void): ImageMemory<LoadedImage> {
+  return {
+    load(image) {
+      // One that was decoded smaller is for this epoch's views alone.
+      if (!image.original) keep(image);
+      return augmenter.load(image);
+    },
+    fill(width, height, write) {
+      return augmenter.fill(width, height, (data) => {
+        const filled = write(data);
+        if (filled) keep({ width, height, data });
+        return filled;
+      });
+    },
+  };
 }
 
 /** Runs up to `count` items ahead of its reader; `onGet` is told of each item whether it was there when it was asked for. */

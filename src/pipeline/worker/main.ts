@@ -19,6 +19,7 @@ import { turnOf } from '../plan/turns.js';
 import type { SampleFields } from '../shard/group.js';
 import type { LeftOutCount } from '../shard/left-out.js';
 import { type CacheEvent, type CacheFolder, closeSources, type RetryEvent, type VersionEvent } from '../source/index.js';
+import type { Decoder } from './decoders.js';
 import { DecodeRoom } from './decode-room.js';
 import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
@@ -48,6 +49,7 @@ export interface ServeTask {
   readonly control: SharedArrayBuffer;
   readonly slots: readonly SharedArrayBuffer[];
   readonly cache?: CacheFolder;
+  readonly decoder: Decoder;
   /** Pixels above which an image is bad. */
   readonly maxPixels: number;
   /** This worker's share of the memory for decoding, bytes. */
@@ -161,7 +163,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, fields, batchSize, dropLast, maxPixels, cache } = this.#task;
+    const { plan, shards, indexDir, fields, batchSize, dropLast, decoder, maxPixels, cache } = this.#task;
     const { augmenter, decoded, room, signal } = this.#parts;
     const { lane } = this.#timers;
     const samples = laneSamples({
@@ -172,6 +174,7 @@ class LaneServer {
       done,
       indexDir,
       augmenter,
+      decoder,
       maxPixels,
       room,
       decoded,

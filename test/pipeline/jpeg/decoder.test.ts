@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import sharp, { type JpegOptions } from 'sharp';
 import { Random } from '#dist/common/random.js';
 import { JpegDecoder } from '#dist/pipeline/jpeg/decoder.js';
+import { jpegHeader } from '#dist/pipeline/jpeg/header.js';
 import { readShard } from '#dist/pipeline/shard/read.js';
 import { sharpPixels } from './sharp-pixels.js';
 
@@ -22,8 +23,10 @@ beforeAll(async () => {
 });
 
 function decode(bytes: Uint8Array): Buffer | undefined {
-  const pixels = decoder.decode(bytes, (width, height) => new Uint8Array(3 * width * height));
-  return pixels && Buffer.from(pixels);
+  const header = jpegHeader(bytes);
+  if (!header) return undefined;
+  const pixels = Buffer.alloc(3 * header.width * header.height);
+  return decoder.decode(bytes, header, pixels) ? pixels : undefined;
 }
 
 /** Smooth, with edges and noise: every coefficient, and samples that clip. */

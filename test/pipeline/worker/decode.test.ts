@@ -1,8 +1,12 @@
 /** Pixels as Pillow's `Image.open(...).convert('RGB')` gives them, for every mode (fixtures/golden/decode.json, made by decode.py there). */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { decodeImage } from '#dist/pipeline/worker/decode.js';
+import { DECODERS } from '#dist/pipeline/worker/decoders.js';
 
 interface Golden {
   readonly width: number;
@@ -12,6 +16,7 @@ interface Golden {
 
 const golden = JSON.parse(readFileSync(new URL('../../../fixtures/golden/decode.json', import.meta.url), 'utf8')) as Golden;
 const { width, height } = golden;
+const ODD = fileURLToPath(new URL('../../../fixtures/odd/files', import.meta.url));
 const SIXTEEN_BIT_GRAY = 'I;16';
 
 describe('decodeImage', () => {
@@ -19,6 +24,30 @@ describe('decodeImage', () => {
     const image = await decodeImage(Buffer.from(file, 'base64'));
     expect([image.width, image.height]).toEqual([width, height]);
     expect(Buffer.from(image.data).equals(Buffer.from(rgb, 'base64'))).toBe(true);
+  });
+
+  test.each(golden.cases)('gives the same for $name whichever decodes baseline JPEGs', async ({ file }) => {
+    const bytes = Buffer.from(file, 'base64');
+    expect(await decodeImage(bytes, { decoder: 'wasm' })).toEqual(await decodeImage(bytes, { decoder: 'sharp' }));
+  });
+
+  test.each(readdirSync(ODD))('ends in the same way for fixtures/odd/files/%s', async (name) => {
+    const bytes = await readFile(join(ODD, name));
+    const [wasm, other] = await Promise.allSettled(DECODERS.map((decoder) => decodeImage(bytes, { decoder })));
+    expect(wasm).toEqual(other);
+  });
+
+  test.each(DECODERS)('asks for room before it decodes by %s, and for no more pixels than the limit', async (decoder) => {
+    const bytes = await sharp({ create: { width: 40, height: 30, channels: 3, background: '#123456' } })
+      .jpeg()
+      .toBuffer();
+    const asked: number[] = [];
+    const room = (needed: number): Promise<void> => Promise.resolve(void asked.push(needed));
+    await expect(decodeImage(bytes, { decoder, room, maxPixels: 1199 })).rejects.toThrow('40 x 30 = 1200 pixels, more than maxPixels 1199');
+    expect(asked).toEqual([]);
+    expect((await decodeImage(bytes, { decoder, room, maxPixels: 1200 })).data).toHaveLength(3600);
+    expect(asked).toEqual([7200]);
+    await expect(decodeImage(bytes, { decoder, room: () => Promise.reject(new Error('no room')) })).rejects.toThrow('no room');
   });
 
   test('takes the high byte of 16-bit gray, of which Pillow makes white', async () => {
