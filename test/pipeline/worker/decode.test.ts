@@ -33,7 +33,9 @@ describe('decodeImage', () => {
 
   test.each(readdirSync(ODD))('ends in the same way for fixtures/odd/files/%s', async (name) => {
     const bytes = await readFile(join(ODD, name));
-    const [wasm, other] = await Promise.allSettled(DECODERS.map((decoder) => decodeImage(bytes, { decoder })));
+    // One after the other: libvips has one text for the errors of all threads.
+    const [wasm] = await Promise.allSettled([decodeImage(bytes, { decoder: 'wasm' })]);
+    const [other] = await Promise.allSettled([decodeImage(bytes, { decoder: 'sharp' })]);
     expect(wasm).toEqual(other);
   });
 
