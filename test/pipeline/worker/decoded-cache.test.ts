@@ -113,6 +113,7 @@ describe('a pipeline with a decoded cache', () => {
       lane: 0,
       done: { taken: 0, good: 0 },
       augmenter,
+      decoder: 'wasm',
       maxPixels: 10_000,
       room: new DecodeRoom(1 << 20),
       decoded,
