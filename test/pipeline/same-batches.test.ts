@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { PIPELINE_DEFAULTS } from '#dist/pipeline/defaults.js';
 import type { PipelineOptions } from '#dist/pipeline/index.js';
 import { startChaosProxy } from '../support/chaos-proxy.js';
 import { answer, type HttpServer, startHttp } from '../support/http.js';
@@ -56,6 +57,11 @@ afterAll(async () => {
 test('there are whole batches of two epochs, all different', () => {
   expect(fromFile).toHaveLength(10);
   expect(new Set(fromFile).size).toBe(10);
+});
+
+// Each then decodes several samples of its lane ahead.
+test('with a worker for each lane', async () => {
+  expect(await digests(join(folder, NAMES), PIPELINE_DEFAULTS.lanes)).toEqual(fromFile);
 });
 
 test.each([1, 4])('with %i workers from file, HTTP and S3', async (workers) => {

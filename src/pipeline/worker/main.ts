@@ -25,6 +25,12 @@ import { DecodedCache } from './decoded-cache.js';
 import { type BadSample, type GoodSample, type LaneOptions, laneSamples } from './lane.js';
 import { printable } from '../../common/printable.js';
 
+/**
+ * Samples that a worker has decoded beyond those whose turn has come. An image takes several times as long as another: with one ahead
+ * sixteen workers of a lane each wait for the slowest of them in nearly every round.
+ */
+const DECODED_AHEAD = 4;
+
 export interface ServeTask {
   readonly plan: PlanOptions;
   readonly shards: readonly string[];
@@ -101,6 +107,7 @@ async function serveLanes(task: ServeTask): Promise<void> {
     augmenter,
     decoded: task.decoded && new DecodedCache(task.decoded),
     room,
+    ahead: Math.max(1, Math.ceil(DECODED_AHEAD / task.serves.length)),
     signal: stop.signal,
   };
   let failure: unknown;
@@ -123,6 +130,8 @@ interface WorkerParts {
   readonly augmenter: Augmenter;
   readonly decoded: DecodedCache | undefined;
   readonly room: DecodeRoom;
+  /** Samples that a lane looks for beyond the one that it places. */
+  readonly ahead: number;
   readonly signal: AbortSignal;
 }
 
@@ -132,6 +141,12 @@ interface LaneTimers {
   readonly lane: LaneMeters;
 }
 
+/** A sample that is looked for, and whether it has been found. */
+interface Finding {
+  readonly sample: Promise<GoodSample | undefined>;
+  found: boolean;
+}
+
 class LaneServer {
   readonly #task: ServeTask;
   /** Place of the lane among those of the rank. */
@@ -139,8 +154,6 @@ class LaneServer {
   readonly #parts: WorkerParts;
   readonly #control: Control;
   readonly #timers: LaneTimers;
-  /** Whether the sample that is looked for has been found. */
-  #found = false;
 
   constructor(task: ServeTask, lane: number, parts: WorkerParts, timers: LaneTimers) {
     this.#task = task;
@@ -203,15 +216,14 @@ class LaneServer {
     const turn = (round: number) => ({ epoch, round, lane: this.#globalLane });
     room.advance(turn(k));
     try {
-      // One sample is decoded while the one before it is placed.
-      let next = this.#find(samples, epoch);
-      for (;;) {
-        lane.found(STAGE.decoded, this.#found);
+      // Samples are decoded while those before them are placed.
+      const findings = Array.from({ length: this.#parts.ahead }, () => this.#find(samples, epoch));
+      for (let next = findings.shift(); next; next = findings.shift()) {
+        lane.found(STAGE.decoded, next.found);
         lane.enter(TASK.place, STAGE.decoded);
-        const sample = await next;
+        const sample = await next.sample;
         if (!sample) break;
-        next = this.#find(samples, epoch);
-        next.catch(() => undefined);
+        findings.push(this.#find(samples, epoch));
         await this.#place(sample, epoch, k++);
         sample.loaded.unload();
         room.advance(turn(k));
@@ -226,13 +238,21 @@ class LaneServer {
   }
 
   /** The lane's next good sample; says to the other lanes that there is one, or that there are no more. */
-  async #find(samples: AsyncGenerator<GoodSample>, epoch: number): Promise<GoodSample | undefined> {
-    this.#found = false;
-    const { value, done } = await samples.next();
+  #find(samples: AsyncGenerator<GoodSample>, epoch: number): Finding {
+    const finding: Finding = { sample: this.#publish(samples.next(), epoch), found: false };
+    // A failure is met when the sample's turn comes; until then it must not count as unhandled.
+    const settle = (): void => {
+      finding.found = true;
+    };
+    finding.sample.then(settle, settle);
+    return finding;
+  }
+
+  async #publish(next: Promise<IteratorResult<GoodSample, unknown>>, epoch: number): Promise<GoodSample | undefined> {
+    const { value, done } = await next;
     if (this.#control.aborted) throw new PipelineAborted();
-    this.#found = true;
     if (done === true) {
-      this.#control.publishDry(epoch, this.#lane);
+      if (!this.#control.dry(epoch, this.#lane)) this.#control.publishDry(epoch, this.#lane);
       return undefined;
     }
     this.#control.publishReady(epoch, this.#lane, this.#control.ready(epoch, this.#lane) + 1);
