@@ -2,11 +2,12 @@
 # All that there is to check on a machine with an NVIDIA GPU, a python3 with PyTorch and torchvision, CMake and g++. Needs no Node and no
 # network: `npm run pack:gpu` makes a folder of this script and everything it needs.
 #
-#     gpu.sh [OUT] [build contract conformance golden bench train]
+#     gpu.sh [OUT] [build contract conformance golden bench train scaling]
 #
-# OUT (default ./gpu-results) gets results.json, table.txt and a log of each part. Without names all parts run, under eight minutes on a
-# machine with 16 cores; each has a time limit, and one that fails does not stop the next. A later call on the same machine finds what
-# an earlier one unpacked and built. Settings, from the environment:
+# OUT (default ./gpu-results) gets results.json, table.txt and a log of each part. Without names all parts but `scaling` run, under eight
+# minutes on a machine with 16 cores; each has a time limit, and one that fails does not stop the next. `scaling`, of the pipeline alone,
+# takes five minutes more, needs no GPU, and leaves scaling.json. A later call on the same machine finds what an earlier one unpacked and
+# built. Settings, from the environment:
 #   BATCHES (64 128 256), PRECISIONS (tf32 bf16), BENCH_SECONDS (270), TRAIN_BATCH (256), TRAIN_STEPS (30), PHOTOS (2048), DEVICE (cuda)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -100,16 +101,22 @@ train() {
     --batch "$batch" --steps "$steps" --epochs 1000 --out "$work/run" ${TRAIN_OPTIONS:-}
 }
 
+# Do the workers of many cores hold each other up? Its peer is the PyTorch of this machine.
+scaling() {
+  step scaling pipeline 420 sh -c \
+    "BENCH_PYTHON=$(command -v python3) node bench/pipeline.mjs --scaling --rounds 1 --seconds 5 --batch 64 --json >$out/scaling.json"
+}
+
 for part in $parts; do
   case $part in
-    build | contract | conformance | golden | bench | train)
+    build | contract | conformance | golden | bench | train | scaling)
       : >"$out/$part.log"
       # What an earlier call said of this part is replaced.
       touch "$work/steps.tsv" && sed -i "/^$part\t/d" "$work/steps.tsv"
       "$part"
       ;;
     *)
-      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, bench or train" >&2
+      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, bench, train or scaling" >&2
       exit 2
       ;;
   esac

@@ -4,7 +4,7 @@
  *     npm run pack:gpu     ->  gpu-pack/gpu.sh, gpu-pack/node.xz, gpu-pack/detco.tar.xz
  *
  * Copy the folder there and run `gpu-pack/gpu.sh`. Node is a binary from npm; the archive holds dist/ and its dependencies without what
- * Node does not read, native/torch, the golden numbers, two shards, the benchmark of a step, and the engine's tests as bundles.
+ * Node does not read, native/torch, the golden numbers, two shards, the benchmarks of a step and of the pipeline, and the engine's tests as bundles.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -34,9 +34,10 @@ rmSync(STAGE, { recursive: true, force: true });
 mkdirSync(STAGE, { recursive: true });
 mkdirSync(OUT, { recursive: true });
 packNode();
-for (const file of ['package.json', 'bin/detco.cjs', 'scripts/golden.mjs', 'bench/gpu.sh', 'bench/step.mjs', 'bench/pipeline/shards.mjs'])
+for (const file of ['package.json', 'bin/detco.cjs', 'scripts/golden.mjs', 'bench/gpu.sh', 'bench/step.mjs', 'bench/pipeline.mjs'])
   copy(file);
-for (const folder of ['dist', 'scripts/golden', 'bench/step', 'bench/peers', 'native/torch', 'fixtures/golden']) copy(folder);
+for (const folder of ['dist', 'scripts/golden', 'bench/step', 'bench/pipeline', 'bench/peers', 'native/torch', 'fixtures/golden'])
+  copy(folder);
 for (const shard of ['train-000.tar', 'val-000.tar']) copy(join('fixtures', 'shards', shard));
 for (const path of productionPackages()) copyPackage(path);
 await bundleTests();
