@@ -4,7 +4,7 @@ import { streamId } from '../../common/random.js';
 import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';
-import { drawSample, type SampleStream, type Size } from './parameters.js';
+import { type CropPlan, drawSample, type PicturePlan, type SampleStream, type Size } from './parameters.js';
 import { pictureSide, type Recipe, viewBytes } from './recipe.js';
 
 export interface DecodedImage {
@@ -41,6 +41,8 @@ export interface Augmenter {
    * are made does not depend on it.
    */
   shrink(width: number, height: number, sample: SampleStream): number;
+  /** The parts of an image of `width` x `height` that this sample's views are made of; nothing else of it is looked at. */
+  windows(width: number, height: number, sample: SampleStream): readonly CropPlan['window'][];
   /**
    * Takes a copy of an image that is to be rendered later. The decoder's own buffer can go at once: kept by many samples in
    * waiting, such buffers make V8 collect its whole heap several times a second.
@@ -86,6 +88,15 @@ export async function createAugmenter(
   }));
   const sides = entries.map(({ view }) => pictureSide(view));
   const kernels = await Kernels.load(Math.max(...sides));
+  const known = new WeakMap<SampleStream, { readonly size: Size; readonly views: readonly (readonly PicturePlan[])[] }>();
+  /** Of each view; drawn once for a sample, which is asked for before it is decoded and when it is rendered. */
+  const draw = (size: Size, sample: SampleStream): readonly (readonly PicturePlan[])[] => {
+    const drawn = known.get(sample);
+    if (drawn?.size.width === size.width && drawn.size.height === size.height) return drawn.views;
+    const views = entries.map(({ view, stream }) => drawSample(view, stream, size, sample));
+    known.set(sample, { size, views });
+    return views;
+  };
   const render = (
     source: Source,
     original: Size,
@@ -97,10 +108,11 @@ export async function createAugmenter(
       if (length !== bytes) throw new RangeError(`out.${name} has ${length ?? 'no'} bytes: this view needs exactly ${bytes}`);
     }
     const left: Record<string, readonly PendingView[]> = {};
-    for (const [place, { name, view, stream, bytes }] of entries.entries()) {
+    const drawn = draw(original, sample);
+    for (const [place, { name, bytes }] of entries.entries()) {
       const target = out[name];
-      if (target === undefined) continue;
-      const plans = drawSample(view, stream, original, sample);
+      const plans = drawn[place];
+      if (target === undefined || plans === undefined) continue;
       const length = bytes / plans.length;
       const later: PendingView[] = [];
       for (const [i, drawn] of plans.entries()) {
@@ -123,7 +135,10 @@ export async function createAugmenter(
   return {
     shrink(width, height, sample) {
       if (Math.min(width, height) < LEAST_OVERSAMPLING * Math.max(...sides)) return 1;
-      return shrinkFor(entries.flatMap(({ view, stream }) => drawSample(view, stream, { width, height }, sample).map(({ crop }) => crop)));
+      return shrinkFor(draw({ width, height }, sample).flatMap((plans) => plans.map(({ crop }) => crop)));
+    },
+    windows(width, height, sample) {
+      return draw({ width, height }, sample).flatMap((plans) => plans.map(({ crop }) => crop.window));
     },
     load(image) {
       checkImage(image);

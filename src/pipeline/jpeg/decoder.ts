@@ -21,6 +21,25 @@ const SPARE_BYTES = 65_536;
 
 const align = (bytes: number): number => Math.ceil(bytes / 16) * 16;
 
+/** Part of an image, pixels. */
+export interface Window {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+function whole({ width, height }: JpegHeader): Window {
+  return { left: 0, top: 0, width, height };
+}
+
+/** Which columns the windows have in some lines, from the first to the last; 0 to 0 if none. */
+function columnsOf(windows: readonly Window[], from: number, to: number): { readonly left: number; readonly right: number } {
+  const there = windows.filter(({ top, height }) => top < to && top + height > from);
+  if (there.length === 0) return { left: 0, right: 0 };
+  return { left: Math.min(...there.map(({ left }) => left)), right: Math.max(...there.map(({ left, width }) => left + width)) };
+}
+
 /** Not shared between threads. */
 export class JpegDecoder {
   readonly #wasm: DecoderExports;
@@ -43,27 +62,38 @@ export class JpegDecoder {
   /**
    * @param header of these bytes
    * @param pixels width * height * 3 bytes, of which any may have been written if the image is not sound
+   * @param windows the pixels that are wanted; what is written outside of them means nothing. Default: all
    * @returns whether the image is sound, and one for this decoder
    */
-  decode(bytes: Uint8Array, header: JpegHeader, pixels: Uint8Array): boolean {
+  decode(bytes: Uint8Array, header: JpegHeader, pixels: Uint8Array, windows: readonly Window[] = [whole(header)]): boolean {
     const encoded = bytes.subarray(header.scan);
     if (encoded.length > Math.min(MOST_BYTES, pixels.length + SPARE_BYTES)) return false;
     const layout = this.#prepare(header, encoded.length);
     if (!layout) return false;
     this.#bytes.set(encoded, layout.scan);
     const begun = this.#wasm.beginScan(layout.scan, layout.scan + encoded.length);
-    return Boolean(begun) && this.#decodeRows(header, layout, pixels) && Boolean(this.#wasm.scanEnded());
+    return Boolean(begun) && this.#decodeRows(header, layout, pixels, windows) && Boolean(this.#wasm.scanEnded());
   }
 
-  #decodeRows({ width, height, ycc }: JpegHeader, { rowHeight, rows, context, rgb }: Layout, pixels: Uint8Array): boolean {
+  #decodeRows({ width, height, ycc }: JpegHeader, layout: Layout, pixels: Uint8Array, windows: readonly Window[]): boolean {
+    const { rowHeight, rows, context, components, rgb } = layout;
     const stride = 3 * width;
     let done = 0;
     for (let row = 0; row < rows; row++) {
+      // Lines next to the row's own look into it.
+      const samples = columnsOf(windows, row * rowHeight - 1, (row + 1) * rowHeight + 1);
+      for (const [i, { expand, blocks }] of components.entries()) {
+        const first = Math.max(0, Math.floor((samples.left / expand - 1) / BLOCK));
+        this.#wasm.setColumns(i, first, samples.right === 0 ? 0 : Math.min(blocks, Math.ceil((samples.right / expand + 1) / BLOCK)));
+      }
       if (!this.#wasm.decodeRow(row)) return false;
       // The last line waits for the row of MCUs below.
       const end = row === rows - 1 ? height : (row + 1) * rowHeight - context;
-      this.#wasm.toRgb(done, end, 0, width, rgb, width, Number(ycc));
-      pixels.set(this.#bytes.subarray(rgb, rgb + (end - done) * stride), done * stride);
+      const { left, right } = columnsOf(windows, done, end);
+      if (right > 0) {
+        this.#wasm.toRgb(done, end, left, right, rgb, width, Number(ycc));
+        pixels.set(this.#bytes.subarray(rgb, rgb + (end - done) * stride), done * stride);
+      }
       done = end;
     }
     return true;
@@ -99,6 +129,7 @@ export class JpegDecoder {
     if (!built) return undefined;
     wasm.setFrame(components.length, mcusAcross, restartInterval);
     wasm.setSums(sums);
+    const expanded: Layout['components'][number][] = [];
     for (const [i, { across: own, down: high, quantisation }] of components.entries()) {
       const [strip, codes] = [strips[i], built[i]];
       if (!strip || !codes) return undefined;
@@ -119,10 +150,10 @@ export class JpegDecoder {
         ...expand,
         strip.line,
       );
-      wasm.setColumns(i, 0, Math.ceil(size[0] / BLOCK));
+      expanded.push({ expand: expand[0], blocks: Math.ceil(size[0] / BLOCK) });
     }
     const context = Number(components.some((component) => component.down * 2 === down));
-    return { rowHeight, rows: Math.ceil(height / rowHeight), context, rgb, scan };
+    return { rowHeight, rows: Math.ceil(height / rowHeight), context, components: expanded, rgb, scan };
   }
 
   /** Addresses of each component's tables: components with the same codes share theirs. */
@@ -164,6 +195,8 @@ interface Layout {
   readonly rows: number;
   /** Lines that wait for the row of MCUs below. */
   readonly context: number;
+  /** Pixels of width per sample, and blocks that have any of the image. */
+  readonly components: readonly { readonly expand: number; readonly blocks: number }[];
   /** Addresses. */
   readonly rgb: number;
   readonly scan: number;

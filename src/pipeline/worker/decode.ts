@@ -5,7 +5,7 @@
  */
 import sharp, { type Sharp } from 'sharp';
 import type { DecodedImage } from '../augment/augmenter.js';
-import { JpegDecoder } from '../jpeg/decoder.js';
+import { JpegDecoder, type Window } from '../jpeg/decoder.js';
 import { jpegHeader } from '../jpeg/header.js';
 import { reasonOf } from '../source/source.js';
 import type { Decoder } from './decoders.js';
@@ -25,6 +25,11 @@ export interface DecodeOptions {
   readonly maxPixels?: number;
   /** How many times smaller a JPEG of this size may be decoded; from 3 on that saves time. Default: it is decoded whole. */
   readonly shrink?: (width: number, height: number) => number;
+  /**
+   * The parts of an image of this size that are looked at: others need not be made, unless the image is kept for more than that. Default: it
+   * is made whole.
+   */
+  readonly windows?: (width: number, height: number) => readonly Window[];
   /** Waited for before pixels are decoded, with the bytes that this will take at most. */
   readonly room?: (bytes: number) => Promise<void>;
 }
@@ -69,14 +74,14 @@ const OWN_MEMORY: ImageMemory<DecodedImage> = {
 export async function loadImage<Image>(
   bytes: Uint8Array,
   memory: ImageMemory<Image>,
-  { decoder = 'sharp', maxPixels, shrink, room }: DecodeOptions,
+  { decoder = 'sharp', maxPixels, shrink, windows, room }: DecodeOptions,
 ): Promise<Image> {
   const header = await checkHeader(bytes, maxPixels);
   const { format, cmyk, size } = header;
   const times = shrink && format === 'jpeg' && !cmyk ? shrink(size.width, size.height) : 1;
   await room?.(bytesToDecode(header, times));
   if (decoder === 'wasm' && format === 'jpeg' && times === 1) {
-    const image = await decodeHere(bytes, size, memory);
+    const image = await decodeHere(bytes, size, memory, windows);
     if (image) return image;
   }
   return memory.load(await decodeElsewhere(bytes, header, times, maxPixels));
@@ -85,12 +90,17 @@ export async function loadImage<Image>(
 let jpegDecoder: Promise<JpegDecoder> | undefined;
 
 /** In this thread; undefined where that is for sharp. */
-async function decodeHere<Image>(bytes: Uint8Array, size: Size, memory: ImageMemory<Image>): Promise<Image | undefined> {
+async function decodeHere<Image>(
+  bytes: Uint8Array,
+  { width, height }: Size,
+  memory: ImageMemory<Image>,
+  windows: DecodeOptions['windows'],
+): Promise<Image | undefined> {
   const header = jpegHeader(bytes);
-  if (header?.width !== size.width || header.height !== size.height) return undefined;
+  if (header?.width !== width || header.height !== height) return undefined;
   jpegDecoder ??= JpegDecoder.load();
   const decoder = await jpegDecoder;
-  return memory.fill(size.width, size.height, (pixels) => decoder.decode(bytes, header, pixels));
+  return memory.fill(width, height, (pixels) => decoder.decode(bytes, header, pixels, windows?.(width, height)));
 }
 
 /** By sharp, in threads of libuv and libvips. */

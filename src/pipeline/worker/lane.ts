@@ -8,6 +8,8 @@ import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import { type FetchedSample, fetchSamples } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
+import type { Window } from '../jpeg/decoder.js';
+import type { SampleStream } from '../augment/parameters.js';
 import { decodeProblem, type ImageMemory, loadImage, undecodedImages } from './decode.js';
 import type { Decoder } from './decoders.js';
 import type { Claim, DecodeRoom } from './decode-room.js';
@@ -27,6 +29,8 @@ export interface BadSample {
 }
 
 export interface GoodSample extends LaneSample {
+  /** Of its random numbers; by this very object the augmenter knows what it has drawn. */
+  readonly stream: SampleStream;
   /** To be unloaded by who takes the sample. */
   readonly loaded: LoadedImage;
   /** Samples taken from the stream up to and with this one. */
@@ -73,9 +77,10 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
       meters.enter(TASK.find, STAGE.decode);
       meters.bytes(STAGE.decode, sample.image?.byteLength ?? 0);
       meters.decoderQueue(undecodedImages());
+      const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
       let loaded: LoadedImage;
       try {
-        loaded = await decode(sample, good, options);
+        loaded = await decode(sample, stream, good, options);
       } catch (error) {
         if (error instanceof PipelineAborted) throw error;
         meters.failed(STAGE.decode);
@@ -87,7 +92,7 @@ export async function* laneSamples(options: LaneOptions): AsyncGenerator<GoodSam
       }
       good++;
       meters.leave(TASK.find);
-      yield { ...sample, taken, loaded };
+      yield { ...sample, taken, stream, loaded };
       if (good === quota) return;
       meters.enter(TASK.find, STAGE.shuffle);
     }
@@ -156,11 +161,11 @@ function fetchNamed(
 }
 
 /** @param good how many came before it in the epoch */
-async function decode(sample: LaneSample, good: number, options: LaneOptions): Promise<LoadedImage> {
+async function decode(sample: LaneSample, stream: SampleStream, good: number, options: LaneOptions): Promise<LoadedImage> {
   const { epoch, lane, room } = options;
   const claim = room.claim({ epoch, round: good, lane });
   try {
-    const loaded = await loadSample(sample, claim, options);
+    const loaded = await loadSample(sample, claim, stream, options);
     claim.keep(loaded.bytes);
     return {
       ...loaded,
@@ -178,13 +183,13 @@ async function decode(sample: LaneSample, good: number, options: LaneOptions): P
 async function loadSample(
   sample: LaneSample,
   claim: Claim,
-  { augmenter, decoded, plan, epoch, decoder, maxPixels }: LaneOptions,
+  stream: SampleStream,
+  { augmenter, decoded, decoder, maxPixels }: LaneOptions,
 ): Promise<LoadedImage> {
   const { image, problem = sample.keptProblem } = sample;
   if (problem !== undefined || !image) throw new Error(problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
-  const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
   const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
   const kept = decoded?.get(sample, image);
   // A JPEG alone can be decoded smaller.
@@ -192,8 +197,15 @@ async function loadSample(
     await claim.take(kept.data.byteLength);
     return augmenter.load(kept);
   }
-  const memory = decoded ? keeping(augmenter, (pixels) => decoded.put(sample, image, pixels)) : augmenter;
-  return loadImage(image, memory, { decoder, maxPixels, shrink, room: (needed) => claim.take(needed) });
+  const options = { decoder, maxPixels, shrink, room: (needed: number) => claim.take(needed) };
+  if (decoded)
+    return loadImage(
+      image,
+      keeping(augmenter, (pixels) => decoded.put(sample, image, pixels)),
+      options,
+    );
+  const windows = (width: number, height: number): readonly Window[] => augmenter.windows(width, height, stream);
+  return loadImage(image, augmenter, { ...options, windows });
 }
 
 /** The augmenter's memory; what comes there is kept for the epochs to come. */

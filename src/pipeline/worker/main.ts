@@ -261,7 +261,7 @@ class LaneServer {
   }
 
   async #place(sample: GoodSample, epoch: number, k: number): Promise<void> {
-    const { plan, batchSize, dropLast } = this.#task;
+    const { batchSize, dropLast } = this.#task;
     const { meters, timer, lane } = this.#timers;
     lane.enter(TASK.place, STAGE.turn);
     const place = await this.#turn(epoch, k);
@@ -277,8 +277,7 @@ class LaneServer {
     lane.enter(TASK.place, STAGE.augment);
     timer.begin();
     const slot = this.#parts.slots[this.#control.slotOf(step)] as Slot;
-    const stream = { seed: plan.seed, epoch, shard: sample.shard, index: sample.index };
-    const pending = sample.loaded.render(stream, slot.row(row));
+    const pending = sample.loaded.render(sample.stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);
     if (sample.kept) slot.writeFields(row, sample.kept);
     timer.end();

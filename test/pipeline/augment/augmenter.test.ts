@@ -52,6 +52,39 @@ describe('render', () => {
     expect(rendered(await createAugmenter(RECIPE), RECIPE, image)).toEqual(first);
   });
 
+  test('looks at nothing outside of the windows that it tells', async () => {
+    const crops = recipes.mocoV2({ globalSize: 32 });
+    const narrow = await createAugmenter(crops);
+    let poisoned = 0;
+    for (let index = 0; index < 40; index++) {
+      const sample = { ...SAMPLE, index };
+      const windows = narrow.windows(image.width, image.height, sample);
+      expect(windows).toHaveLength(2);
+      const data = image.data.map((byte, i) => {
+        const [x, y] = [Math.floor(i / 3) % image.width, Math.floor(i / 3 / image.width)];
+        const inside = windows.some(({ left, top, width, height }) => x >= left && x < left + width && y >= top && y < top + height);
+        poisoned += Number(!inside);
+        return inside ? byte : 255 - byte;
+      });
+      expect(rendered(narrow, crops, { ...image, data }, sample)).toEqual(rendered(narrow, crops, image, sample));
+    }
+    expect(poisoned).toBeGreaterThan(0);
+  });
+
+  test('decodes into its own memory, and gives that back if it failed', () => {
+    const whole = rendered(augmenter, RECIPE, image);
+    const write = (pixels: Uint8Array): boolean => {
+      pixels.set(image.data);
+      return true;
+    };
+    expect(augmenter.fill(97, 71, () => false)).toBeUndefined();
+    const { loaded, out } = { loaded: augmenter.fill(97, 71, write), out: buffers(RECIPE) };
+    expect([loaded?.size, loaded?.bytes]).toEqual([{ width: 97, height: 71 }, 97 * 71 * 3]);
+    loaded?.render(SAMPLE, out);
+    loaded?.unload();
+    expect(Object.fromEntries(Object.entries(out).map(([name, bytes]) => [name, Buffer.from(bytes)]))).toEqual(whole);
+  });
+
   test('images that wait together do not touch each other, and freed memory is used again', () => {
     const sizes = [20, 300, 97, 150, 20, 260];
     const pictures = sizes.map((side) => picture(side, side));

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import sharp, { type JpegOptions, type Raw } from 'sharp';
 import { Random } from '#dist/common/random.js';
-import { JpegDecoder } from '#dist/pipeline/jpeg/decoder.js';
+import { JpegDecoder, type Window } from '#dist/pipeline/jpeg/decoder.js';
 import { jpegHeader } from '#dist/pipeline/jpeg/header.js';
 import { readShard } from '#dist/pipeline/shard/read.js';
 import { sharpPixels } from './sharp-pixels.js';
@@ -92,6 +93,43 @@ describe('JpegDecoder', () => {
       images++;
     }
     expect(images).toBeGreaterThan(300);
+  });
+
+  test.each(OWN.filter(({ name }) => /^(100x33|17x33|45x37)/.test(name)))('makes the windows of $name that are wanted', ({ file }) => {
+    const bytes = Buffer.from(file, 'base64');
+    const header = jpegHeader(bytes);
+    if (!header) throw new Error('no header');
+    const { width, height } = header;
+    const all = decode(bytes) ?? Buffer.alloc(0);
+    const side = (length: number) =>
+      fc.tuple(fc.nat(length - 1), fc.nat(length - 1)).map((ends) => ends.toSorted((a, b) => a - b) as [number, number]);
+    const window = fc
+      .tuple(side(width), side(height))
+      .map(([[left, right], [top, bottom]]) => ({ left, top, width: right - left + 1, height: bottom - top + 1 }));
+    const look = (windows: readonly Window[]): void => {
+      const pixels = Buffer.alloc(3 * width * height);
+      expect(decoder.decode(bytes, header, pixels, windows)).toBe(true);
+      for (const { left, top, width: columns, height: rows } of windows) {
+        for (let y = top; y < top + rows; y++) {
+          const [from, to] = [3 * (y * width + left), 3 * (y * width + left + columns)];
+          expect(pixels.subarray(from, to).equals(all.subarray(from, to))).toBe(true);
+        }
+      }
+    };
+    fc.assert(fc.property(fc.array(window, { maxLength: 3 }), look));
+  });
+
+  test('makes nothing where no window is, and still finds what is wrong there', async () => {
+    const { data, info } = picture(160, 160);
+    const bytes = await sharp(data, { raw: info }).jpeg().toBuffer();
+    const header = jpegHeader(bytes);
+    if (!header) throw new Error('no header');
+    const pixels = Buffer.alloc(3 * 160 * 160);
+    const windows = [{ left: 100, top: 70, width: 20, height: 20 }];
+    expect(decoder.decode(bytes, header, pixels, windows)).toBe(true);
+    expect(pixels.subarray(0, 3 * 160 * 48).every((byte) => byte === 0)).toBe(true);
+    expect(pixels.subarray(3 * 160 * 112).every((byte) => byte === 0)).toBe(true);
+    expect(decoder.decode(bytes.subarray(0, -2), header, pixels, windows)).toBe(false);
   });
 
   test('does not mind what follows the image', async () => {
