@@ -7,4 +7,5 @@ export { type EvaluationOptions, EvaluationError, type ProgressOf } from './eval
 export { extractFeatures, type LabelledFeatures } from './features.js';
 export { EvaluationImages, IMAGE_OPTIONS, type ImageOptions } from './images.js';
 export { anyImage, oneClass } from './labels.js';
+export { OnlineProbe, type ProbeGuesses } from './online-probe.js';
 export { featureRank } from './rank.js';

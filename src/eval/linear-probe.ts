@@ -71,6 +71,17 @@ export class LinearProbe {
     return this.#parameters;
   }
 
+  /** All that decides how it goes on, by name. */
+  get state(): ReadonlyMap<string, Variable> {
+    const [[weight, bias], [weightVelocity, biasVelocity]] = [this.#parameters, this.#velocities as readonly [Variable, Variable]];
+    return new Map([
+      ['weight', weight],
+      ['bias', bias],
+      ['weight.velocity', weightVelocity],
+      ['bias.velocity', biasVelocity],
+    ]);
+  }
+
   [Symbol.dispose](): void {
     tf.dispose([...this.#parameters, ...this.#velocities, this.#scale]);
   }

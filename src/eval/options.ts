@@ -6,8 +6,8 @@ import { TEMPERATURE } from './knn.js';
 /** Of images or neighbours. */
 const count = z.int().min(1).max(1_000_000_000);
 
-/** What a run may evaluate: kNN accuracy, and the effective rank of features, which needs no labels. */
-const RUN_EVALUATIONS = ['knn', 'rank'] as const;
+/** What a run may evaluate: kNN accuracy, the effective rank of features, which needs no labels, and a linear probe that learns with it. */
+const RUN_EVALUATIONS = ['knn', 'rank', 'linear'] as const;
 type RunEvaluation = (typeof RUN_EVALUATIONS)[number];
 
 /** A list, or a text with commas. */

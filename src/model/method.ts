@@ -5,9 +5,10 @@
  * `parameters`, and `settle`, which an engine records and replays as one: these read nothing but `views`, `inputs` and variables. What
  * differs from step to step therefore goes through `inputs`, and what changes on the host is moved by `advance`, outside.
  */
-import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core';
 import type { z } from 'zod';
 import type { Engine, NamedTensors } from '../engine/engine.js';
+import type { Stage } from './network/architecture.js';
 import type { Backbone } from './network/backbone.js';
 
 /** The views of a step by the recipe's names: normalised float32, [N, H, W, 3], or [N, 9, h, w, 3] for a jigsaw. */
@@ -38,6 +39,11 @@ export type StepResult = {
    * 0 when it collapses.
    */
   readonly featureStd: Scalar;
+  /**
+   * The queries' features of `featureStage` before any head, [N, C]: of the whole images, of the first where a step differentiates two, or
+   * the mean over the patches where it differentiates no whole image. No gradient flows through them.
+   */
+  readonly features: Tensor2D;
   /** What `settle` is to have. */
   readonly carry: Record<string, Tensor>;
 };
@@ -61,6 +67,8 @@ export interface Method {
   readonly terms: readonly string[];
   /** Of the embeddings whose spread is `featureStd`. */
   readonly dimensions: number;
+  /** The deepest stage that the loss reaches. */
+  readonly featureStage: Stage;
   /** What is evaluated, and exported. */
   readonly backbone: Backbone;
 

@@ -1,4 +1,7 @@
-/** The evaluations of a run: training images vote on validation images, and tell how many dimensions features use. */
+/**
+ * The evaluations of a run: training images vote on validation images, and tell how many dimensions features use; the probe that learns with
+ * the run classifies the validation images.
+ */
 import type { Engine } from '../engine/engine.js';
 import { given } from '../common/options.js';
 import {
@@ -9,9 +12,10 @@ import {
   IMAGE_OPTIONS,
   type LabelledFeatures,
   oneClass,
+  type OnlineProbe,
   vote,
 } from '../eval/index.js';
-import { LAST_STAGE, type Method } from '../model/index.js';
+import { LAST_STAGE, type Method, type Stage } from '../model/index.js';
 import type { Beginning } from './beginning.js';
 import type { SampleOptions } from './data-options.js';
 import type { EvaluationResult } from './run-directory.js';
@@ -19,21 +23,23 @@ import { explainSpecs } from './shard-specs.js';
 
 interface EvaluationParts {
   readonly engine: Engine;
-  readonly method: Pick<Method, 'backbone'>;
+  readonly method: Pick<Method, 'backbone' | 'featureStage'>;
+  readonly probe: OnlineProbe | undefined;
   readonly samples: SampleOptions;
   readonly signal: AbortSignal | undefined;
 }
 
 /**
- * @returns what evaluates the backbone as it is then, and awaits `pause` between blocks of images; it throws when kNN has no labelled image.
- *   Undefined where nothing is asked for, or kNN alone and there are no validation shards
+ * @returns what evaluates the backbone as it is then, and awaits `pause` between blocks of images; it throws when an image it needs has no
+ *   label. Undefined where nothing is asked for, or labels alone and there are no validation shards
  */
 export function runEvaluation(
   { path, config, specs }: Beginning,
-  { engine, method, samples, signal }: EvaluationParts,
+  { engine, method, probe, samples, signal }: EvaluationParts,
 ): ((pause: () => Promise<void>) => Promise<EvaluationResult>) | undefined {
   const { evaluate: asked, knn, recipe, batch, checkShards } = config;
-  const valShards = asked.includes('knn') ? config.valShards : undefined;
+  const votes = asked.includes('knn') && config.valShards !== undefined;
+  const valShards = votes || probe ? config.valShards : undefined;
   const ranks = asked.includes('rank');
   if (!valShards && !ranks) return undefined;
   const { folders } = specs;
@@ -42,7 +48,7 @@ export function runEvaluation(
   const bank = new EvaluationImages({
     ...rest,
     ...given(config, ['skipShards']),
-    label: valShards ? oneClass : anyImage,
+    label: votes ? oneClass : anyImage,
     shards: config.shards,
     cwd: folders.shards,
     checkShards: 'none',
@@ -52,21 +58,32 @@ export function runEvaluation(
     valShards &&
     new EvaluationImages({ ...rest, label: oneClass, shards: valShards, cwd: folders.valShards, checkShards, limit: knn.queries });
 
-  const featuresOf = async (images: EvaluationImages, pause: () => Promise<void>): Promise<LabelledFeatures> => {
-    const options = { engine, backbone: method.backbone, stages: [LAST_STAGE], pause, ...(signal && { signal }) };
-    const found = (await extractFeatures(images, options))[LAST_STAGE];
-    if (!found?.labels.length) throw new Error(`No labelled image in ${images.shards.join(', ')}: kNN needs KEY.cls members`);
-    return found;
+  const featuresOf = async (
+    images: EvaluationImages,
+    stages: readonly Stage[],
+    pause: () => Promise<void>,
+  ): Promise<LabelledFeatures[]> => {
+    const options = { engine, backbone: method.backbone, stages: [...new Set(stages)], pause, ...(signal && { signal }) };
+    const found = await extractFeatures(images, options);
+    return stages.map((stage) => {
+      const features = found[stage];
+      if (!features?.labels.length) throw new Error(`No labelled image in ${images.shards.join(', ')}: expected KEY.cls members`);
+      return features;
+    });
   };
   const evaluate = async (pause: () => Promise<void>): Promise<EvaluationResult> => {
-    const voters = await featuresOf(bank, pause);
+    // The probe alone, before it has seen a label, has nothing to tell.
+    if (!votes && !ranks && !probe?.begun) return {};
+    const [voters] = votes || ranks ? await featuresOf(bank, [LAST_STAGE], pause) : [];
+    const [queried, probed] = (queries && (await featuresOf(queries, [LAST_STAGE, method.featureStage], pause))) ?? [];
     const result: { -readonly [Name in keyof EvaluationResult]: EvaluationResult[Name] } = {};
-    if (queries) {
-      const found = await featuresOf(queries, pause);
-      result.knnTop1 = (await vote(voters, found, voters.labels, { ...given(knn, ['temperature', 'k']), pause })).top(1, found.labels);
+    if (votes && voters && queried) {
+      result.knnTop1 = (await vote(voters, queried, voters.labels, { ...given(knn, ['temperature', 'k']), pause })).top(1, queried.labels);
       result.knnTop1ByStage = { [LAST_STAGE]: result.knnTop1 };
     }
-    if (ranks) {
+    const probeTop1 = probed && (await probe?.top1(probed));
+    if (probeTop1 !== undefined) result.probeTop1 = probeTop1;
+    if (ranks && voters) {
       const { effectiveRank, deviation } = featureRank(voters);
       Object.assign(result, { effectiveRank, featureDeviation: deviation });
     }

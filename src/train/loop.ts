@@ -1,5 +1,6 @@
 /** The training loop: batches in, updates, metrics, evaluations and checkpoints out. */
 import type { Engine } from '../engine/engine.js';
+import type { OnlineProbe } from '../eval/index.js';
 import type { Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
@@ -8,8 +9,10 @@ import { Checkpoints, type Place } from './loop-checkpoints.js';
 import { copied, freeRate } from './free-rate.js';
 import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
+import { optionName } from './flags.js';
 import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
+import { OptionsError } from './options-error.js';
 import type { EvaluationMetrics, EvaluationResult, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
@@ -51,6 +54,8 @@ export interface LoopContext extends TrainRequests {
   readonly engine: Engine;
   readonly method: Method;
   readonly optimizer: Optimizer;
+  /** Where one learns with the run. */
+  readonly probe?: OnlineProbe;
   readonly batches: AsyncIterable<Batch>;
   readonly run: RunDirectory;
   /** What is known of the data, written before a checkpoint that depends on it. */
@@ -158,6 +163,7 @@ class Loop {
       };
       for (let batch = await next(); batch; batch = await next()) {
         const dataWaitMs = performance.now() - waitingSince;
+        this.#assertLabels(batch);
         if (this.#epoch < batch.epoch) recorder?.pause();
         while (this.#epoch < batch.epoch) await this.#endEpoch();
         if (this.#prepared) recorder?.resume();
@@ -201,7 +207,7 @@ class Loop {
     const lr = learningRate(config, batch.epoch, this.#step);
     this.#updating = true;
     hooks.onWork?.(`update ${this.#step + 1}`);
-    const running = this.#trainStep.run(batch.views, this.#settings(batch.epoch, lr));
+    const running = this.#trainStep.run(batch.views, this.#settings(batch.epoch, lr), batch.labels);
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
     const stepMs = performance.now() - began;
@@ -224,6 +230,7 @@ class Loop {
       dataWaitMs: round(dataWaitMs),
       stepMs: round(stepMs),
       featureStd: result.featureStd,
+      ...(result.probe && { probeTop1: result.probe.top1, probeLoss: result.probe.loss }),
     };
     run.appendMetrics(metrics);
     const total = this.#totalSteps();
@@ -232,6 +239,16 @@ class Loop {
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
     await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total, estimated });
+  }
+
+  /** Throws before the first update where the probe has nothing to learn from. */
+  #assertLabels({ labels, size }: StagedBatch): void {
+    const { probe } = this.#context;
+    if (!probe || probe.begun || labels.some((label) => label !== undefined)) return;
+    throw new OptionsError(
+      `${optionName('evaluate')} linear: none of the ${size} images of the first batch has a label; expected KEY.cls members in the shards, ` +
+        `or ${optionName('labelField')} with the field that has the label. Leave linear out to train without labels`,
+    );
   }
 
   #settings(epoch: number, lr: number): StepSettings {
@@ -265,9 +282,10 @@ class Loop {
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
     hooks.onWork?.('evaluation');
     const found = await evaluate(() => this.#pause());
+    this.#evaluatedStep = this.#step;
+    if (Object.keys(found).length === 0) return;
     const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, ...found };
     run.appendMetrics(metrics);
-    this.#evaluatedStep = this.#step;
     hooks.onEvaluation?.(metrics);
   }
 

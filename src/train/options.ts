@@ -96,7 +96,7 @@ export const leavingShape = {
   /** What is evaluated then. */
   evaluate: evaluationsSchema.default(['knn']).register(optionFlags, {
     flag: '--eval <names>',
-    help: 'knn (accuracy on --val-shards), rank (effective rank of features, needs no labels), or knn,rank (default knn)',
+    help: 'knn (accuracy on --val-shards), rank (effective rank of features, needs no labels), linear (a probe that learns along, needs labels in the shards), or several: knn,rank,linear (default knn)',
   }),
   knn: knnSchema.prefault({}),
 };

@@ -17,16 +17,19 @@ interface Means {
   readonly stepMs: number;
   readonly dataWaitMs: number;
   readonly images: number;
+  /** Of the linear probe, where an update had labels. */
+  readonly probeTop1: number | undefined;
 }
 
-function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond }: StepMetrics): Means {
-  const fresh = { stepMs, dataWaitMs, images: (imagesPerSecond * (stepMs + dataWaitMs)) / 1000 };
+function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond, probeTop1 = means?.probeTop1 }: StepMetrics): Means {
+  const fresh = { stepMs, dataWaitMs, images: (imagesPerSecond * (stepMs + dataWaitMs)) / 1000, probeTop1 };
   if (means === undefined) return fresh;
   const mix = (before: number, after: number) => before + SMOOTHING * (after - before);
   return {
     stepMs: mix(means.stepMs, fresh.stepMs),
     dataWaitMs: mix(means.dataWaitMs, fresh.dataWaitMs),
     images: mix(means.images, fresh.images),
+    probeTop1: probeTop1 === undefined ? undefined : mix(means.probeTop1 ?? probeTop1, probeTop1),
   };
 }
 
@@ -37,11 +40,16 @@ function describe(metrics: StepMetrics, means: Means, totalSteps: number | undef
   return [
     `epoch ${metrics.epoch}`,
     `loss ${metrics.loss.toFixed(3)}`,
+    ...(means.probeTop1 === undefined ? [] : [`probe ${percent(means.probeTop1)}`]),
     `lr ${metrics.lr.toPrecision(3)}`,
     `${((1000 * means.images) / perStepMs).toFixed(1)} images/s`,
     `data wait ${Math.round((100 * means.dataWaitMs) / perStepMs)} %`,
     ...(left === 0 ? [] : [`ETA ${formatDuration(left === undefined ? undefined : (left * perStepMs) / 1000)}`]),
   ].join('  ');
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** Hooks that print, and `close` to end with. */
@@ -107,9 +115,10 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
       lastLineAt = at;
       print(`step ${metrics.step}${totalSteps === undefined ? '' : `/${about}${totalSteps}`}  ${text}`);
     },
-    onEvaluation: ({ step, knnTop1, effectiveRank }) => {
+    onEvaluation: ({ step, knnTop1, effectiveRank, probeTop1 }) => {
       const found = [
-        ...(knnTop1 === undefined ? [] : [`kNN top-1 ${(100 * knnTop1).toFixed(1)} %`]),
+        ...(knnTop1 === undefined ? [] : [`kNN top-1 ${percent(knnTop1)}`]),
+        ...(probeTop1 === undefined ? [] : [`probe top-1 ${percent(probeTop1)}`]),
         ...(effectiveRank === undefined ? [] : [`effective rank ${effectiveRank.toFixed(1)}`]),
       ];
       print(`step ${step}  ${found.join('  ')}${step === 0 ? ' (untrained)' : ''}`);

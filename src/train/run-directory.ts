@@ -31,6 +31,10 @@ export interface StepMetrics {
   readonly stepMs: number;
   /** Mean over dimensions of the standard deviation of the unit-norm queries; 1/sqrt(dimensions) when they are spread, 0 when they collapsed. */
   readonly featureStd: number;
+  /** Of the linear probe on this batch before it learned from it: share of right answers, [0, 1]. */
+  readonly probeTop1?: number;
+  /** Its mean cross-entropy on this batch. */
+  readonly probeLoss?: number;
 }
 
 /** What an evaluation of the query encoder found: of what was asked for. */
@@ -43,6 +47,8 @@ export interface EvaluationResult {
   readonly effectiveRank?: number;
   /** Mean over dimensions of the standard deviation of these features at unit norm; 0 when they are all alike. */
   readonly featureDeviation?: number;
+  /** Share of right answers of the linear probe that learns with the run, [0, 1]. */
+  readonly probeTop1?: number;
 }
 
 /** One evaluation, and when it was made. */

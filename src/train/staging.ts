@@ -1,10 +1,11 @@
 /** Batches whose views are on the device: the next is fetched and uploaded while the device computes on the last. */
 import { dispose } from '@tensorflow/tfjs-core';
 import type { Batch } from '../pipeline/batch/batch.js';
-import type { StagedViews } from './step.js';
+import type { Labels, StagedViews } from './step.js';
 
 /** A batch, whose slot the workers may be filling again, and its views. */
 export interface StagedBatch extends Pick<Batch, 'epoch' | 'size' | 'state'> {
+  readonly labels: Labels;
   readonly views: StagedViews;
 }
 
@@ -52,7 +53,7 @@ export class Staging {
   async #fetch(): Promise<StagedBatch | undefined> {
     const { done, value: batch } = await this.#batches.next();
     if (done) return undefined;
-    const { epoch, size, state } = batch;
-    return { epoch, size, state, views: this.#stage(batch) };
+    const { epoch, size, state, samples } = batch;
+    return { epoch, size, state, labels: samples.map(({ label }) => label), views: this.#stage(batch) };
   }
 }

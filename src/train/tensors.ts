@@ -3,6 +3,7 @@ import type { Variable } from '@tensorflow/tfjs-core';
 import { assign, type Method } from '../model/index.js';
 import { type LoadedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './checkpoint-state.js';
+import type { OnlineProbe } from '../eval/index.js';
 import type { Optimizer } from './optimizer/optimizer.js';
 import type { TensorSource } from '../common/safetensors.js';
 
@@ -10,10 +11,14 @@ import type { TensorSource } from '../common/safetensors.js';
 export interface Trained {
   readonly method: Pick<Method, 'sections'>;
   readonly optimizer: Pick<Optimizer, 'state'>;
+  readonly probe?: OnlineProbe | undefined;
 }
 
-function parts({ method, optimizer }: Trained): Record<string, ReadonlyMap<string, Variable>> {
-  return { ...method.sections, optimizer: optimizer.state };
+/** The part of a probe, which only some checkpoints of a method have. */
+const PROBE = 'probe';
+
+function parts({ method, optimizer, probe }: Trained): Record<string, ReadonlyMap<string, Variable>> {
+  return { ...method.sections, optimizer: optimizer.state, ...(probe?.begun && { [PROBE]: probe.state }) };
 }
 
 /** What `saveCheckpoint` writes. */
@@ -28,12 +33,15 @@ export function checkpointTensors(trained: Trained): Record<string, ReadonlyMap<
  * Puts a method where a checkpoint left it, host state included.
  * @throws CheckpointError for a checkpoint of another method, or of a host state that it has not
  */
-export function restore({ method, optimizer }: Trained & { readonly method: Method }, checkpoint: LoadedCheckpoint): void {
+export function restore({ method, optimizer, probe }: Trained & { readonly method: Method }, checkpoint: LoadedCheckpoint): void {
   const { host } = checkpoint.state.method;
   const [had, expected] = [host, method.host].map((state) => Object.keys(state).toSorted().join(', ') || 'nothing');
   if (had !== expected)
     throw new CheckpointError(`${checkpoint.path}/state.json holds ${had} of its method: expected ${expected}; it is of another method`);
-  restoreTensors({ method, optimizer }, checkpoint);
+  const { [PROBE]: stored, ...tensors } = checkpoint.tensors;
+  // A run may be resumed with a probe or without one, whatever it had: one that was not there begins then.
+  if (stored) probe?.reserve(stored.get('bias')?.shape[0] ?? 1);
+  restoreTensors({ method, optimizer, probe }, { ...checkpoint, tensors: probe ? checkpoint.tensors : tensors });
   method.host = host;
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { type Engine, selectEngine } from '../engine/index.js';
+import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
@@ -77,17 +78,23 @@ async function assertValidationShards(
     .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
 }
 
-/** Method and optimizer as they start, at random or from weights, or as the checkpoint has them. */
+/** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
 function createTrained(
   engine: Engine,
-  { method: options, optimizer, seed }: TrainConfig,
+  { method: options, optimizer, seed, evaluate }: TrainConfig,
   { checkpoint, init }: { readonly checkpoint: LoadedCheckpoint | undefined; readonly init: LoadedBackbone | undefined },
 ) {
   const method = methodKind(options.name).create(engine, options, seed);
-  const trained = { method, optimizer: createOptimizer(engine, method.parameters, optimizer) };
+  const { featureStage, backbone } = method;
+  const trained = {
+    method,
+    optimizer: createOptimizer(engine, method.parameters, optimizer),
+    ...(evaluate.includes('linear') && { probe: new OnlineProbe(engine, backbone.channels[featureStage]) }),
+  };
   const dispose = () => {
     method.dispose();
     trained.optimizer.dispose();
+    trained.probe?.[Symbol.dispose]();
   };
   try {
     if (init) startFrom(method, init);
@@ -159,8 +166,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const state = past?.checkpoint?.state;
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
 
-  const { method, optimizer } = trained;
-  const evaluate = runEvaluation(beginning, { engine, method, samples, signal });
+  const { method, optimizer, probe } = trained;
+  const evaluate = runEvaluation(beginning, { engine, method, probe, samples, signal });
   if (config.valShards === undefined && config.evaluate.includes('knn'))
     hooks.onInfo?.(`no --val-shards: ${evaluate ? 'kNN accuracy is not measured' : 'nothing is evaluated'}`);
   const evaluations: EvaluationMetrics[] = [];
@@ -177,6 +184,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
       engine,
       method,
       optimizer,
+      ...(probe && { probe }),
       batches: withDataErrors(data.batches, { shards: pipeline.shards, run: path, signal }),
       run,
       shards,

@@ -53,7 +53,12 @@ describe('a backbone', () => {
       const { gradients } = differentiate(network, (layers) => {
         // Beside a term that reaches every parameter, since each has to have a gradient.
         const reached = tf.mul(tf.sum(backbone.features(batch, layers).res5), 0) as tf.Scalar;
-        return { loss: tf.add<tf.Scalar>(reached, tf.sum(features(layers))), terms: {}, featureStd: tf.scalar(0) };
+        return {
+          loss: tf.add<tf.Scalar>(reached, tf.sum(features(layers))),
+          terms: {},
+          featureStd: tf.scalar(0),
+          features: tf.zeros<tf.Rank.R2>([1, 1]),
+        };
       });
       return Object.values(gradients).reduce((sum, gradient) => sum + (tf.norm(gradient).dataSync()[0] ?? Number.NaN), 0);
     };

@@ -90,6 +90,20 @@ describe('a step', () => {
     expect(drop / (1e-3 * squares)).toBeLessThan(1.5);
   });
 
+  test('gives the features of the deepest level: of whole images, or the mean over the patches of each', () => {
+    const whole = smallDetCo(engine, { levels: { res2: 1, res3: 1 }, terms: ['gg', 'll'] });
+    expect({ stage: whole.featureStage, shape: whole.step(views, identity).features.shape }).toEqual({ stage: 'res3', shape: [N, 8] });
+    const local = smallDetCo(engine, { terms: ['ll'] });
+    const { features } = local.step(views, identity);
+    expect({ stage: local.featureStage, shape: features.shape }).toEqual({ stage: 'res5', shape: [N, 32] });
+    // All images alike, so that batch norm is of one image's nine patches whatever their number: so is the mean over them.
+    const alike = tf.tile(tf.slice(views.patchesQ, 0, 1), [N, 1, 1, 1, 1]);
+    const [first, ...others] = smallDetCo(engine, { terms: ['ll'] })
+      .step({ ...views, patchesQ: alike }, identity)
+      .features.arraySync();
+    for (const other of others) other.forEach((x, at) => expect(x).toBeCloseTo(first?.[at] ?? Number.NaN, 5));
+  });
+
   test('featureStd falls to zero when all images embed alike', () => {
     const spread = value(smallDetCo(engine).step(views, identity).featureStd);
     const alike = tf.tile(tf.slice(views.globalQ, 0, 1), [N, 1, 1, 1]);

@@ -28,6 +28,17 @@ test('away from a terminal, prints the first step and then a line every few seco
   expect(text()).toBe('step 1/100  epoch 1  loss 12.346  lr 0.0300  32.0 images/s  data wait 25 %  ETA 1m39s\n');
 });
 
+test('shows the running mean of what a probe gets right', () => {
+  const { stream, text } = screen(false);
+  const progress = terminalProgress(stream);
+  progress.onStep({ ...line(1), probeTop1: 0.125 }, 100, false);
+  progress.onEvaluation({ step: 1, epoch: 0, knnTop1: 0.1, probeTop1: 0.25 });
+  progress.close();
+  expect(text()).toMatch(
+    /^step 1\/100 {2}epoch 1 {2}loss 12\.346 {2}probe 12\.5 % {2}lr .*\nstep 1 {2}kNN top-1 10\.0 % {2}probe top-1 25\.0 %\n$/,
+  );
+});
+
 test('says that the end is not known yet', () => {
   const { stream, text } = screen(false);
   terminalProgress(stream).onStep(line(1), undefined, false);

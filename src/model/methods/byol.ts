@@ -76,6 +76,7 @@ class Byol implements Method {
   readonly views = VIEWS;
   readonly terms = VIEWS;
   readonly dimensions: number;
+  readonly featureStage = LAST_STAGE;
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
   readonly encoders = { query: 'online', key: 'target' };
@@ -114,7 +115,8 @@ class Byol implements Method {
     const result = differentiate(this.#online, (layers) => {
       const [first, second] = [this.#predict(layers, view1), this.#predict(layers, view2)];
       const terms = { view1: distance(first.q, z2), view2: distance(second.q, z1) };
-      return { loss: tf.add(terms.view1, terms.view2), terms, featureStd: deviation(l2Normalise(first.projection)) };
+      const featureStd = deviation(l2Normalise(first.projection));
+      return { loss: tf.add(terms.view1, terms.view2), terms, featureStd, features: first.features };
     });
     tf.dispose([z1, z2]);
     return { ...result, carry: {} };
@@ -133,17 +135,18 @@ class Byol implements Method {
 
   /** z' of unit length, without gradient. */
   #encodeTarget(images: Tensor4D): Tensor2D {
-    return encode(this.#target, (layers) => l2Normalise(this.#project(layers, images)));
+    return encode(this.#target, (layers) => l2Normalise(this.#project(layers, images).projection));
   }
 
-  /** The projection, and what the predictor makes of it, of unit length. */
-  #predict(layers: Layers, images: Tensor4D): { projection: Tensor2D; q: Tensor2D } {
-    const projection = this.#project(layers, images);
-    return { projection, q: l2Normalise(this.#predictor.forward(layers, projection)) };
+  /** Features, their projection, and what the predictor makes of that, of unit length. */
+  #predict(layers: Layers, images: Tensor4D): { features: Tensor2D; projection: Tensor2D; q: Tensor2D } {
+    const { features, projection } = this.#project(layers, images);
+    return { features, projection, q: l2Normalise(this.#predictor.forward(layers, projection)) };
   }
 
-  #project(layers: Layers, images: Tensor4D): Tensor2D {
-    return this.#projector.forward(layers, lastStage(this.#resNet, layers, images, globalAverage));
+  #project(layers: Layers, images: Tensor4D): { features: Tensor2D; projection: Tensor2D } {
+    const features = lastStage(this.#resNet, layers, images, globalAverage);
+    return { features, projection: this.#projector.forward(layers, features) };
   }
 }
 

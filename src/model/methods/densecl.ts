@@ -64,6 +64,8 @@ export const densecl = {
 
 /** What both losses read of one view. */
 type Embedded = Readonly<{
+  /** Of the backbone, [N, C]. */
+  features: Tensor2D;
   /** [N, dim], unit norm. */
   global: Tensor2D;
   /** [N, S^2, dim], unit norm. */
@@ -104,19 +106,20 @@ class DenseCl extends QueueMethod<DenseClOptions> {
       const global = this.engine.infoNce(query.global, keys.global, this.queue('global'), temperature);
       const dense = this.engine.infoNce(rows(query.cells), positives, this.queue('dense'), temperature);
       const loss: Scalar = tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
-      return { loss, terms: { global, dense }, featureStd: deviation(query.global) };
+      return { loss, terms: { global, dense }, featureStd: deviation(query.global), features: query.features };
     });
-    tf.dispose([keys.cells, keys.map]);
+    tf.dispose([keys.features, keys.cells, keys.map]);
     return { ...result, carry: { global: keys.global, dense: keys.pooled } };
   }
 
   #embed(layers: Layers, images: Tensor4D): Embedded {
-    const { pooled, map } = lastStage(this.#resNet, layers, images, (last) => ({ pooled: globalAverage(last), map: cellsOf(last) }));
+    const { features, map } = lastStage(this.#resNet, layers, images, (last) => ({ features: globalAverage(last), map: cellsOf(last) }));
     const [count, places, width] = map.shape;
     const dense = this.#denseHead.forward(layers, tf.reshape(map, [count * places, width]));
     const shape: [number, number, number] = [count, places, this.options.dim];
     return {
-      global: l2Normalise(this.#globalHead.forward(layers, pooled)),
+      features,
+      global: l2Normalise(this.#globalHead.forward(layers, features)),
       cells: tf.reshape(l2Normalise(dense), shape),
       pooled: l2Normalise(tf.mean(tf.reshape(dense, shape), 1)),
       map,

@@ -108,6 +108,7 @@ export const detco = {
 export class DetCo extends QueueMethod<DetCoOptions> {
   readonly views: readonly string[];
   readonly terms: readonly string[];
+  override readonly featureStage: Stage;
   readonly #levels: readonly Stage[];
   readonly #resNet: ResNet;
   /** By kind and level. */
@@ -132,6 +133,7 @@ export class DetCo extends QueueMethod<DetCoOptions> {
     this.#resNet = net;
     this.#heads = heads;
     this.#levels = levelsOf(options);
+    this.featureStage = this.#levels.at(-1) as Stage;
     this.views = Object.keys(viewsOf(options));
     this.terms = queries.flatMap((kind) => this.#levels.flatMap((level) => termsOf(options, kind).map((term) => `${term}.${level}`)));
   }
@@ -142,14 +144,15 @@ export class DetCo extends QueueMethod<DetCoOptions> {
     const keys = this.#encodeKeys(views, inputs);
     // Global and patch forwards share nothing but parameters, so each is differentiated on its own: the tape holds one of them at a time.
     const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys));
-    const [featureStd, ...others] = branches.map((branch) => branch.featureStd) as [Scalar, ...Scalar[]];
-    tf.dispose(others);
+    const [{ featureStd, features }, ...others] = branches as [(typeof branches)[0], ...typeof branches];
+    tf.dispose(others.flatMap((other) => [other.featureStd, other.features]));
     const gradient = (name: string): Tensor => total(branches.flatMap(({ gradients }) => gradients[name] ?? []));
     return {
       loss: total(branches.map(({ loss }) => loss)),
       terms: Object.assign({}, ...branches.map(({ terms }) => terms)) as Record<string, Scalar>,
       gradients: Object.fromEntries([...this.trained.keys()].map((name) => [name, gradient(name)])),
       featureStd,
+      features,
       carry: keys,
     };
   }
@@ -159,7 +162,7 @@ export class DetCo extends QueueMethod<DetCoOptions> {
     const keys: Record<string, Tensor2D> = {};
     for (const kind of kindsOf(this.options, 'key')) {
       const images = this.#view(views, kind, 'key');
-      const embeddings = this.keys(images, inputs, kind, (layers, shuffled) => this.#embed(layers, kind, shuffled));
+      const embeddings = this.keys(images, inputs, kind, (layers, shuffled) => this.#embed(layers, kind, shuffled).embeddings);
       for (const [level, k] of Object.entries(embeddings)) keys[`${kind}.${level}`] = k;
     }
     return keys;
@@ -170,7 +173,7 @@ export class DetCo extends QueueMethod<DetCoOptions> {
     const { levels, temperature } = this.options;
     const images = this.#view(views, kind, 'query');
     const forward = (layers: Layers) => {
-      const q = this.#embed(layers, kind, images);
+      const { features, embeddings: q } = this.#embed(layers, kind, images);
       const terms: Record<string, Scalar> = {};
       let loss: Scalar = tf.scalar(0);
       for (const level of this.#levels) {
@@ -181,26 +184,26 @@ export class DetCo extends QueueMethod<DetCoOptions> {
           loss = tf.add(loss, tf.mul(nce, levels[level] as number));
         }
       }
-      return { loss, terms, featureStd: deviation(Object.values(q).at(-1) as Tensor2D) };
+      return { loss, terms, featureStd: deviation(Object.values(q).at(-1) as Tensor2D), features: perImage(kind, features) };
     };
     const reached = [...this.trained].filter(([name]) => trains(this.options, kind, name));
     return differentiate(this.query, forward, new Map(reached));
   }
 
   /**
-   * Train-mode forward to one unit-norm embedding [N, dim] a level. The patches of an image go through the backbone one by one, and to a
+   * Train-mode forward to the features of the deepest level and one unit-norm embedding [N, dim] a level. The patches of an image go through the backbone one by one, and to a
    * head side by side, in the order they come (section 3.3).
    */
-  #embed(layers: Layers, kind: Kind, images: Tensor): Record<string, Tensor2D> {
+  #embed(layers: Layers, kind: Kind, images: Tensor): { features: Tensor2D; embeddings: Record<string, Tensor2D> } {
     const flat = tf.reshape(images, [-1, ...images.shape.slice(-3)] as [number, number, number, number]);
-    const pooled = stages(this.#resNet, layers, flat as Tensor4D, globalAverage, this.#levels.at(-1));
+    const pooled = stages(this.#resNet, layers, flat as Tensor4D, globalAverage, this.featureStage);
     const embedded = this.#levels.map((level) => {
       const { forward } = this.#heads.get(`${kind}.${level}`) as Mlp;
       const features = pooled[level];
       const sideBySide = kind === 'local' ? tf.reshape(features, [-1, PATCHES * features.shape[1]] as [number, number]) : features;
       return [level, l2Normalise(forward(layers, sideBySide as Tensor2D))] as const;
     });
-    return Object.fromEntries(embedded);
+    return { features: pooled[this.featureStage], embeddings: Object.fromEntries(embedded) };
   }
 
   /** The images of one view, checked. */
@@ -211,6 +214,11 @@ export class DetCo extends QueueMethod<DetCoOptions> {
       throw new RangeError(`The view "${name}" is [${images.shape.join(', ')}]; expected [N, ${PATCHES}, h, w, 3]`);
     return images;
   }
+}
+
+/** Features of whole images as they are, those of patches [9N, C] as the mean over each image's. */
+function perImage(kind: Kind, features: Tensor2D): Tensor2D {
+  return kind === 'global' ? features : tf.mean(tf.reshape(features, [-1, PATCHES, features.shape[1]]), 1);
 }
 
 /** Whether the loss of queries of this kind reaches a parameter: not past the deepest level, nor the other kind's heads. */

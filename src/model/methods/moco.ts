@@ -92,19 +92,20 @@ class Moco extends QueueMethod<MocoOptions> {
   step(views: StepViews, inputs: NamedTensors): StepResult {
     this.follow();
     const { k } = this.keys(viewOf(views, 'globalK', this.options), inputs, QUEUE, (layers, images) => ({
-      k: this.#embed(layers, images),
+      k: this.#embed(layers, images).embedding,
     }));
     const images = viewOf(views, 'globalQ', this.options);
     const result = differentiate(this.query, (layers) => {
-      const q = this.#embed(layers, images);
+      const { features, embedding: q } = this.#embed(layers, images);
       const loss = this.engine.infoNce(q, k, this.queue(QUEUE), this.options.temperature);
-      return { loss, terms: {}, featureStd: deviation(q) };
+      return { loss, terms: {}, featureStd: deviation(q), features };
     });
     return { ...result, carry: { [QUEUE]: k } };
   }
 
-  /** [N, dim], unit norm. */
-  #embed(layers: Layers, images: Tensor4D): Tensor2D {
-    return l2Normalise(this.#head.forward(layers, lastStage(this.#resNet, layers, images, globalAverage)));
+  /** Features [N, C], and what the head makes of them: [N, dim], unit norm. */
+  #embed(layers: Layers, images: Tensor4D): { features: Tensor2D; embedding: Tensor2D } {
+    const features = lastStage(this.#resNet, layers, images, globalAverage);
+    return { features, embedding: l2Normalise(this.#head.forward(layers, features)) };
   }
 }

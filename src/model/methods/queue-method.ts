@@ -9,7 +9,7 @@
 import type { Rank, Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { HostState, Method, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
-import type { ResNet } from '../network/architecture.js';
+import { LAST_STAGE, type ResNet, type Stage } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { encode } from '../network/differentiate.js';
 import { type Layers, Network, type NetworkSpecs } from '../network/network.js';
@@ -34,6 +34,7 @@ export abstract class QueueMethod<Options extends QueueOptions> implements Metho
   abstract readonly terms: readonly string[];
   readonly parameters: readonly ParameterGroup[];
   readonly dimensions: number;
+  readonly featureStage: Stage = LAST_STAGE;
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
   readonly encoders = { query: 'query', key: 'key' };

@@ -78,6 +78,7 @@ class SimClr implements Method {
   readonly views = VIEWS;
   readonly terms = [];
   readonly dimensions: number;
+  readonly featureStage = LAST_STAGE;
   readonly backbone: Backbone;
   readonly sections: Method['sections'];
   readonly encoders = { query: 'online' };
@@ -115,9 +116,10 @@ class SimClr implements Method {
     const images = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 }));
     const result = differentiate(this.#network, (layers) => {
       const features = lastStage(this.#resNet, layers, tf.concat(images), globalAverage);
+      const [first] = tf.split(features, VIEWS.length) as [Tensor2D, Tensor2D];
       const embeddings = l2Normalise(this.#head.forward(layers, features));
       const loss = ntXent(this.#engine, embeddings, rows as Tensor1D, this.#options.temperature);
-      return { loss, terms: {}, featureStd: deviation(embeddings) };
+      return { loss, terms: {}, featureStd: deviation(embeddings), features: first };
     });
     return { ...result, carry: {} };
   }

@@ -1,6 +1,6 @@
 /** Passes through a network in train mode: losses with their gradients, and what is encoded without any. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor, TensorContainer, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor2D, TensorContainer, Variable } from '@tensorflow/tfjs-core';
 import type { StepResult } from '../method.js';
 import type { Layers, Network, Statistics } from './network.js';
 
@@ -12,22 +12,22 @@ import type { Layers, Network, Statistics } from './network.js';
  */
 export function differentiate(
   network: Network,
-  forward: (layers: Layers) => Pick<StepResult, 'loss' | 'terms' | 'featureStd'>,
+  forward: (layers: Layers) => Omit<StepResult, 'gradients' | 'carry'>,
   parameters: ReadonlyMap<string, Variable> = network.parameters,
 ): Omit<StepResult, 'carry'> {
   const statistics: Statistics = [];
-  const kept = new Map<string, Scalar>();
+  const kept = new Map<string, Tensor>();
   const run = (): Scalar => {
-    const { loss, terms, featureStd } = forward(network.train(statistics));
-    for (const [name, scalar] of Object.entries({ ...terms, featureStd })) kept.set(name, tf.keep(scalar));
+    const { loss, terms, featureStd, features } = forward(network.train(statistics));
+    for (const [name, tensor] of Object.entries({ ...terms, featureStd, features })) kept.set(name, tf.keep(tensor));
     return loss;
   };
   const { value: loss, grads } = tf.variableGrads(run, [...parameters.values()]);
   network.commit(statistics);
-  const { featureStd, ...terms } = Object.fromEntries([...kept].map(([name, scalar]) => [name, released(scalar)]));
+  const { featureStd, features, ...terms } = Object.fromEntries([...kept].map(([name, tensor]) => [name, released(tensor)]));
   // TensorFlow.js has names of its own for variables.
   const gradients = Object.fromEntries([...parameters].map(([name, variable]) => [name, grads[variable.name] as Tensor]));
-  return { loss, terms, featureStd: featureStd as Scalar, gradients };
+  return { loss, terms: terms as Record<string, Scalar>, featureStd: featureStd as Scalar, features: features as Tensor2D, gradients };
 }
 
 /** What a forward pass gives, without gradient; then moves the running statistics of the network. */
