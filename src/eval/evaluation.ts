@@ -11,6 +11,8 @@ export interface ProgressOf {
   readonly work: string;
   readonly done: number;
   readonly total: number | undefined;
+  /** Whether `total` is an estimate. */
+  readonly estimated?: boolean;
 }
 
 export interface EvaluationOptions {
@@ -81,7 +83,7 @@ export async function featuresOf<Label>(
     stages,
     ...(signal && { signal }),
     ...(pause && { pause }),
-    ...(onProgress && { onImages: (done, total) => onProgress({ work, done, total }) }),
+    ...(onProgress && { onImages: (done, total) => onProgress({ work, done, total, estimated: images.estimated }) }),
   });
   for (const [stage, { features, dimensions, labels }] of Object.entries(found)) {
     if (labels.length === 0) throw new EvaluationError(`no labelled image in ${images.shards.join(', ')}: ${needs}`);

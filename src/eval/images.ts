@@ -44,6 +44,7 @@ export class EvaluationImages<Label = number> {
   readonly #options: ImageOptions<Label>;
   #kept: readonly ImageBlock<Label>[] | undefined;
   #expected: number | undefined;
+  #estimated = false;
 
   constructor(options: ImageOptions<Label>) {
     this.#options = options;
@@ -56,6 +57,11 @@ export class EvaluationImages<Label = number> {
   /** How many there will be, estimated while the shards are read for the first time; undefined where nobody knows. */
   get expected(): number | undefined {
     return this.#expected;
+  }
+
+  /** Whether `expected` is an estimate, and not the limit. */
+  get estimated(): boolean {
+    return this.#estimated;
   }
 
   async *blocks(signal?: AbortSignal): AsyncGenerator<ImageBlock<Label>> {
@@ -89,6 +95,7 @@ export class EvaluationImages<Label = number> {
         const { imageField, labelField, classNames, skipShards = [] } = this.#options;
         const images = await estimateImages(pipeline, '', { imageField, labelField, classNames }, [skipShards].flat());
         this.#expected = images === undefined ? undefined : Math.min(images, limit);
+        this.#estimated = images !== undefined && images < limit;
       }
       const size = globalSize * globalSize * 3;
       const known = batch.samples

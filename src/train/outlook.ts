@@ -4,10 +4,13 @@ import { methodKind } from '../model/index.js';
 import type { TrainConfig } from './config-schema.js';
 import { DAY, durationInWords } from './duration.js';
 import type { TrainHooks } from './loop.js';
+import { RecentUpdates } from './recent-updates.js';
 import { warmUpConcern } from './schedule.js';
 
-/** After so long the mean of the updates is told from. The first update, which prepares kernels, is only taken when it is the only one. */
+/** After so long it is told how long a run takes, once an update was made that prepares nothing. */
 const MEASURED_MS = 10_000;
+/** After so long by those that there are: what computes so slowly does so with its kernels prepared, too. */
+const SLOW_MS = 60_000;
 /** Of what is over so soon nothing is told. */
 const BRIEF_SECONDS = 10;
 /** The published runs of 200 epochs took days on eight GPUs; few machines stay up for longer than a month. */
@@ -32,9 +35,8 @@ export class Outlook {
   readonly #options: OutlookOptions;
   #concernTold = false;
   #durationTold = false;
-  #firstMs = 0;
-  #laterMs = 0;
-  #later = 0;
+  readonly #recentMs = new RecentUpdates<number>();
+  #spentMs = 0;
 
   constructor(options: OutlookOptions) {
     this.#options = options;
@@ -61,19 +63,16 @@ export class Outlook {
    */
   async updated({ step, ms, total, estimated }: Updated): Promise<void> {
     if (this.#durationTold) return;
-    if (this.#firstMs === 0) this.#firstMs = ms;
-    else {
-      this.#laterMs += ms;
-      this.#later++;
-    }
-    if (this.#firstMs + this.#laterMs < MEASURED_MS || total === undefined) return;
+    this.#recentMs.add(ms);
+    this.#spentMs += ms;
+    if (total === undefined || this.#spentMs < (this.#recentMs.prepared ? MEASURED_MS : SLOW_MS)) return;
     this.#durationTold = true;
     const { config, hooks } = this.#options;
-    const meanMs = this.#later > 0 ? this.#laterMs / this.#later : this.#firstMs;
+    const meanMs = this.#recentMs.mean((one) => one) ?? ms;
     const seconds = ((total - step) * meanMs) / 1000;
     if (seconds < BRIEF_SECONDS) return;
-    const rate = ((1000 * config.batch) / meanMs).toPrecision(2);
-    const told = `about ${durationInWords(seconds)} to go, at ${rate} images/s (update ${step} of ${estimated ? 'about ' : ''}${total})`;
+    const rate = (1000 * config.batch) / meanMs;
+    const told = `about ${durationInWords(seconds)} to go, at ${rate < 10 ? rate.toPrecision(2) : rate.toFixed(0)} images/s (update ${step} of ${estimated ? 'about ' : ''}${total})`;
     if (seconds < LONG_SECONDS) hooks.onInfo?.(told);
     else hooks.onWarning?.(`${told}. ${await this.#remedy()}`);
   }

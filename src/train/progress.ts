@@ -2,6 +2,7 @@
 import { SingleBar } from 'cli-progress';
 import { formatDuration } from './duration.js';
 import type { TrainHooks } from './loop.js';
+import { RecentUpdates } from './recent-updates.js';
 import type { StepMetrics } from './run-directory.js';
 import { printable } from '../common/printable.js';
 
@@ -10,42 +11,27 @@ const LINE_INTERVAL_MS = 5000;
 /** Of work that takes longer it is told how long it has taken so far: on a terminal each second, in plain lines each time that has doubled. */
 const LONG_WORK_MS = 5000;
 const TICK_MS = 1000;
-/** Weight of the newest step in the running means, which span about 20 steps. */
-const SMOOTHING = 0.05;
-
-interface Means {
-  readonly stepMs: number;
-  readonly dataWaitMs: number;
-  readonly images: number;
-  /** Of the linear probe, where an update had labels. */
-  readonly probeTop1: number | undefined;
-}
-
-function smooth(means: Means | undefined, { stepMs, dataWaitMs, imagesPerSecond, probeTop1 = means?.probeTop1 }: StepMetrics): Means {
-  const fresh = { stepMs, dataWaitMs, images: (imagesPerSecond * (stepMs + dataWaitMs)) / 1000, probeTop1 };
-  if (means === undefined) return fresh;
-  const mix = (before: number, after: number) => before + SMOOTHING * (after - before);
-  return {
-    stepMs: mix(means.stepMs, fresh.stepMs),
-    dataWaitMs: mix(means.dataWaitMs, fresh.dataWaitMs),
-    images: mix(means.images, fresh.images),
-    probeTop1: probeTop1 === undefined ? undefined : mix(means.probeTop1 ?? probeTop1, probeTop1),
-  };
-}
-
 /** `epoch 3  loss 12.345  210.4 images/s  data wait 2 %  ETA 3m05s` */
-function describe(metrics: StepMetrics, means: Means, totalSteps: number | undefined): string {
-  const perStepMs = means.stepMs + means.dataWaitMs;
+function describe(metrics: StepMetrics, recent: RecentUpdates<StepMetrics>, totalSteps: number | undefined): string {
+  const mean = (of: (one: StepMetrics) => number): number => recent.mean(of) ?? of(metrics);
+  const perStepMs = mean(updateMs);
+  const images = mean((one) => (one.imagesPerSecond * updateMs(one)) / 1000);
+  const probeTop1 = recent.mean((one) => one.probeTop1);
   const left = totalSteps === undefined ? undefined : totalSteps - metrics.step;
   return [
     `epoch ${metrics.epoch}`,
     `loss ${metrics.loss.toFixed(3)}`,
-    ...(means.probeTop1 === undefined ? [] : [`probe ${percent(means.probeTop1)}`]),
+    ...(probeTop1 === undefined ? [] : [`probe ${percent(probeTop1)}`]),
     `lr ${metrics.lr.toPrecision(3)}`,
-    `${((1000 * means.images) / perStepMs).toFixed(1)} images/s`,
-    `data wait ${Math.round((100 * means.dataWaitMs) / perStepMs)} %`,
+    `${((1000 * images) / perStepMs).toFixed(1)} images/s`,
+    `data wait ${Math.round((100 * mean(({ dataWaitMs }) => dataWaitMs)) / perStepMs)} %`,
     ...(left === 0 ? [] : [`ETA ${formatDuration(left === undefined ? undefined : (left * perStepMs) / 1000)}`]),
   ].join('  ');
+}
+
+/** Of an update with its wait for data. */
+function updateMs({ stepMs, dataWaitMs }: StepMetrics): number {
+  return stepMs + dataWaitMs;
 }
 
 function percent(share: number): string {
@@ -58,7 +44,7 @@ export interface Progress extends Required<TrainHooks> {
 }
 
 export function terminalProgress(stream: NodeJS.WriteStream): Progress {
-  let means: Means | undefined;
+  const recent = new RecentUpdates<StepMetrics>();
   let lastLineAt = -Infinity;
   let bar: SingleBar | undefined;
   let shown = '';
@@ -86,8 +72,8 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
 
   return {
     onStep(metrics, totalSteps, estimated) {
-      means = smooth(means, metrics);
-      const text = describe(metrics, means, totalSteps);
+      recent.add(metrics);
+      const text = describe(metrics, recent, totalSteps);
       shown = text;
       const about = estimated ? '~' : '';
       if (stream.isTTY) {

@@ -49,9 +49,11 @@ test('tells how many there will be, by what the shards weigh', async () => {
   await all(from);
   expect(from.expected).toBeGreaterThan(15);
   expect(from.expected).toBeLessThan(25);
+  expect(from.estimated).toBe(true);
   const some = images(8);
   await all(some);
   expect(some.expected).toBe(8);
+  expect(some.estimated).toBe(false);
 });
 
 test('what was left before its end is read anew', async () => {

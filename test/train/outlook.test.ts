@@ -35,35 +35,40 @@ describe('how long a run takes', () => {
     );
   });
 
-  test('is told by the updates after the first, and once', async () => {
+  test('is told by updates that prepare nothing, and once', async () => {
     const { told, infos, warnings } = outlook({ preset: 'tiny', steps: 1000 }, {});
     const total = told.estimatedUpdates();
-    await told.updated({ step: 1, ms: 9_000, total, estimated: false });
-    for (let step = 2; step <= 30; step++) await told.updated({ step, ms: 500, total, estimated: false });
-    expect(infos).toEqual(['about 8 minutes to go, at 64 images/s (update 3 of 1000)']);
+    // Kernels are made in the first, and the third is recorded.
+    const preparing = [9_000, 900, 2_500];
+    for (let step = 1; step <= 30; step++) await told.updated({ step, ms: preparing[step - 1] ?? 500, total, estimated: false });
+    expect(infos).toEqual(['about 8 minutes to go, at 64 images/s (update 4 of 1000)']);
     expect(warnings).toEqual([]);
+  });
+
+  test('is told by the recent ones of many', async () => {
+    const { told, infos } = outlook({ preset: 'tiny', steps: 10_000 }, {});
+    for (let step = 1; step <= 200; step++) await told.updated({ step, ms: step < 30 ? 200 : 50, total: 10_000, estimated: false });
+    expect(infos).toEqual(['about 8 minutes to go, at 640 images/s (update 113 of 10000)']);
   });
 
   test('waits for the end of an epoch where nobody knows its length', async () => {
     const { told, infos } = outlook({ preset: 'tiny' }, {});
     expect(told.estimatedUpdates()).toBeUndefined();
-    await told.updated({ step: 1, ms: 20_000, total: undefined, estimated: false });
+    await told.updated({ step: 1, ms: 40_000, total: undefined, estimated: false });
     expect(infos).toEqual([]);
-    await told.updated({ step: 2, ms: 20_000, total: 10, estimated: false });
-    expect(infos).toEqual(['about 3 minutes to go, at 1.6 images/s (update 2 of 10)']);
+    await told.updated({ step: 2, ms: 40_000, total: 10, estimated: false });
+    expect(infos).toEqual(['about 5 minutes to go, at 0.80 images/s (update 2 of 10)']);
   });
 
   test('is not told of a run that is all but over', async () => {
-    const { told, infos } = outlook({ preset: 'tiny', steps: 3 }, {});
-    await told.updated({ step: 1, ms: 9_000, total: 3, estimated: false });
-    await told.updated({ step: 2, ms: 5_000, total: 3, estimated: false });
-    await told.updated({ step: 3, ms: 5_000, total: 3, estimated: false });
+    const { told, infos } = outlook({ preset: 'tiny', steps: 5 }, {});
+    for (let step = 1; step <= 5; step++) await told.updated({ step, ms: 5_000, total: 5, estimated: false });
     expect(infos).toEqual([]);
   });
 
   test('on a CPU engine that is the best there is, names GPUs and smaller runs', async () => {
     const { told, warnings } = outlook({ preset: 'detco-r50' }, { images: 1_281_167, engine: { name: 'torch', device: 'cpu' } });
-    await told.updated({ step: 1, ms: 30_000, total: told.estimatedUpdates(), estimated: true });
+    for (const step of [1, 2]) await told.updated({ step, ms: 30_000, total: told.estimatedUpdates(), estimated: true });
     expect(warnings[0]).toMatch(/^about 347 days to go, .*A CUDA GPU is many times faster \(--device cuda, .*fewer --epochs/);
   });
 });

@@ -28,6 +28,24 @@ test('away from a terminal, prints the first step and then a line every few seco
   expect(text()).toBe('step 1/100  epoch 1  loss 12.346  lr 0.0300  32.0 images/s  data wait 25 %  ETA 1m39s\n');
 });
 
+test('tells the time to go by recent updates, and not by those that prepared the first', () => {
+  const told = (...stepMs: readonly number[]): string | undefined => {
+    const { stream, text } = screen(true);
+    const progress = terminalProgress(stream);
+    for (const [at, ms] of stepMs.entries())
+      progress.onStep({ ...line(at + 1), stepMs: ms, dataWaitMs: 0, imagesPerSecond: 32_000 / ms }, 1000, false);
+    progress.close();
+    return text()
+      .match(/[\d.]+ images\/s {2}data wait 0 % {2}ETA \w+/g)
+      ?.at(-1)
+      ?.replace('  data wait 0 %  ', ', ');
+  };
+  expect(told(60_000)).toBe('0.5 images/s, ETA 16h39m');
+  expect(told(60_000, 1000)).toBe('32.0 images/s, ETA 16m38s');
+  expect(told(60_000, 1000, 9000, 500)).toBe('64.0 images/s, ETA 8m18s');
+  expect(told(60_000, 1000, 9000, ...Array.from({ length: 60 }, (_, at) => (at < 30 ? 4000 : 500)))).toBe('64.0 images/s, ETA 7m48s');
+});
+
 test('shows the running mean of what a probe gets right', () => {
   const { stream, text } = screen(false);
   const progress = terminalProgress(stream);
