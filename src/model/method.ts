@@ -156,6 +156,9 @@ export interface MethodKind<Options = unknown> {
   /** Options that suit a batch, where the user has `chosen` none of the ones that depend on it. */
   fit?(options: Options, batch: number, chosen: ReadonlySet<string>): Options;
 
+  /** What options come to that were left out and follow from others. */
+  implied?(options: Options): Partial<Options>;
+
   /** @throws RangeError for options that do not go together, or not with the batch; names the option, and what to do */
   check?(options: Options, run: RunToCheck): void;
 

@@ -40,15 +40,17 @@ export type ConfigInput = Partial<Omit<FullInput, 'method' | 'optimizer' | 'reci
 };
 
 /**
- * @param where the options are, where that is not what the caller gives: ` in FILE`
+ * @param whereOf an option is, by its path, where that is not what the caller gives: ` in FILE`
  * @throws OptionsError that names each bad option, with its value
  */
-export function parseConfig(input: Options, where = ''): TrainConfig {
+export function parseConfig(input: Options, whereOf: (path: readonly PropertyKey[]) => string = () => ''): TrainConfig {
   const { success, data, error } = configSchema.safeParse(input);
   if (success) return data;
-  const issues = error.issues.map(({ path, message }) => {
+  const problems = new Map<string, string[]>();
+  for (const { path, message } of error.issues) {
     const value = path.reduce<unknown>((outer, key) => Reflect.get(Object(outer) as object, key), input);
-    return `${optionName(path.join('.'))} = ${quoted(value)}: ${message}`;
-  });
-  throw new OptionsError(`Unusable options${where}: ${issues.join('; ')}`);
+    const where = whereOf(path);
+    problems.set(where, [...(problems.get(where) ?? []), `${optionName(path.join('.'))} = ${quoted(value)}: ${message}`]);
+  }
+  throw new OptionsError([...problems].map(([where, found]) => `Unusable options${where}: ${found.join('; ')}`).join('. '));
 }

@@ -10,6 +10,8 @@ import { isOptions, type Options } from '../common/options.js';
 import { expectedOneOf } from '../common/nearest.js';
 import { quoted } from '../common/quoted.js';
 import { METHOD_NAMES, METHOD_PRESETS, methodKind } from '../model/index.js';
+import { PIPELINE_DEFAULTS } from '../pipeline/defaults.js';
+import { LABEL_FIELD } from '../pipeline/shard/member.js';
 import { type ConfigInput, configSchema, KINDS, parseConfig, type TrainConfig } from './config-schema.js';
 import { inThisVersion, withOptimizer, withoutUnused, withUnused } from './earlier-options.js';
 import { optionName } from './flags.js';
@@ -48,6 +50,20 @@ function where(path: string | undefined): string {
   return path === undefined ? '' : ` in ${path}`;
 }
 
+/**
+ * Where an option comes from, by its path: the config file, unless the caller gives the option too.
+ *
+ * @returns ` in FILE`, or nothing
+ */
+function whereIn(file: ConfigInput, filePath: string | undefined, given: ConfigInput): (path: readonly PropertyKey[]) => string {
+  const has = (options: unknown, [key, ...rest]: readonly string[]): boolean =>
+    key === undefined || (isOptions(options) && options[key] !== undefined && has(options[key], rest));
+  return (path) => {
+    const option = path.slice(0, NESTED.has(String(path[0])) ? 2 : 1).map(String);
+    return has(file, option) && !has(given, option) ? where(filePath) : '';
+  };
+}
+
 /** Rules between options. */
 function check(config: TrainConfig, { resumed = false } = {}): TrainConfig {
   const { batch, method } = config;
@@ -82,12 +98,14 @@ export function presetOf({ preset, file }: { readonly preset?: string | undefine
 export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePath?: string): TrainConfig {
   const preset = presetOf({ ...given, file });
   const defaults = Object.hasOwn(METHOD_PRESETS, preset) ? METHOD_PRESETS[preset] : undefined;
-  if (defaults === undefined) throw new OptionsError(`Unknown preset "${preset}": ${expectedOneOf(preset, PRESET_NAMES)}`);
+  const whereOf = whereIn(file, filePath, given);
+  if (defaults === undefined)
+    throw new OptionsError(`Unknown preset "${preset}"${whereOf(['preset'])}: ${expectedOneOf(preset, PRESET_NAMES)}`);
   const { name } = defaults.method;
   for (const asked of [given.method?.name, file.method?.name])
     if (asked !== undefined && asked !== name)
       throw new OptionsError(
-        `method.name ${quoted(asked)} with preset "${preset}", which is of ${name}: ${presetsOf(asked)}, or leave method.name out`,
+        `method.name ${quoted(asked)}${whereOf(['method', 'name'])} with preset "${preset}", which is of ${name}: ${presetsOf(asked)}, or leave method.name out`,
       );
   const start = merge({ optimizer: { name: 'sgd' } }, { ...defaults });
   checkNames(file, where(filePath), start);
@@ -95,10 +113,17 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePa
   const merged = merge(start, file, given, { preset });
   if (merged['shards'] === undefined)
     throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
-  const config = parseConfig(merged);
+  const config = parseConfig(merged, whereOf);
   const chosen = new Set([given, file].flatMap(({ method = {} }) => Object.keys(method)));
   const kind = methodKind(name);
   return check({ ...config, method: kind.fit?.(config.method, config.batch, chosen) ?? config.method });
+}
+
+/** A run's options with what those come to that it did not say, which `config.json` leaves out. */
+function complete(config: TrainConfig): Options {
+  const { method } = config;
+  const { maxPixels } = PIPELINE_DEFAULTS;
+  return { maxPixels, labelField: LABEL_FIELD, ...config, method: { ...methodKind(method.name).implied?.(method), ...method } };
 }
 
 /** An option as `config.json` has it: a path is absolute there. */
@@ -120,27 +145,29 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
   const inConfig = where(`${path}/config.json`);
   const savedOptions = inThisVersion(saved, inConfig);
   checkNames(savedOptions, inConfig, savedOptions);
-  const before = parseConfig(savedOptions, inConfig);
+  const before = parseConfig(savedOptions, () => inConfig);
   const [fileUsed, givenUsed] = [withoutUnused(file, saved), withoutUnused(given, saved)];
   checkNames(fileUsed, where(filePath), before);
   checkNames(givenUsed, '', before);
   const asked = merge(fileUsed, givenUsed);
+  const began = complete(before);
+  const whereOf = whereIn(fileUsed, filePath, givenUsed);
   const differ = (name: string, value: unknown, was: unknown) => {
     if (canonical(value) === canonical(was)) return;
     throw new OptionsError(
-      `${optionName(name)} ${quoted(value)} differs from ${quotedOrNone(was)}, with which ${path} began: a resumed run keeps its options; ` +
+      `${optionName(name)} ${quoted(value)}${whereOf(name.split('.'))} differs from ${quotedOrNone(was)}, with which ${path} began: a resumed run keeps its options; ` +
         `leave ${optionName(name)} out, or start another run with another --out`,
     );
   };
   for (const [key, value] of Object.entries(asked)) {
     if (FREE_ON_RESUME.has(key) || key === 'shards' || (key === 'engine' && value === 'auto')) continue;
-    const was = Reflect.get(before, key) as unknown;
+    const was = began[key];
     if (NESTED.has(key) && isOptions(value))
       for (const [inner, part] of kindFirst(key, value)) differ(`${key}.${inner}`, part, isOptions(was) ? was[inner] : undefined);
     else differ(key, asSaved(key, value), was);
   }
   const free = Object.entries(asked).filter(([key]) => FREE_ON_RESUME.has(key) || key === 'shards');
-  const after = parseConfig(merge(before, Object.fromEntries(free)));
+  const after = parseConfig(merge(before, Object.fromEntries(free)), whereOf);
   // What was left out before stays out.
   const skipShards = [...new Set([...(before.skipShards ?? []), ...(after.skipShards ?? [])])];
   return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved), { resumed: true });

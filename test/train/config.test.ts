@@ -383,12 +383,50 @@ describe('config file', () => {
   });
 });
 
+describe('an unusable value of a config file', () => {
+  const resolved = (given: ConfigInput, file: object) => () => resolveConfig({ shards, ...given }, file as ConfigInput, 'run.yaml');
+
+  test.each<[object, RegExp]>([
+    [{ batch: 0 }, /^Unusable options in run\.yaml: batch = 0: /],
+    [{ method: { temperature: -1 } }, /^Unusable options in run\.yaml: method\.temperature = -1: /],
+    [{ schedule: { kind: 'step', milestones: [0.5], factor: 0.1 } }, /^Unusable options in run\.yaml: schedule\.milestones\.0 = 0\.5: /],
+    [{ preset: 'detco-r5' }, /^Unknown preset "detco-r5" in run\.yaml: did you mean "detco-r50"/],
+    [{ preset: 'tiny', method: { name: 'moco' } }, /^method\.name "moco" in run\.yaml with preset "tiny", which is of detco/],
+  ])('is told with the file: %j', (file, message) => {
+    expect(resolved({}, file)).toThrow(message);
+  });
+
+  test('is not told with it where the caller gives another, nor what the caller gives', () => {
+    expect(resolved({ batch: 0 }, { batch: 0 })).toThrow(/^Unusable options: batch = 0: /);
+    expect(resolved({ batch: 0, method: { temperature: -1 } }, { lr: -1, method: { dim: 64 } })).toThrow(
+      /^Unusable options: batch = 0: .*; method\.temperature = -1: .*\. Unusable options in run\.yaml: lr = -1: /,
+    );
+  });
+});
+
 describe('options of a resumed run', () => {
   const saved = JSON.parse(JSON.stringify({ ...resolveConfig({ shards, preset: 'tiny', seed: 3 }), engine: 'wasm' })) as TrainConfig;
 
   test('are the saved ones', () => {
     expect(resumeConfig(saved, {}, {}, 'runs/x')).toEqual(saved);
     expect(resumeConfig(saved, { preset: 'tiny', engine: 'auto', seed: 3 }, {}, 'runs/x')).toEqual(saved);
+  });
+
+  test('may be said again where the run left them to their defaults', () => {
+    expect(resumeConfig(saved, { maxPixels: 67_108_864, labelField: 'cls' }, {}, 'runs/x')).toEqual(saved);
+    for (const preset of ['moco-v2-r50', 'simclr-r50', 'densecl-r50']) {
+      const begun = { ...resolveConfig({ shards, preset }), engine: 'wasm' } as TrainConfig;
+      expect(resumeConfig(begun, { method: { hidden: 2048 } }, {}, 'runs/x')).toEqual(begun);
+      expect(() => resumeConfig(begun, { method: { hidden: 1024 } }, {}, 'runs/x')).toThrow('method.hidden 1024 differs from 2048');
+    }
+  });
+
+  test('of a config file name it where they differ or cannot be used', () => {
+    const resumed = (given: ConfigInput, file: ConfigInput) => () => resumeConfig(saved, given, file, 'runs/x', 'run.yaml');
+    expect(resumed({}, { seed: 4 })).toThrow('seed 4 in run.yaml differs from 3');
+    expect(resumed({ seed: 4 }, { seed: 3 })).toThrow('seed 4 differs from 3');
+    expect(resumed({}, { method: { temperature: 0.5 } })).toThrow('method.temperature 0.5 in run.yaml differs from 0.1');
+    expect(resumed({}, { steps: 0 })).toThrow(/^Unusable options in run\.yaml: steps = 0: /);
   });
 
   test('may be such as a new run is refused for, where they compute', () => {
@@ -417,7 +455,11 @@ describe('options of a resumed run', () => {
     ['engine', { engine: 'torch' }, 'engine "torch" differs from "wasm", with which runs/x began'],
     ['preset', { preset: 'detco-r50' }, 'preset "detco-r50" differs from "tiny"'],
     ['method', { method: { temperature: 0.5 } }, 'method.temperature 0.5 differs from 0.1'],
-    ['an option that it did not have', { maxPixels: 100 }, 'maxPixels (--max-pixels) 100 differs from none, with which runs/x began'],
+    [
+      'an option that it did not have',
+      { cacheSize: '1G', maxPixels: 100 },
+      'maxPixels (--max-pixels) 100 differs from 67108864, with which runs/x began',
+    ],
     ['optimizer', { optimizer: { trust: 0.1, name: 'lars' } }, 'optimizer.name "lars" differs from "sgd", with which runs/x began'],
   ])('may not differ in %s', (_what, given, message) => {
     expect(() => resumeConfig(saved, given, {}, 'runs/x')).toThrow(message);

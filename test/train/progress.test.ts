@@ -43,7 +43,7 @@ test('tells the time to go by recent updates, and not by those that prepared the
   expect(told(60_000)).toBe('0.5 images/s, ETA 16h39m');
   expect(told(60_000, 1000)).toBe('32.0 images/s, ETA 16m38s');
   expect(told(60_000, 1000, 9000, 500)).toBe('64.0 images/s, ETA 8m18s');
-  expect(told(60_000, 1000, 9000, ...Array.from({ length: 60 }, (_, at) => (at < 30 ? 4000 : 500)))).toBe('64.0 images/s, ETA 7m48s');
+  expect(told(60_000, 1000, 9000, ...Array.from({ length: 60 }, (_, at) => (at < 30 ? 4000 : 500)))).toBe('64.0 images/s, ETA 7m49s');
 });
 
 test('shows the running mean of what a probe gets right', () => {

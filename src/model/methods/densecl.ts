@@ -55,6 +55,7 @@ export const densecl = {
     },
   },
   views: () => VIEWS,
+  implied: (options) => ({ hidden: resNet(options).channels[LAST_STAGE] }),
   fit: fitBnGroups,
   check: (options, run) => checkQueue(options, run),
   excess: (options, run) => queueExcess(options, TERMS.length, run),

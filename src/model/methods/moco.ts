@@ -64,6 +64,7 @@ export const moco = {
     },
   },
   views: () => VIEWS,
+  implied: (options) => ({ hidden: resNet(options).channels[LAST_STAGE] }),
   fit: fitBnGroups,
   check(options, run) {
     checkHead(options, run);

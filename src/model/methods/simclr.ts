@@ -66,6 +66,7 @@ export const simclr = {
     },
   },
   views: () => ({ view1: 'image', view2: 'image' }),
+  implied: (options) => ({ hidden: resNet(options).channels[LAST_STAGE] }),
   check(options, { batch }) {
     if (batch < 2) throw new RangeError(`batch ${batch}: SimCLR's negatives are the other images of a batch; expected 2 or more`);
     checkHeadGroups(options, batch, VIEWS.length);
