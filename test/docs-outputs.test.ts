@@ -14,7 +14,7 @@ const DOCUMENTS = [
 test('what the commands of README.md and docs/ write is ignored by git', () => {
   const commands = DOCUMENTS.flatMap((document) => readFileSync(document, 'utf8').match(/\bdetco [a-z]+ [^`\n]*/g) ?? []);
   // Names in capitals stand for the reader's own.
-  const outputs = commands.flatMap((command) => [...command.matchAll(/ --(?:out|cache-dir|index|report|trace) ([a-z][\w./-]*)/g)]);
+  const outputs = [...commands.join('\n').matchAll(/ --(?:out|cache-dir|index|report|trace) ([a-z][\w./-]*)/g)];
   const paths = [...new Set(outputs.map(([, path = '']) => path))];
   expect(paths).toEqual(expect.arrayContaining(['runs/first', 'views.png', 'toy', 'weights/moco-v2']));
   const inThem = paths.map((path) => (/\.\w+$/.test(path) ? path : `${path}/file`));
