@@ -162,7 +162,7 @@ export interface MethodKind<Options = unknown> {
   /** @throws RangeError for options that do not go together, or not with the batch; names the option, and what to do */
   check?(options: Options, run: RunToCheck): void;
 
-  /** @returns why the method's own state, beside its networks, does not fit into so many bytes */
+  /** @returns why the method's own state, its networks or what an optimizer keeps of them does not fit into so many bytes */
   excess?(options: Options, run: { readonly batch: number; readonly bytes: number }): string | undefined;
 
   /**

@@ -1,4 +1,4 @@
-/** What does not fit into memory: an update, of which the engine names what was asked for, and a method's state, told before it is made. */
+/** What does not fit into memory: an update, of which the engine names what was asked for, and a method with its networks, told before they are made. */
 import { types } from 'node:util';
 import type { Engine } from '../engine/engine.js';
 import { methodKind } from '../model/index.js';
@@ -9,7 +9,7 @@ import { OptionsError } from './options-error.js';
 /** What WebAssembly addresses. */
 const WASM_BYTES = 2 ** 32;
 
-/** @throws OptionsError where the method's own state alone is more than the memory of the machine; a GPU is asked when it is made */
+/** @throws OptionsError where what the method keeps alone is more than the memory of the machine; a GPU is asked when it is made */
 export function assertStateFits(
   { method, batch }: Pick<TrainConfig, 'method' | 'batch'>,
   { name, device }: Pick<Engine, 'name' | 'device'>,

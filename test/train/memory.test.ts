@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Engine, selectEngine } from '#dist/engine/index.js';
-import { methodKind } from '#dist/model/index.js';
+import { METHOD_NAMES, METHOD_PRESETS, methodKind } from '#dist/model/index.js';
 import type { Batch } from '#dist/pipeline/index.js';
 import { resolveConfig } from '#dist/train/config.js';
 import { trainLoop } from '#dist/train/loop.js';
-import { explainOutOfMemory } from '#dist/train/memory.js';
+import { assertStateFits, explainOutOfMemory } from '#dist/train/memory.js';
+import { createOptimizer } from '#dist/train/optimizer/index.js';
 import { sgd } from '#dist/train/optimizer/sgd.js';
 import { Outlook } from '#dist/train/outlook.js';
 import { RunDirectory } from '#dist/train/run-directory.js';
@@ -75,6 +76,37 @@ describe('what engines say when memory runs out', () => {
       expect(explainOutOfMemory(error, { batch: 256, step: 7 })).toBe(error);
     },
   );
+});
+
+describe.each(METHOD_NAMES)('a network of %s', (name) => {
+  const presets = Object.entries(METHOD_PRESETS).flatMap(([preset, { method }]) => (method.name === name ? [preset] : []));
+  const wasm = { name: 'wasm', device: 'cpu' } as const;
+
+  test('that is larger than the memory is refused before it is made, but on a GPU, which is asked', () => {
+    const config = resolveConfig({ shards: ['none.tar'], preset: presets[0] ?? '', method: { width: 8192 } });
+    expect(() => assertStateFits(config, wasm)).toThrow(
+      /^method\.arch resnet50 with method\.width 8192: its networks and the optimizer's velocities take [\d.]+ TB, and there are .*B of memory; use a smaller method\.width/,
+    );
+    assertStateFits(config, { name: 'torch', device: 'cuda:0' });
+  });
+
+  test('is counted by what is made of it', async () => {
+    const engine = await selectEngine('wasm');
+    const { method: options, optimizer, batch } = resolveConfig({ shards: ['none.tar'], preset: presets.at(-1) ?? '' });
+    const method = methodKind(name).create(engine, options, 0);
+    const made = createOptimizer(engine, method.parameters, optimizer);
+    const networks = Object.entries(method.sections).flatMap(([section, tensors]) => (section === 'queues' ? [] : Array.from(tensors)));
+    const parameters = networks.filter(([tensor]) => !tensor.includes('.running_'));
+    const bytes = 4 * [...parameters, ...made.state].reduce((sum, [, { size }]) => sum + size, 0);
+    await engine.dispose();
+    expect(methodKind(name).excess?.(options, { batch, bytes })).toBeUndefined();
+    expect(methodKind(name).excess?.(options, { batch, bytes: bytes - 1 })).toContain("its networks and the optimizer's velocities take");
+  });
+
+  test.each(presets)('fits as %s has it', (preset) => {
+    const { method: options, batch } = resolveConfig({ shards: ['none.tar'], preset });
+    expect(methodKind(name).excess?.(options, { batch, bytes: 2 ** 32 })).toBeUndefined();
+  });
 });
 
 for (const [name, refusal] of Object.entries(REFUSALS) as [keyof typeof REFUSALS, RegExp][]) {

@@ -20,7 +20,7 @@ import { type Layers, Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
-import { backboneOptions, bnGroups, channels, checkHeadGroups } from './options.js';
+import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess } from './options.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['view1', 'view2'] as const;
@@ -68,8 +68,24 @@ export const byol = {
   },
   views: () => ({ view1: 'image', view2: 'image' }),
   check: (options, { batch }) => checkHeadGroups(options, batch),
+  excess(options, { bytes }) {
+    const { net, projector, predictor } = networkOf(options);
+    const online = [net, projector, predictor];
+    return networkExcess(options, [...online, ...online, net, projector], bytes);
+  },
   create: (engine: Engine, options: ByolOptions, seed: number): Method => new Byol(engine, options, seed),
 } satisfies MethodKind<ByolOptions>;
+
+function networkOf(options: ByolOptions): { readonly net: ResNet; readonly projector: Mlp; readonly predictor: Mlp } {
+  const net = resNet(options);
+  const { hidden, dim } = options;
+  const shape = { norm: 'hidden', bias: 'hidden' } as const;
+  return {
+    net,
+    projector: mlp('projector', [net.channels[LAST_STAGE], hidden, dim], shape),
+    predictor: mlp('predictor', [dim, hidden, dim], shape),
+  };
+}
 
 class Byol implements Method {
   readonly parameters: readonly ParameterGroup[];
@@ -91,14 +107,13 @@ class Byol implements Method {
   constructor(engine: Engine, options: ByolOptions, seed: number) {
     this.#options = options;
     this.dimensions = options.dim;
-    this.#resNet = resNet(options);
-    const { hidden, dim, bnGroups: groups } = options;
-    const shape = { norm: 'hidden', bias: 'hidden' } as const;
-    this.#projector = mlp('projector', [this.#resNet.channels[LAST_STAGE], hidden, dim], shape);
-    this.#predictor = mlp('predictor', [dim, hidden, dim], shape);
-    const encoder = [this.#resNet, this.#projector];
-    this.#online = new Network(engine, [...encoder, this.#predictor], { bnGroups: groups, seed });
-    this.#target = new Network(engine, encoder, { bnGroups: groups, copyOf: this.#online });
+    const { net, projector, predictor } = networkOf(options);
+    this.#resNet = net;
+    this.#projector = projector;
+    this.#predictor = predictor;
+    const { bnGroups: groups } = options;
+    this.#online = new Network(engine, [net, projector, predictor], { bnGroups: groups, seed });
+    this.#target = new Network(engine, [net, projector], { bnGroups: groups, copyOf: this.#online });
     this.parameters = parameterGroups(this.#online.parameters, 'weights');
     this.backbone = new Backbone(this.#online, this.#resNet);
     this.sections = { online: this.#online.tensors, target: this.#target.tensors };

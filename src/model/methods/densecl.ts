@@ -19,7 +19,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
-import { backboneOptions, channels, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import { backboneOptions, channels, checkQueue, fitBnGroups, networkExcess, queueConcern, queueExcess, queueOptions } from './options.js';
 import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
@@ -58,10 +58,21 @@ export const densecl = {
   implied: (options) => ({ hidden: resNet(options).channels[LAST_STAGE] }),
   fit: fitBnGroups,
   check: (options, run) => checkQueue(options, run),
-  excess: (options, run) => queueExcess(options, TERMS.length, run),
+  excess(options, run) {
+    const { net, global, dense } = networkOf(options);
+    const network = [net, global, dense];
+    return queueExcess(options, TERMS.length, run) ?? networkExcess(options, [...network, ...network, ...network], run.bytes);
+  },
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: DenseClOptions, seed: number): Method => new DenseCl(engine, options, seed),
 } satisfies MethodKind<DenseClOptions>;
+
+function networkOf(options: DenseClOptions): { readonly net: ResNet; readonly global: Mlp; readonly dense: Mlp } {
+  const net = resNet(options);
+  const inputs = net.channels[LAST_STAGE];
+  const widths = [inputs, options.hidden ?? inputs, options.dim];
+  return { net, global: mlp('head.global', widths), dense: mlp('head.dense', widths) };
+}
 
 /** What both losses read of one view. */
 type Embedded = Readonly<{
@@ -85,10 +96,7 @@ class DenseCl extends QueueMethod<DenseClOptions> {
   readonly #denseHead: Mlp;
 
   constructor(engine: Engine, options: DenseClOptions, seed: number) {
-    const net = resNet(options);
-    const inputs = net.channels[LAST_STAGE];
-    const widths = [inputs, options.hidden ?? inputs, options.dim];
-    const [global, dense] = [mlp('head.global', widths), mlp('head.dense', widths)];
+    const { net, global, dense } = networkOf(options);
     super(engine, options, { resNet: net, heads: [global, dense], queues: TERMS, keyViews: ['global'] }, seed);
     this.#resNet = net;
     this.#globalHead = global;

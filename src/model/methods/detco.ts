@@ -25,7 +25,17 @@ import { mlp, type Mlp } from '../network/heads.js';
 import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, stages } from '../network/resnet.js';
-import { backboneOptions, channels, checkHead, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import {
+  backboneOptions,
+  channels,
+  checkHead,
+  checkQueue,
+  fitBnGroups,
+  networkExcess,
+  queueConcern,
+  queueExcess,
+  queueOptions,
+} from './options.js';
 import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
@@ -100,7 +110,11 @@ export const detco = {
     checkHead(options, run);
     checkQueue(options, run);
   },
-  excess: (options, run) => queueExcess(options, queueNames(options).length, run),
+  excess(options, run) {
+    const net = resNet(options);
+    const network = [net, ...headsOf(options, net).values()];
+    return queueExcess(options, queueNames(options).length, run) ?? networkExcess(options, [...network, ...network, ...network], run.bytes);
+  },
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: DetCoOptions, seed: number): Method => new DetCo(engine, options, seed),
 } satisfies MethodKind<DetCoOptions>;

@@ -19,7 +19,17 @@ import { mlp, type Mlp } from '../network/heads.js';
 import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
-import { backboneOptions, channels, checkHead, checkQueue, fitBnGroups, queueConcern, queueExcess, queueOptions } from './options.js';
+import {
+  backboneOptions,
+  channels,
+  checkHead,
+  checkQueue,
+  fitBnGroups,
+  networkExcess,
+  queueConcern,
+  queueExcess,
+  queueOptions,
+} from './options.js';
 import { QueueMethod } from './queue-method.js';
 import { viewOf } from './views.js';
 
@@ -70,10 +80,20 @@ export const moco = {
     checkHead(options, run);
     checkQueue(options, run);
   },
-  excess: (options, run) => queueExcess(options, 1, run),
+  excess(options, run) {
+    const { net, head } = networkOf(options);
+    const network = [net, head];
+    return queueExcess(options, 1, run) ?? networkExcess(options, [...network, ...network, ...network], run.bytes);
+  },
   concern: (options, data) => queueConcern(options, data),
   create: (engine: Engine, options: MocoOptions, seed: number): Method => new Moco(engine, options, seed),
 } satisfies MethodKind<MocoOptions>;
+
+function networkOf(options: MocoOptions): { readonly net: ResNet; readonly head: Mlp } {
+  const net = resNet(options);
+  const inputs = net.channels[LAST_STAGE];
+  return { net, head: mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]) };
+}
 
 class Moco extends QueueMethod<MocoOptions> {
   readonly views = Object.keys(VIEWS);
@@ -82,9 +102,7 @@ class Moco extends QueueMethod<MocoOptions> {
   readonly #head: Mlp;
 
   constructor(engine: Engine, options: MocoOptions, seed: number) {
-    const net = resNet(options);
-    const inputs = net.channels[LAST_STAGE];
-    const head = mlp('head', [inputs, ...(options.head === 'linear' ? [] : [options.hidden ?? inputs]), options.dim]);
+    const { net, head } = networkOf(options);
     super(engine, options, { resNet: net, heads: [head], queues: [QUEUE], keyViews: [QUEUE] }, seed);
     this.#resNet = net;
     this.#head = head;

@@ -8,7 +8,9 @@ import { formatByteSize } from '../../common/byte-size.js';
 import { optionFlags } from '../../common/option-flags.js';
 import type { RunToCheck } from '../method.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
-import { ARCHITECTURE_NAMES } from '../network/architecture.js';
+import { ARCHITECTURE_NAMES, type ResNetOptions } from '../network/architecture.js';
+import type { NetworkSpecs } from '../network/network.js';
+import { size } from '../network/parameters.js';
 
 export const count = z.int().min(1);
 export const channels = count.max(MOST_CHANNELS);
@@ -118,6 +120,24 @@ export function queueExcess(
   return (
     `method.queueSize (--queue-size) ${queueSize}: ${queues} queues of keys of ${dim} dimensions take ${formatByteSize(bytes)}, and there are ${formatByteSize(most)} of memory; ` +
     `use less than --queue-size ${fits}`
+  );
+}
+
+/**
+ * Why parameters do not fit into so many bytes; what an update needs besides is not counted.
+ *
+ * @param held the parts of each network, and once more those of the optimizer's velocities
+ */
+export function networkExcess(
+  { arch, width }: Pick<ResNetOptions, 'arch' | 'width'>,
+  held: readonly NetworkSpecs[],
+  most: number,
+): string | undefined {
+  const bytes = FLOAT_BYTES * held.flatMap(({ parameters }) => parameters).reduce((sum, { shape }) => sum + size(shape), 0);
+  if (bytes <= most) return undefined;
+  return (
+    `method.arch ${arch} with method.width ${width}: its networks and the optimizer's velocities take ${formatByteSize(bytes)}, ` +
+    `and there are ${formatByteSize(most)} of memory; use a smaller method.width or method.hidden, or another method.arch`
   );
 }
 

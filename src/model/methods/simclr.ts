@@ -19,7 +19,7 @@ import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
-import { backboneOptions, bnGroups, channels, checkHeadGroups, temperature } from './options.js';
+import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess, temperature } from './options.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['view1', 'view2'] as const;
@@ -71,8 +71,18 @@ export const simclr = {
     if (batch < 2) throw new RangeError(`batch ${batch}: SimCLR's negatives are the other images of a batch; expected 2 or more`);
     checkHeadGroups(options, batch, VIEWS.length);
   },
+  excess(options, { bytes }) {
+    const { net, head } = networkOf(options);
+    return networkExcess(options, [net, head, net, head], bytes);
+  },
   create: (engine: Engine, options: SimClrOptions, seed: number): Method => new SimClr(engine, options, seed),
 } satisfies MethodKind<SimClrOptions>;
+
+function networkOf(options: SimClrOptions): { readonly net: ResNet; readonly head: Mlp } {
+  const net = resNet(options);
+  const inputs = net.channels[LAST_STAGE];
+  return { net, head: mlp('head', [inputs, options.hidden ?? inputs, options.dim], { norm: 'all', bias: 'none' }) };
+}
 
 class SimClr implements Method {
   readonly parameters: readonly ParameterGroup[];
@@ -94,9 +104,9 @@ class SimClr implements Method {
     this.#engine = engine;
     this.#options = options;
     this.dimensions = options.dim;
-    this.#resNet = resNet(options);
-    const inputs = this.#resNet.channels[LAST_STAGE];
-    this.#head = mlp('head', [inputs, options.hidden ?? inputs, options.dim], { norm: 'all', bias: 'none' });
+    const { net, head } = networkOf(options);
+    this.#resNet = net;
+    this.#head = head;
     this.#network = new Network(engine, [this.#resNet, this.#head], { bnGroups: options.bnGroups, seed });
     this.parameters = parameterGroups(this.#network.parameters, 'weights');
     this.backbone = new Backbone(this.#network, this.#resNet);
