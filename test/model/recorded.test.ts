@@ -40,7 +40,16 @@ torch.describe(`on the engine torch${torch.note}`, () => {
     for (let at = 0; at < STEPS; at++) {
       const views = Object.fromEntries(method.views.map((view) => [view, noise(random, view.startsWith('patches'))]));
       const staged = step.stage({ views, release: () => {} } as unknown as Batch);
-      const result = await step.run(staged, { step: at, progress: at / STEPS, learningRate: 0.02 * (at + 1) }, [0, 1, 2, 0, 1, 2, 0]);
+      const result = await step.run(staged, { step: at, progress: at / STEPS, learningRate: 0.02 * (at + 1) }, [
+        0,
+        1,
+        2,
+        undefined,
+        1,
+        2,
+        0,
+        1,
+      ]);
       losses.push(result.loss);
       if (probe) expect(result.probe?.loss).toBeLessThan(10);
     }
