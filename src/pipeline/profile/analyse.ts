@@ -7,7 +7,7 @@
 import { bucketStart, quantile } from './histogram.js';
 import type { Measured } from './record.js';
 import type { StageTotals } from './meters.js';
-import type { Facts, ProfileReport, StageReport, Utilisation, WaitShares } from './report.js';
+import type { Contention, Facts, ProfileReport, StageReport, Utilisation, WaitShares } from './report.js';
 import type { Totals } from './snapshot.js';
 import { STAGES, viewStage } from './stages.js';
 import { bindingResource, nextStep, verdict } from './verdict.js';
@@ -80,13 +80,15 @@ export function profileReport(measured: Measured): ProfileReport {
 const NO_VISITS: StageTotals = { count: 0, ms: 0, bytes: 0, failures: 0, ready: 0, histogram: [] };
 
 function utilisations({ setup, totals }: Measured): Utilisation {
-  const { stages, loops, consumerLoop, machine } = totals;
+  const { stages, loops, workers, consumerLoop, machine } = totals;
   const share = ({ activeMs, idleMs }: { activeMs: number; idleMs: number }) => ratio(activeMs, activeMs + idleMs);
   const { ms = 0, count = 0 } = stages['decode'] ?? {};
   return {
     cores: ratio(totals.cpuMs, setup.cores * totals.ms),
     machine: machine.ms > 0 ? 1 - machine.idleMs / machine.ms : 0,
     workers: loops.map(share),
+    decodedByWorkers: decodedByWorkers(totals),
+    ...(workers.cpuMs > 0 && { contention: contention(totals) }),
     consumerLoop: share(consumerLoop),
     decoding: ratio(ms, totals.ms),
     decoderQueue: ratio(totals.decoderQueue, count),
@@ -94,20 +96,34 @@ function utilisations({ setup, totals }: Measured): Utilisation {
   };
 }
 
+function decodedByWorkers({ stages, workers }: Totals): number {
+  return Math.min(1, ratio(workers.decoded, stages['decode']?.count ?? 0));
+}
+
+function contention({ loops, workers }: Totals): Contention {
+  const active = loops.reduce((sum, loop) => sum + loop.activeMs, 0);
+  const off = Math.max(0, active - workers.cpuMs);
+  const runnable = Math.min(off, workers.runnableMs);
+  return { runnable: ratio(runnable, active), blocked: ratio(off - runnable, active) };
+}
+
 /**
- * What the consumer waits for. The time of the workers' threads splits into rendering, other JavaScript (the tar
- * parser, most of it) and nothing to do; that last part is put down to what the lanes wait for meanwhile, bytes or the
- * decoder. Waiting for other lanes or for a slot is left out of it: the lane waited for is held up by one of the rest.
+ * What the consumer waits for. The time of the workers' threads splits into rendering, decoding, other JavaScript (the
+ * tar parser, most of it) and nothing to do; that last part is put down to what the lanes wait for meanwhile, bytes or a
+ * decoder in other threads. Waiting for other lanes or for a slot is left out of it: the lane waited for is held up by one of the rest.
  */
-export function waitShares({ stages, loops, laneMs }: Totals): WaitShares {
+export function waitShares(totals: Totals): WaitShares {
+  const { stages, loops, workers, laneMs } = totals;
   const active = loops.reduce((sum, loop) => sum + loop.activeMs, 0);
   const idle = loops.reduce((sum, loop) => sum + loop.idleMs, 0);
   const augment = stages['augment']?.ms ?? 0;
-  const starved = laneMs.source + laneMs.decode;
+  // While a worker's thread decodes it is not idle, whatever its lanes wait for.
+  const elsewhere = laneMs.decode * (1 - decodedByWorkers(totals));
+  const starved = laneMs.source + elsewhere;
   const parts = {
     source: ratio(idle * laneMs.source, starved),
-    tar: Math.max(0, active - augment),
-    decode: ratio(idle * laneMs.decode, starved),
+    tar: Math.max(0, active - augment - workers.decodingMs),
+    decode: workers.decodingMs + ratio(idle * elsewhere, starved),
     augment,
   };
   const all = Object.values(parts).reduce((sum, part) => sum + part, 0);
@@ -121,7 +137,8 @@ function stageReports({ setup, totals }: Measured, shares: WaitShares): StageRep
   /** Visits that can be under way at a time. */
   const room = (name: string): number => {
     if (name.startsWith('augment')) return setup.workers;
-    if (name === 'decode') return Math.min(setup.uvThreads, setup.lanes);
+    // In threads of the workers or of libuv.
+    if (name === 'decode') return Math.min(setup.lanes, decodedByWorkers(totals) > 0.5 ? setup.workers : setup.uvThreads);
     return ['handoff', 'wait', 'first', 'step'].includes(name) ? 1 : setup.lanes;
   };
   const seconds = totals.ms / 1000;

@@ -113,6 +113,7 @@ function limitingStages({ bindingResource, waitShares }: ProfileReport): Readonl
     case 'event-loop':
       return new Set(['step']);
     case 'cores':
+    case 'contention':
       return new Set([waitShares.decode > waitShares.augment ? 'decode' : 'augment']);
   }
 }

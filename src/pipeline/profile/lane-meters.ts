@@ -85,6 +85,16 @@ export class LaneMeters {
     this.#thread.addDecoderQueue(images);
   }
 
+  /** Runs what decodes in this very thread. */
+  decoding<T>(decode: () => T): T {
+    const began = clock();
+    try {
+      return decode();
+    } finally {
+      this.#thread.addDecoded(clock() - began);
+    }
+  }
+
   /** Time waited for bytes so far, that of the wait under way included. */
   #fetching(now: number): number {
     return this.#fetched + (this.#stage[TASK.fetch] === STAGE.source ? now - (this.#since[TASK.fetch] as number) : 0);

@@ -3,10 +3,11 @@
  * They are always on; what they cost is in docs/profile.md.
  *
  *   [ worker 0 | worker 1 | ... | consumer ] [ a time a slot ] [ state and time a lane ]
- *       `- [ a record a stage | ms a lane state | items a queue | decoder's queue | images | cache | spans ]
+ *       `- [ a record a stage | ms a lane state | items a queue | decoder's queue | images | cache | thread's times | spans ]
  */
 import { BUCKETS, bucketOf } from './histogram.js';
 import { LANE_STATES, QUEUES, STAGES, viewStage } from './stages.js';
+import type { ThreadTimes } from './thread-times.js';
 
 /** Words of a stage's record, before its histogram. */
 const COUNT = 0;
@@ -17,6 +18,12 @@ const FAILURES = 3;
 const READY = 4;
 const HISTOGRAM = 5;
 const STAGE_WORDS = HISTOGRAM + BUCKETS;
+/** Words of what a worker's thread does itself, and its times, milliseconds. */
+const DECODED = 0;
+const DECODING = 1;
+const ON_CORE = 2;
+const RUNNABLE = 3;
+const WORKER_WORDS = 4;
 /** State of a lane that does nothing. */
 export const NO_STATE = -1;
 /** Words of a span: stage, track, begin, duration. */
@@ -122,6 +129,18 @@ export class ThreadMeters {
     this.#bump(this.#at.decoder, images);
   }
 
+  /** Counts an image that the thread itself decoded, in `ms`. */
+  addDecoded(ms: number): void {
+    this.#bump(this.#at.worker + DECODED, 1);
+    this.#bump(this.#at.worker + DECODING, ms);
+  }
+
+  /** Notes what the scheduler says of the thread. */
+  noteTimes({ cpuMs, runnableMs }: ThreadTimes): void {
+    this.#words[this.#at.worker + ON_CORE] = cpuMs;
+    this.#words[this.#at.worker + RUNNABLE] = runnableMs;
+  }
+
   /** Keeps a span for the trace, over the oldest one if there is no room. */
   addSpan(stage: number, track: number, startMs: number, durationMs: number): void {
     const spans = this.#spans;
@@ -203,6 +222,12 @@ export class Meters {
     return { hits, misses };
   }
 
+  /** Of all workers; the last two are 0 where the system does not tell. */
+  workers(): ThreadTimes & { readonly decoded: number; readonly decodingMs: number } {
+    const [decoded = 0, decodingMs = 0, cpuMs = 0, runnableMs = 0] = this.#sum(this.#at.worker, WORKER_WORDS);
+    return { decoded, decodingMs, cpuMs, runnableMs };
+  }
+
   images(): number {
     return this.#sum(this.#at.images, 1)[0] ?? 0;
   }
@@ -250,6 +275,7 @@ function layout({ views, spans }: MeterShape) {
   const decoder = queues + QUEUES.length;
   const images = decoder + 1;
   const cache = images + 1;
-  const kept = cache + 2;
-  return { lanes, queues, decoder, images, cache, spans: kept, words: kept + (spans > 0 ? 1 + spans * SPAN_WORDS : 0) };
+  const worker = cache + 2;
+  const kept = worker + WORKER_WORDS;
+  return { lanes, queues, decoder, images, cache, worker, spans: kept, words: kept + (spans > 0 ? 1 + spans * SPAN_WORDS : 0) };
 }

@@ -2,11 +2,11 @@
 import type { PipelineSetup } from './snapshot.js';
 
 /**
- * `consumer`: it hardly ever waits. `cores`: too few of them, or too few workers for them. `libuv`: too few decoding
- * threads. `lanes`: too few images are decoded at a time. `network`, `disk`: bytes come too slowly. `event-loop`: batches
+ * `consumer`: it hardly ever waits. `cores`: too few of them, or too few workers for them. `contention`: cores rest while workers that
+ * have work wait for a core or for each other. `libuv`: too few decoding threads. `lanes`: too few images are decoded at a time. `network`, `disk`: bytes come too slowly. `event-loop`: batches
  * are ready and the consumer's thread is too busy to take them.
  */
-export type BindingResource = 'consumer' | 'cores' | 'libuv' | 'lanes' | 'network' | 'disk' | 'event-loop';
+export type BindingResource = 'consumer' | 'cores' | 'contention' | 'libuv' | 'lanes' | 'network' | 'disk' | 'event-loop';
 
 /** What the consumer's waiting is made of; sums to 1. */
 export type WaitShares = Readonly<Record<'source' | 'tar' | 'decode' | 'augment' | 'handoff', number>>;
@@ -30,6 +30,14 @@ export interface StageReport {
   readonly failures: number;
 }
 
+/** Shares of 1. */
+export interface Contention {
+  /** Runnable, without a core. */
+  readonly runnable: number;
+  /** Neither on a core nor runnable: waiting for memory, for a lock, for the collector of garbage. */
+  readonly blocked: number;
+}
+
 /** How busy everything is that can be, as shares of 1. */
 export interface Utilisation {
   /** CPU time of this process in the cores it may use. */
@@ -38,6 +46,10 @@ export interface Utilisation {
   readonly machine: number;
   /** Event loops of the workers, one by one. */
   readonly workers: readonly number[];
+  /** Of all images, those that the workers' own threads decoded. */
+  readonly decodedByWorkers: number;
+  /** Of the time in which workers had something to do; absent where the system does not tell. */
+  readonly contention?: Contention;
   /** Event loop of the consumer's thread. */
   readonly consumerLoop: number;
   /** Images in the decoder at a time. */

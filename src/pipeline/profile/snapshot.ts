@@ -24,6 +24,11 @@ export interface Totals {
   readonly cache: { readonly hits: number; readonly misses: number };
   /** The event loops of the workers. */
   readonly loops: readonly LoopTotals[];
+  /**
+   * The workers' threads, summed: images that they decoded themselves, and time in which they did, were on a core, and could have run and
+   * had no core. The last two are a quarter of a second late, and 0 where the system does not tell (it does on Linux).
+   */
+  readonly workers: { readonly decoded: number; readonly decodingMs: number; readonly cpuMs: number; readonly runnableMs: number };
   /** The event loop of the consumer's thread. */
   readonly consumerLoop: LoopTotals;
   /** CPU time of the process, all threads. */
@@ -87,6 +92,7 @@ export function readMeters({ meters, setup, loops, full, ms }: MeterSources): Pi
       decoderQueue: meters.decoderQueue(),
       cache: meters.cacheReads(),
       loops,
+      workers: meters.workers(),
       consumerLoop: { activeMs: active, idleMs: idle },
       cpuMs: (user + system) / 1000,
       machine: machineTimes(),

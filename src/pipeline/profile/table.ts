@@ -4,6 +4,7 @@ import { formatByteSize } from '../../common/byte-size.js';
 import { msText, percent, rate } from './format.js';
 import type { ProfileReport, StageReport } from './report.js';
 import type { SweepPoint } from './sweep.js';
+import { contentionText } from './verdict.js';
 
 const WIDTH = 100;
 
@@ -89,9 +90,10 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
       'event loops',
       `${workers.length > 60 ? `${setup.workers} workers, the busiest ${percent(Math.max(...utilisation.workers))}` : `workers ${workers}`}; consumer ${percent(utilisation.consumerLoop)}`,
     ],
+    ...(utilisation.contention ? [['contention', `workers that have work are ${contentionText(utilisation)}`] as [string, string]] : []),
     [
       'decoder',
-      `${utilisation.decoding.toFixed(1)} images at a time on ${setup.uvThreads} threads, ${utilisation.decoderQueue.toFixed(1)} more in the queue`,
+      `${utilisation.decoding.toFixed(1)} images at a time, ${percent(utilisation.decodedByWorkers)} in the workers; ${utilisation.decoderQueue.toFixed(1)} queue for ${setup.uvThreads} other threads`,
     ],
     [
       'read',

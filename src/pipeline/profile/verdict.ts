@@ -1,7 +1,7 @@
 /** What limits the run, in words, and what to change. The thresholds are those of TensorFlow's input-pipeline analyzer. */
 import { formatByteSize } from '../../common/byte-size.js';
 import { msText, percent, rate } from './format.js';
-import type { BindingResource, Facts } from './report.js';
+import type { BindingResource, Facts, Utilisation } from './report.js';
 
 const MODERATELY = 0.05;
 const HIGHLY = 0.2;
@@ -21,20 +21,26 @@ const AMPLIFIED = 1.5;
 /** Walks from the sink to the source: the first thing that is always at work is what limits the run. */
 export function bindingResource({ drained, dataWaitShare, waitShares, utilisation, medium }: Facts): BindingResource {
   if (!drained && dataWaitShare < MODERATELY) return 'consumer';
-  const { source, decode, augment, tar, handoff } = waitShares;
+  const { source, augment, tar, handoff } = waitShares;
   if (handoff > 0.5) return 'event-loop';
-  const rendering = augment + tar;
+  const inWorkers = waitShares.decode * utilisation.decodedByWorkers;
+  const decode = waitShares.decode - inWorkers;
+  const working = augment + tar + inWorkers;
   if (utilisation.cores >= SATURATED) return 'cores';
   // The turns keep lanes together, so one worker that is always busy holds up the others.
-  if (Math.max(...utilisation.workers) >= LOOP_SATURATED && rendering >= Math.max(source, decode)) return 'cores';
-  if (source >= Math.max(decode, rendering)) return medium;
-  if (decode < rendering || utilisation.machine >= 0.95) return 'cores';
+  if (Math.max(...utilisation.workers) >= LOOP_SATURATED && working >= Math.max(source, decode)) {
+    const { runnable = 0, blocked = 0 } = utilisation.contention ?? {};
+    return runnable + blocked >= HIGHLY && utilisation.machine < SATURATED ? 'contention' : 'cores';
+  }
+  if (source >= Math.max(decode, working)) return medium;
+  if (decode < working || utilisation.machine >= 0.95) return 'cores';
   return utilisation.decoderQueue >= QUEUED ? 'libuv' : 'lanes';
 }
 
 const NAMES: Readonly<Record<BindingResource, string>> = {
   consumer: 'the consumer',
   cores: 'the cores',
+  contention: 'workers that hold each other up',
   libuv: 'the threads that decode (libuv)',
   lanes: 'the number of lanes',
   network: 'the network',
@@ -66,6 +72,8 @@ function evidence({ utilisation, setup, bytesPerSecond, waitShares, ceiling }: F
       return utilisation.cores >= SATURATED || setup.workers >= setup.cores
         ? `${percent(utilisation.cores)} of ${rate(setup.cores)} cores in use, ${ceiling.cpuMsPerImage.toFixed(1)} ms of CPU an image`
         : `${setup.workers} ${setup.workers === 1 ? 'worker' : 'workers'} ${percent(Math.max(...utilisation.workers))} busy on ${rate(setup.cores)} cores`;
+    case 'contention':
+      return `${contentionText(utilisation)} of the time that they have work, on ${rate(setup.cores)} cores ${percent(utilisation.cores)} in use`;
     case 'network':
     case 'disk':
       return `${percent(waitShares.source)} of the waiting is for bytes, which come at ${formatByteSize(bytesPerSecond)}/s`;
@@ -96,6 +104,10 @@ export function nextStep(facts: Facts, binding: BindingResource): string {
         return `Other processes keep the machine ${percent(utilisation.machine)} busy and leave this one ${percent(utilisation.cores)} of its cores: stop them, or ${lowered(fewerPixels(facts))}.`;
       return `${fewerPixels(facts)}, or give it more cores: ${rate(setup.cores)} can do ${rate(ceiling.imagesPerSecond)} images/s at the very most.`;
     }
+    case 'contention': {
+      const fewer = Math.max(1, Math.floor(setup.workers / 2));
+      return `Use fewer workers (--workers ${fewer}), or two processes with half of them each (options rank and worldSize of detco/pipeline): threads of one process share its memory.`;
+    }
     case 'network':
       return (
         sharedShards(facts) ??
@@ -110,6 +122,11 @@ export function nextStep(facts: Facts, binding: BindingResource): string {
     case 'event-loop':
       return `Move other work off the thread that consumes: its event loop is ${percent(utilisation.consumerLoop)} busy and takes batches late.`;
   }
+}
+
+/** `3.0 % without a core, 12 % blocked` */
+export function contentionText({ contention: { runnable, blocked } = { runnable: 0, blocked: 0 } }: Utilisation): string {
+  return `${percent(runnable)} without a core, ${percent(blocked)} blocked`;
 }
 
 const lowered = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);

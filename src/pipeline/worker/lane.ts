@@ -184,7 +184,7 @@ async function loadSample(
   sample: LaneSample,
   claim: Claim,
   stream: SampleStream,
-  { augmenter, decoded, decoder, maxPixels }: LaneOptions,
+  { augmenter, decoded, decoder, maxPixels, meters }: LaneOptions,
 ): Promise<LoadedImage> {
   const { image, problem = sample.keptProblem } = sample;
   if (problem !== undefined || !image) throw new Error(problem ?? 'the image was not read');
@@ -198,14 +198,20 @@ async function loadSample(
     return augmenter.load(kept);
   }
   const options = { decoder, maxPixels, shrink, room: (needed: number) => claim.take(needed) };
-  if (decoded)
-    return loadImage(
-      image,
-      keeping(augmenter, (pixels) => decoded.put(sample, image, pixels)),
-      options,
-    );
+  if (decoded) {
+    const both = keeping(augmenter, (pixels) => decoded.put(sample, image, pixels));
+    return loadImage(image, metered(both, meters), options);
+  }
   const windows = (width: number, height: number): readonly Window[] => augmenter.windows(width, height, stream);
-  return loadImage(image, augmenter, { ...options, windows });
+  return loadImage(image, metered(augmenter, meters), { ...options, windows });
+}
+
+/** Times what the thread itself decodes. */
+function metered(memory: ImageMemory<LoadedImage>, meters: LaneMeters): ImageMemory<LoadedImage> {
+  return {
+    load: (image) => memory.load(image),
+    fill: (width, height, write) => memory.fill(width, height, (pixels) => meters.decoding(() => write(pixels))),
+  };
 }
 
 /** The augmenter's memory; what comes there is kept for the epochs to come. */

@@ -14,6 +14,7 @@ import { LaneMeters, TASK } from '../profile/lane-meters.js';
 import { clock, Meters, type MeterShape } from '../profile/meters.js';
 import { RenderTimer } from '../profile/render-timer.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
+import { threadTimes } from '../profile/thread-times.js';
 import type { PlanOptions } from '../plan/lanes.js';
 import { turnOf } from '../plan/turns.js';
 import type { SampleFields } from '../shard/group.js';
@@ -30,6 +31,9 @@ import { printable } from '../../common/printable.js';
  * sixteen workers of a lane each wait for the slowest of them in nearly every round.
  */
 const DECODED_AHEAD = 4;
+
+/** How often a worker notes what the scheduler says of it. */
+const TIMES_EVERY_MS = 250;
 
 export interface ServeTask {
   readonly plan: PlanOptions;
@@ -92,6 +96,11 @@ async function serveLanes(task: ServeTask): Promise<void> {
   const meters = new Meters(task.meterShape, task.meters);
   const thread = meters.thread(task.worker);
   const timer = new RenderTimer(thread);
+  const noteTimes = (): void => {
+    const times = threadTimes();
+    if (times) thread.noteTimes(times);
+  };
+  const noting = setInterval(noteTimes, TIMES_EVERY_MS).unref();
   const augmenter = await createAugmenter(task.recipe, { deferred: task.deferred, onView: (view) => timer.viewDone(view) });
   const control = new Control({ lanes: task.rankLanes.length, slots: task.slots.length }, task.control);
   const room = new DecodeRoom(task.decodeBytes, control.decodeLock);
@@ -120,6 +129,7 @@ async function serveLanes(task: ServeTask): Promise<void> {
     });
   };
   await Promise.all(task.serves.map(runLane));
+  clearInterval(noting);
   if (failure !== undefined) throw failure;
 }
 

@@ -58,6 +58,28 @@ describe('what limits the run', () => {
     expect(report.nextStep).toBe('Use 8 workers (--workers 8): the only one is busy and 8 cores are there.');
   });
 
+  test('the cores, when workers decode themselves and never rest', () => {
+    const workers = { decoded: 320, decodingMs: 900, cpuMs: 1900, runnableMs: 10 };
+    const stages = { decode: visits(320, 30), augment: visits(320, 2.5) };
+    const totals = { loops: [busy, busy], cpuMs: 1300, stages, workers, laneMs: { ...nothing.laneMs, decode: 9000 } };
+    const report = profileReport(measured(0.5, totals, { setup: { ...setup, cores: 3 } }));
+    expect(report.bindingResource).toBe('cores');
+    expect(report.waitShares.decode).toBeCloseTo(900 / 1940);
+    expect(report.waitShares.tar).toBeCloseTo(240 / 1940);
+    expect(report.utilisation.decodedByWorkers).toBe(1);
+  });
+
+  test('workers that hold each other up, when they have work, are on no core, and cores rest', () => {
+    const workers = { decoded: 320, decodingMs: 900, cpuMs: 1164, runnableMs: 97 };
+    const totals = { loops: [busy, busy], cpuMs: 1200, stages: { augment: visits(320, 2.5) }, workers };
+    const report = profileReport(measured(0.5, totals, { setup: { ...setup, cores: 4 } }));
+    expect(report.bindingResource).toBe('contention');
+    expect(report.utilisation.contention?.runnable).toBeCloseTo(0.05);
+    expect(report.utilisation.contention?.blocked).toBeCloseTo(0.35);
+    expect(report.verdict).toContain('held up by workers that hold each other up (5.0 % without a core, 35 % blocked of the time');
+    expect(report.nextStep).toMatch(/^Use fewer workers \(--workers 1\), or two processes/);
+  });
+
   test('one worker that never rests, though the others do: the lanes take turns', () => {
     const totals = { loops: [busy, { activeMs: 500, idleMs: 500 }], stages: { augment: visits(320, 3.5) }, cpuMs: 1500 };
     expect(profileReport(measured(0.5, { ...totals, laneMs: { ...nothing.laneMs, turn: 9000, decode: 500 } })).bindingResource).toBe(
