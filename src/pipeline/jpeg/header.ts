@@ -130,25 +130,20 @@ function frameHeader(segment: Uint8Array): Frame | undefined {
   if (Math.min(width, height) === 0 || Math.max(width, height) > MOST_SIDE) return undefined;
   const components = Array.from({ length: count }, (_, i) => {
     const [id = 0, factors = 0, table = 0] = segment.subarray(6 + 3 * i, 9 + 3 * i);
-    // Of one component alone an MCU is one block, whatever its factors.
-    return count === 1 ? { id, across: 1, down: 1, table } : { id, across: factors >> 4, down: factors & 15, table };
+    return { id, across: factors >> 4, down: factors & 15, table };
   });
-  return isSampled(components) ? { width, height, components } : undefined;
+  if (!isSampled(components)) return undefined;
+  // Of one component alone an MCU is one block, whatever its factors.
+  return { width, height, components: count === 1 ? components.map((each) => ({ ...each, across: 1, down: 1 })) : components };
 }
 
 /** Whether a sample is a whole number of pixels, and a row of MCUs a power of two of samples, for each component. */
 function isSampled(components: Frame['components']): boolean {
-  const across = Math.max(...components.map((component) => component.across));
-  const down = Math.max(...components.map((component) => component.down));
   const isFactor = (factor: number): boolean => factor === 1 || factor === 2 || factor === 4;
   const blocks = components.reduce((sum, component) => sum + component.across * component.down, 0);
   const ids = new Set(components.map(({ id }) => id));
   return (
-    ids.size === components.length &&
-    blocks <= MOST_BLOCKS &&
-    components.every((each) => isFactor(each.across) && isFactor(each.down)) &&
-    isFactor(across) &&
-    isFactor(down)
+    ids.size === components.length && blocks <= MOST_BLOCKS && components.every((each) => isFactor(each.across) && isFactor(each.down))
   );
 }
 

@@ -156,6 +156,13 @@ describe('JpegDecoder', () => {
     expect(decode(change(bytes))).toBeUndefined();
   });
 
+  test.each([0x01, 0x10, 0x51])('leaves a grey image with the sampling factors %i, which sharp refuses, to sharp', async (factors) => {
+    const bytes = Buffer.from(golden.cases.find(({ name }) => name.endsWith('grayscale'))?.file ?? '', 'base64');
+    bytes[bytes.indexOf('\xff\xc0', 0, 'latin1') + 11] = factors;
+    expect(decode(bytes)).toBeUndefined();
+    await expect(sharpPixels(bytes)).rejects.toThrow('Bogus sampling factors');
+  });
+
   test('takes colours from JFIF, else from Adobe, else from the names of the components, as sharp does', async () => {
     const { data, info } = picture(24, 24);
     const jpeg = await sharp(data, { raw: info }).jpeg({ chromaSubsampling: '4:4:4' }).toBuffer();
