@@ -4,8 +4,9 @@
  *
  *   | 2^LOOK_AHEAD entries, u32 | of each length: codes end, first symbol less first code, i32 | 256 symbols |
  *
- * An entry holds all that is to be known of a code: how many bits it and the amplitude behind it take, how far on the coefficient lies,
- * how many bits the amplitude has. 0 stands for a code that is longer, or is none.
+ * An entry says how many bits a code and the amplitude behind it take, how far on the coefficient lies, and the amplitude, if the look-up
+ * has seen all of its bits. If not, it says how long the code is and how many bits its amplitude has. An entry that is UNRESOLVED and no
+ * more stands for a code that is longer, or is none.
  */
 export const LOOK_AHEAD: u32 = 10;
 
@@ -24,10 +25,12 @@ export const END_OF_BLOCK: u32 = 128;
 const MOST_DC_BITS: u32 = 11;
 const MOST_AC_BITS: u32 = 10;
 
-/** Bits of code and amplitude. The upper bits of an entry do no harm to a shift of 64 bits. */
+export const UNRESOLVED: u32 = 0x80;
+
+/** Bits of code and amplitude; shifts of 64 bits take the entry itself, of which they use these. */
 @inline
 export function entryBits(entry: u32): u32 {
-  return entry & 0xff;
+  return entry & 0x3f;
 }
 
 @inline
@@ -36,28 +39,49 @@ export function entrySkip(entry: u32): u32 {
 }
 
 @inline
-export function amplitudeBits(entry: u32): u32 {
-  return (entry >> 16) & 0xff;
+export function entryAmplitude(entry: u32): i32 {
+  return <i32>entry >> 16;
 }
 
 @inline
-export function codeBits(entry: u32): u32 {
-  return entry >> 24;
+function resolved(amplitude: i32, skip: u32, bits: u32): u32 {
+  return (<u32>amplitude << 16) | (skip << 8) | bits;
 }
 
-/** 0 for what no sound image of 8 bits has, which is left to libjpeg. */
+/** An amplitude by its bits (T.81, F.2.2.1): one that begins with 0 is negative. */
+@inline
+function amplitudeOf(bits: u32, size: u32): i32 {
+  return <i32>bits - (bits >> (size - 1) == 0 ? (1 << size) - 1 : 0);
+}
+
+/** Without its amplitude. Of what no sound image of 8 bits has nothing is known, and it is left to libjpeg. */
 function entryOf(symbol: u32, length: u32, dc: bool): u32 {
   let skip: u32 = 1;
   let size = symbol;
   if (dc) {
-    if (size > MOST_DC_BITS) return 0;
+    if (size > MOST_DC_BITS) return UNRESOLVED;
   } else {
     const run = symbol >> 4;
     size = symbol & 15;
-    if (size > MOST_AC_BITS || (size == 0 && run != 0 && run != 15)) return 0;
+    if (size > MOST_AC_BITS || (size == 0 && run != 0 && run != 15)) return UNRESOLVED;
     skip = symbol == 0 ? END_OF_BLOCK : run + 1;
   }
-  return (length << 24) | (size << 16) | (skip << 8) | (length + size);
+  if (size == 0) return resolved(0, skip, length);
+  return (length << 24) | (size << 16) | (skip << 8) | UNRESOLVED | (length + size);
+}
+
+/** Entries of all look-ups that begin with a code, from `at` on. */
+function fill(at: usize, entry: u32, length: u32): void {
+  const spare = LOOK_AHEAD - length;
+  const size = (entry >> 16) & 0xff;
+  if ((entry & UNRESOLVED) == 0 || size == 0 || size > spare) {
+    for (const end = at + <usize>(4 << spare); at < end; at += 4) store<u32>(at, entry);
+    return;
+  }
+  for (let bits: u32 = 0; bits < <u32>(1 << size); bits++) {
+    const whole = resolved(amplitudeOf(bits, size), entrySkip(entry), length + size);
+    for (const end = at + <usize>(4 << (spare - size)); at < end; at += 4) store<u32>(at, whole);
+  }
 }
 
 /**
@@ -65,7 +89,7 @@ function entryOf(symbol: u32, length: u32, dc: bool): u32 {
  * @returns whether it is a table that libjpeg takes too
  */
 export function buildTable(spec: usize, table: usize, dc: bool): bool {
-  memory.fill(table, 0, LONG);
+  for (let at = table; at < table + LONG; at += 4) store<u32>(at, UNRESOLVED);
   let symbols = spec + 16;
   let code: u32 = 0;
   let place: i32 = 0;
@@ -77,12 +101,7 @@ export function buildTable(spec: usize, table: usize, dc: bool): bool {
       const symbol = load<u8>(symbols);
       if (dc && symbol > 15) return false;
       store<u8>(table + SYMBOLS + place++, symbol);
-      if (length > LOOK_AHEAD) continue;
-      const entry = entryOf(symbol, length, dc);
-      const spare = LOOK_AHEAD - length;
-      const first = table + <usize>((code << spare) << 2);
-      const end = first + <usize>((1 << spare) << 2);
-      for (let at = first; at < end; at += 4) store<u32>(at, entry);
+      if (length <= LOOK_AHEAD) fill(table + <usize>(code << (LOOK_AHEAD - length + 2)), entryOf(symbol, length, dc), length);
     }
     store<u32>(table + LONG + 8 * length, code << (16 - length));
     code <<= 1;
@@ -91,12 +110,26 @@ export function buildTable(spec: usize, table: usize, dc: bool): bool {
 }
 
 /**
- * The entry of a code longer than LOOK_AHEAD bits; 0 where the bits are no code, or a shorter one that has no entry.
+ * The entry of the code at the head of `bits`, with its amplitude.
  *
- * @param next the next 16 bits
+ * @param entry what the look-up gave
+ * @returns 0 where the bits are no code, or one of which nothing is known
  */
-export function longEntry(table: usize, next: u32, dc: bool): u32 {
-  if (next < load<u32>(table + LONG + 8 * LOOK_AHEAD)) return 0;
+export function resolve(table: usize, bits: u64, entry: u32, dc: bool): u32 {
+  if (entry == UNRESOLVED) {
+    entry = longEntry(table, <u32>(bits >> 48), dc);
+    if ((entry & UNRESOLVED) == 0) return entry;
+    if (entry == UNRESOLVED) return 0;
+  }
+  const size = (entry >> 16) & 0xff;
+  const amplitude = amplitudeOf(<u32>((bits << <u64>(entry >> 24)) >> <u64>(64 - size)), size);
+  return resolved(amplitude, entrySkip(entry), entryBits(entry));
+}
+
+/** @param next the next 16 bits */
+function longEntry(table: usize, next: u32, dc: bool): u32 {
+  // A shorter code of which nothing is known.
+  if (next < load<u32>(table + LONG + 8 * LOOK_AHEAD)) return UNRESOLVED;
   for (let length: u32 = LOOK_AHEAD + 1; length <= 16; length++) {
     const at = table + LONG + 8 * length;
     if (next < load<u32>(at)) {
@@ -104,5 +137,5 @@ export function longEntry(table: usize, next: u32, dc: bool): u32 {
       return entryOf(symbol, length, dc);
     }
   }
-  return 0;
+  return UNRESOLVED;
 }

@@ -5,7 +5,7 @@
  * a block is looked at once it has been read. READ_AHEAD is the most by which one can have gone too far.
  */
 import { component, components, mcusAcross, restartInterval } from './frame';
-import { amplitudeBits, codeBits, END_OF_BLOCK, entryBits, entrySkip, LOOK_AHEAD, longEntry } from './huffman';
+import { END_OF_BLOCK, entryAmplitude, entryBits, entrySkip, LOOK_AHEAD, resolve, UNRESOLVED } from './huffman';
 import { flatBlock, inverseDct } from './idct';
 
 /** Bytes after the scan that may be read: 64 codes with amplitudes, 27 bits each, and a word. */
@@ -112,23 +112,12 @@ function restart(): bool {
 /** The next eight bytes, the first one highest. */
 @inline
 function bigEndian(at: usize): u64 {
-  const bytes = v128.load64_zero(at);
-  return i64x2.extract_lane(i8x16.swizzle(bytes, i8x16(7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, -1, -1, -1, -1, -1)), 0);
+  return bswap<u64>(load<u64>(at));
 }
 
 @inline
 function lookUp(table: usize, bits: u64): u32 {
   return load<u32>(table + ((<usize>(bits >> <u64>(64 - LOOK_AHEAD))) << 2));
-}
-
-/** The amplitude behind a code at the head of `bits` (T.81, F.2.2.1): one that begins with 0 is negative. */
-@inline
-function amplitude(bits: u64, entry: u32): i32 {
-  const from = bits << <u64>codeBits(entry);
-  const size = amplitudeBits(entry);
-  const value = <i32>((from >> 1) >> <u64>(63 - size));
-  const negative = ~<i32>(<i64>from >> 63);
-  return value - (negative & ((1 << size) - 1));
 }
 
 /**
@@ -140,6 +129,8 @@ export function decodeRow(row: i32): bool {
   let bits = heldBits;
   let count = heldCount;
   let at = heldAt;
+  // The bytes there, loaded long before they are needed.
+  let ahead = bigEndian(at);
   for (let mcu = 0; mcu < mcusAcross; mcu++) {
     if (restartInterval != 0) {
       if (mcusLeft == 0) {
@@ -147,6 +138,7 @@ export function decodeRow(row: i32): bool {
         bits = 0;
         count = 0;
         at = heldAt;
+        ahead = bigEndian(at);
       }
       mcusLeft--;
     }
@@ -167,15 +159,16 @@ export function decodeRow(row: i32): bool {
         v128.store(BLOCK, i64x2.splat(0), 96);
         v128.store(BLOCK, i64x2.splat(0), 112);
 
-        bits |= bigEndian(at) >> count;
+        bits |= ahead >> count;
         at += <usize>((63 - count) >> 3);
+        ahead = bigEndian(at);
         count |= 56;
         let entry = lookUp(own.dcTable, bits);
-        if (entry == 0) {
-          entry = longEntry(own.dcTable, <u32>(bits >> 48), true);
+        if (entry & UNRESOLVED) {
+          entry = resolve(own.dcTable, bits, entry, true);
           if (entry == 0) return false;
         }
-        const dc = own.prediction + amplitude(bits, entry);
+        const dc = own.prediction + entryAmplitude(entry);
         if (<u32>(dc + 2048) > 4095) return false;
         own.prediction = dc;
         store<i16>(BLOCK, <i16>dc);
@@ -185,27 +178,28 @@ export function decodeRow(row: i32): bool {
         let k: u32 = 0;
         for (;;) {
           // 56 bits are two codes with their amplitudes.
-          bits |= bigEndian(at) >> count;
+          bits |= ahead >> count;
           at += <usize>((63 - count) >> 3);
+          ahead = bigEndian(at);
           count |= 56;
           entry = lookUp(acTable, bits);
-          if (entry == 0) {
-            entry = longEntry(acTable, <u32>(bits >> 48), false);
+          if (entry & UNRESOLVED) {
+            entry = resolve(acTable, bits, entry, false);
             if (entry == 0) return false;
           }
           k += entrySkip(entry);
-          store<i16>(BLOCK + <usize>load<u8>(NATURAL + k), <i16>amplitude(bits, entry));
+          store<i16>(BLOCK + <usize>load<u8>(NATURAL + k), <i16>entryAmplitude(entry));
           bits <<= <u64>entry;
           count -= <u64>entryBits(entry);
           if (k >= 63) break;
 
           entry = lookUp(acTable, bits);
-          if (entry == 0) {
-            entry = longEntry(acTable, <u32>(bits >> 48), false);
+          if (entry & UNRESOLVED) {
+            entry = resolve(acTable, bits, entry, false);
             if (entry == 0) return false;
           }
           k += entrySkip(entry);
-          store<i16>(BLOCK + <usize>load<u8>(NATURAL + k), <i16>amplitude(bits, entry));
+          store<i16>(BLOCK + <usize>load<u8>(NATURAL + k), <i16>entryAmplitude(entry));
           bits <<= <u64>entry;
           count -= <u64>entryBits(entry);
           if (k >= 63) break;
