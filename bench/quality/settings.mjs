@@ -1,5 +1,6 @@
 /** How large a comparison is, and what of it can be varied. */
-/** Sizes that two cores do in an hour. Sides in pixels; learning rates are at batch 256, as in all of detco. */
+
+/** Sizes that two cores do in half an hour. Sides in pixels; learning rates are at batch 256, as in all of detco. */
 export const FULL = Object.freeze({
   images: { train: 20_000, search: 2000, test: 2000 },
   photo: false,
@@ -9,12 +10,12 @@ export const FULL = Object.freeze({
   /** Of the images that are evaluated: what a view of `globalSize` is to its crop of the picture, about. */
   evaluationSize: 64,
   batch: 32,
-  updates: 800,
+  updates: 300,
   searchUpdates: 200,
   rates: [0.08, 0.24, 0.72],
   /** Training images with labels for kNN and the linear classifier, and those with boxes for the probes of cells. */
-  labelled: 3000,
-  boxed: 2000,
+  labelled: 2000,
+  boxed: 1000,
   linearEpochs: 30,
   cellEpochs: 10,
   detectorEpochs: 12,
