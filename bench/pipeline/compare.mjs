@@ -87,6 +87,7 @@ function summarise(name, runs) {
 
 function linesOf(report) {
   const { stages, summary, settings } = report;
+  const sharpLine = `  sharp decodes in       ${cell(stages.sharpMs, 2)}`;
   const costs = [
     ['detco', stages.augmentMs],
     ['detco + RandAugment', stages.augmentRandAugmentMs],
@@ -104,6 +105,7 @@ function linesOf(report) {
       const total = summary.find((row) => row.name === name)?.cpuMs;
       return `  ${name.padEnd(22)}${cell(stages.decodeMs, 2)}${cell(augmentMs, 2)}${cell(total - stages.decodeMs - augmentMs, 2)}`;
     }),
+    sharpLine,
     '',
     `detco / torchvision                           ${cell(report.ratio, 2)}   with RandAugment${cell(report.ratioRandAugment, 2)}`,
     `detco / sharp decoding and doing nothing else ${cell(report.ofDecodeCeiling, 2)}   with RandAugment${cell(report.ofDecodeCeilingRandAugment, 2)}`,

@@ -100,6 +100,8 @@ export function nextStep(facts: Facts, binding: BindingResource): string {
       const workers = Math.min(Math.max(1, Math.floor(setup.cores)), setup.lanes);
       if (setup.workers < workers && utilisation.cores < SATURATED)
         return `Use ${workers} workers (--workers ${workers}): ${setup.workers === 1 ? 'the only one is' : `all ${setup.workers} are`} busy and ${rate(setup.cores)} cores are there.`;
+      if (setup.workers === setup.lanes && setup.workers < Math.floor(setup.cores) && utilisation.cores < SATURATED)
+        return `Use ${Math.floor(setup.cores)} lanes and as many workers (option lanes; the order of the samples changes with it): each worker needs a lane, all ${setup.workers} are busy and ${rate(setup.cores)} cores are there.`;
       if (utilisation.cores < CROWDED && utilisation.machine >= SATURATED)
         return `Other processes keep the machine ${percent(utilisation.machine)} busy and leave this one ${percent(utilisation.cores)} of its cores: stop them, or ${lowered(fewerPixels(facts))}.`;
       return `${fewerPixels(facts)}, or give it more cores: ${rate(setup.cores)} can do ${rate(ceiling.imagesPerSecond)} images/s at the very most.`;

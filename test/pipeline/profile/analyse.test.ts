@@ -58,6 +58,13 @@ describe('what limits the run', () => {
     expect(report.nextStep).toBe('Use 8 workers (--workers 8): the only one is busy and 8 cores are there.');
   });
 
+  test('too few lanes for as many workers as there are cores', () => {
+    const totals = { loops: Array.from({ length: 16 }, () => busy), cpuMs: 15_500, stages: { augment: visits(5000, 2.5) } };
+    const report = profileReport(measured(0.6, totals, { setup: { ...setup, workers: 16, lanes: 16, cores: 64 } }));
+    expect(report.bindingResource).toBe('cores');
+    expect(report.nextStep).toMatch(/^Use 64 lanes and as many workers .* all 16 are busy and 64 cores are there\.$/);
+  });
+
   test('the cores, when workers decode themselves and never rest', () => {
     const workers = { decoded: 320, decodingMs: 900, cpuMs: 1900, runnableMs: 10 };
     const stages = { decode: visits(320, 30), augment: visits(320, 2.5) };
