@@ -2,7 +2,7 @@
  * What DetCo claims, tested small: methods trained on the same pictures with the same network and updates, and what the frozen backbones are
  * worth for classification and for localisation. Needs a build.
  *
- *     npm run bench:quality -- [--quick] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 3] [--jobs CORES] [--engine torch]
+ *     npm run bench:quality -- [--quick] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 5] [--jobs CORES] [--engine torch]
  *         [--updates N] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
  *
  * Each arm takes the best of three learning rates, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so

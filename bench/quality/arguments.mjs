@@ -41,7 +41,7 @@ export async function readArguments() {
     // Figures of a quick run say nothing: docs/ has those of a full one.
     out: values.out ?? (quick ? work : undefined),
     arms: chosenArms(values.arms),
-    seeds: chosenSeeds(number('seeds', quick ? 2 : 3)),
+    seeds: chosenSeeds(number('seeds', quick ? 2 : 5)),
     atOnce: number('jobs'),
     engine: values.engine ?? (await inspectEngines()).find(({ available }) => available).name,
     settings: {

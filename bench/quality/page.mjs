@@ -85,7 +85,7 @@ slower at first may be better at last. Nor were the weights of the levels, the l
 pictures varied here. Each is an option, and each variation has a folder of its own:
 
 \`\`\`
-npm run bench:quality                                                  # this page; --seeds 5 adds seeds
+npm run bench:quality                                                  # all arms; --seeds 9 adds seeds
 npm run bench:quality -- --updates 2400 --work DIR --out DIR/report    # longer training
 npm run bench:quality -- --levels 1,1,1,1 --work DIR --out DIR/report  # of res2 to res5
 npm run bench:quality -- --queue-size 2048 --work DIR --out DIR/report
