@@ -15,8 +15,6 @@ import { LinearProbe, NO_CLASS } from './linear-probe.js';
 const RATE = 0.3;
 const BN_EPSILON = 1e-5;
 const BN_MOMENTUM = 0.1;
-/** ImageNet-21k has 21,841. Weights and velocities of 2048 dimensions take 512 MB then. */
-const MOST_CLASSES = 2 ** 15;
 /** Images whose scores are computed at once. */
 const BLOCK = 1024;
 
@@ -29,6 +27,8 @@ export interface ProbeGuesses {
 }
 
 export class OnlineProbe {
+  /** ImageNet-21k has 21,841. Weights and velocities of 2048 dimensions take 512 MB then. */
+  static readonly mostClasses = 2 ** 15;
   readonly #engine: Engine;
   readonly #dimensions: number;
   readonly #scale: Variable;
@@ -59,15 +59,13 @@ export class OnlineProbe {
 
   /**
    * Makes room for the labels up to `classes`, which begin at zero; there are twice as many columns as before or more, so that this is rare.
-   * @throws RangeError where that is no number of classes
+   * @throws RangeError for more than `mostClasses`
    */
   reserve(classes: number): void {
     const had = this.#classifier;
     if (had && classes <= had.classes) return;
-    if (classes > MOST_CLASSES)
-      throw new RangeError(
-        `label ${classes - 1}: the linear probe takes up to ${MOST_CLASSES} classes, numbered from 0; leave linear out of --eval`,
-      );
+    if (classes > OnlineProbe.mostClasses)
+      throw new RangeError(`label ${classes - 1}: expected at most ${OnlineProbe.mostClasses} classes, numbered from 0`);
     const columns = 2 ** Math.ceil(Math.log2(Math.max(2, classes)));
     const probe = new LinearProbe(this.#engine, this.#dimensions, columns, [1]);
     for (const [name, variable] of probe.state) {
@@ -84,8 +82,9 @@ export class OnlineProbe {
    * Guesses the classes of a batch, then learns from it by one step of SGD with momentum 0.9.
    *
    * @param features [N, dimensions], the same N each time; they stay the caller's
-   * @param labels of the N images, undefined where one has none
+   * @param labels of the N images, from 0 and below `mostClasses`; undefined where one has none
    * @returns undefined where none has a label
+   * @throws RangeError for a label beyond that
    */
   async learn(features: Tensor2D, labels: readonly (number | undefined)[]): Promise<ProbeGuesses | undefined> {
     const known = labels.filter((label) => label !== undefined);

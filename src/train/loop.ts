@@ -9,14 +9,13 @@ import { Checkpoints, type Place } from './loop-checkpoints.js';
 import { copied, freeRate } from './free-rate.js';
 import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
-import { optionName } from './flags.js';
 import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
-import { OptionsError } from './options-error.js';
 import type { EvaluationMetrics, EvaluationResult, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
 import { likelyCauses } from './likely-causes.js';
+import { ProbeLabels } from './probe-labels.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
 import { createTrainStep, nonFiniteTerm, type StagedViews, type StepSettings, type StepResult, type TrainStep } from './step.js';
@@ -108,6 +107,7 @@ class Loop {
   #prepared = false;
   readonly #checkpoints: Checkpoints;
   readonly #collapse: CollapseWatch;
+  readonly #probeLabels: ProbeLabels | undefined;
   readonly #trainStep: TrainStep;
 
   constructor(context: LoopContext, start: LoopStart) {
@@ -118,6 +118,8 @@ class Loop {
     this.#pipeline = start.pipeline;
     this.#checkpoints = new Checkpoints(context, start.checkpoint === undefined ? undefined : { step: start.step, path: start.checkpoint });
     this.#collapse = new CollapseWatch(context.method.dimensions);
+    const { probe, hooks } = context;
+    this.#probeLabels = probe && new ProbeLabels(probe, (message) => hooks.onWarning?.(message));
     this.#trainStep = createTrainStep(context);
   }
 
@@ -163,7 +165,6 @@ class Loop {
       };
       for (let batch = await next(); batch; batch = await next()) {
         const dataWaitMs = performance.now() - waitingSince;
-        this.#assertLabels(batch);
         if (this.#epoch < batch.epoch) recorder?.pause();
         while (this.#epoch < batch.epoch) await this.#endEpoch();
         if (this.#prepared) recorder?.resume();
@@ -205,9 +206,10 @@ class Loop {
     const { config, run, hooks, outlook, recorder } = this.#context;
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
+    const labels = this.#probeLabels?.of(batch);
     this.#updating = true;
     hooks.onWork?.(`update ${this.#step + 1}`);
-    const running = this.#trainStep.run(batch.views, this.#settings(batch.epoch, lr), batch.labels);
+    const running = this.#trainStep.run(batch.views, this.#settings(batch.epoch, lr), labels);
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
     const stepMs = performance.now() - began;
@@ -239,16 +241,6 @@ class Loop {
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
     await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total, estimated });
-  }
-
-  /** Throws before the first update where the probe has nothing to learn from. */
-  #assertLabels({ labels, size }: StagedBatch): void {
-    const { probe } = this.#context;
-    if (!probe || probe.begun || labels.some((label) => label !== undefined)) return;
-    throw new OptionsError(
-      `${optionName('evaluate')} linear: none of the ${size} images of the first batch has a label; expected KEY.cls members in the shards, ` +
-        `or ${optionName('labelField')} with the field that has the label. Leave linear out to train without labels`,
-    );
   }
 
   #settings(epoch: number, lr: number): StepSettings {

@@ -29,8 +29,10 @@ export const trainingShape = {
     flag: '--shards <spec...>',
     help: 'training shards: paths, brace ranges {000000..000009}, globs, http(s):// or s3:// URLs',
   }),
-  /** Labelled shards for kNN; without them nothing is evaluated. */
-  valShards: shardSpecs.optional().register(optionFlags, { flag: '--val-shards <spec...>', help: 'labelled shards for kNN accuracy' }),
+  /** Labelled shards that kNN and the linear probe classify at each evaluation. */
+  valShards: shardSpecs
+    .optional()
+    .register(optionFlags, { flag: '--val-shards <spec...>', help: 'labelled shards that kNN and the linear probe classify' }),
   ...readingShape,
   /** Names of the classes, where labels are such. */
   classesFile: absolutePath.optional(),

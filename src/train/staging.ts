@@ -1,11 +1,10 @@
 /** Batches whose views are on the device: the next is fetched and uploaded while the device computes on the last. */
 import { dispose } from '@tensorflow/tfjs-core';
 import type { Batch } from '../pipeline/batch/batch.js';
-import type { Labels, StagedViews } from './step.js';
+import type { StagedViews } from './step.js';
 
 /** A batch, whose slot the workers may be filling again, and its views. */
-export interface StagedBatch extends Pick<Batch, 'epoch' | 'size' | 'state'> {
-  readonly labels: Labels;
+export interface StagedBatch extends Pick<Batch, 'epoch' | 'size' | 'state' | 'samples'> {
   readonly views: StagedViews;
 }
 
@@ -54,6 +53,6 @@ export class Staging {
     const { done, value: batch } = await this.#batches.next();
     if (done) return undefined;
     const { epoch, size, state, samples } = batch;
-    return { epoch, size, state, labels: samples.map(({ label }) => label), views: this.#stage(batch) };
+    return { epoch, size, state, samples, views: this.#stage(batch) };
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { expectSameTensors } from '../support/checkpoints.js';
-import { writeTestShards } from '../support/shards.js';
+import { testKey, writeTestShards } from '../support/shards.js';
 import { detco } from './detco.js';
 
 jest.setTimeout(300_000);
@@ -104,18 +104,68 @@ describe('detco train --eval linear', () => {
     expect((await lines(later)).map((line) => 'probeTop1' in line)).toEqual([false, false, false, false, true, true]);
   });
 
-  test('refuses shards without labels before the first update, and says what to do', async () => {
-    const shard = 'fixtures/archives/text-labels.tar';
-    const run = join(folder, 'unlabelled');
-    const options = ['--config', join(folder, 'config.yaml'), '--batch', '6', '--queue-size', '24', '--eval', 'linear'];
-    const { code, stderr } = await detco(['train', ...options, '--shards', shard, '--out', run]);
-    expect({ code, stderr }).toEqual({
-      code: 2,
-      stderr: expect.stringContaining(
-        'evaluate (--eval) linear: none of the 6 images of the first batch has a label; expected KEY.cls members in the shards, ' +
-          'or labelField (--label-field) with the field that has the label. Leave linear out to train without labels',
-      ),
+  describe('where labels are few, or no classes', () => {
+    /** Keys in order; of two shards, by lanes of their own that shuffle eight samples. */
+    const labelled = (name: string, label: (key: string) => number | undefined) =>
+      writeTestShards(join(folder, name), { counts: [12, 12], label });
+    const run = async (name: string, shards: readonly string[], ...options: readonly string[]) => {
+      const out = join(folder, `${name}-run`);
+      const args = ['--config', join(folder, 'config.yaml'), '--eval', 'linear', ...options, '--shards', ...shards, '--out', out];
+      const { code, stderr } = await detco(['train', ...args]);
+      const warnings = stderr.split('\n').filter((line) => line.includes('linear probe'));
+      return { code, stderr: code === 0 ? '' : stderr, warnings, out };
+    };
+
+    test('a label beyond what the probe has room for counts as none, and is told once', async () => {
+      const key = testKey(1, 11);
+      const given = await labelled('stray', (one) => (one === key ? 99_999 : Number(one.at(-1)) % 5));
+      const { out, ...told } = await run('stray', given);
+      expect(told).toEqual({
+        code: 0,
+        stderr: '',
+        warnings: [
+          `warning: linear probe: the label 99999 of "${key}" in "${given[1]}" counts as none: expected classes from 0 to 32767. ` +
+            'Others like it are passed over in silence',
+        ],
+      });
+      // The same images as those of the run without a probe: every update is made, and the probe learns in each.
+      const all = await lines(out);
+      expect(all.map(({ probeTop1: _top1, probeLoss: _loss, ...line }) => line)).toEqual(await lines(plain));
+      for (const line of all) expect(line).toMatchObject({ probeTop1: expect.any(Number), probeLoss: expect.any(Number) });
     });
-    expect(await readFile(join(run, 'metrics.jsonl'), 'utf8').catch(() => '')).toBe('');
+
+    test('a first batch without labels is warned of, and the probe begins with the first label', async () => {
+      // The last of its shard cannot be among the first four.
+      const given = await labelled('sparse', (one) => (one === testKey(1, 11) ? 3 : undefined));
+      const { out, ...told } = await run('sparse', given);
+      expect(told).toEqual({
+        code: 0,
+        stderr: '',
+        warnings: [
+          'warning: linear probe: none of the 8 images of the first batch has a label to learn from; it begins with the first that has ' +
+            'one. If none should have: KEY.cls members of the shards are labels, or those of the field that labelField (--label-field) names',
+        ],
+      });
+      // Once in each epoch.
+      const all = await lines(out);
+      expect(all).toHaveLength(6);
+      expect(all.filter((line) => 'probeTop1' in line).map(({ epoch }) => epoch)).toEqual([0, 1]);
+    });
+
+    test('shards whose labels are no classes are refused before the first update', async () => {
+      const given = await labelled('numbers', () => 20_240_101);
+      const { code, stderr, out } = await run('numbers', given);
+      expect({ code, stderr }).toEqual({
+        code: 2,
+        stderr: expect.stringMatching(
+          new RegExp(
+            'evaluate \\(--eval\\) linear: no label of the 8 images of the first batch is a class that the probe has room for: expected ' +
+              'classes from 0 to 32767, and the label 20240101 of "s\\d-\\d{3}" in ".*\\.tar" is the first\\. Name the field that has the ' +
+              'class with labelField \\(--label-field\\), or leave linear out',
+          ),
+        ),
+      });
+      expect(await readFile(join(out, 'metrics.jsonl'), 'utf8').catch(() => '')).toBe('');
+    });
   });
 });

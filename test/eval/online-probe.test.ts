@@ -94,7 +94,7 @@ describe('the linear probe that learns along', () => {
   test('refuses a label that is no number of a class', async () => {
     using probe = new OnlineProbe(engine, golden.dimensions);
     await expect(learn(probe, 1, () => 20_240_101)).rejects.toThrow(
-      new RangeError('label 20240101: the linear probe takes up to 32768 classes, numbered from 0; leave linear out of --eval'),
+      new RangeError('label 20240101: expected at most 32768 classes, numbered from 0'),
     );
   });
 });

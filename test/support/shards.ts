@@ -13,13 +13,15 @@ export interface TestShards {
   readonly seed?: number;
   /** Keys whose image is replaced by text. */
   readonly bad?: readonly string[];
+  /** By key, in the place of the five classes in turn; undefined for a sample without a label. */
+  readonly label?: (key: string) => number | undefined;
 }
 
 /** Key of sample `index` of shard `shard`. */
 export const testKey = (shard: number, index: number): string => `s${shard}-${String(index).padStart(3, '0')}`;
 
 /** @returns paths of the shards, in order */
-export async function writeTestShards(folder: string, { counts, seed = 1, bad = [] }: TestShards): Promise<string[]> {
+export async function writeTestShards(folder: string, { counts, seed = 1, bad = [], label }: TestShards): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   return Promise.all(
     counts.map(async (count, shard) => {
@@ -30,7 +32,8 @@ export async function writeTestShards(folder: string, { counts, seed = 1, bad = 
         const key = testKey(shard, index);
         const image = bad.includes(key) ? Buffer.from('this is no image') : await randomJpeg(new Random(seed, shard, index));
         tar.entry({ name: `${key}.jpg` }, image);
-        tar.entry({ name: `${key}.cls` }, String(index % 5));
+        const known = label ? label(key) : index % 5;
+        if (known !== undefined) tar.entry({ name: `${key}.cls` }, String(known));
       }
       tar.finalize();
       await done;
