@@ -2,18 +2,18 @@
  * What DetCo claims, tested small: methods trained on the same pictures with the same network and updates, and what the frozen backbones are
  * worth for classification and for localisation. Needs a build.
  *
- *     npm run bench:quality -- [--quick] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 5] [--jobs CORES] [--engine torch]
+ *     npm run bench:quality -- [--quick] [--as-it-is] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 5] [--jobs CORES] [--engine torch]
  *         [--updates N] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
  *
  * Each arm takes the best of three learning rates, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so
- * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with fewer `--seeds` reports on those
- * that are there. The second line of options varies what may decide the outcome; each variation needs a work folder of its own.
+ * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with `--as-it-is` it trains nothing
+ * more and reports on the seeds that are there. The second line of options varies what may decide the outcome; each variation needs a work folder of its own.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readArguments } from './quality/arguments.mjs';
-import { ARMS } from './quality/arms.mjs';
+import { ARMS, BASELINE } from './quality/arms.mjs';
 import { makeData } from './quality/data.mjs';
 import { Results, runJobs } from './quality/jobs.mjs';
 import { page } from './quality/page.mjs';
@@ -26,7 +26,7 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const SEARCH_SEED = 1000;
 
 const log = (text) => process.stderr.write(`${text}\n`);
-const { json, out, work, arms, seeds, atOnce, engine, settings } = await readArguments().catch((error) => {
+const { json, asItIs, out, work, arms, seeds, atOnce, engine, settings } = await readArguments().catch((error) => {
   log(error.message);
   process.exit(2);
 });
@@ -42,10 +42,23 @@ for (const name of ['SIGINT', 'SIGTERM'])
 const common = { shards: await makeData(join(work, 'data'), settings, log), settings, engine };
 const running = { common, results: new Results(join(work, 'jobs')), atOnce, signal: controller.signal, log };
 
+/** The results of jobs, as far as they are to be done. */
+const perform = (jobs) => (asItIs ? Promise.all(jobs.map(({ id }) => running.results.get(id))) : runJobs(jobs, running));
+
 const search = await searchRates();
 const runs = await trainAll();
+if (runs.length === 0) {
+  log(`--as-it-is: no seed of ${BASELINE} is done in ${work}; leave it out`);
+  process.exit(2);
+}
 const [colour] = await runJobs([{ id: 'colour', kind: 'colour', seed: 0 }], running);
-const report = makeReport({ arms, settings, search, runs, colour: colour.linear });
+const report = makeReport({
+  arms: arms.filter((arm) => runs.some((run) => run.arm === arm)),
+  settings,
+  search,
+  runs,
+  colour: colour.linear,
+});
 await writeReport();
 (json ? log : console.log)(table(report));
 if (json) console.log(JSON.stringify(report));
@@ -58,11 +71,11 @@ async function searchRates() {
   const jobs = trained.flatMap((arm) =>
     rates.map((rate) => ({ id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: searchUpdates })),
   );
-  const found = await runJobs(jobs, running);
+  const found = await perform(jobs);
   return Object.fromEntries(
     trained.map((arm) => {
-      const scores = jobs.flatMap((job, at) => (job.arm === arm ? [{ rate: job.rate, knn: found[at].knn }] : []));
-      return [arm, { rate: scores.toSorted((a, b) => b.knn - a.knn)[0].rate, scores }];
+      const scores = jobs.flatMap((job, at) => (job.arm === arm && found[at] ? [{ rate: job.rate, knn: found[at].knn }] : []));
+      return [arm, { rate: scores.toSorted((a, b) => b.knn - a.knn)[0]?.rate, scores }];
     }),
   );
 }
@@ -72,8 +85,11 @@ async function trainAll() {
   const jobs = Array.from({ length: seeds }, (_, at) => at + 1).flatMap((seed) =>
     arms.map((arm) => ({ id: `run-${arm}-${seed}`, kind: 'run', arm, rate: search[arm]?.rate, seed, updates: updatesOf(arm) })),
   );
-  const found = await runJobs(jobs, running);
-  return jobs.map(({ arm, seed, rate }, at) => Object.assign({ arm, seed, rate }, found[at]));
+  const found = await perform(jobs);
+  const done = jobs.flatMap(({ arm, seed, rate }, at) => (found[at] ? [{ arm, seed, rate, ...found[at] }] : []));
+  // Without its pair a run says nothing of a difference.
+  const paired = new Set(done.flatMap(({ arm, seed }) => (arm === BASELINE ? [seed] : [])));
+  return done.filter(({ seed }) => paired.has(seed));
 }
 
 function updatesOf(arm) {

@@ -18,6 +18,7 @@ export async function readArguments() {
     options: {
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      'as-it-is': { type: 'boolean', default: false },
       out: { type: 'string' },
       work: { type: 'string' },
       arms: { type: 'string', default: Object.keys(ARMS).join() },
@@ -37,6 +38,7 @@ export async function readArguments() {
   const work = values.work ?? join(CACHE, quick ? 'quality-quick' : 'quality');
   return {
     json,
+    asItIs: values['as-it-is'],
     work,
     // Figures of a quick run say nothing: docs/ has those of a full one.
     out: values.out ?? (quick ? work : undefined),

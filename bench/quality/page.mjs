@@ -26,11 +26,11 @@ ${inWords(claims).join('\n')}
 
 ![Each number of each seed, and their means](quality.svg)
 
-Mean ± standard deviation of ${counted(seeds.length, 'seed')}, on ${images.test} test images of ${classes} classes:
+Mean ± standard deviation of ${counted(seeds[BASELINE], 'seed')}, on ${images.test} test images of ${classes} classes:
 
 ${headlines(report.summary, spread)}
 
-${highest(report.summary)} ${leftOut(report.summary)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
+${highest(report.summary)} ${leftOut(seeds)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
 ${digits(colour)}. What is measured stands [below](#how-it-was-done).
 
 Difference to MoCo v2, paired seed by seed, with its 95 % interval by Student's t:
@@ -123,10 +123,14 @@ function highest(summary) {
     : `The highest means: ${arms.map((arm) => `${arm} (${columns(arm)})`).join(', ')}.`;
 }
 
-/** Arms that were not trained. */
-function leftOut(summary) {
-  const titles = Object.keys(ARMS).flatMap((arm) => (summary[arm] ? [] : [ARMS[arm].title]));
-  return titles.length === 0 ? '' : `Not trained for this page: ${titles.join(', ')}. `;
+/** Arms that were not trained, and those with fewer seeds than the others. */
+function leftOut(seeds) {
+  const none = Object.keys(ARMS).flatMap((arm) => (seeds[arm] === undefined ? [ARMS[arm].title] : []));
+  const fewer = Object.entries(seeds).flatMap(([arm, count]) => (count < seeds[BASELINE] ? [`${ARMS[arm].title} (${count})`] : []));
+  return [
+    none.length > 0 ? `Not trained for this page: ${none.join(', ')}. ` : '',
+    fewer.length > 0 ? `Of fewer seeds: ${fewer.join(', ')}. ` : '',
+  ].join('');
 }
 
 function withoutBaseline(summary) {

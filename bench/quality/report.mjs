@@ -22,7 +22,7 @@ export function makeReport({ arms, settings, search, runs, colour }) {
     colour,
     search,
     settings,
-    seeds: valuesOf(BASELINE).map(({ seed }) => seed),
+    seeds: Object.fromEntries(arms.map((arm) => [arm, valuesOf(arm).length])),
     machine: {
       cpu: cpus()[0]?.model,
       cores: availableParallelism(),
@@ -41,7 +41,8 @@ export function makeReport({ arms, settings, search, runs, colour }) {
 }
 
 function summarise(runs, baseline, name) {
-  const [values, others] = [runs, baseline].map((all) => all.map(({ numbers }) => numbers[name]));
+  const values = runs.map(({ numbers }) => numbers[name]);
+  const others = runs.map(({ seed }) => baseline.find((one) => one.seed === seed).numbers[name]);
   return {
     mean: mean(values),
     ...(values.length > 1 && { deviation: deviation(values) }),

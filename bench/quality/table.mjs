@@ -1,6 +1,6 @@
 /** What was found as a table for a terminal, and how its numbers are written. */
 import { counted } from '../../dist/common/counted.js';
-import { ARMS } from './arms.mjs';
+import { ARMS, BASELINE } from './arms.mjs';
 import { inWords } from './claims.mjs';
 
 /** Of the table and the plot. */
@@ -32,7 +32,7 @@ export function table(report) {
   return [
     ...aligned([['', ...Object.values(HEADLINES)], ...rows]),
     '',
-    `chance ${digits(report.chance)}, linear on colours alone ${digits(report.colour)}; mean and standard deviation of ${counted(report.seeds.length, 'seed')}`,
+    `chance ${digits(report.chance)}, linear on colours alone ${digits(report.colour)}; mean and standard deviation of ${counted(report.seeds[BASELINE], 'seed')}`,
     '',
     ...inWords(report.claims),
   ].join('\n');

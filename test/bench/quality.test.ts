@@ -145,6 +145,11 @@ test('a comparison leaves a page, a plot and its raw numbers, and goes on where 
     const { summary, colour } = JSON.parse(second.stdout) as typeof report;
     expect({ summary, colour }).toEqual({ summary: report.summary, colour: report.colour });
 
+    // One that was cut reports on what is there.
+    await rm(job);
+    const cut = JSON.parse((await compare('--as-it-is')).stdout) as typeof report;
+    expect(Object.keys(cut.summary)).toEqual(['moco']);
+
     await expect(compare('--queue-size', '512')).rejects.toThrow(/is of other settings: name another folder with --work/);
   } finally {
     await rm(work, { recursive: true, force: true });
