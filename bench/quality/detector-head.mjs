@@ -7,7 +7,6 @@ export const SIDES = 4;
 const HIDDEN = 64;
 /** Images a step. */
 const BATCH = 50;
-const RATE = 0.03;
 const MOMENTUM = 0.9;
 
 /** Linear, ReLU, Linear, trained by SGD with momentum and a cosine: cross-entropy and squared distances. */
@@ -36,7 +35,7 @@ export class DetectorHead {
     this.#velocities = this.#parameters.map(({ shape }) => zeros(shape));
   }
 
-  async fit({ values, dimensions, grid }, targets, { epochs, seed }) {
+  async fit({ values, dimensions, grid }, targets, { epochs, seed, rate }) {
     const cells = grid * grid;
     const images = values.length / (cells * dimensions);
     const step = this.#engine.compile((inputs) => this.#step(inputs));
@@ -53,7 +52,7 @@ export class DetectorHead {
             classes: gather(targets.classes, this.#classes + 1),
             sides: gather(targets.sides, SIDES),
             covered: gather(targets.covered, 1),
-            rate: tf.scalar((RATE / 2) * (1 + Math.cos(Math.PI * progress))),
+            rate: tf.scalar((rate / 2) * (1 + Math.cos(Math.PI * progress))),
           });
         });
       }
@@ -69,6 +68,10 @@ export class DetectorHead {
     const values = await out.data();
     out.dispose();
     return values;
+  }
+
+  isFinite() {
+    return this.#parameters.every((parameter) => parameter.dataSync().every(Number.isFinite));
   }
 
   dispose() {

@@ -9,6 +9,7 @@ import { DetectorHead, SIDES } from './detector-head.mjs';
 
 /** Images that are predicted at once. */
 const BLOCK = 100;
+const RATE = 0.03;
 /** Of each side of a box: the cells in it learn the box, those beside it and yet in the box learn nothing. */
 const MIDDLE = 0.5;
 
@@ -19,13 +20,24 @@ const MIDDLE = 0.5;
 export async function detectorAp50(engine, train, test, { classes, size, epochs, seed }) {
   const rows = joined(train.cells);
   const scale = standardise(rows);
-  const head = new DetectorHead(engine, rows.dimensions, classes, seed);
-  await head.fit(rows, targetsOf(train.boxes, rows.grid, size, classes), { epochs, seed });
+  const targets = targetsOf(train.boxes, rows.grid, size, classes);
+  const head = await fitted(engine, rows, targets, { classes, epochs, seed });
   const others = joined(test.cells);
   standardise(others, scale);
   const found = await detections(head, others, { classes, size });
   head.dispose();
   return meanAp50(found, test.boxes, classes);
+}
+
+/** A head that has learned; at a third of the rate where it came to no finite numbers. */
+async function fitted(engine, rows, targets, { classes, epochs, seed }) {
+  for (let rate = RATE; rate > RATE / 100; rate /= 3) {
+    const head = new DetectorHead(engine, rows.dimensions, classes, seed);
+    await head.fit(rows, targets, { epochs, seed, rate });
+    if (head.isFinite()) return head;
+    head.dispose();
+  }
+  throw new Error('the detector came to no finite numbers at any rate: the features are broken');
 }
 
 /** Cells of res3, and with each the one of res4 that lies there: { values [images x cells, dimensions], dimensions, grid }. */
