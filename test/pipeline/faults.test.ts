@@ -112,6 +112,19 @@ describe('a worker that', () => {
   });
 });
 
+test('a bad sample that was found ahead of its turn leaves no place to the samples of other lanes', async () => {
+  const own = join(folder, 'ahead');
+  // Its lane is at work for long between finding it and failing by it, and the other lane has all that it needs.
+  const large = [6, 7, 8, 9].map((index) => testKey(0, index));
+  const options = { shards: join(own, 'shard-{000..001}.tar'), batchSize: 2, lanes: 2, shuffle: 0, slots: 16, epochs: 1 };
+  await writeTestShards(own, { counts: [20, 20], large });
+  const sound = await outcome(options);
+  await writeTestShards(own, { counts: [20, 20], large, bad: [testKey(0, 10)] });
+  const { batches, error } = await outcome({ ...options, onBadSample: 'fail' });
+  expect(error?.message).toMatch(/^bad sample s0-010 /);
+  expect(batches).toEqual(sound.batches.slice(0, batches.length));
+});
+
 describe('a shard that', () => {
   test.each<[string, (path: string, bytes: Buffer) => Promise<void>, RegExp]>([
     ['was cut off', (path) => truncate(path, 5000), /shard-000\.tar: ends at byte 5000 in the middle of the archive/],

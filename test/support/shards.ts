@@ -15,13 +15,15 @@ export interface TestShards {
   readonly bad?: readonly string[];
   /** By key, in the place of the five classes in turn; undefined for a sample without a label. */
   readonly label?: (key: string) => number | undefined;
+  /** Keys of photographs that take long to decode and to make views of. */
+  readonly large?: readonly string[];
 }
 
 /** Key of sample `index` of shard `shard`. */
 export const testKey = (shard: number, index: number): string => `s${shard}-${String(index).padStart(3, '0')}`;
 
 /** @returns paths of the shards, in order */
-export async function writeTestShards(folder: string, { counts, seed = 1, bad = [], label }: TestShards): Promise<string[]> {
+export async function writeTestShards(folder: string, { counts, seed = 1, bad = [], large = [], label }: TestShards): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   return Promise.all(
     counts.map(async (count, shard) => {
@@ -30,7 +32,8 @@ export async function writeTestShards(folder: string, { counts, seed = 1, bad = 
       const done = finished(tar.pipe(createWriteStream(path)));
       for (let index = 0; index < count; index++) {
         const key = testKey(shard, index);
-        const image = bad.includes(key) ? Buffer.from('this is no image') : await randomJpeg(new Random(seed, shard, index));
+        const side = large.includes(key) ? 600 : 24;
+        const image = bad.includes(key) ? Buffer.from('this is no image') : await randomJpeg(new Random(seed, shard, index), side);
         tar.entry({ name: `${key}.jpg` }, image);
         const known = label ? label(key) : index % 5;
         if (known !== undefined) tar.entry({ name: `${key}.cls` }, String(known));
@@ -42,9 +45,9 @@ export async function writeTestShards(folder: string, { counts, seed = 1, bad = 
   );
 }
 
-function randomJpeg(random: Random): Promise<Buffer> {
-  const width = 24 + random.below(24);
-  const height = 24 + random.below(24);
+function randomJpeg(random: Random, side: number): Promise<Buffer> {
+  const width = side + random.below(24);
+  const height = side + random.below(24);
   const pixels = Uint8Array.from({ length: width * height * 3 }, () => random.below(256));
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .jpeg({ quality: 60 })

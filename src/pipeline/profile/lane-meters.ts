@@ -85,14 +85,17 @@ export class LaneMeters {
     this.#thread.addDecoderQueue(images);
   }
 
-  /** Runs what decodes in this very thread. */
-  decoding<T>(decode: () => T): T {
+  /** Runs what decodes in this very thread; an image that it gives up is another decoder's. */
+  decoding(decode: () => boolean): boolean {
     const began = clock();
-    try {
-      return decode();
-    } finally {
-      this.#thread.addDecoded(clock() - began);
-    }
+    const decoded = decode();
+    this.#thread.addDecoded(Number(decoded), clock() - began);
+    return decoded;
+  }
+
+  /** Counts an image that was decoded before, and had not to be. */
+  decodedBefore(): void {
+    this.#thread.addDecoded(1, 0);
   }
 
   /** Time waited for bytes so far, that of the wait under way included. */

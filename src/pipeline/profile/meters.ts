@@ -129,9 +129,9 @@ export class ThreadMeters {
     this.#bump(this.#at.decoder, images);
   }
 
-  /** Counts an image that the thread itself decoded, in `ms`. */
-  addDecoded(ms: number): void {
-    this.#bump(this.#at.worker + DECODED, 1);
+  /** Counts images that the thread itself decoded, or had no need to, and the time that it took. */
+  addDecoded(images: number, ms: number): void {
+    this.#bump(this.#at.worker + DECODED, images);
     this.#bump(this.#at.worker + DECODING, ms);
   }
 

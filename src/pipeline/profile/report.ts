@@ -46,7 +46,7 @@ export interface Utilisation {
   readonly machine: number;
   /** Event loops of the workers, one by one. */
   readonly workers: readonly number[];
-  /** Of all images, those that the workers' own threads decoded. */
+  /** Of all images, those that the workers' own threads decoded or had kept decoded. */
   readonly decodedByWorkers: number;
   /** Of the time in which workers had something to do; absent where the system does not tell. */
   readonly contention?: Contention;

@@ -25,7 +25,7 @@ export interface Totals {
   /** The event loops of the workers. */
   readonly loops: readonly LoopTotals[];
   /**
-   * The workers' threads, summed: images that they decoded themselves, and time in which they did, were on a core, and could have run and
+   * The workers' threads, summed: images that they decoded themselves or had kept decoded, and time in which they did, were on a core, and could have run and
    * had no core. The last two are a quarter of a second late, and 0 where the system does not tell (it does on Linux).
    */
   readonly workers: { readonly decoded: number; readonly decodingMs: number; readonly cpuMs: number; readonly runnableMs: number };

@@ -30,7 +30,8 @@ export function bindingResource({ drained, dataWaitShare, waitShares, utilisatio
   // The turns keep lanes together, so one worker that is always busy holds up the others.
   if (Math.max(...utilisation.workers) >= LOOP_SATURATED && working >= Math.max(source, decode)) {
     const { runnable = 0, blocked = 0 } = utilisation.contention ?? {};
-    return runnable + blocked >= HIGHLY && utilisation.machine < SATURATED ? 'contention' : 'cores';
+    const several = utilisation.workers.length > 1;
+    return several && runnable + blocked >= HIGHLY && utilisation.machine < SATURATED ? 'contention' : 'cores';
   }
   if (source >= Math.max(decode, working)) return medium;
   if (decode < working || utilisation.machine >= 0.95) return 'cores';

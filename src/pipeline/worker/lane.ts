@@ -195,6 +195,7 @@ async function loadSample(
   // A JPEG alone can be decoded smaller.
   if (kept && (imageHeader(image).format !== 'jpeg' || shrink(kept.width, kept.height) === 1)) {
     await claim.take(kept.data.byteLength);
+    meters.decodedBefore();
     return augmenter.load(kept);
   }
   const options = { decoder, maxPixels, shrink, room: (needed: number) => claim.take(needed) };

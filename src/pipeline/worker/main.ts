@@ -227,13 +227,15 @@ class LaneServer {
     room.advance(turn(k));
     try {
       // Samples are decoded while those before them are placed.
-      const findings = Array.from({ length: this.#parts.ahead }, () => this.#find(samples, epoch));
+      const findings: Finding[] = [];
+      const find = (): void => void findings.push(this.#find(samples, epoch, findings.at(-1)));
+      for (let i = 0; i < this.#parts.ahead; i++) find();
       for (let next = findings.shift(); next; next = findings.shift()) {
         lane.found(STAGE.decoded, next.found);
         lane.enter(TASK.place, STAGE.decoded);
         const sample = await next.sample;
         if (!sample) break;
-        findings.push(this.#find(samples, epoch));
+        find();
         await this.#place(sample, epoch, k++);
         sample.loaded.unload();
         room.advance(turn(k));
@@ -248,8 +250,8 @@ class LaneServer {
   }
 
   /** The lane's next good sample; says to the other lanes that there is one, or that there are no more. */
-  #find(samples: AsyncGenerator<GoodSample>, epoch: number): Finding {
-    const finding: Finding = { sample: this.#publish(samples.next(), epoch), found: false };
+  #find(samples: AsyncGenerator<GoodSample>, epoch: number, before: Finding | undefined): Finding {
+    const finding: Finding = { sample: this.#publish(samples.next(), epoch, before), found: false };
     // A failure is met when the sample's turn comes; until then it must not count as unhandled.
     const settle = (): void => {
       finding.found = true;
@@ -258,8 +260,14 @@ class LaneServer {
     return finding;
   }
 
-  async #publish(next: Promise<IteratorResult<GoodSample, unknown>>, epoch: number): Promise<GoodSample | undefined> {
+  async #publish(
+    next: Promise<IteratorResult<GoodSample, unknown>>,
+    epoch: number,
+    before: Finding | undefined,
+  ): Promise<GoodSample | undefined> {
     const { value, done } = await next;
+    // After a failure there are no more either. That is no end of the lane: others would take its places.
+    await before?.sample;
     if (this.#control.aborted) throw new PipelineAborted();
     if (done === true) {
       if (!this.#control.dry(epoch, this.#lane)) this.#control.publishDry(epoch, this.#lane);
