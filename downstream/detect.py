@@ -8,8 +8,6 @@ docs/downstream.md says which of the paper's numbers the results can be compared
 """
 
 import argparse
-import contextlib
-import io
 import json
 import math
 import os
@@ -17,14 +15,15 @@ import sys
 import time
 from typing import NamedTuple
 
-import torch
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
-from torch import nn
-from torch.utils.data import DataLoader
+try:
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
 
-from data import DataError, Pictures, read_data
-from models import BACKBONES, DETECTORS, WeightsError, load_backbone, new_backbone
+    from data import DataError, Pictures, read_data
+    from models import BACKBONES, DETECTORS, WeightsError, load_backbone, new_backbone
+except ModuleNotFoundError as missing:
+    sys.exit(f"detect.py: there is no {missing.name}; pip install torch torchvision pycocotools")
 
 
 class Recipe(NamedTuple):
@@ -80,6 +79,10 @@ def positive(kind):
 
 def main(arguments=None):
     options = parse(arguments)
+    try:
+        from precision import average_precision
+    except ModuleNotFoundError as missing:  # told before hours of training
+        sys.exit(f"detect.py: there is no {missing.name}; pip install pycocotools")
     torch.manual_seed(options.seed)
     kind, train_set, test_set = read_data(options.data)
     recipe = RECIPES[kind]
@@ -171,30 +174,6 @@ def detect(detector, pictures, options):
                     image_id = pictures.images[index]["id"]
                     results.append({"image_id": image_id, "category_id": categories[label], "bbox": box, "score": score})
     return results
-
-
-class BoxEval(COCOeval):
-    def _prepare(self):
-        super()._prepare()  # which sets `ignore` to `iscrowd`
-        for truths in self._gts.values():
-            for truth in truths:
-                truth["ignore"] = truth["iscrowd"] or truth.get("difficult", 0)  # VOC's difficult objects count neither way
-
-
-def average_precision(coco, detections):
-    """AP, AP50 and AP75 in percent, by COCO's rules."""
-    names = ("AP", "AP50", "AP75")
-    if not detections:  # of which pycocotools makes an IndexError
-        return dict.fromkeys(names, 0.0)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = coco
-        truth.createIndex()
-        evaluation = BoxEval(truth, truth.loadRes(detections), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {name: 100 * float(value) for name, value in zip(names, evaluation.stats)}
 
 
 class Batches:

@@ -14,7 +14,7 @@ import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } 
 import { evalProgress } from './eval-progress.js';
 import { type EvalFound, type EvalReport, reportLines } from './eval-report.js';
 import { readFields } from './fields.js';
-import { assertFile, writeError, writeOutput } from './output.js';
+import { assertFiles, writeError, writeOutput } from './output.js';
 import { printJson, printLines, say } from './print.js';
 import { asPipelineUsageError, asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { watch, type Watched } from './watch.js';
@@ -33,20 +33,25 @@ interface Outcome {
   readonly pictures: ReadonlyMap<string, Uint8Array>;
 }
 
-/** Starts engine and encoder, runs `evaluate` on them, and prints and keeps what it gives. */
+/**
+ * Starts engine and encoder, runs `evaluate` on them, and prints and keeps what it gives.
+ * @param pictureFiles where pictures go, by option
+ */
 async function run(
   evaluation: EvalName,
   title: string,
   common: CommonOptions & Judging,
   evaluate: (options: EvaluationOptions) => Promise<Outcome>,
+  pictureFiles: Readonly<Record<string, string | undefined>> = {},
 ): Promise<void> {
+  await assertFiles({ ...pictureFiles, '--out': common.out });
   const fields = await readFields(common);
   const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
   const work = async (watched: Watched): Promise<Outcome & { readonly report: EvalReport; readonly out: string | undefined }> => {
     await using engine = await started(common);
     using subject = await openSubject(engine, common).catch(asUsageError('RangeError'));
     const out = common.out ?? subject.results;
-    await assertFile('--out', out);
+    await assertFiles({ ...pictureFiles, '--out': out });
     if (out !== undefined) await readResults(out);
     const began = performance.now();
     const options = evaluationOptions({ common, fields, engine, subject, watched });
@@ -137,25 +142,36 @@ async function confusion(
 async function knn(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.knn, raw);
   const { confusion: confusionFile, neighbours: neighbourFile } = options;
-  await assertFile('--confusion', confusionFile);
-  await assertFile('--neighbours', neighbourFile);
+  const files = { '--confusion': confusionFile, '--neighbours': neighbourFile };
   const own = { ...given(options, ['k', 'temperature']), drawNeighbours: neighbourFile !== undefined };
-  await run('knn', 'knn', options, async (asked) => {
-    const { guesses, labels, neighbours, ...found } = await evaluateKnn({ ...asked, ...own });
-    const sheets = neighbourFile !== undefined && neighbours ? [[neighbourFile, neighbours] as const] : [];
-    return { found, pictures: new Map([...(await confusion(confusionFile, guesses, labels, found.classes)), ...sheets]) };
-  });
+  await run(
+    'knn',
+    'knn',
+    options,
+    async (asked) => {
+      const { guesses, labels, neighbours, ...found } = await evaluateKnn({ ...asked, ...own });
+      const sheets = neighbourFile !== undefined && neighbours ? [[neighbourFile, neighbours] as const] : [];
+      return { found, pictures: new Map([...(await confusion(confusionFile, guesses, labels, found.classes)), ...sheets]) };
+    },
+    files,
+  );
 }
 
 async function linear(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.linear, raw);
   const { protocol, cached, confusion: confusionFile } = options;
-  await assertFile('--confusion', confusionFile);
+  const files = { '--confusion': confusionFile };
   const own = { protocol, cached, ...given(options, ['lr', 'epochs', 'batch', 'classes']) };
-  await run('linear', `linear ${protocol}${cached ? ' cached' : ''}`, options, async (asked) => {
-    const { guesses, labels, ...found } = await evaluateLinear({ ...asked, ...own });
-    return { found, pictures: new Map(await confusion(confusionFile, guesses, labels, found.classes)) };
-  });
+  await run(
+    'linear',
+    `linear ${protocol}${cached ? ' cached' : ''}`,
+    options,
+    async (asked) => {
+      const { guesses, labels, ...found } = await evaluateLinear({ ...asked, ...own });
+      return { found, pictures: new Map(await confusion(confusionFile, guesses, labels, found.classes)) };
+    },
+    files,
+  );
 }
 
 async function svm(raw: Raw): Promise<void> {

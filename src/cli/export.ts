@@ -5,7 +5,7 @@ import { formatByteSize } from '../common/byte-size.js';
 import { codeOf } from '../common/error-code.js';
 import { oneOf } from '../common/one-of.js';
 import { quoted } from '../common/quoted.js';
-import { ENCODERS, endingProblem, EXPORT_FORMATS, exportBackbone, loadBackbone, usageLines } from '../interop/index.js';
+import { ENCODERS, endingProblem, EXPORT_FORMATS, exportBackbone, loadBackbone, placeProblem, usageLines } from '../interop/index.js';
 import { assertFile, writeError } from './output.js';
 import { printJson, say } from './print.js';
 import { parseOptions, UsageError } from './usage-error.js';
@@ -21,7 +21,7 @@ const schema = z.object({
 
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const { checkpoint, format, encoder, out, json } = parseOptions(schema, raw);
-  const problem = endingProblem(out, format);
+  const problem = endingProblem(out, format) ?? (await placeProblem(out, checkpoint));
   if (problem !== undefined) throw new UsageError(`--out ${quoted(out)}: ${problem}`);
   await assertFile('--out', out);
   const backbone = await loadBackbone(checkpoint, { encoder });

@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { fileProblem, folderProblem, inWords } from '../pipeline/output-place.js';
 import { UsageError } from './usage-error.js';
 import { quoted } from '../common/quoted.js';
+import { realPlace } from '../common/real-place.js';
 
 type Problem = (path: string) => Promise<string | undefined>;
 
@@ -20,6 +21,22 @@ export function assertFolder(option: string, path: string | undefined): Promise<
 /** @throws UsageError when the file that an option names cannot be written; neither it nor its folder need be there */
 export function assertFile(option: string, path: string | undefined): Promise<void> {
   return assertPlace(option, path, fileProblem);
+}
+
+/**
+ * The same of several files of one command, by option.
+ * @throws UsageError when two of them are one file, too: it would hold what is written last
+ */
+export async function assertFiles(files: Readonly<Record<string, string | undefined>>): Promise<void> {
+  const taken = new Map<string, string>();
+  for (const [option, path] of Object.entries(files)) {
+    if (path === undefined) continue;
+    await assertFile(option, path);
+    const place = await realPlace(path);
+    const other = taken.get(place);
+    if (other !== undefined) throw new UsageError(`${option} ${quoted(path)}: this is the file of ${other}, too; give each its own`);
+    taken.set(place, option);
+  }
 }
 
 /**

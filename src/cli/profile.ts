@@ -10,7 +10,7 @@ import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { numberText, positive } from './number.js';
-import { assertFile, writeOutput } from './output.js';
+import { assertFiles, writeOutput } from './output.js';
 import { addRecipeOptions, chosenRecipe, recipeShape } from './recipe-options.js';
 import { asPipelineUsageError, parseOptions } from './usage-error.js';
 import { printJson, printLines, say } from './print.js';
@@ -59,8 +59,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     ...rest
   } = parseOptions(schema, flags);
   const chosen = chosenRecipe({ recipe, globalSize, patchSize });
-  await assertFile('--report', reportFile);
-  await assertFile('--trace', traceFile);
+  await assertFiles({ '--report': reportFile, '--trace': traceFile });
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =
     await import('../pipeline/profile/index.js');

@@ -1,32 +1,74 @@
 /** `eval.json`: what evaluations of one checkpoint found, by name. A later one of a name takes the place of the one before. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { codeOf } from '../common/error-code.js';
+import { quoted } from '../common/quoted.js';
+import { realPlace } from '../common/real-place.js';
 import { replaceWhole } from '../interop/replace-whole.js';
+import { askForLock } from '../train/ask-for-lock.js';
+import { self } from '../train/lock-file.js';
+
+/** Longer than a lock of another host counts that has fallen silent. */
+const PATIENCE_MS = 180_000;
+const PAUSE_MS = 50;
 
 /** A file of results that cannot be added to. */
 export class ResultsError extends Error {
   override name = 'ResultsError';
 }
 
+const resultSchema = z.looseObject({ evaluation: z.string(), stages: z.record(z.string(), z.unknown()) });
 type Results = Readonly<Record<string, unknown>>;
 
 /** @throws ResultsError for a file that is not what `addResult` writes */
 export async function readResults(path: string): Promise<Results> {
+  const instead = 'move it away, or give another file with --out';
   let value: unknown;
   try {
     value = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return {};
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ResultsError(`${path} cannot be read (${reason}): move it away, or give another file with --out`, { cause: error });
+    throw new ResultsError(`${path} cannot be read (${reason}): ${instead}`, { cause: error });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ResultsError(`${path} holds no results by name: move it away, or give another file with --out`);
+    throw new ResultsError(`${path} holds no results by name: ${instead}`);
+  const other = Object.entries(value).find(([, entry]) => !resultSchema.safeParse(entry).success);
+  if (other) throw new ResultsError(`${path} holds ${quoted(other[0])}, which is no result of an evaluation: ${instead}`);
   return value as Results;
 }
 
-/** Keeps a result beside those of other names; a kill at any instant leaves the file as it was, or with the result. */
+/**
+ * Keeps a result beside those of other names, also when several processes do so at once. A kill at any instant leaves the file as it was,
+ * or with the result.
+ */
 export async function addResult(path: string, name: string, result: object): Promise<void> {
-  const text = JSON.stringify({ ...(await readResults(path)), [name]: result }, undefined, 2);
-  await replaceWhole(path, (partial) => writeFile(partial, `${text}\n`, { flush: true }));
+  const place = await realPlace(path);
+  await mkdir(dirname(place), { recursive: true });
+  await alone(place, async () => {
+    const text = JSON.stringify({ ...(await readResults(place)), [name]: result }, undefined, 2);
+    await replaceWhole(place, (partial) => writeFile(partial, `${text}\n`, { flush: true }));
+  });
+}
+
+/** Does what takes milliseconds while no other process does the same to this file. */
+async function alone(path: string, work: () => Promise<void>): Promise<void> {
+  const lock = `${path}.lock`;
+  const since = performance.now();
+  for (;;) {
+    const { other } = await askForLock(lock, self());
+    if (!other) break;
+    if (performance.now() - since > PATIENCE_MS)
+      throw new ResultsError(
+        `${path} was not written: process ${other.holder?.pid ?? 'unknown'} has held ${lock} for minutes; end it, or remove that file`,
+      );
+    await delay(PAUSE_MS);
+  }
+  try {
+    await work();
+  } finally {
+    await rm(lock, { force: true });
+  }
 }

@@ -7,6 +7,7 @@ import { resNet } from '../model/network/architecture.js';
 import { torchShape, toTorchLayout } from '../model/network/parameters.js';
 import { detectron2Pickle } from './detectron2-writer.js';
 import type { LeftOut } from './foreign-backbone.js';
+import { placeProblem } from './export-place.js';
 import type { LoadedBackbone } from './load-backbone.js';
 import { toDetectron2 } from './names.js';
 import { replaceWhole, writeChunks } from './replace-whole.js';
@@ -80,9 +81,16 @@ function writerOf(path: string, format: ExportFormat): Write | undefined {
 /**
  * Writes a backbone to a file, which is there whole or not at all.
  *
- * @throws RangeError for a format that there is not, or a name that does not end as it should
+ * @throws RangeError for a format that there is not, a name that does not end as it should, or a place among weights that detco reads
  */
 export async function exportBackbone(backbone: LoadedBackbone, path: string, format: ExportFormat): Promise<ExportReport> {
+  const problem = await placeProblem(path, backbone.source.path);
+  if (problem !== undefined) throw new RangeError(`${quoted(path)}: ${problem}`);
+  return writeBackbone(backbone, path, format);
+}
+
+/** `exportBackbone` to any place. */
+export async function writeBackbone(backbone: LoadedBackbone, path: string, format: ExportFormat): Promise<ExportReport> {
   if (!Object.hasOwn(FORMATS, format))
     throw new RangeError(`unknown format ${quoted(format)}: ${expectedOneOf(String(format), EXPORT_FORMATS)}`);
   const write = writerOf(path, format);

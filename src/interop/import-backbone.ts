@@ -1,8 +1,9 @@
 /** Brings a backbone of somebody else into a folder that detco reads. */
 import { quoted } from '../common/quoted.js';
+import { realPlace } from '../common/real-place.js';
 import type { ResNetOptions } from '../model/network/architecture.js';
 import { findCheckpoint } from '../train/checkpoint.js';
-import { exportBackbone } from './export-backbone.js';
+import { writeBackbone } from './export-backbone.js';
 import { weightsFile, writeOrigin } from './imported-folder.js';
 import { type BackboneSource, loadBackbone } from './load-backbone.js';
 import type { Encoder } from './state-dict.js';
@@ -22,14 +23,16 @@ export interface ImportReport {
  * @param path of a file of weights, or whatever else `loadBackbone` takes
  * @param folder where `backbone.safetensors` and `backbone.json` go; those of an earlier import are replaced
  * @throws WeightsError or CheckpointError for what cannot be loaded: nothing is written then
- * @throws RangeError for the folder of a run, whose own weights would be hidden
+ * @throws RangeError for the folder of a run, whose own weights would be hidden, or one where the weights would take the place of `path`
  */
 export async function importBackbone(path: string, folder: string, options: { readonly encoder?: Encoder } = {}): Promise<ImportReport> {
   if (await findCheckpoint(folder))
     throw new RangeError(`${quoted(folder)} holds a run or a checkpoint: expected a folder of its own; choose another`);
+  if ((await realPlace(path)) === (await realPlace(weightsFile(folder))))
+    throw new RangeError(`${quoted(folder)} is where ${quoted(path)} lies, which would be replaced: choose another folder`);
   const backbone = await loadBackbone(path, options);
   const { architecture, source, tensors } = backbone;
-  const written = await exportBackbone(backbone, weightsFile(folder), 'safetensors');
+  const written = await writeBackbone(backbone, weightsFile(folder), 'safetensors');
   const report = { path: written.path, bytes: written.bytes, sha256: written.sha256, loaded: tensors.size, architecture, source };
   await writeOrigin(folder, report);
   return report;

@@ -2,12 +2,12 @@
  * What `detco import` leaves: `backbone.safetensors`, with torchvision's names and layout, so that other programs read it too; and
  * `backbone.json`, which says where it comes from.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf } from '../common/error-code.js';
 import { sumOfFile } from '../common/file-sum.js';
-import { replaceFile } from '../train/replace-file.js';
+import { replaceWhole } from './replace-whole.js';
 import { WeightsError } from './weights-error.js';
 
 const WEIGHTS = 'backbone.safetensors';
@@ -21,7 +21,12 @@ export function weightsFile(folder: string): string {
 
 /** Says where the weights in a folder come from; the last thing that an import writes. */
 export async function writeOrigin(folder: string, origin: { readonly sha256: string }): Promise<void> {
-  await replaceFile(join(folder, ORIGIN), JSON.stringify(origin, undefined, 2));
+  const text = `${JSON.stringify(origin, undefined, 2)}\n`;
+  await replaceWhole(join(folder, ORIGIN), (partial) => writeFile(partial, text, { flush: true }));
+}
+
+export async function isImported(folder: string): Promise<boolean> {
+  return (await stat(join(folder, ORIGIN)).catch(() => undefined)) !== undefined;
 }
 
 /** The file in a folder of `detco import`, checked; undefined when it is none. */

@@ -59,6 +59,11 @@ export function self(): Holder {
   return { id: randomUUID(), host: hostname(), namespace: processNamespace(), pid, ...(facts && { began: facts.began }), since };
 }
 
+/** What the file of a lock holds. */
+export function lockText(holder: Holder): string {
+  return `${JSON.stringify(holder)}\n`;
+}
+
 function lives({ pid, began }: Holder): boolean {
   try {
     process.kill(pid, 0);

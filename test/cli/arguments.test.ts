@@ -111,6 +111,14 @@ describe('a place for results', () => {
     expect(await refusal([...args, option, ''])).toContain(`${option} "": expected `);
   });
 
+  test('is of one result alone', async () => {
+    const at = join(folder, 'both');
+    expect(await refusal(['profile', ...SHARDS, '--report', at, '--trace', at])).toContain(
+      `--trace "${at}": this is the file of --report, too; give each its own`,
+    );
+    expect(await readdir(folder)).not.toContain('both');
+  });
+
   test('is made when it is not there', async () => {
     const [report, trace] = [join(folder, 'made/report.html'), join(folder, 'made/by/trace.json')];
     const measured = await detco([

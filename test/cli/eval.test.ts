@@ -1,6 +1,6 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { writeColouredShard } from '../support/coloured-shards.js';
@@ -63,7 +63,7 @@ test('eval.json lies beside the checkpoint and keeps what others found', async (
   expect(JSON.parse(key.stdout)).toMatchObject({ evaluation: 'knn', classes: 4, settings: { k: 9 } });
   expect(results(file)).toMatchObject(first);
   expect(Object.keys(results(file))).toEqual(['knn', 'momentum encoder']);
-  expect(existsSync(`${file}.partial`)).toBe(false);
+  expect(readdirSync(dirname(file)).filter((name) => /partial|lock/.test(name))).toEqual([]);
   // The checkpoint is still one: a run goes on from it.
   expect((await loadCheckpoint(run)).state.step).toBe(4);
 });
@@ -176,6 +176,32 @@ describe('refuses, with what to do, and keeps the results of before', () => {
     expect(readFileSync(out, 'utf8')).toBe('{"knn": ');
   });
 
+  test('a file of something else, before anything is computed', async () => {
+    const config = join(folder, 'config.json');
+    const text = '{"version": 1, "options": {"batch": 8}}';
+    writeFileSync(config, text);
+    expect(await refusal(1, evaluate('knn', [...RANDOM, '--out', config]))).toContain(
+      `${config} holds "version", which is no result of an evaluation: move it away, or give another file with --out`,
+    );
+    expect(readFileSync(config, 'utf8')).toBe(text);
+  });
+
+  test.each([
+    ['--confusion', '--neighbours'],
+    ['--confusion', '--out'],
+  ])('one file for %s and %s', async (one, other) => {
+    const [file, alias] = [join(folder, 'once.png'), `${folder}/./once.png`];
+    const stderr = await refusal(2, evaluate('knn', [...RANDOM, one, file, other, alias]));
+    expect(stderr).toContain(`${other} "${alias}": this is the file of ${one}, too; give each its own`);
+    expect(stderr).not.toContain('engine');
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test('a picture in the file of results beside the weights', async () => {
+    const file = join(run, 'checkpoints/step-4/eval.json');
+    expect(await refusal(2, evaluate('knn', ['--checkpoint', run, '--confusion', file]))).toContain(`--out "${file}": this is the file of`);
+  });
+
   test('weights that are no numbers', async () => {
     const broken = join(folder, 'broken');
     cpSync('fixtures/runs/detco-0.1', broken, { recursive: true });
@@ -218,7 +244,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
   mountDisk(disk, '16k');
   try {
     const file = join(disk, 'results.json');
-    const before = JSON.stringify({ other: 'x'.repeat(4096) });
+    const before = JSON.stringify({ other: { evaluation: 'knn', stages: {}, notes: ['x'.repeat(4096)] } });
     writeFileSync(file, before);
     writeFileSync(join(disk, 'rest'), 'x'.repeat(8192));
     const { code, stdout, stderr } = await evaluate('knn', [...RANDOM, '--out', file]);
@@ -226,7 +252,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
     expect(stdout).toContain('above chance');
     expect(stderr).toContain(`"${file}" could not be written`);
     expect(readFileSync(file, 'utf8')).toBe(before);
-    expect(existsSync(`${file}.partial`)).toBe(false);
+    expect(readdirSync(disk).filter((name) => /partial|lock/.test(name))).toEqual([]);
   } finally {
     unmountDisk(disk);
     rmSync(disk, { recursive: true });

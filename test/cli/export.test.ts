@@ -1,8 +1,8 @@
 /** `detco export` and `detco import`. */
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { join, relative } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { detco } from './detco.js';
 
 const RUN = 'fixtures/runs/detco-0.1';
@@ -74,6 +74,66 @@ test.each([
   [['import', 'fixtures/weights/torch-2.15.pth', '--out', RUN], `--out "${RUN}" holds a run or a checkpoint: expected a folder of its own`],
 ])('%j ends with 2, and says what was expected', async (args, message) => {
   expect(await detco(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
+});
+
+describe('a place among weights that are read is refused, and they stay', () => {
+  /** The contents of every file below a folder. */
+  const contents = async (path: string): Promise<Record<string, string>> => {
+    const files = (await readdir(path, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+    const read = files.map(async ({ parentPath, name }) => {
+      const file = join(parentPath, name);
+      return [relative(path, file), await readFile(file, 'base64')] as const;
+    });
+    return Object.fromEntries(await Promise.all(read));
+  };
+  let kept = '';
+  let before = {};
+  beforeAll(async () => {
+    kept = join(folder, 'kept');
+    await cp(RUN, join(kept, 'run'), { recursive: true });
+    await rm(join(kept, 'run/last'), { recursive: true, force: true });
+    await symlink('checkpoints/step-4', join(kept, 'run/last'));
+    await detco(['import', 'fixtures/weights/torch-2.15.pth', '--out', join(kept, 'imported')]);
+    await detco(['export', '--checkpoint', RUN, '--out', join(kept, 'weights.pth')]);
+    await cp(join(kept, 'imported/backbone.safetensors'), join(kept, 'downloaded/backbone.safetensors'));
+    await symlink('weights.pth', join(kept, 'link.pth'));
+    before = await contents(kept);
+  });
+
+  const OUTSIDE = 'expected a file outside of it; choose another place';
+  const ITSELF = 'this is what is exported; choose another file';
+  test.each([
+    ['run', 'run/last/query.safetensors', OUTSIDE],
+    ['run', 'run/checkpoints/step-4/r18.pth', OUTSIDE],
+    ['weights.pth', 'run/r18.pth', OUTSIDE],
+    ['weights.pth', 'run/exports/of/r18.pth', OUTSIDE],
+    ['imported', 'imported/backbone.safetensors', OUTSIDE],
+    ['run/last/query.safetensors', 'run/checkpoints/step-4/query.safetensors', ITSELF],
+    ['weights.pth', 'weights.pth', ITSELF],
+    ['weights.pth', 'link.pth', ITSELF],
+  ])('export of %s to %s', async (source, out, message) => {
+    const path = join(kept, out);
+    const refused = await detco(['export', '--checkpoint', join(kept, source), '--out', path]);
+    expect(refused).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(`--out "${path}": `) });
+    expect(refused.stderr).toContain(message);
+    expect(await contents(kept)).toEqual(before);
+  });
+
+  test('import of a file into its own place', async () => {
+    const [file, out] = [join(kept, 'downloaded/backbone.safetensors'), join(kept, 'downloaded')];
+    expect(await detco(['import', file, '--out', out])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`--out "${out}" is where "${file}" lies, which would be replaced: choose another folder`),
+    });
+    expect(await contents(kept)).toEqual(before);
+  });
+});
+
+test('exports of several processes to one file at the same time all succeed, and leave one', async () => {
+  const out = join(folder, 'together/r18.pth');
+  const outcomes = await Promise.all(Array.from({ length: 4 }, () => detco(['export', '--checkpoint', RUN, '--out', out])));
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ code: 0 });
+  expect(await readdir(join(folder, 'together'))).toEqual(['r18.pth']);
 });
 
 test('a file that cannot be used ends with 1, and leaves nothing', async () => {

@@ -46,6 +46,19 @@ beforeAll(async () => {
 }, PATIENT_MS);
 afterAll(() => rm(folder, { recursive: true }));
 
+wherePythonHas('torch', 'torchvision').test('without pycocotools --help works, and a run says at once what to install', async () => {
+  const without = (...args: readonly string[]) => {
+    const script = `import runpy, sys; sys.modules['pycocotools'] = None; sys.path.insert(0, 'downstream'); runpy.run_path('${DETECT}', run_name='__main__')`;
+    return job([wherePythonHas('torch', 'torchvision').executable, '-c', script, ...args]);
+  };
+  expect(await without('--help')).toMatchObject({ code: 0, stdout: expect.stringContaining('--weights'), stderr: '' });
+  const { code, stderr } = await without('--weights', 'random', '--data', at('nowhere'));
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringMatching(/^detect.py: there is no pycocotools.*; pip install pycocotools\n$/),
+  });
+});
+
 function expectResults(results: Results): void {
   expect(results).toEqual({
     AP: expect.any(Number),

@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, "downstream")
 from data import Pictures, read_data
-from detect import average_precision
+from precision import average_precision
 
 
 def detections_of(pictures):
