@@ -12,9 +12,8 @@ import { type DecoderExports, instantiateDecoder } from './wasm.js';
 
 const PAGE = 65_536;
 const BLOCK = 8;
-/** What kernels may read or overwrite behind a row, and read behind the encoded bytes (READ_AHEAD of assembly/scan.ts). */
+/** What kernels may read or overwrite behind a row. */
 const SLACK = 64;
-const READ_AHEAD = 256;
 /** Encoded bytes that there may be, and by how many more they may be than bytes of pixels: memory that a thread keeps. */
 const MOST_BYTES = 1 << 24;
 const SPARE_BYTES = 65_536;
@@ -122,7 +121,7 @@ export class JpegDecoder {
     });
     const sums = take(2 * width + SLACK);
     const rgb = take((rowHeight + 1) * width * 3 + SLACK);
-    const scan = take(scanBytes + READ_AHEAD);
+    const scan = take(scanBytes + wasm.readAhead());
     this.#reserve(end);
 
     const built = this.#buildTables(components, tables);

@@ -26,6 +26,7 @@ export interface DecoderExports {
   ): void;
   setColumns(component: number, first: number, end: number): void;
   setSums(line: number): void;
+  readAhead(): number;
   beginScan(from: number, to: number): number;
   decodeRow(row: number): number;
   scanEnded(): number;

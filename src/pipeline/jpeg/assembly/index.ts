@@ -5,7 +5,7 @@
 export { toRgb } from './colour';
 export { setColumns, setComponent, setFrame } from './frame';
 export { buildTable, tableBytes } from './huffman';
-export { beginScan, decodeRow, scanEnded } from './scan';
+export { beginScan, decodeRow, readAhead, scanEnded } from './scan';
 export { setSums } from './upsample';
 
 /** First address the caller may use. */

@@ -2,14 +2,19 @@
  * The entropy-coded part of the image: Huffman codes to samples, one row of MCUs at a time.
  *
  * Whatever is not exactly as an encoder leaves it ends with `false`, and libjpeg decides. So bits are read without looking for the end:
- * a block is looked at once it has been read. READ_AHEAD is the most by which one can have gone too far.
+ * a block is looked at once it has been read. `readAhead` says by how much one can have gone too far.
  */
 import { component, components, mcusAcross, restartInterval } from './frame';
 import { END_OF_BLOCK, entryAmplitude, entryBits, entrySkip, LOOK_AHEAD, resolve, UNRESOLVED } from './huffman';
 import { flatBlock, inverseDct } from './idct';
 
-/** Bytes after the scan that may be read: 64 codes with amplitudes, 27 bits each, and a word. */
-export const READ_AHEAD = 256;
+/**
+ * Bytes after the scan that may be read, at least 238: 64 codes with amplitudes, of 27 bits each at most, make 216; the bits at hand may begin 7
+ * bytes before those, and the two words behind them, of which one is loaded early, take 15.
+ */
+export function readAhead(): i32 {
+  return 256;
+}
 
 /** Coefficients of a block, i16 in natural order, and a place for what lies behind its end. */
 const BLOCK = memory.data(144, 16);
