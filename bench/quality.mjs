@@ -9,12 +9,14 @@
  * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with `--as-it-is` it trains nothing
  * more and reports on the seeds that are there. The second line of options varies what may decide the outcome; each variation needs a work folder of its own.
  */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readArguments } from './quality/arguments.mjs';
 import { ARMS, BASELINE } from './quality/arms.mjs';
 import { makeData } from './quality/data.mjs';
+import { machine } from './pipeline/report.mjs';
 import { Results, runJobs } from './quality/jobs.mjs';
 import { page } from './quality/page.mjs';
 import { plot } from './quality/plot.mjs';
@@ -31,6 +33,7 @@ const { json, asItIs, out, work, arms, seeds, atOnce, engine, settings } = await
   process.exit(2);
 });
 await keepSettings();
+const where = machine();
 
 const controller = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'])
@@ -58,6 +61,7 @@ const report = makeReport({
   search,
   runs,
   colour: colour.linear,
+  machine: where,
 });
 await writeReport();
 (json ? log : console.log)(table(report));
@@ -96,17 +100,28 @@ function updatesOf(arm) {
   return ARMS[arm].trained === false ? 0 : settings.updates;
 }
 
-/** Results of other settings are not to be mixed with these. */
+/** Results of other settings or other code are not to be mixed with these. */
 async function keepSettings() {
   const path = join(work, 'settings.json');
-  const text = `${JSON.stringify({ engine, ...settings }, undefined, 1)}\n`;
+  const text = `${JSON.stringify({ engine, code: await codeSum(), ...settings }, undefined, 1)}\n`;
   const earlier = await readFile(path, 'utf8').catch(() => undefined);
   if (earlier !== undefined && earlier !== text) {
-    log(`${path} is of other settings: name another folder with --work, or remove ${work}`);
+    log(`${path} is of other settings or of other code: name another folder with --work, or remove ${work}`);
     process.exit(2);
   }
   await mkdir(work, { recursive: true });
   await writeFile(path, text);
+}
+
+/** Of all that trains and measures. */
+async function codeSum() {
+  const sum = createHash('sha256');
+  for (const folder of ['dist', join('bench', 'quality')]) {
+    const entries = await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true });
+    const files = entries.flatMap((entry) => (/\.(js|mjs|wasm)$/.test(entry.name) ? [join(entry.parentPath, entry.name)] : []));
+    for (const file of files.toSorted()) sum.update(file.slice(ROOT.length)).update(await readFile(file));
+  }
+  return sum.digest('hex').slice(0, 16);
 }
 
 async function writeReport() {

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { inspectEngines } from '../../dist/engine/index.js';
 import { STAGES } from '../../dist/model/index.js';
 import { wholeNumber } from '../pipeline/shards.mjs';
@@ -36,24 +36,27 @@ export async function readArguments() {
   const number = (name, otherwise) => (values[name] === undefined ? otherwise : wholeNumber(name, values[name]));
   const base = quick ? QUICK : FULL;
   const work = values.work ?? join(CACHE, quick ? 'quality-quick' : 'quality');
+  const arms = chosenArms(values.arms);
+  const settings = {
+    ...base,
+    photo,
+    updates: number('updates', base.updates),
+    images: { ...base.images, train: number('images', base.images.train) },
+    ...(values['queue-size'] && { queueSize: number('queue-size') }),
+    ...(values.levels && { levels: levelWeights(values.levels) }),
+  };
+  const whole = isDeepStrictEqual(settings, { ...FULL }) && arms.length === Object.keys(ARMS).length;
   return {
     json,
     asItIs: values['as-it-is'],
     work,
-    // Figures of a quick run say nothing: docs/ has those of a full one.
-    out: values.out ?? (quick ? work : undefined),
-    arms: chosenArms(values.arms),
+    // The page in docs/ is of all arms with these settings, and of nothing else.
+    out: values.out ?? (whole ? undefined : work),
+    arms,
     seeds: chosenSeeds(number('seeds', quick ? 2 : 5)),
     atOnce: number('jobs'),
     engine: values.engine ?? (await inspectEngines()).find(({ available }) => available).name,
-    settings: {
-      ...base,
-      photo,
-      updates: number('updates', base.updates),
-      images: { ...base.images, train: number('images', base.images.train) },
-      ...(values['queue-size'] && { queueSize: number('queue-size') }),
-      ...(values.levels && { levels: levelWeights(values.levels) }),
-    },
+    settings,
   };
 }
 

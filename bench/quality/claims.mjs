@@ -26,7 +26,7 @@ export function claimed(summary) {
   });
 }
 
-function verdictOf({ interval: [low, high] }, sign) {
+function verdictOf({ interval: [low, high] = [-Infinity, Infinity] }, sign) {
   if (low > 0) return sign > 0 ? YES : OPPOSITE;
   if (high < 0) return sign > 0 ? OPPOSITE : YES;
   return UNDECIDED;

@@ -9,7 +9,7 @@ import { wrapped } from './wrap.mjs';
 
 /** @param raw where the raw numbers are, from the page */
 export function page(report, raw) {
-  const { settings, seeds, machine, versions, chance, colour, claims, date } = report;
+  const { summary, settings, seeds, machine, versions, chance, colour, claims, date } = report;
   const { images, side, globalSize, patchSize, updates, batch, queueSize, levels, evaluationSize } = settings;
   const classes = CLASSES.length;
   const changed = [queueSize && `queues of ${queueSize}`, levels && `level weights ${Object.values(levels).join(', ')}`].filter(Boolean);
@@ -33,7 +33,8 @@ ${headlines(report.summary, spread)}
 ${highest(report.summary)} ${leftOut(seeds)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
 ${digits(colour)}. What is measured stands [below](#how-it-was-done).
 
-Difference to MoCo v2, paired seed by seed, with its 95 % interval by Student's t:
+Difference to MoCo v2, paired seed by seed, with its 95 % interval by Student's t. There are many of them: one in
+twenty leaves out 0 where there is no difference.
 
 ${headlines(withoutBaseline(report.summary), ({ toBaseline }) => difference(toBaseline))}
 
@@ -63,11 +64,10 @@ ${byStage(report.summary, 'rank', ({ mean }) => mean.toFixed(1))}
 - **Pictures:** ${images.train} of \`detco synth${settings.photo ? ' --photo' : ''}\`, ${side} x ${side} pixels, ${classes} classes of a shape with a texture.
   Place, size, turn, colours, background and light do not depend on the class.
 - **Network:** ResNet-18 of width 16 on views of ${globalSize} pixels and patches of ${patchSize}. Heads, temperatures and the
-  rest are those of the presets \`tiny*\`, but DenseCL has the stem of the others, so that its last map has
-  2 x 2 cells.
+  rest are those of the presets \`tiny*\`.${summary.densecl ? ' But DenseCL has the stem of the others, so that its last map has 2 x 2 cells.' : ''}
 - **Training:** ${updates} updates of ${batch} images for each arm, SGD with momentum 0.9 and decay 0.0001, a cosine over
   the updates.${changed.length > 0 ? ` Other than the presets: ${changed.join('; ')}.` : ''} A seed gives all arms the same order of images.
-  SimCLR has its negatives from the batch, ${2 * batch - 2} of them.
+  ${summary.simclr ? `SimCLR has its negatives from the batch, ${2 * batch - 2} of them.` : ''}
 - **Learning rates,** at batch 256: ${rates(report)}
 - **kNN and linear accuracy:** of the averages of each stage's map at ${evaluationSize} pixels, with the labels of ${settings.labelled} training
   images. kNN as \`detco eval knn\`; linear as \`detco eval linear --cached\`, protocol \`lightly\`, ${settings.linearEpochs} epochs.
@@ -85,12 +85,12 @@ slower at first may be better at last. Nor were the weights of the levels, the l
 pictures varied here. Each is an option, and each variation has a folder of its own:
 
 \`\`\`
-npm run bench:quality                                                  # all arms; --seeds 9 adds seeds
-npm run bench:quality -- --updates 2400 --work DIR --out DIR/report    # longer training
-npm run bench:quality -- --levels 1,1,1,1 --work DIR --out DIR/report  # of res2 to res5
-npm run bench:quality -- --queue-size 2048 --work DIR --out DIR/report
-npm run bench:quality -- --photo --work DIR --out DIR/report           # vivid and busy pictures
-npm run bench:quality -- --quick                                       # minutes, to see that it runs
+npm run bench:quality                                 # all arms; --seeds 9 adds seeds
+npm run bench:quality -- --updates 2400 --work DIR    # longer training; its report is in DIR
+npm run bench:quality -- --levels 1,1,1,1 --work DIR  # of res2 to res5
+npm run bench:quality -- --queue-size 2048 --work DIR
+npm run bench:quality -- --photo --work DIR           # vivid and busy pictures
+npm run bench:quality -- --quick                      # minutes, to see that it runs
 \`\`\`
 `);
 }

@@ -1,12 +1,12 @@
 /** What was found: raw numbers and their summary. */
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { CLASSES } from '../../dist/synth/classes.js';
 import { BASELINE } from './arms.mjs';
 import { claimed } from './claims.mjs';
 import { deviation, mean, pairedDifference } from './statistics.mjs';
 
-export function makeReport({ arms, settings, search, runs, colour }) {
+/** @param machine before anything was measured: its load is that of others */
+export function makeReport({ arms, settings, search, runs, colour, machine }) {
   const valuesOf = (arm) => runs.filter((run) => run.arm === arm);
   const failed = runs.filter(({ numbers }) => !numbers);
   if (failed.length > 0)
@@ -23,13 +23,7 @@ export function makeReport({ arms, settings, search, runs, colour }) {
     search,
     settings,
     seeds: Object.fromEntries(arms.map((arm) => [arm, valuesOf(arm).length])),
-    machine: {
-      cpu: cpus()[0]?.model,
-      cores: availableParallelism(),
-      memoryGB: Math.round(totalmem() / 1e9),
-      kernel: release(),
-      load: loadavg(),
-    },
+    machine,
     versions: {
       node: process.version,
       detco: JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version,

@@ -15,14 +15,14 @@ export function deviation(values) {
 }
 
 /**
- * Mean of `values[i] - others[i]` and its 95 % interval by Student's t; the interval of one pair is everything.
+ * Mean of `values[i] - others[i]` and, of two pairs or more, its 95 % interval by Student's t.
  *
  * @param values at most `MOST_SEEDS`
  */
 export function pairedDifference(values, others) {
   const differences = values.map((value, at) => value - others[at]);
   const middle = mean(differences);
-  if (values.length === 1) return { mean: middle, interval: [-Infinity, Infinity] };
+  if (values.length === 1) return { mean: middle };
   const half = (T[values.length - 2] * deviation(differences)) / Math.sqrt(values.length);
   return { mean: middle, interval: [middle - half, middle + half] };
 }

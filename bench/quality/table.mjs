@@ -17,8 +17,8 @@ const signed = (value) => `${value < 0 ? '-' : '+'}${digits(Math.abs(value))}`;
 export const spread = ({ mean: middle, deviation: of }) => (of === undefined ? digits(middle) : `${digits(middle)} ± ${digits(of)}`);
 
 /** A difference and its interval, where there is one. */
-export function difference({ mean: middle, interval: [low, high] }) {
-  return Number.isFinite(low) ? `${signed(middle)} (${signed(low)} to ${signed(high)})` : signed(middle);
+export function difference({ mean: middle, interval }) {
+  return interval ? `${signed(middle)} (${interval.map(signed).join(' to ')})` : signed(middle);
 }
 
 /** A row for each arm: its title, and `cell` of each of the numbers. */

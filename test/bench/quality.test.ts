@@ -102,7 +102,7 @@ test('the paired interval is that of a paired t test', () => {
   expect(mean).toBeCloseTo(0.05, 12);
   expect(interval[0]).toBeCloseTo(-0.03956, 4);
   expect(interval[1]).toBeCloseTo(0.13956, 4);
-  expect(pairedDifference([1], [0])).toEqual({ mean: 1, interval: [-Infinity, Infinity] });
+  expect(pairedDifference([1], [0])).toEqual({ mean: 1 });
 });
 
 test('says that the ordering was reproduced only where every interval is on its side', () => {
@@ -150,7 +150,7 @@ test('a comparison leaves a page, a plot and its raw numbers, and goes on where 
     const cut = JSON.parse((await compare('--as-it-is')).stdout) as typeof report;
     expect(Object.keys(cut.summary)).toEqual(['moco']);
 
-    await expect(compare('--queue-size', '512')).rejects.toThrow(/is of other settings: name another folder with --work/);
+    await expect(compare('--queue-size', '512')).rejects.toThrow(/is of other settings or of other code: name another folder with --work/);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
