@@ -243,7 +243,8 @@ export class SampleGrouper {
       // Who takes every image has no class names to give.
       const hint = this.#options.everyImage ? '' : '; for class names give classNames (--classes-file)';
       const expected = names > 0 ? ` or one of ${counted(names, 'class name')}` : hint;
-      this.#leaveOut('unusable label', member, `holds the label ${said}; expected a whole number${expected}`);
+      const large = /^\s*-?\d+\s*$/.test(text ?? '') ? ' of 32 bits' : '';
+      this.#leaveOut('unusable label', member, `holds the label ${said}; expected a whole number${large}${expected}`);
     }
   }
 

@@ -33,8 +33,13 @@ export const MAX_IMAGE_BYTES = 256 << 20;
 /** A class index has a few digits, a class name a few words. */
 export const MAX_LABEL_BYTES = 256;
 
-/** @returns the class index, or undefined for text that is not a whole number */
+/** Whether a batch can hold the label as it is: it has 32 bits for one. */
+function isLabel(value: number): boolean {
+  return (value | 0) === value;
+}
+
+/** @returns the class index, or undefined for text that is not a whole number, or too large a one */
 export function parseLabel(text: string): number | undefined {
   const value = Number(text);
-  return /^\s*-?\d+\s*$/.test(text) && Number.isSafeInteger(value) ? value : undefined;
+  return /^\s*-?\d+\s*$/.test(text) && isLabel(value) ? value : undefined;
 }

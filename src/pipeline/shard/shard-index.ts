@@ -133,7 +133,8 @@ async function makeSchema(): Promise<{ parse(value: unknown): Columns }> {
       offset: ordinals,
       size: ordinals,
       crc: ordinals,
-      label: z.array(z.int().nullable()),
+      // As a batch holds them.
+      label: z.array(z.int32().nullable()),
       problem: z.record(z.string(), z.string()),
       sparseEnd: z.record(z.string(), z.int().nonnegative()).optional(),
     })

@@ -142,6 +142,20 @@ describe('readShard', () => {
     ]);
   });
 
+  test('leaves out a label that a batch cannot hold as it is', async () => {
+    const { samples, leftOut } = await account(
+      {},
+      { name: 'a.jpg' },
+      { name: 'a.cls', body: '2147483647' },
+      { name: 'b.jpg' },
+      { name: 'b.cls', body: '4294967299' },
+    );
+    expect(samples.map(({ label }) => label)).toEqual([2_147_483_647, undefined]);
+    expect(leftOut.map(({ problem }) => problem)).toEqual([
+      'holds the label "4294967299"; expected a whole number of 32 bits; for class names give classNames (--classes-file)',
+    ]);
+  });
+
   test('reads labels that are class names by their place in the list', async () => {
     const fields = { classNames: ['n01440764', 'tench', '7'] };
     const { samples, leftOut } = await account(

@@ -107,6 +107,7 @@ describe('an index folder', () => {
       () => truncate(file, 0),
       () => writeFile(file, text.replace('"version":3', '"version":2')),
       () => writeFile(file, text.replace(/"crc":\[\d+,/, '"crc":[')),
+      () => writeFile(file, text.replace('"label":[4,', '"label":[4294967300,')),
       () => writeFile(file, '{"some":"thing"}'),
     ]) {
       await damage();
