@@ -4,7 +4,7 @@ import type { Backbone, Stage } from '../model/index.js';
 import type { Guesses } from './classification.js';
 import { extractFeatures, type LabelledFeatures } from './features.js';
 import { EvaluationImages, type ImageOptions } from './images.js';
-import type { ReadLabel } from './labels.js';
+import { MOST_CLASSES, type ReadLabel } from './labels.js';
 
 /** What is being done, and how far it is: images, or a share of 1. */
 export interface ProgressOf {
@@ -96,9 +96,6 @@ export async function featuresOf<Label>(
   return found;
 }
 
-/** One more than the highest label is a dimension of what is trained: a number this high is no class. */
-const MOST_CLASSES = 100_000;
-
 /**
  * How many classes labels are of, from 0 on.
  *
@@ -108,13 +105,18 @@ export function classesOf(labels: readonly number[], shards: readonly string[]):
   const [first = 0] = labels;
   const highest = labels.reduce((a, b) => Math.max(a, b), 0);
   const where = shards.join(', ');
-  if (highest >= MOST_CLASSES)
-    throw new EvaluationError(`the labels of ${where} go up to ${highest}: expected class numbers below ${MOST_CLASSES}`);
+  assertClass(highest, where);
   if (labels.every((label) => label === first))
     throw new EvaluationError(
       `all ${labels.length} labelled images of ${where} are of class ${first}: there is nothing to tell apart; give shards of several classes`,
     );
   return highest + 1;
+}
+
+/** @throws EvaluationError for a number too high for a class */
+export function assertClass(highest: number, where: string): void {
+  if (highest >= MOST_CLASSES)
+    throw new EvaluationError(`the labels of ${where} go up to ${highest}: expected class numbers below ${MOST_CLASSES}`);
 }
 
 export const LABEL_NEEDED = 'a sample needs KEY.cls with its class number (--label-field and --classes-file name others)';

@@ -35,7 +35,7 @@ export function classSet(field: string): ReadLabel<ClassSet> {
     const set = parsed(text);
     if (set === undefined)
       throw new Error(
-        `"${key}.${field}" of ${shard} holds ${quoted(text.slice(0, 80))}: expected class numbers as [3, 7] or {"classes": [3, 7], "difficult": [12]}`,
+        `"${key}.${field}" of ${shard} holds ${quoted(text.slice(0, 80))}: expected class numbers below ${MOST_CLASSES} as [3, 7] or {"classes": [3, 7], "difficult": [12]}`,
       );
     return set;
   };
@@ -51,8 +51,8 @@ function parsed(text: string): ClassSet | undefined {
   }
 }
 
-/** More classes than any set has: above it a number is something else. */
-const MOST_CLASSES = 1_000_000;
+/** One more than the highest label is a dimension of what is trained: a number this high is no class. */
+export const MOST_CLASSES = 100_000;
 
 function areClasses(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((one) => Number.isInteger(one) && one >= 0 && one < MOST_CLASSES);

@@ -43,6 +43,8 @@ export function meanPrecision(scores: Float32Array, sets: readonly ClassSet[], c
   const areas = columns.map((one) => areaUnderCurve(cuts(one.scores, labelsOf(one, sets, all), one)));
   const map11 = mean(precisions);
   const random = new Random(seed, streamId('mean precision'));
+  // A draw may hold no image of any class: it has no precision.
+  const isKnown = (precision: number): boolean => !Number.isNaN(precision);
   const resampled = Array.from({ length: ROUNDS }, () => {
     const counts = new Int32Array(sets.length);
     for (let draw = 0; draw < sets.length; draw++) {
@@ -53,16 +55,16 @@ export function meanPrecision(scores: Float32Array, sets: readonly ClassSet[], c
       const drawn = one.images.map((image) => counts[image] ?? 0);
       return elevenPoints(cuts(one.scores, labelsOf(one, sets, all), { order: one.order, counts: drawn }));
     });
-    return mean(each.filter((precision) => !Number.isNaN(precision)));
-  });
+    return mean(each.filter(isKnown));
+  }).filter(isKnown);
   // An image that is drawn twice is two neighbours in the ranking, which lifts precision: the interval is moved back by as much.
   const lift = mean(resampled) - map11;
   const interval = middle(resampled.map((value) => value - lift));
   const byChance = Array.from({ length: ROUNDS }, () => {
     const order = [...random.permutation(sets.length)];
     const each = columns.map((one) => elevenPoints(cuts(one.scores, labelsOf(one, sets, order), one)));
-    return mean(each.filter((precision) => !Number.isNaN(precision)));
-  });
+    return mean(each.filter(isKnown));
+  }).filter(isKnown);
   const chanceInterval = middle(byChance);
   const byClass = new Map(columns.map(({ one }, at) => [one, precisions[at] ?? null]));
   return {
@@ -93,8 +95,9 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-/** What 95 % of the values lie within. */
+/** What 95 % of the values lie within; all there is, where there are none. */
 function middle(values: readonly number[]): Interval {
+  if (values.length === 0) return [0, 1];
   const sorted = values.toSorted((a, b) => a - b);
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
   return [Math.max(0, at(0.025)), Math.min(1, at(0.975))];

@@ -1,6 +1,6 @@
 /** `detco eval svm`: a linear SVM for each class, as VOC07 classification has them. */
 import { type Accuracy, accuracyOf, Guesses } from './classification.js';
-import { EvaluationError, type EvaluationOptions, featuresOf, type Found, imagesOf, LABEL_NEEDED } from './evaluation.js';
+import { assertClass, EvaluationError, type EvaluationOptions, featuresOf, type Found, imagesOf, LABEL_NEEDED } from './evaluation.js';
 import type { LabelledFeatures } from './features.js';
 import { classAsSet, classSet, type ClassSet, shuffled } from './labels.js';
 import { type MeanPrecision, meanPrecision } from './mean-precision.js';
@@ -82,5 +82,7 @@ function classCount(sets: readonly ClassSet[], shards: readonly string[]): numbe
     throw new EvaluationError(
       `all images of ${shards.join(', ')} are of class ${[...all].join('')}: there is nothing to tell apart; give shards of several classes`,
     );
-  return Math.max(...all) + 1;
+  const highest = [...all].reduce((a, b) => Math.max(a, b), 0);
+  assertClass(highest, shards.join(', '));
+  return highest + 1;
 }

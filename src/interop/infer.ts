@@ -14,7 +14,7 @@ export function inferArchitecture(shapes: ReadonlyMap<string, readonly number[]>
     throw new WeightsError(
       `holds conv1.weight with shape [${stem.join(', ')}]: expected [width, 3, 7, 7], or [width, 3, 3, 3] of a stem for small images`,
     );
-  const bottleneck = shapes.has('layer1.0.conv3.weight');
+  const bottleneck = [...shapes.keys()].some((name) => /^layer\d\.\d+\.conv3\.weight$/.test(name));
   const depths = [1, 2, 3, 4].map((stage) => depthOf(shapes, stage));
   const names = Object.keys(ARCHITECTURES) as Architecture[];
   const arch = names.find((name) => ARCHITECTURES[name].bottleneck === bottleneck && ARCHITECTURES[name].depths.join() === depths.join());
@@ -25,8 +25,8 @@ export function inferArchitecture(shapes: ReadonlyMap<string, readonly number[]>
   return { arch, width, stem: height === 7 ? 'imagenet' : 'small' };
 }
 
+/** By the last unit of which anything is there: what is missing of those before it is named when all keys are accounted for. */
 function depthOf(shapes: ReadonlyMap<string, unknown>, stage: number): number {
-  let depth = 0;
-  while (shapes.has(`layer${stage}.${depth}.conv1.weight`)) depth++;
-  return depth;
+  const units = [...shapes.keys()].map((name) => /^layer(\d)\.(\d+)\./.exec(name));
+  return Math.max(0, ...units.map((unit) => (Number(unit?.[1]) === stage ? Number(unit?.[2]) + 1 : 0)));
 }

@@ -62,7 +62,9 @@ export interface Named {
 
 /** @throws WeightsError when the names are nobody's, or there is no such encoder */
 export function nameTensors(tensors: StateDict['tensors'], encoder: Encoder): Named {
-  const naming = NAMINGS.find((one) => tensors.has(firstOf(one)));
+  const hasMomentum = ({ keyPrefix: prefix, ...rest }: Naming): boolean =>
+    prefix !== undefined && tensors.has(firstOf({ ...rest, prefix }));
+  const naming = NAMINGS.find((one) => tensors.has(firstOf(one))) ?? NAMINGS.find(hasMomentum);
   if (!naming) {
     const some = [...tensors.keys()].slice(0, 4).map(quoted).join(', ');
     const known = NAMINGS.map((one) => quoted(firstOf(one))).join(', ');
@@ -70,7 +72,11 @@ export function nameTensors(tensors: StateDict['tensors'], encoder: Encoder): Na
   }
   const prefix = encoder === 'query' ? naming.prefix : naming.keyPrefix;
   if (prefix === undefined || !tensors.has(firstOf({ ...naming, prefix })))
-    throw new WeightsError(`holds one encoder and no momentum encoder (its names are those of ${naming.form}): leave --encoder key out`);
+    throw new WeightsError(
+      encoder === 'query'
+        ? `holds a momentum encoder and no query encoder (its names are those of ${naming.form}): give --encoder key`
+        : `holds one encoder and no momentum encoder (its names are those of ${naming.form}): leave --encoder key out`,
+    );
   const { rename = (name: string) => name } = naming;
   const named = new Map<string, NamedTensor>();
   const others: string[] = [];

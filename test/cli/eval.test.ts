@@ -111,7 +111,7 @@ test('images of several classes are judged by the sets in a field', async () => 
   const wrong = await writeColouredShard(join(folder, 'wrong.tar'), 8, () => ({ 'classes.json': '"cat"' }));
   const refused = await evaluate('svm', [...RANDOM, '--classes-field', 'classes.json'], ['--shards', wrong, '--val-shards', to]);
   expect(refused.code).toBe(1);
-  expect(refused.stderr).toContain('holds "\\"cat\\"": expected class numbers as [3, 7]');
+  expect(refused.stderr).toContain('holds "\\"cat\\"": expected class numbers below 100000 as [3, 7]');
 });
 
 test('draws the confusion matrix and the neighbours', async () => {

@@ -70,3 +70,13 @@ test('leaves out classes without an image or without a score', () => {
   expect(judged.classes).toEqual([1, 1, null, 1]);
   expect(() => meanPrecision(new Float32Array(8).fill(NaN), sets.slice(0, 2), CLASSES, 0)).toThrow('no class has images');
 });
+
+test('a few images, of which a draw may hold none of the class, have an interval of numbers', () => {
+  const few = [0, 1, 1].map((one) => ({ present: [one], difficult: [] }));
+  const { interval, chanceInterval } = meanPrecision(Float32Array.from([0.9, NaN, 0.5, NaN, 0.1, NaN]), few, 2, 3);
+  for (const [low, high] of [interval, chanceInterval]) {
+    expect(low).toBeGreaterThanOrEqual(0);
+    expect(low).toBeLessThanOrEqual(high);
+    expect(high).toBeLessThanOrEqual(1);
+  }
+});

@@ -182,6 +182,11 @@ describe('a state dict', () => {
       'holds a network of 3, 2, 2, 2 basic units: expected one of resnet18, resnet34, resnet50, resnet101',
     ],
     [
+      'without the first filter of a stage',
+      (tensors) => void tensors.delete('layer2.0.conv1.weight'),
+      'lacks 1 key that it needs: "layer2.0.conv1.weight"',
+    ],
+    [
       'of another stem',
       (tensors) => void tensors.set('conv1.weight', fill([2, 4, 7, 7])),
       'holds conv1.weight with shape [2, 4, 7, 7]: expected [width, 3, 7, 7], or [width, 3, 3, 3] of a stem for small images',
@@ -193,6 +198,17 @@ describe('a state dict', () => {
     ],
   ])('%s is refused, with the key', async (_, change, message) => {
     await expectRefused(await altered('altered.safetensors', change), message);
+  });
+
+  test('with a momentum encoder alone is loaded where it is asked for', async () => {
+    const path = await altered('key-alone.safetensors', (tensors) => {
+      for (const [name, tensor] of [...tensors]) {
+        tensors.delete(name);
+        tensors.set(`module.encoder_k.${name}`, tensor);
+      }
+    });
+    await expectRefused(path, 'holds a momentum encoder and no query encoder (its names are those of MoCo): give --encoder key');
+    expect((await loadBackbone(path, { encoder: 'key' })).source).toMatchObject({ encoder: 'key', prefix: 'module.encoder_k.' });
   });
 });
 
