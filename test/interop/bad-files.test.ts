@@ -202,10 +202,9 @@ describe('a state dict', () => {
 
   test('with a momentum encoder alone is loaded where it is asked for', async () => {
     const path = await altered('key-alone.safetensors', (tensors) => {
-      for (const [name, tensor] of [...tensors]) {
-        tensors.delete(name);
-        tensors.set(`module.encoder_k.${name}`, tensor);
-      }
+      const all = new Map(tensors);
+      tensors.clear();
+      for (const [name, tensor] of all) tensors.set(`module.encoder_k.${name}`, tensor);
     });
     await expectRefused(path, 'holds a momentum encoder and no query encoder (its names are those of MoCo): give --encoder key');
     expect((await loadBackbone(path, { encoder: 'key' })).source).toMatchObject({ encoder: 'key', prefix: 'module.encoder_k.' });
