@@ -190,7 +190,7 @@ describe('options of a new run', () => {
     [
       "a flag that is another method's",
       { shards, preset: 'byol-r50', method: { queueSize: 64 } },
-      'method.queueSize (--queue-size) is an option of detco, moco, densecl, and not of byol: ',
+      'method.queueSize (--queue-size) is an option of detco, moco, ',
     ],
     [
       'a method that the preset is not of',
