@@ -79,7 +79,11 @@ describe('skipShards', () => {
   });
 
   test.each<[string, string, string]>([
-    ['a name that no shard has', 'shard-2.tar', 'no shard of 6 is named "shard-2.tar"; expected a name such as "shard-000.tar"'],
+    [
+      'a name that no shard has',
+      'shard-2.tar',
+      'no shard of 6 is named "shard-2.tar"; expected a name such as "shard-000.tar". A pattern does not match a shard that is gone: give the shards as a range that names it, such as "train-{000..003}.tar"',
+    ],
     ['all shards', 'shard-{000..005}.tar', 'no shard of 6 is left to read; leave one'],
   ])('refuses %s', async (_what, skipShards, message) => {
     await expect(read({ skipShards })).rejects.toThrow(new RangeError(`Pipeline option skipShards: ${message}`));

@@ -20,7 +20,10 @@ export function skippedShards(locations: readonly string[], names: ReadonlySet<s
   const known = new Set(has);
   const unknown = [...names].find((name) => !known.has(name));
   if (unknown !== undefined)
-    throw new PipelineOptionError('skipShards', `no shard of ${has.length} is named "${unknown}"; expected a name such as "${has[0]}"`);
+    throw new PipelineOptionError(
+      'skipShards',
+      `no shard of ${has.length} is named "${unknown}"; expected a name such as "${has[0]}". A pattern does not match a shard that is gone: give the shards as a range that names it, such as "train-{000..003}.tar"`,
+    );
   const skipped = new Set(has.flatMap((name, i) => (names.has(name) ? [i] : [])));
   if (skipped.size === has.length) throw new PipelineOptionError('skipShards', `no shard of ${has.length} is left to read; leave one`);
   return skipped;

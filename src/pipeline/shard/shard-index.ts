@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { inWords } from '../output-place.js';
 import { identityOf } from '../source/identity.js';
 import { fieldsDigest, type SampleFields, type ShardSample } from './group.js';
 import { LEFT_OUT_KINDS, type LeftOutCount, LeftOutCounter } from './left-out.js';
@@ -210,8 +211,8 @@ export async function writeIndex(dir: string, index: ShardIndex): Promise<void> 
     await writeFile(temporary, text);
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw new Error(inWords(error, dir), { cause: error });
   }
 }
 

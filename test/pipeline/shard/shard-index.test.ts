@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -7,6 +7,7 @@ import type { ShardSample } from '#dist/pipeline/shard/group.js';
 import { readShard, type ReadOptions } from '#dist/pipeline/shard/read.js';
 import { indexPath, indexShard, readIndex, type ShardIndex, writeIndex } from '#dist/pipeline/shard/shard-index.js';
 import { noise } from '../../support/bytes.js';
+import { mayMount, mountDisk, unmountDisk } from '../../support/small-disk.js';
 import { tarOf } from '../../support/tar.js';
 
 let dir: string;
@@ -141,5 +142,20 @@ describe('an index folder', () => {
     await writing;
     expect(readings.every((reading) => versions.some(({ bytes }) => bytes === reading?.bytes))).toBe(true);
     expect(await readdir(folder)).toHaveLength(1);
+  });
+
+  (mayMount() ? test : test.skip)('says what is full when it cannot be written, and leaves nothing', async () => {
+    const disk = join(dir, 'disk');
+    await mkdir(disk);
+    mountDisk(disk, '8k');
+    try {
+      const samples = Array.from({ length: 2000 }, () => index.samples[0] as ShardIndex['samples'][0]);
+      await expect(writeIndex(disk, { ...index, samples })).rejects.toThrow(
+        `the disk of "${disk}" is full; free some space or choose another place`,
+      );
+      expect(await readdir(disk)).toEqual([]);
+    } finally {
+      unmountDisk(disk);
+    }
   });
 });
