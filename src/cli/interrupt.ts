@@ -50,23 +50,25 @@ export async function interruptible<Result>(message: string, work: (signal: Abor
  */
 function onOrphaned(callback: () => void): void {
   if (process.env['npm_command'] === undefined) return;
-  const before = npmAbove();
+  const parent = process.ppid;
+  let grandparent = npmAbove(parent);
   const timer = setInterval(() => {
-    if (npmAbove() === before) return;
+    const found = npmAbove(parent);
+    grandparent ??= found;
+    if (process.ppid === parent && (found === undefined || found === grandparent)) return;
     clearInterval(timer);
     callback();
   }, ORPHAN_MS);
   timer.unref();
 }
 
-/** npm, or its shell and npm; where /proc does not tell, the parent alone. */
-function npmAbove(): string {
-  const parent = process.ppid;
+/** The process above a shell of npm, 'npm' where npm is the parent; undefined where /proc does not tell, or no file can be opened any more. */
+function npmAbove(parent: number): string | undefined {
   try {
     const [, name = '', grandparent = ''] = /\((.*)\) . (\d+)/s.exec(readFileSync(`/proc/${parent}/stat`, 'utf8')) ?? [];
-    return name.startsWith('npm ') ? String(parent) : `${parent} ${grandparent}`;
+    return name.startsWith('npm ') ? 'npm' : grandparent;
   } catch {
-    return String(parent);
+    return undefined;
   }
 }
 

@@ -320,4 +320,23 @@ describe('npx in between', () => {
     expect(stderr).toContain(`stopped after step ${updates(path)}; continue with`);
     await expectSaved(path);
   });
+
+  // The parents of a process are known from files of /proc.
+  test('a process that may open no more files is not taken for one whose parents have died', async () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { interruptible } from ${JSON.stringify(resolve('dist/cli/interrupt.js'))};
+      const opened = [];
+      await interruptible('interrupted', (signal) => new Promise((done) => {
+        try {
+          for (;;) opened.push(openSync('/dev/null'));
+        } catch {
+          // Three of the times at which the parents are looked for.
+          setTimeout(() => { opened.forEach(closeSync); done(); process.stdout.write(String(signal.aborted)); }, 800);
+        }
+      }));`;
+    const limited = 'ulimit -n 64 && npm_command=exec exec "$0" --input-type=module -e "$1"';
+    const { stdout } = await job(['sh', '-c', limited, process.execPath, script]);
+    expect(stdout).toBe('false');
+  });
 });

@@ -8,6 +8,7 @@ import { identityOf } from '../source/identity.js';
 import { fieldsDigest, type SampleFields, type ShardSample } from './group.js';
 import { LEFT_OUT_KINDS, type LeftOutCount, LeftOutCounter } from './left-out.js';
 import { readShard, type ReadOptions } from './read.js';
+import { codeOf } from '../../common/error-code.js';
 import { printable } from '../../common/printable.js';
 import { shellWord } from '../../common/shell-word.js';
 
@@ -180,8 +181,11 @@ async function readColumns(path: string): Promise<Columns | undefined> {
     const text = await readFile(path, 'utf8');
     columnsSchema ??= makeSchema();
     return (await columnsSchema).parse(JSON.parse(text));
-  } catch {
-    return undefined;
+  } catch (error) {
+    // What cannot be opened is not therefore missing.
+    const code = codeOf(error);
+    if (code === undefined || code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ShardSample } from '#dist/pipeline/shard/group.js';
 import { readShard, type ReadOptions } from '#dist/pipeline/shard/read.js';
-import { indexPath, indexShard, readIndex, type ShardIndex, writeIndex } from '#dist/pipeline/shard/shard-index.js';
+import { countSamples, indexPath, indexShard, readIndex, type ShardIndex, writeIndex } from '#dist/pipeline/shard/shard-index.js';
 import { noise } from '../../support/bytes.js';
 import { mayMount, mountDisk, unmountDisk } from '../../support/small-disk.js';
 import { tarOf } from '../../support/tar.js';
@@ -116,6 +116,13 @@ describe('an index folder', () => {
       await writeIndex(folder, index);
       expect(await readIndex(folder, path)).toEqual(index);
     }
+  });
+
+  test('does not count one that the system refuses to read as absent', async () => {
+    const folder = join(dir, 'refused');
+    await mkdir(indexPath(folder, path), { recursive: true });
+    await expect(readIndex(folder, path)).rejects.toThrow('EISDIR');
+    await expect(countSamples(folder, [path])).rejects.toThrow('EISDIR');
   });
 
   test('counts one that leaves out a sparse file, as one made without reading those does, as absent', async () => {
