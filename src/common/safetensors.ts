@@ -6,7 +6,9 @@
 import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { z } from 'zod';
+import { counted } from './counted.js';
 import type { FileSum } from './file-sum.js';
+import { quoted } from './quoted.js';
 
 export interface StoredTensor {
   readonly shape: readonly number[];
@@ -130,7 +132,39 @@ function parseHeader(path: string, json: string): Header {
   }
 }
 
-/** Opens a file of tensors of any type. Throws when the file is cut short, or is no safetensors file. */
+/**
+ * The format wants every byte behind the header in one tensor, and its own readers refuse other files: bytes that two tensors share, or that
+ * none has, are damage, or something that is not to be seen.
+ *
+ * @param size bytes behind the header
+ */
+function assertTiled(path: string, entries: Header['entries'], size: number): void {
+  const wrong = (what: string) => new Error(`${path} is not a safetensors file: ${what}; get it again, or have its program write it again`);
+  let covered = 0;
+  let last: string | undefined;
+  const inOrder = Object.entries(entries).toSorted(([, { data_offsets: a }], [, { data_offsets: b }]) => a[0] - b[0] || a[1] - b[1]);
+  for (const [name, entry] of inOrder) {
+    const [start, end] = entry.data_offsets;
+    if (end < start) throw wrong(`${quoted(name)} would end at byte ${end} of the data, before it begins`);
+    if (end > size)
+      throw new Error(
+        `${path} is not a complete safetensors file: ${quoted(name)} ends at byte ${end} of the data, of which there are ${size}; get it again`,
+      );
+    const before = last === undefined ? 'nothing lies before it' : `${quoted(last)} ends at byte ${covered}`;
+    if (start < covered) throw wrong(`${quoted(name)} begins at byte ${start} of the data, and ${before}: tensors may not overlap`);
+    if (start > covered) throw wrong(`${quoted(name)} begins at byte ${start} of the data, and ${before}: no byte may lie between tensors`);
+    covered = end;
+    last = name;
+  }
+  if (covered < size)
+    throw wrong(
+      last === undefined
+        ? `it has no tensor, and ${counted(size, 'byte')} of data`
+        : `${counted(size - covered, 'byte')} follow ${quoted(last)}, the last of its tensors`,
+    );
+}
+
+/** Opens a file of tensors of any type. Throws when the file is cut short, or is no safetensors file, such as where tensors overlap. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await open(path, 'r');
   try {
@@ -141,14 +175,11 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const json = Buffer.alloc(headerBytes);
     await readExactly(file, path, json, LENGTH_BYTES);
     const { metadata, entries } = parseHeader(path, json.toString());
-    const { size } = await file.stat();
     const data = LENGTH_BYTES + headerBytes;
+    assertTiled(path, entries, (await file.stat()).size - data);
     const tensors = new Map<string, FiledTensor>();
     for (const [name, { dtype, shape, data_offsets: range }] of Object.entries(entries)) {
       const [start, end] = range;
-      if (end < start) throw new Error(`${path} is not a safetensors file: "${name}" would end at byte ${end}, before it begins`);
-      if (data + end > size)
-        throw new Error(`${path} is not a complete safetensors file: "${name}" ends at byte ${data + end}, the file at ${size}`);
       const bytes = async () => {
         const buffer = new Uint8Array(end - start);
         await readExactly(file, path, buffer, data + start);

@@ -56,6 +56,45 @@ describe('safetensors', () => {
     await expect(readSafetensors(path)).rejects.toThrow(`${path} is not a safetensors file`);
   });
 
+  /** A file of float32 tensors at these places of `bytes` bytes of data. */
+  async function writeAt(places: Readonly<Record<string, readonly [number, number]>>, bytes: number): Promise<void> {
+    const entries = Object.entries(places).map(([name, [start, end]]) => {
+      return [name, { dtype: 'F32', shape: [(end - start) / 4], data_offsets: [start, end] }];
+    });
+    const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    await writeFile(path, Buffer.concat([length, header, Buffer.alloc(bytes)]));
+  }
+
+  test('refuses tensors that overlap, bytes between them and bytes behind the last, naming the tensor', async () => {
+    await writeAt({ b: [4, 12], a: [0, 8] }, 12);
+    await expect(openSafetensors(path)).rejects.toThrow(
+      `${path} is not a safetensors file: "b" begins at byte 4 of the data, and "a" ends at byte 8: tensors may not overlap`,
+    );
+    await writeAt({ a: [0, 8], b: [0, 8] }, 8);
+    await expect(openSafetensors(path)).rejects.toThrow(
+      '"b" begins at byte 0 of the data, and "a" ends at byte 8: tensors may not overlap',
+    );
+    await writeAt({ a: [0, 8], b: [12, 20] }, 20);
+    await expect(openSafetensors(path)).rejects.toThrow(
+      '"b" begins at byte 12 of the data, and "a" ends at byte 8: no byte may lie between tensors',
+    );
+    await writeAt({ a: [4, 8] }, 8);
+    await expect(openSafetensors(path)).rejects.toThrow('"a" begins at byte 4 of the data, and nothing lies before it');
+    await writeAt({ b: [8, 16], a: [0, 8] }, 20);
+    await expect(openSafetensors(path)).rejects.toThrow('4 bytes follow "b", the last of its tensors');
+    await writeAt({ b: [8, 16], a: [0, 8] }, 12);
+    await expect(openSafetensors(path)).rejects.toThrow(
+      `${path} is not a complete safetensors file: "b" ends at byte 16 of the data, of which there are 12`,
+    );
+  });
+
+  test('takes tensors in any order of names, and those without values between others', async () => {
+    await writeAt({ b: [8, 16], none: [8, 8], a: [0, 8] }, 16);
+    expect([...(await readSafetensors(path)).keys()]).toEqual(['b', 'none', 'a']);
+  });
+
   test('keeps counts as int64 beside float32, and what the file says of itself', async () => {
     const count: TensorSource = { shape: [], dtype: 'I64', data: async () => BigInt64Array.of(7n) };
     const tensors = new Map([
