@@ -46,6 +46,11 @@ export class OnlineProbe {
     [this.#scale, this.#offset, this.#mean, this.#variance] = [filled(1), filled(0), filled(0), filled(1)];
   }
 
+  /** Bytes of what it has and makes in a step where its labels go up to `classes`: weights, velocities and gradients. */
+  bytesFor(classes: number): number {
+    return 3 * 4 * (this.#dimensions + 1) * columnsFor(classes);
+  }
+
   /** Whether it has seen a label. */
   get begun(): boolean {
     return this.#classifier !== undefined;
@@ -66,7 +71,7 @@ export class OnlineProbe {
     if (had && classes <= had.classes) return;
     if (classes > OnlineProbe.mostClasses)
       throw new RangeError(`label ${classes - 1}: expected at most ${OnlineProbe.mostClasses} classes, numbered from 0`);
-    const columns = 2 ** Math.ceil(Math.log2(Math.max(2, classes)));
+    const columns = columnsFor(classes);
     const probe = new LinearProbe(this.#engine, this.#dimensions, columns, [1]);
     for (const [name, variable] of probe.state) {
       const before = had?.probe.state.get(name);
@@ -135,6 +140,11 @@ export class OnlineProbe {
     this.#engine.lerp([this.#mean, this.#variance], [mean, variance], BN_MOMENTUM);
     return y as Tensor2D;
   }
+}
+
+/** A power of two, so that a class more is seldom a probe more. */
+function columnsFor(classes: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(2, classes)));
 }
 
 function unitRows(rows: Tensor2D): Tensor2D {

@@ -15,6 +15,7 @@ import type { EvaluationMetrics, EvaluationResult, RunDirectory, StepMetrics } f
 import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook } from './outlook.js';
 import { likelyCauses } from './likely-causes.js';
+import { probeRoom } from './memory.js';
 import { ProbeLabels } from './probe-labels.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
@@ -118,8 +119,8 @@ class Loop {
     this.#pipeline = start.pipeline;
     this.#checkpoints = new Checkpoints(context, start.checkpoint === undefined ? undefined : { step: start.step, path: start.checkpoint });
     this.#collapse = new CollapseWatch(context.method.dimensions);
-    const { probe, hooks } = context;
-    this.#probeLabels = probe && new ProbeLabels(probe, (message) => hooks.onWarning?.(message));
+    const { probe, engine, hooks } = context;
+    this.#probeLabels = probe && new ProbeLabels(probe, { room: probeRoom(engine), warn: (message) => hooks.onWarning?.(message) });
     this.#trainStep = createTrainStep(context);
   }
 

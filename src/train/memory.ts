@@ -15,9 +15,20 @@ export function assertStateFits(
   { name, device }: Pick<Engine, 'name' | 'device'>,
 ): void {
   if (device !== 'cpu') return;
-  const bytes = name === 'wasm' ? Math.min(WASM_BYTES, usableMemory()) : usableMemory();
-  const excess = methodKind(method.name).excess?.(method, { batch, bytes });
+  const excess = methodKind(method.name).excess?.(method, { batch, bytes: memoryOf(name) });
   if (excess !== undefined) throw new OptionsError(excess);
+}
+
+/** Of the memory, beside the networks that the run is about. */
+const PROBE_SHARE = 1 / 4;
+
+/** Bytes that a linear probe may take beside a run; a GPU is asked when they are taken. */
+export function probeRoom({ name, device }: Pick<Engine, 'name' | 'device'>): number {
+  return device === 'cpu' ? PROBE_SHARE * memoryOf(name) : Infinity;
+}
+
+function memoryOf(engine: Engine['name']): number {
+  return engine === 'wasm' ? Math.min(WASM_BYTES, usableMemory()) : usableMemory();
 }
 
 /**

@@ -1,4 +1,8 @@
-/** Which labels the linear probe learns from. It is decided before an update begins: what fails in the middle of one cannot be saved. */
+/**
+ * Which labels the linear probe learns from, and room for their classes. Both come before an update begins: what fails in the middle of one
+ * cannot be saved.
+ */
+import { formatByteSize } from '../common/byte-size.js';
 import { quoted } from '../common/quoted.js';
 import { OnlineProbe } from '../eval/index.js';
 import type { Batch, SampleInfo } from '../pipeline/batch/batch.js';
@@ -8,12 +12,17 @@ import type { Labels } from './step.js';
 
 const EXPECTED = `expected classes from 0 to ${OnlineProbe.mostClasses - 1}`;
 
+/** What is asked of a probe before it learns. */
+type Probe = Pick<OnlineProbe, 'begun' | 'bytesFor' | 'reserve'>;
+
 interface Labelled extends SampleInfo {
   readonly label: number;
 }
 
 export class ProbeLabels {
-  readonly #probe: Pick<OnlineProbe, 'begun'>;
+  readonly #probe: Probe;
+  /** Bytes that the probe may take. */
+  readonly #room: number;
   readonly #warn: (message: string) => void;
   /** Whether no batch has come. */
   #first = true;
@@ -21,8 +30,9 @@ export class ProbeLabels {
   #told = false;
 
   /** @param warn is called at most once for each kind of warning */
-  constructor(probe: Pick<OnlineProbe, 'begun'>, warn: (message: string) => void) {
+  constructor(probe: Probe, { room, warn }: { readonly room: number; readonly warn: (message: string) => void }) {
     this.#probe = probe;
+    this.#room = room;
     this.#warn = warn;
   }
 
@@ -30,7 +40,8 @@ export class ProbeLabels {
    * To be called with each batch, before its update.
    *
    * @returns the class of each image, undefined where it has none, or one that the probe has no room for
-   * @throws OptionsError at the first batch, where every image has a label and the probe has room for none
+   * @throws OptionsError at the first batch, where every image has a label and the probe has room for none; at any for a label whose classes
+   *   take more memory than there is for the probe, before that is taken
    */
   of({ samples }: Pick<Batch, 'samples'>): Labels {
     const stray = samples.find((sample): sample is Labelled => sample.label !== undefined && !fits(sample.label));
@@ -42,7 +53,25 @@ export class ProbeLabels {
       this.#told = true;
       this.#warn(`linear probe: ${described(stray)} counts as none: ${EXPECTED}. Others like it are passed over in silence`);
     }
+    this.#makeRoom(samples);
     return labels;
+  }
+
+  /** A label is a number of columns: what is no class may ask for thousands. */
+  #makeRoom(samples: readonly SampleInfo[]): void {
+    const known = samples.filter((sample): sample is Labelled => sample.label !== undefined && fits(sample.label));
+    const [first, ...rest] = known;
+    if (!first) return;
+    const highest = rest.reduce((a, b) => (b.label > a.label ? b : a), first);
+    const classes = highest.label + 1;
+    const bytes = this.#probe.bytesFor(classes);
+    if (bytes > this.#room)
+      throw new OptionsError(
+        `${optionName('evaluate')} linear: ${described(highest)} makes it a probe of ${classes} classes, which takes ${formatByteSize(bytes)} ` +
+          `of memory, and there are ${formatByteSize(this.#room)} for it. Number the classes from 0 on, name the field that has the class with ` +
+          `${optionName('labelField')}, or leave linear out`,
+      );
+    this.#probe.reserve(classes);
   }
 
   /** One batch does not tell whether labels are few or none: that all of many are no classes is no accident. */

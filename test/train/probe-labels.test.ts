@@ -1,5 +1,14 @@
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { memory } from '@tensorflow/tfjs-core';
+import { type Engine, selectEngine } from '#dist/engine/index.js';
+import { OnlineProbe } from '#dist/eval/index.js';
 import { ProbeLabels } from '#dist/train/probe-labels.js';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await selectEngine('wasm');
+});
+afterAll(() => engine.dispose());
 
 const batch = (...labels: readonly (number | undefined)[]) => ({
   samples: labels.map((label, row) => Object.assign({ shard: 'a.tar', key: `k${row}` }, label !== undefined && { label })),
@@ -8,7 +17,9 @@ const batch = (...labels: readonly (number | undefined)[]) => ({
 /** What a probe takes of batches, and what is told of them. */
 function judge(begun: boolean, ...batches: readonly ReturnType<typeof batch>[]) {
   const warnings: string[] = [];
-  const labels = new ProbeLabels({ begun }, (message) => warnings.push(message));
+  using probe = new OnlineProbe(engine, 1);
+  if (begun) probe.reserve(2);
+  const labels = new ProbeLabels(probe, { room: Infinity, warn: (message) => warnings.push(message) });
   return { taken: batches.map((one) => labels.of(one)), warnings };
 }
 
@@ -46,5 +57,23 @@ describe('labels for the linear probe', () => {
     expect(judge(false, batch(40_000, undefined)).warnings).toEqual([nothing(2), stray(40_000, 'k0')]);
     expect(judge(false, batch(1), batch(40_000)).warnings).toEqual([stray(40_000, 'k0')]);
     expect(judge(true, batch(40_000)).warnings).toEqual([stray(40_000, 'k0')]);
+  });
+
+  test('whose classes take more memory than there is are refused before any is taken, naming the sample', () => {
+    using probe = new OnlineProbe(engine, 64);
+    const labels = new ProbeLabels(probe, { room: probe.bytesFor(1000), warn: () => {} });
+    labels.of(batch(3, 999));
+    const before = memory();
+    expect(() => labels.of(batch(5, 32_767, 7))).toThrow(
+      /^evaluate \(--eval\) linear: the label 32767 of "k1" in "a\.tar" makes it a probe of 32768 classes, which takes 25\.6 MB .*there are 799 kB for it/,
+    );
+    expect(memory()).toMatchObject({ numTensors: before.numTensors, numBytes: before.numBytes });
+    expect(probe.state.get('bias')?.shape).toEqual([1024]);
+  });
+
+  test('have their columns before the update that learns from them', () => {
+    using probe = new OnlineProbe(engine, 4);
+    new ProbeLabels(probe, { room: Infinity, warn: () => {} }).of(batch(undefined, 5, 32_768));
+    expect(probe.state.get('bias')?.shape).toEqual([8]);
   });
 });
