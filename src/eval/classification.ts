@@ -20,11 +20,15 @@ export class Guesses {
     this.#classes.set(classes.slice(0, KEPT), image * KEPT);
   }
 
-  /** The classes by their scores, [images, classes] row-major, of images from `first` on. What is no number is least likely. */
+  /**
+   * The classes by their scores, [images, classes] row-major, of images from `first` on. An image with a score that is not finite gets no
+   * guess: a classifier that gives one has diverged, and the order of its other scores means nothing.
+   */
   setByScores(first: number, scores: Float32Array, classes: number): void {
     for (let row = 0; row * classes < scores.length; row++) {
       const of = scores.subarray(row * classes, (row + 1) * classes);
-      const value = (one: number) => (Number.isNaN(of[one]) ? -Infinity : (of[one] ?? 0));
+      if (!of.every(Number.isFinite)) continue;
+      const value = (one: number) => of[one] ?? 0;
       this.set(
         first + row,
         Array.from(of, (_, one) => one).toSorted((a, b) => value(b) - value(a) || a - b),
@@ -32,13 +36,21 @@ export class Guesses {
     }
   }
 
-  best(image: number): number {
-    return this.#classes[image * KEPT] ?? NONE;
+  /** The likeliest class; undefined for an image without a guess. */
+  best(image: number): number | undefined {
+    const found = this.#classes[image * KEPT] ?? NONE;
+    return found === NONE ? undefined : found;
+  }
+
+  /** Images with fewer than `k` guesses, of which at most five are kept. */
+  fewerThan(k: number): number {
+    const last = Math.min(k, KEPT) - 1;
+    return Array.from({ length: this.images }, (_, image) => this.#classes[image * KEPT + last]).filter((guess) => guess === NONE).length;
   }
 
   /** Share of the images whose class is among the first `k` guesses, [0, 1]. */
   top(k: number, labels: readonly number[]): number {
-    const right = labels.filter((label, image) => this.#classes.subarray(image * KEPT, image * KEPT + k).includes(label));
+    const right = labels.filter((label, image) => label !== NONE && this.#classes.subarray(image * KEPT, image * KEPT + k).includes(label));
     return right.length / labels.length;
   }
 }
@@ -80,7 +92,9 @@ export function tally(labels: readonly number[]): Map<number, number> {
 export function confusionOf(guesses: Guesses, labels: readonly number[], classes: number): Uint32Array {
   const counts = new Uint32Array(classes * classes);
   for (const [image, label] of labels.entries()) {
-    const at = label * classes + guesses.best(image);
+    const guess = guesses.best(image);
+    if (guess === undefined) continue;
+    const at = label * classes + guess;
     counts[at] = (counts[at] ?? 0) + 1;
   }
   return counts;

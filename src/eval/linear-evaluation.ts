@@ -1,9 +1,10 @@
 /** `detco eval linear`: a linear classifier on the frozen backbone. */
+import { counted } from '../common/counted.js';
 import { type Accuracy, accuracyOf, type Guesses } from './classification.js';
 import { classesOf, EvaluationError, type EvaluationOptions, featuresOf, type FoundGuesses, imagesOf, LABEL_NEEDED } from './evaluation.js';
 import { oneClass, type ReadLabel, shuffled } from './labels.js';
 import { fitAugmented } from './linear-augmented.js';
-import { fitCached, type LinearFit } from './linear-cached.js';
+import { fitCached, type LinearFit, RATES } from './linear-cached.js';
 import { LINEAR_BATCH, LINEAR_PROTOCOLS, type LinearPlan, type ProtocolName } from './linear-protocols.js';
 import { Random, streamId } from '../common/random.js';
 
@@ -43,11 +44,15 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
     const [fit, features] = [fits[stage], queries[stage]];
     if (!fit || !features) continue;
     using _fit = fit;
-    if (!Number.isFinite(fit.loss))
-      throw new EvaluationError(
-        `the loss of the linear classifier on ${stage} is ${fit.loss} at learning rate ${fit.rate}: give a lower --lr`,
+    const diverged = (what: string) =>
+      new EvaluationError(
+        `the linear classifier on ${stage} diverged at learning rate ${fit.rate}: ${what}; ${lowerRate(options)}. ` +
+          'Where low rates diverge, too, the weights are broken: evaluate an earlier checkpoint',
       );
+    if (!Number.isFinite(fit.loss)) throw diverged(`its train loss is ${fit.loss}`);
     const guessed = await fit.guess(features);
+    const lost = guessed.fewerThan(1);
+    if (lost > 0) throw diverged(`scores of ${lost} of ${counted(labels.length, 'validation image')} are infinite or no numbers`);
     guesses[stage] = guessed;
     results[stage] = { ...accuracyOf(guessed, labels, classes), rate: fit.rate, trainLoss: fit.loss };
   }
@@ -56,21 +61,27 @@ export async function evaluateLinear(options: LinearOptions): Promise<FoundGuess
     classes,
     settings: { protocol: name, cached, epochs, batch: used },
     stages: results,
-    notes: searched ? [] : tooHigh(results, classes),
+    notes: searched ? [] : tooHigh(results, classes, lowerRate(options)),
     guesses,
     labels,
   };
 }
 
 /** Where a classifier does worse on what it is trained on than one that knows nothing. */
-function tooHigh(results: Readonly<Record<string, LinearResult>>, classes: number): string[] {
+function tooHigh(results: Readonly<Record<string, LinearResult>>, classes: number, remedy: string): string[] {
   const guess = Math.log(classes);
   const bad = Object.entries(results).filter(([, { trainLoss }]) => trainLoss > guess);
   return bad.map(
     ([stage, { trainLoss, rate }]) =>
       `${stage}: a train loss of ${trainLoss.toFixed(3)} is above that of a guess, ${guess.toFixed(3)}: the learning rate ${rate} is too high ` +
-      'for these features; give a lower --lr, or --cached, which searches one',
+      `for these features; ${remedy}`,
   );
+}
+
+/** What to do about a learning rate that is too high. */
+function lowerRate({ cached, lr }: LinearOptions): string {
+  if (!cached) return 'give a lower --lr, or --cached, which searches one';
+  return lr === undefined ? 'give a lower --lr' : `give a lower --lr, or leave --lr out: the best of ${RATES.join(', ')} is taken then`;
 }
 
 /** As many classes as were asked for, or as the labels of some shards are of. */

@@ -168,6 +168,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
   test('a learning rate that is far too high', async () => {
     const { stdout } = succeeded(await evaluate('linear', [...RANDOM, '--cached', '--lr', '1e6', '--epochs', '3']));
     expect(stdout).toMatch(/res5: a train loss of .* is above that of a guess, 1.386: the learning rate 1000000 is too high/);
+    expect(stdout).toContain('give a lower --lr, or leave --lr out: the best of 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100 is taken then');
   });
 
   test('results that are none, before anything is computed', async () => {

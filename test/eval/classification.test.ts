@@ -40,12 +40,16 @@ test('chance is to name the commonest class, and an interval that holds it is wi
   ).toBe('below chance');
 });
 
-test('scores are ranked, and what is no number comes last', () => {
-  const guesses = new Guesses(2);
-  guesses.setByScores(0, Float32Array.of(NaN, 1, 2, NaN, -3, 0), 3);
-  expect([guesses.best(0), guesses.best(1)]).toEqual([2, 2]);
-  expect(guesses.top(2, [1, 1])).toBe(1);
-  expect(guesses.top(2, [0, 0])).toBe(0);
+test('scores are ranked, and an image with one that is not finite gets no guess', () => {
+  const guesses = new Guesses(4);
+  guesses.setByScores(0, Float32Array.of(0, 1, 2, NaN, -3, 0, 0, Infinity, 1), 3);
+  guesses.setByScores(3, Float32Array.of(NaN, NaN, NaN), 3);
+  expect([0, 1, 2, 3].map((image) => guesses.best(image))).toEqual([2, undefined, undefined, undefined]);
+  expect(guesses.fewerThan(1)).toBe(3);
+  // Neither class 0, nor the -1 of an image without a class, is what was guessed.
+  expect(guesses.top(2, [1, 0, 0, 0])).toBe(0.25);
+  expect(guesses.top(5, [1, -1, -1, -1])).toBe(0.25);
+  expect([...confusionOf(guesses, [1, 1, 0, 0], 3)]).toEqual([0, 0, 0, 0, 0, 1, 0, 0, 0]);
 });
 
 test('a confusion matrix has what is right in rows and what was guessed in columns', () => {

@@ -1,9 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { tensor1d, tensor2d, tidy } from '@tensorflow/tfjs-core';
+import { mul, type Tensor2D, type Tensor4D, tensor1d, tensor2d, tidy } from '@tensorflow/tfjs-core';
 import { selectEngine, type Engine } from '#dist/engine/index.js';
 import { LinearProbe, NO_CLASS } from '#dist/eval/linear-probe.js';
 import { fitCached, RATES } from '#dist/eval/linear-cached.js';
 import { LINEAR_PROTOCOLS, rateAt } from '#dist/eval/linear-protocols.js';
+import { evaluateLinear } from '#dist/eval/index.js';
+import { createBackbone } from '#dist/model/index.js';
+import { writeColouredShard } from '../support/coloured-shards.js';
 import { golden, train, val } from './reference.js';
 
 let engine: Engine;
@@ -92,6 +98,47 @@ test('a rate that is asked for is taken, and one that is far too high ends in a 
   expect(fit.rate).toBe(0.5);
   using wild = await fitCached(engine, train(), plan, { rate: 1e30 });
   expect(wild.loss < 10).toBe(false);
+});
+
+test('a classifier that has diverged guesses nothing', async () => {
+  const plan = { protocol: LINEAR_PROTOCOLS.moco, classes, batch: 64, epochs: 1, seed: 1 };
+  const large = (of: typeof train) => ({ ...of(), features: of().features.map((value) => 1e6 * value) });
+  using wild = await fitCached(engine, large(train), plan, { rate: 1e38 });
+  const guesses = await wild.guess(large(val));
+  expect(guesses.fewerThan(1)).toBe(val().labels.length);
+  expect(guesses.top(5, val().labels)).toBe(0);
+});
+
+test('an evaluation refuses a rate at which the classifier diverges, and says which to give', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'detco-linear-'));
+  using made = createBackbone(engine, { arch: 'resnet18', width: 2, stem: 'small' }, 0);
+  const { channels } = made.backbone;
+  const large = (pixels: Tensor4D) => {
+    const { res5, ...rest } = made.backbone.features(pixels);
+    return { ...rest, res5: mul(res5, 1e6) as Tensor2D };
+  };
+  try {
+    const shards = [await writeColouredShard(join(folder, 'a.tar'), 24)];
+    const asked = {
+      engine,
+      backbone: { channels, features: large },
+      stages: ['res5'],
+      shards,
+      valShards: shards,
+      reading: { globalSize: 16, limit: Infinity, batch: 24, workers: 1 },
+      seed: 0,
+      shuffleLabels: false,
+      protocol: 'moco',
+      cached: true,
+      epochs: 2,
+      lr: 1e38,
+    } as const;
+    await expect(evaluateLinear(asked)).rejects.toThrow(
+      /^the linear classifier on res5 diverged at learning rate 1e\+38: .*; give a lower --lr, or leave --lr out: the best of 0\.01, /,
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('the same seed gives the same guesses', async () => {
