@@ -4,10 +4,12 @@
  *
  *     npm run bench:quality -- [--quick] [--as-it-is] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 5] [--jobs CORES] [--engine torch]
  *         [--updates N] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
+ *     npm run bench:quality -- --page [--out DIR]
  *
  * Each arm takes the best of three learning rates, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so
  * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with `--as-it-is` it trains nothing
- * more and reports on the seeds that are there. The second line of options varies what may decide the outcome; each variation needs a work folder of its own.
+ * more and reports on the seeds that are there. The second line of options varies what may decide the outcome; each variation needs a work folder
+ * of its own. `--page` trains nothing: it writes the page and the plot of what is kept in bench/results.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -18,20 +20,25 @@ import { ARMS, BASELINE } from './quality/arms.mjs';
 import { makeData } from './quality/data.mjs';
 import { machine } from './pipeline/report.mjs';
 import { Results, runJobs } from './quality/jobs.mjs';
-import { page } from './quality/page.mjs';
-import { plot } from './quality/plot.mjs';
 import { makeReport } from './quality/report.mjs';
+import { keepReport, writePage } from './quality/results.mjs';
 import { table } from './quality/table.mjs';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const DOCS = join(ROOT, 'docs');
+const RESULTS = join(ROOT, 'bench', 'results');
 /** No run of the report begins with it. */
 const SEARCH_SEED = 1000;
 
 const log = (text) => process.stderr.write(`${text}\n`);
-const { json, asItIs, out, work, arms, seeds, atOnce, engine, settings } = await readArguments().catch((error) => {
+const { json, asItIs, pageOnly, out, work, arms, seeds, atOnce, engine, settings } = await readArguments().catch((error) => {
   log(error.message);
   process.exit(2);
 });
+if (pageOnly) {
+  log(await writePage(out ?? DOCS, RESULTS));
+  process.exit();
+}
 await keepSettings();
 const where = machine();
 
@@ -63,7 +70,8 @@ const report = makeReport({
   colour: colour.linear,
   machine: where,
 });
-await writeReport();
+const raw = await keepReport(out ?? RESULTS, report);
+log(`${await writePage(out ?? DOCS, out ?? RESULTS)}, ${raw}`);
 (json ? log : console.log)(table(report));
 if (json) console.log(JSON.stringify(report));
 
@@ -122,14 +130,4 @@ async function codeSum() {
     for (const file of files.toSorted()) sum.update(file.slice(ROOT.length)).update(await readFile(file));
   }
   return sum.digest('hex').slice(0, 16);
-}
-
-async function writeReport() {
-  const [pages, raw] = out === undefined ? [join(ROOT, 'docs'), join(ROOT, 'bench', 'results')] : [out, out];
-  await Promise.all([pages, raw].map((dir) => mkdir(dir, { recursive: true })));
-  const name = `quality-${report.date.slice(0, 10)}.json`;
-  await writeFile(join(raw, name), `${JSON.stringify(report, undefined, 1)}\n`);
-  await writeFile(join(pages, 'quality.svg'), plot(report));
-  await writeFile(join(pages, 'quality.md'), page(report, out === undefined ? `../bench/results/${name}` : name));
-  log(`${join(pages, 'quality.md')}, ${join(raw, name)}`);
 }

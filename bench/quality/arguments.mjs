@@ -19,6 +19,7 @@ export async function readArguments() {
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       'as-it-is': { type: 'boolean', default: false },
+      page: { type: 'boolean', default: false },
       out: { type: 'string' },
       work: { type: 'string' },
       arms: { type: 'string', default: Object.keys(ARMS).join() },
@@ -49,6 +50,7 @@ export async function readArguments() {
   return {
     json,
     asItIs: values['as-it-is'],
+    pageOnly: values.page,
     work,
     // The page in docs/ is of all arms with these settings, and of nothing else.
     out: values.out ?? (whole ? undefined : work),

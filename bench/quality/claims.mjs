@@ -22,7 +22,7 @@ export const UNDECIDED = 'not decided';
 export function claimed(summary) {
   return CLAIMS.flatMap(({ arm, number, sign, text }, at) => {
     const difference = summary[arm]?.[number].toBaseline;
-    return difference ? [{ text, main: at < MAIN, verdict: verdictOf(difference, sign), difference }] : [];
+    return difference ? [{ text, number, main: at < MAIN, verdict: verdictOf(difference, sign), difference }] : [];
   });
 }
 
@@ -43,7 +43,8 @@ export function inWords(claims) {
   ];
 }
 
-function outcome(claims) {
+/** Of the claims that the paper is about. */
+export function outcome(claims) {
   const verdicts = claims.map(({ verdict }) => verdict);
   if (verdicts.every((verdict) => verdict === YES)) return 'was reproduced';
   if (verdicts.includes(OPPOSITE)) return `was not reproduced (${counted(claims)})`;

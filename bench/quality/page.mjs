@@ -4,11 +4,13 @@ import { STAGES } from '../../dist/model/index.js';
 import { CLASSES } from '../../dist/synth/classes.js';
 import { ARMS, BASELINE } from './arms.mjs';
 import { inWords } from './claims.mjs';
-import { difference, digits, HEADLINES, rowsOf, spread } from './table.mjs';
+import { difference, digits, HEADLINES, markdown, rowsOf, spread } from './table.mjs';
+import { ofVariations, varied } from './variations.mjs';
 import { wrapped } from './wrap.mjs';
 
-/** @param raw where the raw numbers are, from the page */
-export function page(report, raw) {
+/** @param main, variations each a report, and `raw`: where its numbers are, from the page */
+export function page(main, variations) {
+  const { report, raw } = main;
   const { summary, settings, seeds, machine, versions, chance, colour, claims, date } = report;
   const { images, side, globalSize, patchSize, updates, batch, queueSize, levels, evaluationSize } = settings;
   const classes = CLASSES.length;
@@ -22,7 +24,7 @@ and what their frozen backbones are worth for classification and for localisatio
 
 ## The outcome
 
-${inWords(claims).join('\n')}
+${inWords(claims).join('\n')} ${ofVariations(variations)}
 
 ![Each number of each seed, and their means](quality.svg)
 
@@ -78,36 +80,34 @@ ${byStage(report.summary, 'rank', ({ mean }) => mean.toFixed(1))}
 - **Machine:** ${machine.cpu}, ${machine.cores} cores; ${versions.engine};
   Node ${versions.node.slice(1)}; ${date.slice(0, 10)}. Raw numbers: [${raw.split('/').at(-1)}](${raw}).
 
-## What may decide it
+${varied(main, variations)}
 
-${updates} updates of ${batch} images are ${((updates * batch) / images.train).toFixed(1)} passes over the pictures, where the paper makes 200 over ImageNet: what is
-slower at first may be better at last. Nor were the weights of the levels, the length of the queues and the
-pictures varied here. Each is an option, and each variation has a folder of its own:
+## To vary it
+
+Each option has a folder of its own; its report is in that folder:
 
 \`\`\`
 npm run bench:quality                                 # all arms; --seeds 9 adds seeds
-npm run bench:quality -- --updates 2400 --work DIR    # longer training; its report is in DIR
+npm run bench:quality -- --updates 2400 --work DIR    # longer training
 npm run bench:quality -- --levels 1,1,1,1 --work DIR  # of res2 to res5
 npm run bench:quality -- --queue-size 2048 --work DIR
 npm run bench:quality -- --photo --work DIR           # vivid and busy pictures
 npm run bench:quality -- --quick                      # minutes, to see that it runs
+npm run bench:quality -- --page                       # this page, from bench/results
 \`\`\`
+
+Where there are more cores, \`--jobs\` takes them all: each job is a process of one thread. To have a variation of any
+machine on this page, copy its \`DIR/quality-DATE.json\` to \`bench/results/quality-NAME-DATE.json\` and write the page anew.
 `);
 }
 
-function lines(header, rows) {
-  const line = (cells) => `| ${cells.join(' | ')} |`;
-  const rule = header.map((_, column) => (column === 0 ? '---' : '---:'));
-  return [header, rule].concat(rows).map(line).join('\n');
-}
-
 function headlines(summary, cell) {
-  return lines(['', ...Object.values(HEADLINES)], rowsOf(summary, Object.keys(HEADLINES), cell));
+  return markdown(['', ...Object.values(HEADLINES)], rowsOf(summary, Object.keys(HEADLINES), cell));
 }
 
 function byStage(summary, kind, cell) {
   const names = STAGES.map((stage) => `${kind}.${stage}`);
-  return lines(['', ...STAGES], rowsOf(summary, names, cell));
+  return markdown(['', ...STAGES], rowsOf(summary, names, cell));
 }
 
 /** Which arm has the highest mean in each column. */
@@ -139,7 +139,7 @@ function withoutBaseline(summary) {
 
 function claimTable(claims) {
   const rows = claims.map(({ text, verdict, difference: found }) => [text, verdict, difference(found)]);
-  return lines(['than MoCo v2', 'here', 'difference'], rows);
+  return markdown(['than MoCo v2', 'here', 'difference'], rows);
 }
 
 function rates({ search, settings: { rates: tried, searchUpdates, images } }) {

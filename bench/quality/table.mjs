@@ -30,7 +30,7 @@ export function rowsOf(summary, names, cell) {
 export function table(report) {
   const rows = rowsOf(report.summary, Object.keys(HEADLINES), spread);
   return [
-    ...aligned([['', ...Object.values(HEADLINES)], ...rows]),
+    ...aligned([['', ...Object.values(HEADLINES)], ...rows]).map((row) => row.join('  ')),
     '',
     `chance ${digits(report.chance)}, linear on colours alone ${digits(report.colour)}; mean and standard deviation of ${counted(report.seeds[BASELINE], 'seed')}`,
     '',
@@ -38,7 +38,15 @@ export function table(report) {
   ].join('\n');
 }
 
-function aligned(rows) {
+/** In Markdown, the first columns to the left. */
+export function markdown(header, rows, left = 1) {
+  const [head, ...body] = aligned([header, ...rows], left);
+  const rule = head.map(({ length }, column) => (column < left ? '-'.repeat(length) : `${'-'.repeat(length - 1)}:`));
+  return [head, rule, ...body].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+/** Fills each cell to the width of its column. */
+function aligned(rows, left = 1) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  '));
+  return rows.map((row) => row.map((cell, column) => (column < left ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))));
 }

@@ -15,7 +15,7 @@ function items(block) {
 function filled(item) {
   const indent = item.startsWith('- ') ? '  ' : '';
   const lines = [];
-  for (const word of item.split(/\s+/)) {
+  for (const word of item.trim().split(/\s+/)) {
     const line = lines.at(-1);
     if (line === undefined) lines.push(word);
     else if (`${line} ${word}`.length <= COLUMNS) lines[lines.length - 1] = `${line} ${word}`;

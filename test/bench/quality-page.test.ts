@@ -1,0 +1,88 @@
+/** The page of bench:quality, made of results that are kept. */
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Difference, load } from './load.js';
+
+type Numbers = Record<string, { mean: number; deviation?: number; toBaseline?: Difference }>;
+interface Report {
+  summary: Record<string, Numbers>;
+  seeds: Record<string, number>;
+  settings: Record<string, unknown>;
+}
+
+const { writePage } = await load<{ writePage(dir: string, results: string): Promise<string> }>('results');
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const results = join(root, 'bench', 'results');
+const MAIN = 'quality-2026-11-30.json';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-quality-page-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test('docs/quality.md and its plot are what bench/results gives', async () => {
+  const dir = join(folder, 'docs');
+  const text = await readFile(await writePage(dir, results), 'utf8');
+  const [page, plot] = await Promise.all(['quality.md', 'quality.svg'].map((name) => readFile(join(root, 'docs', name), 'utf8')));
+  expect(text.replaceAll(relative(dir, results), '../bench/results').split('\n')).toEqual(page?.split('\n'));
+  expect(await readFile(join(dir, 'quality.svg'), 'utf8')).toBe(plot);
+});
+
+/** The main comparison with one thing changed, of which DetCo's differences are these. */
+async function vary(settings: object, toBaseline: Difference): Promise<Report> {
+  const report = JSON.parse(await readFile(join(results, MAIN), 'utf8')) as Report;
+  const { moco, detco } = report.summary;
+  if (!moco || !detco) throw new Error(`${MAIN}: expected moco and detco`);
+  report.summary = { moco, detco: Object.fromEntries(Object.entries(detco).map(([name, value]) => [name, { ...value, toBaseline }])) };
+  report.seeds = { moco: 3, detco: 3 };
+  Object.assign(report.settings, settings);
+  return report;
+}
+
+const above: Difference = { mean: 0.02, interval: [0.01, 0.03] };
+const either: Difference = { mean: 0.02, interval: [-0.01, 0.05] };
+
+test('a variation has a line for each statement of the paper, and says what it changes and whether it shows the ordering', async () => {
+  const dir = join(folder, 'varied');
+  await mkdir(dir);
+  await copyFile(join(results, MAIN), join(dir, MAIN));
+  await writeFile(join(dir, 'quality-longer-2026-11-30.json'), JSON.stringify(await vary({ updates: 1200 }, above)));
+  await writeFile(join(dir, 'quality-queue-2026-11-30.json'), JSON.stringify(await vary({ queueSize: 2048, photo: true }, either)));
+  const page = await readFile(await writePage(dir, dir), 'utf8');
+
+  expect(page.replaceAll(/\s+/g, ' ')).toContain('Of 2 variations with one thing changed ([below](#what-was-varied)), 1 show');
+  const cells = page.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+  const rows = cells.slice(cells.findIndex(([, title]) => title === 'as above')).slice(0, 9);
+  expect(
+    rows.map(([, title, number, seeds, , multiLevel, , , toMoco, better]) => [title, number, seeds, multiLevel, toMoco, better]),
+  ).toEqual([
+    ['as above', 'linear, res5', '5', '0.189 ± 0.044', '+0.019 (-0.021 to +0.059)', 'not decided'],
+    ['', 'cells, res4', '5', '0.138 ± 0.024', '+0.015 (-0.005 to +0.036)', 'not decided'],
+    ['', 'AP50', '5', '0.078 ± 0.039', '+0.017 (-0.016 to +0.049)', 'not decided'],
+    ['1200 updates', 'linear, res5', '3', '-', '+0.020 (+0.010 to +0.030)', 'yes'],
+    ['', 'cells, res4', '3', '-', '+0.020 (+0.010 to +0.030)', 'yes'],
+    ['', 'AP50', '3', '-', '+0.020 (+0.010 to +0.030)', 'yes'],
+    ['`synth --photo`, queues of 2048', 'linear, res5', '3', '-', '+0.020 (-0.010 to +0.050)', 'not decided'],
+    ['', 'cells, res4', '3', '-', '+0.020 (-0.010 to +0.050)', 'not decided'],
+    ['', 'AP50', '3', '-', '+0.020 (-0.010 to +0.050)', 'not decided'],
+  ]);
+  expect(page).toContain('- **1200 updates:** was reproduced.');
+  expect(page).toContain('[quality-longer-2026-11-30.json](quality-longer-2026-11-30.json)');
+});
+
+test('no page is made without a main comparison, nor of a variation without DetCo', async () => {
+  const dir = join(folder, 'bad');
+  await mkdir(dir);
+  await expect(writePage(dir, dir)).rejects.toThrow('expected quality-DATE.json, the results of a comparison');
+  await copyFile(join(results, MAIN), join(dir, MAIN));
+  const { summary, ...rest } = await vary({ updates: 1200 }, above);
+  await writeFile(join(dir, 'quality-longer-2026-11-30.json'), JSON.stringify({ ...rest, summary: { moco: summary['moco'] } }));
+  await expect(writePage(dir, dir)).rejects.toThrow(
+    'quality-longer-2026-11-30.json: a variation has the arms moco and detco at least; this one has moco',
+  );
+});
