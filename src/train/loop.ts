@@ -13,7 +13,7 @@ import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
 import type { EvaluationMetrics, EvaluationResult, RunDirectory, StepMetrics } from './run-directory.js';
 import { lastCheckpoint } from './run-checkpoints.js';
-import type { Outlook } from './outlook.js';
+import type { Outlook, Updated } from './outlook.js';
 import { likelyCauses } from './likely-causes.js';
 import { probeRoom } from './memory.js';
 import { ProbeLabels } from './probe-labels.js';
@@ -156,7 +156,7 @@ class Loop {
 
   /** @returns whether the last update of the run was reached */
   async #updates(): Promise<boolean> {
-    const { batches, config, hooks, recorder } = this.#context;
+    const { batches, config, hooks, outlook, recorder } = this.#context;
     const staging = new Staging(batches, (batch) => this.#stage(batch));
     try {
       let waitingSince = performance.now();
@@ -169,13 +169,15 @@ class Loop {
         if (this.#epoch < batch.epoch) recorder?.pause();
         while (this.#epoch < batch.epoch) await this.#endEpoch();
         if (this.#prepared) recorder?.resume();
-        await this.#update(batch, dataWaitMs, staging);
+        const updated = await this.#update(batch, dataWaitMs, staging);
         if (this.#atLimit()) return true;
         if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) {
           recorder?.pause();
           await this.#checkpoint();
         }
         await this.#pause();
+        // A run that was told to stop has no more to go.
+        await outlook.updated(updated);
         // The first update prepares kernels; what comes after it counts.
         recorder?.resume();
         waitingSince = performance.now();
@@ -203,8 +205,8 @@ class Loop {
     return this.#trainStep.stage(batch);
   }
 
-  async #update(batch: StagedBatch, dataWaitMs: number, staging: Staging): Promise<void> {
-    const { config, run, hooks, outlook, recorder } = this.#context;
+  async #update(batch: StagedBatch, dataWaitMs: number, staging: Staging): Promise<Updated> {
+    const { config, run, hooks, recorder } = this.#context;
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
     const labels = this.#probeLabels?.of(batch);
@@ -241,7 +243,7 @@ class Loop {
     hooks.onStep?.(metrics, total, estimated);
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
-    await outlook.updated({ step: this.#step, ms: dataWaitMs + stepMs, total, estimated });
+    return { step: this.#step, ms: dataWaitMs + stepMs, total, estimated };
   }
 
   #settings(epoch: number, lr: number): StepSettings {

@@ -24,10 +24,14 @@ export interface OutlookOptions {
   readonly hooks: Pick<TrainHooks, 'onInfo' | 'onWarning'>;
 }
 
-interface Updated {
+/** An update that was made. */
+export interface Updated {
   readonly step: number;
+  /** Its wait for data included. */
   readonly ms: number;
+  /** Updates of the run, as far as that is known. */
   readonly total: number | undefined;
+  /** Whether no epoch has been counted. */
   readonly estimated: boolean;
 }
 
@@ -55,12 +59,7 @@ export class Outlook {
     this.#tellConcern(images, false);
   }
 
-  /**
-   * After an update, until it is known how long the run takes.
-   * @param ms of the update, its wait for data included
-   * @param total updates of the run, as far as that is known
-   * @param estimated whether no epoch has been counted
-   */
+  /** After an update, until it is known how long the run takes. */
   async updated({ step, ms, total, estimated }: Updated): Promise<void> {
     if (this.#durationTold) return;
     this.#recentMs.add(ms);

@@ -11,9 +11,19 @@ const send = () => {
 };
 
 let polls = 0;
+/** Of updates. */
+let spentMs = 0;
+/** When it would be told how long the run takes. */
+const OUTLOOK_MS = 10_000;
+const infos = [];
 const { step, finished } = await train(options, {
   signal: stop.signal,
-  onStep: (metrics) => at === 'update' && metrics.step === 3 && send(),
+  onInfo: (message) => infos.push(message),
+  onStep: ({ step: done, stepMs, dataWaitMs }) => {
+    spentMs += stepMs + dataWaitMs;
+    if (at === 'update' && done === 3) send();
+    if (at === 'outlook' && done > 3 && spentMs >= OUTLOOK_MS) send();
+  },
   onCheckpoint: () => at === 'checkpoint' && send(),
   poll: () => {
     polls++;
@@ -21,4 +31,4 @@ const { step, finished } = await train(options, {
     return false;
   },
 });
-console.log(JSON.stringify({ step, finished, polls }));
+console.log(JSON.stringify({ step, finished, polls, infos }));

@@ -25,16 +25,17 @@ interface Ending {
   readonly step: number;
   readonly finished: boolean;
   readonly polls: number;
+  readonly infos: readonly string[];
 }
 
-async function signalled(engine: string, at: 'update' | 'checkpoint' | 'evaluation'): Promise<Ending> {
+async function signalled(engine: string, at: 'update' | 'checkpoint' | 'evaluation' | 'outlook'): Promise<Ending> {
   const options = {
     at,
     engine,
     shards,
     preset: 'tiny',
     batch: 8,
-    epochs: 2,
+    epochs: at === 'outlook' ? 100_000 : 2,
     method: { width: 4, dim: 8, queueSize: 64, bnGroups: 2 },
     recipe: { globalSize: 16, patchSize: 8 },
     out: join(folder, `${engine}-${at}`),
@@ -67,3 +68,9 @@ for (const engine of ENGINE_NAMES) {
     });
   });
 }
+
+test('a run that is told to stop is not told how long it would take', async () => {
+  const { finished, infos } = await signalled('wasm', 'outlook');
+  expect(finished).toBe(false);
+  expect(infos.filter((message) => message.includes(' to go, '))).toEqual([]);
+});
