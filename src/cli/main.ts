@@ -24,6 +24,7 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
 
 const FAILED = 1;
 const UNUSABLE = 2;
+const UNUSABLE_KINDS: ReadonlySet<unknown> = new Set(['missing', 'unusable']);
 const VERSION_FLAGS = ['-V', '--version'];
 
 function version(): string {
@@ -58,15 +59,15 @@ async function createProgram(first?: string): Promise<Command> {
 /** The message; with DETCO_DEBUG in the environment where it came from, too. An argument that it quotes may hold a login. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return withoutSecrets(String(error));
-  const advice = openFilesAdvice(error.message);
+  const cause = openFilesAdvice(error.message);
   const message = process.env['DETCO_DEBUG'] ? (error.stack ?? error.message) : error.message;
-  return withoutSecrets([message, ...(advice === undefined ? [] : [advice])].join('\n'));
+  return withoutSecrets([...(cause === undefined ? [] : [cause]), message].join('\n'));
 }
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return error.exitCode;
-  // Shards that were named and are not there: what is lost later comes with a report, or as a failure of data.
-  const unusable = error instanceof Error && (error.name === 'UsageError' || ('kind' in error && error.kind === 'missing'));
+  // Shards that were named and are not there, or cannot be: what is lost later comes with a report, or as a failure of data.
+  const unusable = error instanceof Error && (error.name === 'UsageError' || ('kind' in error && UNUSABLE_KINDS.has(error.kind)));
   return unusable ? UNUSABLE : FAILED;
 }
 

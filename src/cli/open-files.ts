@@ -4,7 +4,7 @@ import { openFilesLimit } from '../pipeline/machine.js';
 /** With fewer, Node cannot load the modules of a command, of which it opens many at once. Workers and sockets of 16 lanes need no more. */
 const ENOUGH = 256;
 
-/** @returns what to add to the message of an error; undefined when it is not of too few open files */
+/** @returns what to put before the message of an error, which looks as if files were missing; undefined when it is not of too few open files */
 export function openFilesAdvice(message: string): string | undefined {
   // Node's loader of modules takes a file that it may not open for one that is not there.
   const misread = message.includes('Cannot find package') || message.includes('Cannot find module');

@@ -53,7 +53,8 @@ function hubRemedy(origin: string, said: string, sent: boolean): string {
 }
 
 function parseHttpUrl(location: string): URL {
-  if (!URL.canParse(location)) throw new SourceError(location, 'is not a URL; expected for example https://host/path/shard-000000.tar');
+  if (!URL.canParse(location))
+    throw new SourceError(location, 'is not a URL; expected for example https://host/path/shard-000000.tar', { kind: 'unusable' });
   return new URL(location);
 }
 

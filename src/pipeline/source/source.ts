@@ -91,8 +91,11 @@ export class SourceError extends Error {
   readonly location: string;
   /** Byte of the shard at which reading stopped, when it had begun. */
   readonly offset: number | undefined;
-  /** Whether there is no such shard, or its server wants another login; undefined for what else may be wrong. */
-  readonly kind: 'missing' | 'refused' | undefined;
+  /**
+   * Whether there is no such shard, its server wants another login, or the specification cannot name one; undefined for what else may be
+   * wrong.
+   */
+  readonly kind: 'missing' | 'refused' | 'unusable' | undefined;
 
   constructor(location: string, problem: string, { offset, kind, cause }: SourceErrorOptions = {}) {
     const shown = identityOf(location);
