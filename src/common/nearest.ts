@@ -15,20 +15,22 @@ function editDistance(a: string, b: string): number {
   return previous[b.length] ?? 0;
 }
 
+const MOST = 3;
+
 /** The names that `name` was most likely meant to be, nearest first; at most three, none when nothing is near. */
 export function nearestNames(name: string, known: readonly string[]): string[] {
-  const wanted = name.toLowerCase().replaceAll(/[-_]/g, '');
-  const distances = known.map((candidate) => {
-    const other = candidate.toLowerCase().replaceAll('-', '');
-    // A part of a name counts as near: "queue" for "queueSize".
-    const distance = wanted.length > 2 && (other.includes(wanted) || wanted.includes(other)) ? 1 : editDistance(wanted, other);
-    return { candidate, distance };
-  });
-  return distances
-    .filter(({ distance }) => distance <= Math.max(2, wanted.length / 2.5))
-    .toSorted((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ candidate }) => candidate);
+  const plain = (text: string): string => text.toLowerCase().replaceAll(/[-_]/g, '');
+  const wanted = plain(name);
+  const near = known
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, plain(candidate)) }))
+    .filter(({ distance }) => distance <= Math.max(2, wanted.length / 4))
+    .toSorted((a, b) => a.distance - b.distance);
+  // Beside one that differs by a slip, others are other words.
+  const found = near.filter(({ distance }) => distance <= (near[0]?.distance ?? 0) + 1).map(({ candidate }) => candidate);
+  if (found.length > 0) return found.slice(0, MOST);
+  // A part of a name: "queue" for "queueSize".
+  const parts = known.filter((candidate) => wanted.length > 2 && (plain(candidate).includes(wanted) || wanted.includes(plain(candidate))));
+  return parts.slice(0, MOST);
 }
 
 /** `no "name": did you mean "a" or "b"? Expected one of a, b, c`, for the first of these names. */

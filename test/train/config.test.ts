@@ -117,7 +117,9 @@ describe('options of a new run', () => {
     expect(resolveConfig({ shards, batch: 16 }).method.bnGroups).toBe(8);
     expect(resolveConfig({ shards, preset: 'tiny-moco', batch: 2 }).method.bnGroups).toBe(1);
     expect(resolveConfig({ shards, preset: 'tiny-moco', batch: 4 }).method.bnGroups).toBe(2);
-    expect(() => resolveConfig({ shards, batch: 4, method: { bnGroups: 3 } })).toThrow('method.bnGroups 3 does not divide batch 4');
+    expect(() => resolveConfig({ shards, batch: 4, method: { bnGroups: 3 } })).toThrow(
+      'method.bnGroups 3 does not divide batch 4: expected a divisor, such as 2',
+    );
   });
 
   test.each<[string, ConfigInput, string]>([
@@ -156,7 +158,7 @@ describe('options of a new run', () => {
     [
       'groups that views do not divide into',
       { shards, preset: 'tiny-simclr', batch: 50, method: { bnGroups: 8 } },
-      'method.bnGroups 8 does not divide the 100 views of batch 50',
+      'method.bnGroups 8 does not divide the 100 views of batch 50: expected a divisor, such as 5 or 10',
     ],
     ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
     ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],

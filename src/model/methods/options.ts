@@ -60,7 +60,15 @@ export function fitBnGroups<O extends { readonly bnGroups: number }>(options: O,
 /** @throws RangeError for batch norm groups that do not divide the batch */
 export function checkBnGroups({ bnGroups: groups }: { readonly bnGroups: number }, batch: number): void {
   if (batch % groups === 0) return;
-  throw new RangeError(`method.bnGroups ${groups} does not divide batch ${batch}: expected a divisor such as ${defaultBnGroups(batch)}`);
+  throw new RangeError(`method.bnGroups ${groups} does not divide batch ${batch}: ${divisorsNear(groups, batch)}`);
+}
+
+/** The groups of at least two rows each that come next to what was asked for, in words. */
+function divisorsNear(groups: number, rows: number): string {
+  const fits = (count: number): boolean => count === 1 || (rows % count === 0 && rows >= 2 * count);
+  const counts = Array.from({ length: Math.ceil(rows / 2) }, (_, i) => i + 1).filter(fits);
+  const near = [counts.findLast((count) => count < groups), counts.find((count) => count > groups)].filter((count) => count !== undefined);
+  return `expected a divisor, such as ${near.join(' or ')}`;
 }
 
 /**
@@ -167,6 +175,6 @@ export function checkHeadGroups(options: { readonly bnGroups: number }, batch: n
   const { bnGroups: groups } = options;
   const rows = views * batch;
   const seen = views === 1 ? `batch ${batch}` : `the ${rows} views of batch ${batch}`;
-  if (rows % groups !== 0) throw new RangeError(`method.bnGroups ${groups} does not divide ${seen}: expected a divisor such as 1`);
+  if (rows % groups !== 0) throw new RangeError(`method.bnGroups ${groups} does not divide ${seen}: ${divisorsNear(groups, rows)}`);
   checkCompany(options, batch, views);
 }
