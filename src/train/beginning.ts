@@ -7,7 +7,7 @@ import type { LoadedCheckpoint } from './checkpoint.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
 import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
-import type { InitFact } from './init.js';
+import { type InitFact, withoutSameInit } from './init.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { assertNoRun, assertWritable, readRunConfig, RunDirectory } from './run-directory.js';
 import { readRunShards } from './run-shards.js';
@@ -78,7 +78,8 @@ async function beginAgain(
     ...saved
   } = (await readRunConfig(path)) as Options & Partial<RunFacts>;
   await assertWritable(path);
-  const config = resumeConfig(saved, given, file, path, filePath);
+  const [givenNow, fileNow] = [await withoutSameInit(given, initWeights), await withoutSameInit(file, initWeights)];
+  const config = resumeConfig(saved, givenNow, fileNow, path, filePath);
   const specs = shardSpecs(config, [given, file], { ...(folders && { folders }), ...(loginLeftOut && { loginLeftOut }) });
   const run = await RunDirectory.open(path);
   try {

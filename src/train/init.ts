@@ -2,7 +2,7 @@
 import { loadBackbone, type LoadedBackbone, WeightsError } from '../interop/index.js';
 import { assign, type Method } from '../model/index.js';
 import { CheckpointError } from './checkpoint-state.js';
-import type { TrainConfig } from './config-schema.js';
+import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { optionName } from './flags.js';
 import { OptionsError } from './options-error.js';
 
@@ -34,11 +34,30 @@ export async function loadInit({ init, method }: TrainConfig, begun?: InitFact):
       `${option}: the weights are of ${are}, and the run has ${is}; set method.${wrong[0]} as they have it, or give others`,
     );
   }
-  if (begun !== undefined && begun.sha256 !== source.sha256)
-    throw new OptionsError(
-      `${option} is not what the run began with: its SHA-256 is ${source.sha256}, and was ${begun.sha256}; bring it back, or start another run`,
-    );
+  if (begun !== undefined) assertSame(init, source, begun);
   return backbone;
+}
+
+/**
+ * What a caller gives a run that goes on, without the weights that it began with, wherever they lie by now.
+ *
+ * @throws OptionsError for other weights
+ */
+export async function withoutSameInit<Given extends Pick<ConfigInput, 'init'>>(given: Given, begun: InitFact | undefined): Promise<Given> {
+  const { init, ...rest } = given;
+  if (init === undefined || begun === undefined) return given;
+  // The run needs them no more: what cannot be read is left to be told by its path.
+  const backbone = await loadBackbone(init).catch(() => undefined);
+  if (backbone === undefined) return given;
+  assertSame(init, backbone.source, begun);
+  return rest as Given;
+}
+
+function assertSame(init: string, { sha256 }: Pick<InitFact, 'sha256'>, begun: InitFact): void {
+  if (sha256 === begun.sha256) return;
+  throw new OptionsError(
+    `${optionName('init')} ${init} is not what the run began with: its SHA-256 is ${sha256}, and was ${begun.sha256}; bring it back, or start another run`,
+  );
 }
 
 /** Puts a backbone into every network of a method: a momentum encoder starts as the copy that it is. */

@@ -1,5 +1,5 @@
 /** `detco train --init`: a backbone that starts from weights. */
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -45,9 +45,28 @@ test('config.json has the path and the sum', async () => {
   expect(config).toMatchObject({ init: file, initWeights: { path: file, sha256: source.sha256 } });
 });
 
-test('a resume keeps them, by an absolute path or a relative one, and refuses another place', async () => {
-  const other = await detco(['train', '--resume', run, '--steps', '2', '--init', WEIGHTS]);
-  const began = `init ${JSON.stringify(resolve(WEIGHTS))} differs from ${JSON.stringify(file)}, with which ${run} began`;
+test('a resume knows them by their bytes: it refuses others under the same name, and takes the same from another place', async () => {
+  const resumed = join(folder, 'known');
+  await cp(run, resumed, { recursive: true, verbatimSymlinks: true });
+  const moved = join(folder, 'moved.pth');
+  await rename(file, moved);
+  await exportBackbone(await loadBackbone(WEIGHTS, { encoder: 'key' }), file, 'torchvision');
+  for (const other of [file, WEIGHTS])
+    expect(await detco(['train', '--resume', resumed, '--steps', '2', '--init', other])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`init ${other} is not what the run began with: its SHA-256 is `),
+    });
+  expect(await detco(['train', '--resume', resumed, '--steps', '2', '--init', moved])).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining(`run ${resumed} continues after step 1`),
+  });
+  expect(JSON.parse(await readFile(join(resumed, 'config.json'), 'utf8'))).toMatchObject({ init: file });
+  await rename(moved, file);
+});
+
+test('a resume keeps them where they are gone, by an absolute path or a relative one, and refuses another', async () => {
+  const other = await detco(['train', '--resume', run, '--steps', '2', '--init', 'nowhere.pth']);
+  const began = `${JSON.stringify(resolve('nowhere.pth'))} differs from ${JSON.stringify(file)}, with which ${run} began`;
   expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining(began) });
 
   const copy = join(folder, 'resumed');
