@@ -9,7 +9,7 @@ import type { z } from 'zod';
 import { isOptions, type Options } from '../common/options.js';
 import { expectedOneOf } from '../common/nearest.js';
 import { quoted } from '../common/quoted.js';
-import { METHOD_NAMES, METHOD_PRESETS, methodKind } from '../model/index.js';
+import { METHOD_PRESETS, methodKind } from '../model/index.js';
 import { PIPELINE_DEFAULTS } from '../pipeline/defaults.js';
 import { LABEL_FIELD } from '../pipeline/shard/member.js';
 import { type ConfigInput, configSchema, KINDS, parseConfig, type TrainConfig } from './config-schema.js';
@@ -17,7 +17,7 @@ import { inThisVersion, withOptimizer, withoutUnused, withUnused } from './earli
 import { optionName } from './flags.js';
 import { canonical, FREE_ON_RESUME, quotedOrNone } from './loss-options.js';
 import { merge, NESTED } from './merge.js';
-import { checkNames } from './option-names.js';
+import { checkNames, presetsOf } from './option-names.js';
 import { OptionsError } from './options-error.js';
 import { checkViews } from './training-recipe.js';
 
@@ -75,11 +75,6 @@ function check(config: TrainConfig, { resumed = false } = {}): TrainConfig {
   }
   checkViews(config);
   return config;
-}
-
-function presetsOf(method: string): string {
-  const names = PRESET_NAMES.filter((preset) => METHOD_PRESETS[preset]?.method.name === method);
-  return names.length === 0 ? `expected a method of ${METHOD_NAMES.join(', ')}` : `use a preset of ${method} (${names.join(', ')})`;
 }
 
 /** The name of the preset that options are made from. */

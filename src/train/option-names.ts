@@ -4,6 +4,7 @@ import { expectedOneOf } from '../common/nearest.js';
 import { isOptions, type Options } from '../common/options.js';
 import { quoted } from '../common/quoted.js';
 import { knnSchema } from '../eval/options.js';
+import { METHOD_NAMES, METHOD_PRESETS } from '../model/index.js';
 import { configSchema, KINDS } from './config-schema.js';
 import { optionName } from './flags.js';
 import { OptionsError } from './options-error.js';
@@ -33,6 +34,10 @@ function checkKind(key: string, kinds: Kinds, options: unknown, where: string, b
   const usual = isOptions(below) ? below[by] : undefined;
   if (!isOptions(options)) {
     // The method is the preset's.
+    if (key === 'method' && usual !== undefined && options !== usual && METHOD_NAMES.includes(String(options)))
+      throw new OptionsError(
+        `Unusable options${where}: method = ${quoted(options)}: the method is the preset's, ${String(usual)}: ${presetsOf(String(options))}`,
+      );
     const names = key === 'method' && usual !== undefined ? [String(usual)] : [...byKind.keys()];
     const expected = expectedOptions({ option: key, by, names }, options, usual === undefined ? names[0] : String(usual));
     throw new OptionsError(`Unusable options${where}: ${key} = ${quoted(options)}: ${expected}`);
@@ -45,9 +50,15 @@ function checkKind(key: string, kinds: Kinds, options: unknown, where: string, b
     else
       throw new OptionsError(
         `${optionName(`${key}.${name}`)}${where} is an option of ${owners.join(', ')}, and not of ${String(kind)}: leave it out, or use ` +
-          (key === 'method' ? 'a preset of another method' : `${key}.${by} ${owners.join(' or ')}`),
+          (key === 'method' ? `a preset of ${owners.join(' or ')}` : `${key}.${by} ${owners.join(' or ')}`),
       );
   }
+}
+
+/** How a method is chosen that is not the preset's. */
+export function presetsOf(method: string): string {
+  const names = Object.entries(METHOD_PRESETS).flatMap(([preset, { method: of }]) => (of.name === method ? [preset] : []));
+  return names.length === 0 ? `expected a method of ${METHOD_NAMES.join(', ')}` : `use a preset of ${method} (${names.join(', ')})`;
 }
 
 function assertKnown(name: string, known: readonly string[], where: string, prefix = ''): void {

@@ -187,7 +187,7 @@ describe('options of a new run', () => {
     [
       "an option of another method's",
       { shards, preset: 'moco-v2-r50', method: { terms: ['gg'] } },
-      'method.terms is an option of detco, and not of moco: leave it out, or use a preset of another method',
+      'method.terms is an option of detco, and not of moco: leave it out, or use a preset of detco',
     ],
     [
       "a flag that is another method's",
@@ -333,7 +333,10 @@ describe('config file', () => {
 
   test.each([
     ['method:', 'Unusable options in FILE: method = null: expected options, as in method: { name: simclr }'],
-    ['method: moco', 'Unusable options in FILE: method = "moco": expected options, as in method: { name: simclr }'],
+    [
+      'method: moco',
+      'Unusable options in FILE: method = "moco": the method is the preset\'s, simclr: use a preset of moco (moco-v2-r50, moco-v1-r50, tiny-moco)',
+    ],
     ['recipe:', 'Unusable options in FILE: recipe = null: expected options, as in recipe: { name: simclr }'],
     [
       'method: { temprature: 0.1 }',
