@@ -4,7 +4,8 @@
  *     npm run pack:gpu     ->  gpu-pack/gpu.sh, gpu-pack/node.xz, gpu-pack/detco.tar.xz
  *
  * Copy the folder there and run `gpu-pack/gpu.sh`. Node is a binary from npm; the archive holds dist/ and its dependencies without what
- * Node does not read, native/torch, the golden numbers, two shards, the benchmarks of a step and of the pipeline, and the engine's tests as bundles.
+ * Node does not read, native/torch, the golden numbers, shards, the benchmarks of a step and of the pipeline, and as bundles the tests of the
+ * engine and of recorded steps.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -34,11 +35,17 @@ rmSync(STAGE, { recursive: true, force: true });
 mkdirSync(STAGE, { recursive: true });
 mkdirSync(OUT, { recursive: true });
 packNode();
-for (const file of ['package.json', 'bin/detco.cjs', 'scripts/golden.mjs', 'bench/gpu.sh', 'bench/step.mjs', 'bench/pipeline.mjs'])
+copy('package.json');
+for (const file of [
+  'bin/detco.cjs',
+  'scripts/golden.mjs',
+  ...['gpu.sh', 'step.mjs', 'soak-step.mjs', 'pipeline.mjs'].map((name) => `bench/${name}`),
+])
   copy(file);
 for (const folder of ['dist', 'scripts/golden', 'bench/step', 'bench/pipeline', 'bench/peers', 'native/torch', 'fixtures/golden'])
   copy(folder);
-for (const shard of ['train-000.tar', 'val-000.tar']) copy(join('fixtures', 'shards', shard));
+for (const shard of ['train-000.tar', 'train-001.tar', 'train-002.tar', 'train-003.tar', 'val-000.tar'])
+  copy(join('fixtures', 'shards', shard));
 for (const path of productionPackages()) copyPackage(path);
 await bundleTests();
 
@@ -105,18 +112,22 @@ function copyPackage(path) {
   });
 }
 
-/** The engine's tests as programs for `node --test`: jest itself would be as large as everything else. TensorFlow.js's own suite beside them. */
+/** Tests as programs for `node --test`: jest itself would be as large as everything else. TensorFlow.js's own suite beside them. */
 async function bundleTests() {
-  const folder = join(ROOT, 'test', 'engine');
-  const names = readdirSync(folder).filter((name) => /^torch(-cuda.*)?\.test\.ts$/.test(name));
+  const folder = join(ROOT, 'test');
   const onDevice = join(CACHE, 'contract.test.ts');
   writeFileSync(
     onDevice,
-    `import { testEngine } from '${folder}/contract.js';\ntestEngine('torch', { device: process.env.DETCO_DEVICE });\n`,
+    `import { testEngine } from '${folder}/engine/contract.js';\ntestEngine('torch', { device: process.env.DETCO_DEVICE });\n`,
   );
   await build({
     absWorkingDir: ROOT,
-    entryPoints: Object.fromEntries([onDevice, ...names.map((name) => join(folder, name))].map((file) => [basename(file, '.ts'), file])),
+    entryPoints: Object.fromEntries(
+      [onDevice, join(folder, 'engine', 'torch.test.ts'), join(folder, 'model', 'recorded.test.ts')].map((file) => [
+        basename(file, '.ts'),
+        file,
+      ]),
+    ),
     outdir: join(STAGE, 'test'),
     outExtension: { '.js': '.mjs' },
     bundle: true,

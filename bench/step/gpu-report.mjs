@@ -12,8 +12,9 @@ const steps = readFileSync(join(work, 'steps.tsv'), 'utf8').trim().split('\n').m
 const reports = filesLike(/^bench-(\d+)-(\w+)\.json$/);
 const benches = reports.flatMap(({ match, json }) => asBench(match, json));
 const goldens = filesLike(/^golden-(\w+)-(\w+)\.json$/).map(({ match, json }) =>
-  Object.assign({ arch: match[1], precision: match[2] }, json),
+  Object.assign({ file: match[1], precision: match[2] }, json),
 );
+const recorded = filesLike(/^recorded-.+\.json$/).map(({ json }) => json);
 const train = readTrain(join(work, 'run'));
 const machine = {
   gpu: ask('nvidia-smi', ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader']),
@@ -24,7 +25,7 @@ const machine = {
   node: process.version,
 };
 const date = new Date().toISOString();
-const results = { date, machine, steps, goldens, benches, train, reports: reports.map(({ json }) => json) };
+const results = { date, machine, steps, goldens, recorded, benches, train, reports: reports.map(({ json }) => json) };
 writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
 const table = lines().join('\n');
 writeFileSync(join(out, 'table.txt'), `${table}\n`);
@@ -105,7 +106,12 @@ function lines() {
       ({ part, name, code, seconds }) => `${part.padEnd(12)}${name.padEnd(22)}${code === 0 ? 'ok' : `exit code ${code}`}, ${seconds} s`,
     ),
     '',
-    ...goldens.map(({ arch, precision, ok }) => `golden ${arch} ${precision}: ${ok ? 'within tolerance' : 'OUT OF TOLERANCE'}`),
+    ...goldens.map(({ file, precision, ok }) => `golden ${file} ${precision}: ${ok ? 'within tolerance' : 'OUT OF TOLERANCE'}`),
+    '',
+    ...recorded.map(
+      ({ preset, optimizer, device, steps: updates, runsOfStep, recordedOnce, flat, fifths }) =>
+        `recorded ${preset} ${optimizer}: ${recordedOnce ? (device === 'cpu' ? 'a program' : 'a CUDA graph') : 'NOT RECORDED ONCE'}, JavaScript ran in ${runsOfStep} of ${updates} updates, ${flat ? 'memory flat' : 'MEMORY NOT FLAT'}, loss ${fifths.at(-1).loss.toFixed(3)}`,
+    ),
     '',
     'batch  precision  graph   images/s    PyTorch   ratio   device MB    PyTorch',
     ...rows.map(
