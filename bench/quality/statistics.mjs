@@ -26,3 +26,11 @@ export function pairedDifference(values, others) {
   const half = (T[values.length - 2] * deviation(differences)) / Math.sqrt(values.length);
   return { mean: middle, interval: [middle - half, middle + half] };
 }
+
+/** Student's t of 20 pairs, about. */
+const T_OF_MANY = 2.1;
+
+/** About how many pairs it takes until the 95 % interval of a mean difference leaves out 0, if mean and deviation of these stay. */
+export function pairsToDecide(differences) {
+  return Math.ceil(((T_OF_MANY * deviation(differences)) / mean(differences)) ** 2);
+}

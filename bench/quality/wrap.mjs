@@ -1,6 +1,8 @@
 /** Fills the paragraphs and list items of a page to lines of 100 columns; tables, code, headings and pictures stay. */
 
 const COLUMNS = 100;
+/** What would begin a list at the beginning of a line. */
+const LIST = /^(?:\d+[.)]|[-+*])$/;
 const AS_IT_IS = /^(?:[|#!]|```|<!--)/;
 
 export function wrapped(markdown) {
@@ -18,7 +20,7 @@ function filled(item) {
   for (const word of item.trim().split(/\s+/)) {
     const line = lines.at(-1);
     if (line === undefined) lines.push(word);
-    else if (`${line} ${word}`.length <= COLUMNS) lines[lines.length - 1] = `${line} ${word}`;
+    else if (LIST.test(word) || `${line} ${word}`.length <= COLUMNS) lines[lines.length - 1] = `${line} ${word}`;
     else lines.push(indent + word);
   }
   return lines.join('\n');

@@ -9,9 +9,10 @@ import { type Difference, load } from './load.js';
 
 const script = new URL('../../bench/quality.mjs', import.meta.url).pathname;
 
-const { pairedDifference } = await load<{ pairedDifference(values: readonly number[], others: readonly number[]): Difference }>(
-  'statistics',
-);
+const { pairedDifference, pairsToDecide } = await load<{
+  pairedDifference(values: readonly number[], others: readonly number[]): Difference;
+  pairsToDecide(differences: readonly number[]): number;
+}>('statistics');
 const { claimed, inWords } = await load<{
   claimed(summary: object): { readonly text: string; readonly verdict: string }[];
   inWords(claims: object): string[];
@@ -24,6 +25,12 @@ test('the paired interval is that of a paired t test', () => {
   expect(interval[0]).toBeCloseTo(-0.03956, 4);
   expect(interval[1]).toBeCloseTo(0.13956, 4);
   expect(pairedDifference([1], [0])).toEqual({ mean: 1 });
+});
+
+test('so many pairs as it says decide a difference whose mean and deviation stay', () => {
+  // Mean 1 and deviation 2: 2.1 x 2 / sqrt(n) is below 1 from 18 on. scipy.stats.t.ppf(.975, 17) is 2.110.
+  expect(pairsToDecide([-1, 1, 3])).toBe(18);
+  expect(pairsToDecide([1, -1, -3])).toBe(18);
 });
 
 test('says that the ordering was reproduced only where every interval is on its side', () => {
