@@ -8,7 +8,7 @@ import { formatByteSize } from '../common/byte-size.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
-import type { TrainHooks } from './loop.js';
+import type { TrainHooks } from './hooks.js';
 import { optionName } from './flags.js';
 
 /** Time between two lines about shards that are asked for. */

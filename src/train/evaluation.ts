@@ -18,7 +18,7 @@ import {
 import { LAST_STAGE, type Method, type Stage } from '../model/index.js';
 import type { Beginning } from './beginning.js';
 import type { SampleOptions } from './data-options.js';
-import type { EvaluationResult } from './run-directory.js';
+import type { EvaluationResult } from './metrics.js';
 import { explainSpecs } from './shard-specs.js';
 
 interface EvaluationParts {

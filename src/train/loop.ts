@@ -11,7 +11,9 @@ import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
 import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
-import type { EvaluationMetrics, EvaluationResult, RunDirectory, StepMetrics } from './run-directory.js';
+import type { TrainHooks, TrainRequests } from './hooks.js';
+import type { EvaluationMetrics, EvaluationResult, StepMetrics } from './metrics.js';
+import type { RunDirectory } from './run-directory.js';
 import { lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook, Updated } from './outlook.js';
 import { likelyCauses } from './likely-causes.js';
@@ -21,32 +23,6 @@ import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
 import { createTrainStep, nonFiniteTerm, type StagedViews, type StepSettings, type StepResult, type TrainStep } from './step.js';
 import { turn } from './turn.js';
-
-/** What a caller may listen to; all are called between pieces of work. */
-export interface TrainHooks {
-  /**
-   * @param totalSteps updates of the whole run, undefined where nobody knows
-   * @param estimated whether that is an estimate, which it is until an epoch has been counted
-   */
-  readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined, estimated: boolean) => void;
-  readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
-  readonly onCheckpoint?: (path: string) => void;
-  /** Called before a piece of work that may take long, with its name: `update 48`, `evaluation`, `waiting for data`. */
-  readonly onWork?: (name: string) => void;
-  readonly onInfo?: (message: string) => void;
-  readonly onWarning?: (message: string) => void;
-}
-
-/** How a run is told to stop, or to save what it has. */
-export interface TrainRequests {
-  /** Finishes the update at hand, writes a checkpoint and returns. */
-  readonly signal?: AbortSignal;
-  /**
-   * Called after each update and each block of an evaluation, before `signal` is looked at; true asks for a checkpoint there. A caller in
-   * another thread is heard without a turn of the event loop: what it wrote to shared memory can be read here, and `signal` aborted.
-   */
-  readonly poll?: () => boolean;
-}
 
 export interface LoopContext extends TrainRequests {
   readonly config: TrainConfig;

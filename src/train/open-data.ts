@@ -9,7 +9,7 @@ import type { Beginning } from './beginning.js';
 import { assertMadeWith, configDigest } from './loss-options.js';
 import { DataError } from './data-error.js';
 import { asOptionsError, type SampleOptions, sampleOptions, sayProgress, sayRewritten, waitingFor, warnOnce } from './data-options.js';
-import type { TrainHooks } from './loop.js';
+import type { TrainHooks } from './hooks.js';
 import { trainingRecipe } from './training-recipe.js';
 import { comparedInWords } from './run-shards.js';
 import { explainSpecs } from './shard-specs.js';

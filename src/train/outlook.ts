@@ -3,7 +3,7 @@ import { inspectEngines, type Engine } from '../engine/index.js';
 import { methodKind } from '../model/index.js';
 import type { TrainConfig } from './config-schema.js';
 import { DAY, durationInWords } from './duration.js';
-import type { TrainHooks } from './loop.js';
+import type { TrainHooks } from './hooks.js';
 import { RecentUpdates } from './recent-updates.js';
 import { warmUpConcern } from './schedule.js';
 

@@ -1,9 +1,9 @@
 /** Progress for people on stderr: a bar on a terminal, a plain line every few seconds elsewhere. */
 import { SingleBar } from 'cli-progress';
 import { formatDuration } from './duration.js';
-import type { TrainHooks } from './loop.js';
+import type { TrainHooks } from './hooks.js';
 import { RecentUpdates } from './recent-updates.js';
-import type { StepMetrics } from './run-directory.js';
+import type { StepMetrics } from './metrics.js';
 import { printable } from '../common/printable.js';
 
 /** Between plain lines. */

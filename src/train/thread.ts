@@ -8,7 +8,7 @@
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { TrainOptions } from './beginning.js';
-import type { TrainHooks } from './loop.js';
+import type { TrainHooks } from './hooks.js';
 import { RequestWords } from './request-words.js';
 import type { TrainResult } from './train.js';
 

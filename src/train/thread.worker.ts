@@ -1,7 +1,7 @@
 /** The thread that `startTraining` starts. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { readConfigFile } from './config.js';
-import type { TrainHooks } from './loop.js';
+import type { TrainHooks } from './hooks.js';
 import { RequestWords } from './request-words.js';
 import type { Ending, HookCall, TrainTask } from './thread.js';
 import { train } from './train.js';

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { expect, test } from '@jest/globals';
 import { durationInWords, formatDuration } from '#dist/train/duration.js';
 import { terminalProgress } from '#dist/train/progress.js';
-import type { StepMetrics } from '#dist/train/run-directory.js';
+import type { StepMetrics } from '#dist/train/metrics.js';
 
 function line(step: number): StepMetrics {
   return { step, epoch: 1, loss: 12.3456, terms: {}, lr: 0.03, imagesPerSecond: 32, dataWaitMs: 250, stepMs: 750, featureStd: 0.1 };

@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { readRunConfig, RunDirectory, type EvaluationMetrics, type StepMetrics } from '#dist/train/run-directory.js';
+import type { EvaluationMetrics, StepMetrics } from '#dist/train/metrics.js';
+import { readRunConfig, RunDirectory } from '#dist/train/run-directory.js';
 
 function line(step: number): StepMetrics {
   return { step, epoch: 0, loss: 1 / step, terms: {}, lr: 0.1, imagesPerSecond: 1, dataWaitMs: 0, stepMs: 1, featureStd: 0.1 };
