@@ -3,6 +3,7 @@
  */
 import type { Piscina } from 'piscina';
 import type { Views } from './augment/recipe.js';
+import { BadSamples } from './bad-samples.js';
 import type { Batch, PipelineState } from './batch/batch.js';
 import { Control, PipelineAborted } from './batch/control.js';
 import { Lease } from './batch/lease.js';
@@ -17,19 +18,16 @@ import type { PipelineMeters } from './profile/snapshot.js';
 import type { SampleFields } from './shard/group.js';
 import { type LeftOutCount, warnOncePerKind } from './shard/left-out.js';
 import type { ComparedShards } from './shard/same-shards.js';
-import { type CacheFolder, type FoundShard, sweepRun, type VersionEvent } from './source/index.js';
+import { SeenShards } from './seen-shards.js';
+import { type CacheFolder, type FoundShard, sweepRun } from './source/index.js';
 import { identityOf } from './source/identity.js';
 import { reasonOf } from './source/source.js';
-import type { BadSample } from './worker/lane.js';
 import type { WorkerReport } from './worker/main.js';
 import { DecodedCache } from './worker/decoded-cache.js';
 import { startWorkers } from './worker/pool.js';
 import { printable } from '../common/printable.js';
 import { PipelineOptionError } from './option-error.js';
 import { counted } from '../common/counted.js';
-
-/** Samples over which a share of bad ones is judged at the least, so that one at the start does not end a run. */
-const FEWEST_JUDGED = 1000;
 
 /**
  * Batches of augmented views from tar shards.
@@ -66,10 +64,6 @@ export function fieldsOf({ imageField, labelField, classNames, fields, maxFieldB
   return { imageField, labelField, classNames, ...(fields.length > 0 && { kept: { names: fields, bytes: maxFieldBytes } }) };
 }
 
-function inWords({ shard, key, offset, reason }: BadSample): string {
-  return printable(`the last is ${key} at byte ${offset} of ${shard}: ${reason}`);
-}
-
 function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | undefined {
   if (decodedCache === undefined) return undefined;
   try {
@@ -96,19 +90,16 @@ export class WorkerPipeline implements Pipeline {
   readonly #control: Control;
   readonly #slots: readonly Slot[];
   readonly #board: MeterBoard;
+  readonly #seen: SeenShards;
+  readonly #badSamples: BadSamples;
   /** The step whose batch is asked for next. */
   #step = 0;
   #pool: Piscina | undefined;
   #serving: Promise<unknown> = Promise.resolve();
   #failure: unknown;
-  /** Of remote shards that were read, by this pipeline or the one before, by location. */
-  readonly #seen = new Map<string, VersionEvent>();
   /** Shards of which it was told what they leave out. */
   readonly #leftOut = new Set<number>();
   readonly #warnLeftOut = warnOncePerKind((warning) => process.emitWarning(warning));
-  #badSamples = 0;
-  #lastBad: BadSample | undefined;
-  #goodSamples = 0;
   #lease: Lease | undefined;
   #iterated = false;
   #closed = false;
@@ -127,12 +118,8 @@ export class WorkerPipeline implements Pipeline {
     this.#found = found;
     this.compared = compared;
     this.shards = found.map(({ location }) => identityOf(location));
-    // A shard may be read for the first time hours after it was asked for; one that was not asked for, in another run.
-    for (const [i, shard] of found.entries()) {
-      const { location, version, bytes } = shard.version === undefined ? (options.expect?.[i] ?? shard) : shard;
-      if (version !== undefined && identityOf(location) === this.shards[i])
-        this.#seen.set(identityOf(location), { url: identityOf(location), version, ...(bytes !== undefined && { bytes }) });
-    }
+    this.#seen = new SeenShards(found, options.expect);
+    this.#badSamples = new BadSamples(resolved.maxBadSamples);
     this.#plan = plan;
     this.#lanes = rankLanes(resolved);
     this.#control = new Control({ lanes: this.#lanes.length, slots: resolved.slots });
@@ -170,7 +157,7 @@ export class WorkerPipeline implements Pipeline {
         this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
-        this.#goodSamples += rows;
+        this.#badSamples.addGood(rows);
         yield this.#lease;
         this.#board.consumer.asks();
         this.#lease.endTurn();
@@ -182,11 +169,7 @@ export class WorkerPipeline implements Pipeline {
   }
 
   found(): FoundShard[] {
-    return this.#found.map((shard, i) => {
-      const location = this.shards[i] ?? '';
-      const seen = this.#seen.get(location);
-      return { location, bytes: shard.bytes ?? seen?.bytes, version: shard.version ?? seen?.version };
-    });
+    return this.#seen.found();
   }
 
   meters(): PipelineMeters {
@@ -291,9 +274,7 @@ export class WorkerPipeline implements Pipeline {
   #emptyEpoch(epoch: number): Error {
     const samples = this.#control.epochSamples(epoch) ?? 0;
     if (samples === 0) {
-      const bad = this.#lastBad
-        ? `${counted(this.#badSamples, 'bad sample')}, ${inWords(this.#lastBad)}`
-        : 'detco verify says what they hold';
+      const bad = this.#badSamples.summary() ?? 'detco verify says what they hold';
       return new Error(`No usable sample in ${counted(this.shards.length, 'shard')} (first: ${printable(this.shards[0] ?? '')}); ${bad}`);
     }
     return new PipelineOptionError(
@@ -320,24 +301,14 @@ export class WorkerPipeline implements Pipeline {
   }
 
   #receive(report: WorkerReport): void {
-    if ('bad' in report) this.#countBad(report.bad);
-    else if ('leftOut' in report) this.#tellLeftOut(report.leftOut);
+    if ('bad' in report) {
+      const tooMany = this.#badSamples.add(report.bad);
+      this.#options.onBad?.(report.bad);
+      this.#failWith(tooMany);
+    } else if ('leftOut' in report) this.#tellLeftOut(report.leftOut);
     else if ('retry' in report) this.#options.onRetry?.(report.retry);
     else if ('cache' in report) this.#options.onCache?.(report.cache);
-    else this.#checkVersion(report.version);
-  }
-
-  /** An epoch reads what the one before read, or it is another epoch than the seed says. */
-  #checkVersion(event: VersionEvent): void {
-    const { url, version } = event;
-    const before = this.#seen.get(url);
-    this.#seen.set(url, event);
-    if (before === undefined || before.version === version) return;
-    this.#fail(
-      new Error(
-        `${printable(url)}: the object was replaced since it was first read (${before.version} -> ${version}), so that its samples are others; put new data under a new name, and start again`,
-      ),
-    );
+    else this.#failWith(this.#seen.see(report.version));
   }
 
   /** Lanes may share a shard, and come to it again in each epoch. */
@@ -348,16 +319,8 @@ export class WorkerPipeline implements Pipeline {
     for (const count of counts) onLeftOut({ shard: this.shards[shard] ?? '', ...count });
   }
 
-  #countBad(bad: BadSample): void {
-    this.#badSamples++;
-    this.#lastBad = bad;
-    this.#options.onBad?.(bad);
-    const { maxBadSamples } = this.#resolved;
-    const read = Math.max(this.#badSamples + this.#goodSamples, FEWEST_JUDGED);
-    const most = maxBadSamples < 1 ? Math.floor(maxBadSamples * read) : maxBadSamples;
-    if (this.#badSamples > most) {
-      this.#fail(new Error(`${counted(this.#badSamples, 'bad sample')}, more than maxBadSamples ${maxBadSamples} allows; ${inWords(bad)}`));
-    }
+  #failWith(error: Error | undefined): void {
+    if (error) this.#fail(error);
   }
 
   #fail(error: unknown): void {
