@@ -1,36 +1,42 @@
 /** Spelling help for error messages. */
 import { quoted } from './quoted.js';
 
-/** Levenshtein distance: insertions, deletions and substitutions. */
+/** Insertions, deletions, substitutions, and neighbours that change places (optimal string alignment). */
 function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity;
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
+    rows.push(row);
     for (let j = 1; j <= b.length; j++) {
-      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(substitution, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+      const substituted = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? at(i - 2, j - 2) + 1 : Infinity;
+      row.push(Math.min(substituted, swapped, at(i - 1, j) + 1, at(i, j - 1) + 1));
     }
-    previous = row;
   }
-  return previous[b.length] ?? 0;
+  return at(a.length, b.length);
 }
 
+/** Names that are offered at most. */
 const MOST = 3;
+/** Of a part of a name, "queue" for "queueSize": farther than two slips. */
+const PART = 2.5;
 
-/** The names that `name` was most likely meant to be, nearest first; at most three, none when nothing is near. */
+/** The names that `name` was most likely meant to be: the nearest, or up to three that are equally near; none when nothing is. */
 export function nearestNames(name: string, known: readonly string[]): string[] {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[-_]/g, '');
   const wanted = plain(name);
-  const near = known
-    .map((candidate) => ({ candidate, distance: editDistance(wanted, plain(candidate)) }))
-    .filter(({ distance }) => distance <= Math.max(2, wanted.length / 4))
-    .toSorted((a, b) => a.distance - b.distance);
-  // Beside one that differs by a slip, others are other words.
-  const found = near.filter(({ distance }) => distance <= (near[0]?.distance ?? 0) + 1).map(({ candidate }) => candidate);
-  if (found.length > 0) return found.slice(0, MOST);
-  // A part of a name: "queue" for "queueSize".
-  const parts = known.filter((candidate) => wanted.length > 2 && (plain(candidate).includes(wanted) || wanted.includes(plain(candidate))));
-  return parts.slice(0, MOST);
+  const distances = known.map((candidate) => {
+    const other = plain(candidate);
+    const isPart = wanted.length > 2 && (other.includes(wanted) || wanted.includes(other));
+    const edits = editDistance(wanted, other);
+    return { candidate, distance: isPart ? Math.min(PART, edits) : edits };
+  });
+  const nearest = Math.min(...distances.map(({ distance }) => distance));
+  // With as many slips as letters any name would do.
+  if (nearest >= wanted.length || nearest > Math.max(PART, wanted.length / 3)) return [];
+  const found = distances.filter(({ distance }) => distance === nearest);
+  return found.slice(0, MOST).map(({ candidate }) => candidate);
 }
 
 /** `no "name": did you mean "a" or "b"? Expected one of a, b, c`, for the first of these names. */

@@ -5,6 +5,7 @@ test('finds what was meant, across cases and separators', () => {
   expect(nearestNames('queue-size', ['batch', 'queueSize'])).toEqual(['queueSize']);
   expect(nearestNames('temprature', ['temperature', 'terms'])).toEqual(['temperature']);
   expect(nearestNames('zzzzzz', ['batch', 'queueSize'])).toEqual([]);
+  expect(nearestNames('bacthSize', ['cacheSize', 'batchSize'])).toEqual(['batchSize']);
 });
 
 test('offers no other word beside one that differs by a slip, and a part of a name where none does', () => {
@@ -17,4 +18,5 @@ test('offers no other word beside one that differs by a slip, and a part of a na
 
 test('lists everything when nothing is near', () => {
   expect(expectedOneOf('zzzzzz', ['a', 'b'])).toBe('expected one of a, b');
+  for (const name of ['', 'x']) expect(expectedOneOf(name, ['gg', 'll'])).toBe('expected one of gg, ll');
 });

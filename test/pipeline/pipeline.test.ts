@@ -176,7 +176,7 @@ describe('what a pipeline refuses', () => {
   });
 
   test.each<[object, string]>([
-    [{ bacthSize: 4 }, 'Pipeline option bacthSize: no such option; did you mean "batchSize" or "cacheSize"? Expected one of shards,'],
+    [{ bacthSize: 4 }, 'Pipeline option bacthSize: no such option; did you mean "batchSize"? Expected one of shards,'],
     [{ onRetries: () => {} }, 'Pipeline option onRetries: no such option; did you mean "onRetry"? '],
     [{ zzz: 1 }, 'Pipeline option zzz: no such option; expected one of shards,'],
     [{ batchSize: NaN }, 'Pipeline option batchSize: Invalid input: expected number, received NaN, got NaN'],
