@@ -22,6 +22,7 @@ try:
 
     from data import DataError, Pictures, read_data
     from models import BACKBONES, DETECTORS, WeightsError, load_backbone, new_backbone
+    from progress import Progress, ProgressError, save
 except ModuleNotFoundError as missing:
     sys.exit(f"detect.py: there is no {missing.name}; pip install torch torchvision pycocotools")
 
@@ -41,6 +42,7 @@ RECIPES = {
 }
 BATCH, RATE = 16, 0.02  # the rate goes with the batch
 PRECISE_BATCHES = 200
+CHECKPOINTS = 20
 
 
 def parse(arguments):
@@ -56,11 +58,14 @@ def parse(arguments):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="processes that read pictures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--checkpoint", help="file that the same command goes on from after it was cut; written twenty times")
     parser.add_argument("--out", help="file for the trained detector's state dict")
     parser.add_argument("--json", action="store_true", help="print the results as one JSON object")
     options = parser.parse_args(arguments)
-    if options.out and not os.access(os.path.dirname(options.out) or ".", os.W_OK):
-        parser.error(f"--out {options.out}: its folder is not there, or cannot be written to")
+    for name in ("checkpoint", "out"):
+        path = getattr(options, name)
+        if path and not os.access(os.path.dirname(path) or ".", os.W_OK):
+            parser.error(f"--{name} {path}: its folder is not there, or cannot be written to")
     return options
 
 
@@ -103,8 +108,7 @@ def main(arguments=None):
 
     train(detector, pictures, recipe, options)
     if options.out:
-        torch.save(detector.state_dict(), f"{options.out}.part")
-        os.replace(f"{options.out}.part", options.out)
+        save(detector.state_dict(), options.out)
     detections = detect(detector, tested, options)
     results = {**average_precision(test_set, detections), "detections": len(detections), "backboneKeys": loaded}
     print(json.dumps(results) if options.json else ", ".join(f"{name} {results[name]:.2f} %" for name in ("AP", "AP50", "AP75")))
@@ -122,9 +126,13 @@ def train(detector, pictures, recipe, options):
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     detector.train()
-    batches = Batches(len(pictures), options.batch, iterations, options.seed)
+    progress = Progress(options.checkpoint, options, detector, optimizer, schedule)
+    done = progress.read()
+    if done:
+        say(f"goes on after iteration {done} of {options.checkpoint}")
+    batches = load(pictures, Batches(len(pictures), options.batch, iterations, options.seed, done), options)
     started = time.monotonic()
-    for iteration, batch in enumerate(load(pictures, batches, options), 1):
+    for iteration, batch in enumerate(progress.going_on(batches), done + 1):
         losses = detector(*on(options.device, batch))
         loss = sum(losses.values())
         if not math.isfinite(loss.item()):
@@ -134,9 +142,11 @@ def train(detector, pictures, recipe, options):
         optimizer.step()
         schedule.step()
         if iteration % max(1, iterations // 100) == 0:
-            left = (time.monotonic() - started) / iteration * (iterations - iteration)
+            left = (time.monotonic() - started) / (iteration - done) * (iterations - iteration)
             parts = ", ".join(f"{name.replace('loss_', '')} {value.item():.3f}" for name, value in losses.items())
             say(f"iteration {iteration}/{iterations}: loss {loss.item():.3f} ({parts}), {left / 60:.0f} min to go")
+        if iteration % max(1, iterations // CHECKPOINTS) == 0:
+            progress.write(iteration)
     settle_statistics(detector, pictures, min(iterations, PRECISE_BATCHES), options)
 
 
@@ -177,22 +187,23 @@ def detect(detector, pictures, options):
 
 
 class Batches:
-    """`count` batches of (index, mirrored) in random order, every index once before any comes again."""
+    """`count` batches of (index, mirrored) in random order, every index once before any comes again; without the first `done`."""
 
-    def __init__(self, size, batch, count, seed):
-        self.size, self.batch, self.count, self.seed = size, batch, count, seed
+    def __init__(self, size, batch, count, seed, done=0):
+        self.size, self.batch, self.count, self.seed, self.done = size, batch, count, seed, done
 
     def __len__(self):
-        return self.count
+        return self.count - self.done
 
     def __iter__(self):
         random = torch.Generator().manual_seed(self.seed)
         order = []
-        for _ in range(self.count):
+        for number in range(self.count):
             while len(order) < self.batch:
                 order += torch.randperm(self.size, generator=random).tolist()
             mirrored = (torch.rand(self.batch, generator=random) < 0.5).tolist()
-            yield list(zip(order[: self.batch], mirrored))
+            if number >= self.done:
+                yield list(zip(order[: self.batch], mirrored))
             del order[: self.batch]
 
 
@@ -212,5 +223,5 @@ def say(line):
 if __name__ == "__main__":
     try:
         main()
-    except (DataError, WeightsError, FloatingPointError, OSError) as error:
+    except (DataError, ProgressError, WeightsError, FloatingPointError, OSError) as error:
         sys.exit(f"detect.py: {error}")

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { detco, job, type Outcome } from '../cli/detco.js';
+import { detco, job, type Outcome, type Send } from '../cli/detco.js';
 import { wherePythonHas } from '../support/python.js';
 import { BOX, makeCoco, makeVoc } from './toy-sets.js';
 
@@ -82,6 +82,47 @@ python.describe(`detect.py${python.note}`, () => {
       const results = await run('0');
       expectResults(results);
       expect(await run('2')).toEqual(results); // nor do results depend on who reads the pictures
+    },
+    PATIENT_MS,
+  );
+
+  test(
+    'goes on after a kill from its checkpoint to the same detector, and takes none of other options',
+    async () => {
+      const run = (name: string, onLine?: (line: string, send: Send) => void, ...more: readonly string[]): Promise<Outcome> => {
+        const files = ['--checkpoint', at(`${name}/progress.pth`), '--out', at(`${name}/detector.pth`)];
+        const args = ['--weights', at('r18.pth'), '--data', at('toy'), '--size', '64', ...SMALL, '--iterations', '6', ...files, ...more];
+        return job([python.executable, DETECT, ...args], onLine && { onLine });
+      };
+      await Promise.all(['whole', 'cut'].map((name) => mkdir(at(name))));
+      const whole = await run('whole');
+      const kill = (line: string, send: Send): void => {
+        if (line.startsWith('iteration 4/6')) send('SIGKILL', 'group');
+      };
+      expect(await run('cut', kill)).toMatchObject({ signal: 'SIGKILL' });
+      await expect(readFile(at('cut/detector.pth'))).rejects.toThrow('ENOENT');
+
+      expect(await run('cut', undefined, '--batch', '4')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/--checkpoint \S+progress\.pth is of --batch 2, not 4: name another file, or remove it\n$/),
+      });
+      const resumed = await run('cut');
+      expect(resumed.stderr).toMatch(/goes on after iteration [34] of/);
+      expect({ code: resumed.code, stdout: resumed.stdout }).toEqual({ code: 0, stdout: whole.stdout });
+      const detectors = await Promise.all(['whole', 'cut'].map((name) => readFile(at(`${name}/detector.pth`))));
+      expect(detectors[1]?.equals(detectors[0] ?? Buffer.alloc(0))).toBe(true);
+    },
+    PATIENT_MS,
+  );
+
+  test(
+    'takes no other file for its checkpoint',
+    async () => {
+      const options = [...SMALL, '--size', '64', '--checkpoint', at('r18.pth')];
+      await expect(python.run(DETECT, '--weights', at('r18.pth'), '--data', at('toy'), ...options)).rejects.toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/--checkpoint \S+r18\.pth: expected what detect\.py wrote there; name another file\n$/),
+      });
     },
     PATIENT_MS,
   );
