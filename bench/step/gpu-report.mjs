@@ -110,7 +110,7 @@ function lines() {
     '',
     ...recorded.map(
       ({ preset, optimizer, device, steps: updates, runsOfStep, recordedOnce, flat, fifths }) =>
-        `recorded ${preset} ${optimizer}: ${recordedOnce ? (device === 'cpu' ? 'a program' : 'a CUDA graph') : 'NOT RECORDED ONCE'}, JavaScript ran in ${runsOfStep} of ${updates} updates, ${flat ? 'memory flat' : 'MEMORY NOT FLAT'}, loss ${fifths.at(-1).loss.toFixed(3)}`,
+        `recorded ${preset} ${optimizer}: ${recordedOnce ? (device === 'cpu' ? 'a program' : 'a CUDA graph') : 'NOT RECORDED ONCE'}, JavaScript ran in ${runsOfStep} of ${updates} updates, ${flat ? 'as many tensors to the end' : 'NOT FLAT'}, loss ${fifths.at(-1).loss.toFixed(3)}`,
     ),
     '',
     'batch  precision  graph   images/s    PyTorch   ratio   device MB    PyTorch',
