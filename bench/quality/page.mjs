@@ -92,11 +92,11 @@ npm run bench:quality -- --updates 2400 --work DIR    # longer training
 npm run bench:quality -- --levels 1,1,1,1 --work DIR  # of res2 to res5
 npm run bench:quality -- --queue-size 2048 --work DIR
 npm run bench:quality -- --photo --work DIR           # vivid and busy pictures
-npm run bench:quality -- --quick                      # minutes, to see that it runs
+npm run bench:quality -- --quick                      # two minutes on two cores, to see that it runs
 npm run bench:quality -- --page                       # this page, from bench/results
 \`\`\`
 
-Where there are more cores, \`--jobs\` takes them all: each job is a process of one thread. To have a variation of any
+Where there are more cores, \`--jobs\` takes them all: each job is a process with one thread of the CPU, for the networks are small. To have a variation of any
 machine on this page, copy its \`DIR/quality-DATE.json\` to \`bench/results/quality-NAME-DATE.json\` and write the page anew.
 `);
 }
