@@ -31,6 +31,7 @@ const schema = z.object({
   seed: numberText(batchingShape.seed, '--seed 1'),
   ...fieldShape,
   decoder: oneOf(DECODERS).optional(),
+  draft: z.boolean().optional(),
   maxPixels,
   cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
   augment: oneOf(['worker', 'device']).optional(),
@@ -105,6 +106,7 @@ export function profileCommand(): Command {
     .option('--batch <n>', 'images a batch', '64')
     .option('--seed <n>', 'of order and views', '0')
     .option('--decoder <name>', 'of baseline JPEGs: wasm, in the workers themselves, or sharp; the pixels are the same (default: wasm)')
+    .option('--draft', 'decode JPEGs at 1/2 or 1/4 where every crop has so many times the pixels of its view')
     .option(...MAX_PIXELS_FLAG)
     .option('--cache-dir <folder>', 'keep remote shards here once they are read')
     .option('--augment <where>', 'worker, or device: leave colour, blur and point operations to the engine')

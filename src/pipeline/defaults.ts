@@ -15,6 +15,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   onBadSample: 'skip',
   maxBadSamples: 0.01,
   decoder: 'wasm',
+  draft: false,
   maxPixels: MAX_PIXELS,
   maxFieldBytes: 65_536,
   spans: 0,

@@ -120,6 +120,12 @@ export interface PipelineOptions<Named extends Views = Views, By extends Augment
    */
   readonly decoder?: Decoder;
   /**
+   * Whether a baseline JPEG whose every crop has at least two (four) times as many pixels as its view, across and down, is decoded at 1/2
+   * (1/4), as PIL's `Image.draft` does. Faster for large originals; part of the data: pixels of views differ by some levels. Needs the
+   * decoder 'wasm'. Default false.
+   */
+  readonly draft?: boolean;
+  /**
    * Pixels of an image above which it is a bad sample, by its header: a small file may be a huge image. Default 67108864. Part of the data:
    * another limit may leave other samples out.
    */
@@ -213,6 +219,7 @@ const shape = {
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
   decoder: readingShape.decoder.default(PIPELINE_DEFAULTS.decoder),
+  draft: readingShape.draft.default(PIPELINE_DEFAULTS.draft),
   maxPixels: readingShape.maxPixels.default(PIPELINE_DEFAULTS.maxPixels),
   spans: z
     .int()
@@ -258,6 +265,8 @@ export function resolveOptions(options: PipelineOptions) {
       `none, and worldSize ${worldSize} with divide 'samples' needs the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
     );
   }
+  if (data.draft && data.decoder === 'sharp')
+    throw new PipelineOptionError('draft', "true with decoder 'sharp', which does not decode at 1/2 or 1/4; leave one of the two out");
   const most = lanes / worldSize;
   const workers = data.workers ?? Math.min(Math.ceil(usableCores()), most);
   if (workers > most) {

@@ -199,8 +199,20 @@ export class WorkerPipeline implements Pipeline {
   }
 
   #start(state: PipelineState): void {
-    const { workers, workerMemoryMb, batchSize, dropLast, augment, onBadSample, epochs, indexDir, decoder, maxPixels, decodeMemory } =
-      this.#resolved;
+    const {
+      workers,
+      workerMemoryMb,
+      batchSize,
+      dropLast,
+      augment,
+      onBadSample,
+      epochs,
+      indexDir,
+      decoder,
+      draft,
+      maxPixels,
+      decodeMemory,
+    } = this.#resolved;
     const done = this.#lanes.map((lane) => state.lanes[lane] ?? { taken: 0, good: 0 });
     this.#control.begin(
       state.epoch,
@@ -227,6 +239,7 @@ export class WorkerPipeline implements Pipeline {
         slots: this.#slots.map(({ buffer }) => buffer),
         ...(this.#cache && { cache: this.#cache }),
         decoder,
+        draft,
         maxPixels,
         decodeBytes: decodeMemory / workers,
         ...(this.#decoded && { decoded: this.#decoded }),

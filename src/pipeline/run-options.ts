@@ -62,6 +62,11 @@ export const readingShape = {
     flag: '--decoder <name>',
     help: 'of baseline JPEGs: wasm, in the workers themselves, or sharp; the pixels are the same (default wasm)',
   }),
+  /** Whether large JPEGs are decoded smaller where no view needs more. A run that does not say does not, and leaves it out of its config. */
+  draft: z.boolean().optional().register(optionFlags, {
+    flag: '--draft',
+    help: 'decode JPEGs at 1/2 or 1/4 where every crop has so many times the pixels of its view: faster for large originals, other pixels',
+  }),
   /** Pixels above which an image is a bad sample. A run that does not say leaves it to the pipeline, and out of its config. */
   maxPixels: z.int().min(1).max(MOST_PIXELS).optional().register(optionFlags, {
     flag: '--max-pixels <n>',

@@ -1,6 +1,7 @@
 /** Turns one decoded image into every view of a recipe. */
-import { LEAST_OVERSAMPLING, rescale, shrinkFor } from './shrink.js';
+import { draftFor, LEAST_FOR_DRAFT, LEAST_OVERSAMPLING, rescale, shrinkFor } from './shrink.js';
 import { streamId } from '../../common/random.js';
+import { draftSize, type DraftTimes } from '../jpeg/draft.js';
 import { defer, deferredRecipe, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';
@@ -14,7 +15,9 @@ export interface DecodedImage {
   /** RGB, interleaved, row after row without gaps. */
   readonly data: Uint8Array;
   /** Size of the image when it was decoded smaller than it is. */
-  readonly original?: { readonly width: number; readonly height: number };
+  readonly original?: Size;
+  /** Size, in pixels of the original, of what the pixels show, where that reaches beyond it: a draft has whole pixels. */
+  readonly covers?: Size;
 }
 
 /** An image in the augmenter's memory. */
@@ -41,6 +44,8 @@ export interface Augmenter {
    * are made does not depend on it.
    */
   shrink(width: number, height: number, sample: SampleStream): number;
+  /** The same, where the image is drafted, and a pixel for each pixel of a view is enough. */
+  draft(width: number, height: number, sample: SampleStream): DraftTimes;
   /** The parts of an image of `width` x `height` that this sample's views are made of; nothing else of it is looked at. */
   windows(width: number, height: number, sample: SampleStream): readonly CropPlan['window'][];
   /**
@@ -51,13 +56,14 @@ export interface Augmenter {
    */
   load(image: DecodedImage): LoadedImage;
   /**
-   * Has an image decoded into the augmenter's memory.
+   * Has an image of `width` x `height` decoded into the augmenter's memory.
    *
-   * @param write gets room for `width` x `height` RGB, and says whether it has filled it; until it returns nothing else is asked of the
-   *   augmenter
+   * @param times how many times smaller it is decoded
+   * @param write gets room for RGB of its size then (`draftSize`), and says whether it has filled it; until it returns nothing else is asked of
+   *   the augmenter
    * @returns undefined if it has not
    */
-  fill(width: number, height: number, write: (pixels: Uint8Array) => boolean): LoadedImage | undefined;
+  fill(width: number, height: number, times: DraftTimes, write: (pixels: Uint8Array) => boolean): LoadedImage | undefined;
 }
 
 function checkImage({ width, height, data }: DecodedImage): void {
@@ -99,7 +105,7 @@ export async function createAugmenter(
   };
   const render = (
     source: Source,
-    original: Size,
+    { original, covers }: { readonly original: Size; readonly covers: Size },
     sample: SampleStream,
     out: Readonly<Record<string, Uint8Array>>,
   ): Record<string, readonly PendingView[]> => {
@@ -116,7 +122,7 @@ export async function createAugmenter(
       const length = bytes / plans.length;
       const later: PendingView[] = [];
       for (const [i, drawn] of plans.entries()) {
-        const plan = { ...drawn, crop: rescale(drawn.crop, original, source) };
+        const plan = { ...drawn, crop: rescale(drawn.crop, covers, source) };
         const { now, pending } = deferred ? defer(plan) : { now: plan, pending: undefined };
         execute(kernels, source, now, target.subarray(i * length, (i + 1) * length));
         if (pending) later.push(pending);
@@ -126,28 +132,33 @@ export async function createAugmenter(
     }
     return left;
   };
-  const loaded = (source: Source, size: Size): LoadedImage => ({
-    size,
+  const loaded = (source: Source, original: Size, covers = original): LoadedImage => ({
+    size: original,
     bytes: 3 * source.width * source.height,
-    render: (sample, out) => render(source, size, sample, out),
+    render: (sample, out) => render(source, { original, covers }, sample, out),
     unload: () => kernels.unload(source),
   });
+  const crops = (size: Size, sample: SampleStream): CropPlan[] => draw(size, sample).flatMap((plans) => plans.map(({ crop }) => crop));
+  const largest = Math.max(...sides);
   return {
     shrink(width, height, sample) {
-      if (Math.min(width, height) < LEAST_OVERSAMPLING * Math.max(...sides)) return 1;
-      return shrinkFor(draw({ width, height }, sample).flatMap((plans) => plans.map(({ crop }) => crop)));
+      return Math.min(width, height) < LEAST_OVERSAMPLING * largest ? 1 : shrinkFor(crops({ width, height }, sample));
+    },
+    draft(width, height, sample) {
+      return Math.min(width, height) < LEAST_FOR_DRAFT * largest ? 1 : draftFor(crops({ width, height }, sample));
     },
     windows(width, height, sample) {
-      return draw({ width, height }, sample).flatMap((plans) => plans.map(({ crop }) => crop.window));
+      return crops({ width, height }, sample).map(({ window }) => window);
     },
     load(image) {
       checkImage(image);
       const { width, height } = image.original ?? image;
-      return loaded(kernels.load(image.width, image.height, image.data), { width, height });
+      return loaded(kernels.load(image.width, image.height, image.data), { width, height }, image.covers);
     },
-    fill(width, height, write) {
-      const source = kernels.fill(width, height, write);
-      return source && loaded(source, { width, height });
+    fill(width, height, times, write) {
+      const size = draftSize({ width, height }, times);
+      const source = kernels.fill(size.width, size.height, write);
+      return source && loaded(source, { width, height }, { width: times * size.width, height: times * size.height });
     },
   };
 }

@@ -7,6 +7,7 @@
  * A strip holds two rows of MCUs, because interpolation looks a row up and a row down. So memory beyond the encoded bytes grows with an
  * image's width alone.
  */
+import { draftComponents, draftSize, type DraftTimes, type Window } from './draft.js';
 import type { JpegComponent, JpegHeader } from './header.js';
 import { type DecoderExports, instantiateDecoder } from './wasm.js';
 
@@ -20,16 +21,16 @@ const SPARE_BYTES = 65_536;
 
 const align = (bytes: number): number => Math.ceil(bytes / 16) * 16;
 
-/** Part of an image, pixels. */
-export interface Window {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
+/** Whether the decoder has room for this many bytes of an image, whatever size they are decoded to. */
+function mayDecode(bytes: number, { width, height }: JpegHeader): boolean {
+  return bytes <= Math.min(MOST_BYTES, 3 * width * height + SPARE_BYTES);
 }
 
-function whole({ width, height }: JpegHeader): Window {
-  return { left: 0, top: 0, width, height };
+export interface JpegDecodeOptions {
+  /** How many times smaller than it is the image is made. Default 1. */
+  readonly times?: DraftTimes;
+  /** The pixels that are wanted of what is made; what is written outside of them means nothing. Default: all. */
+  readonly windows?: readonly Window[] | undefined;
 }
 
 /** Which columns the windows have in some lines, from the first to the last; 0 to 0 if none. */
@@ -60,30 +61,30 @@ export class JpegDecoder {
 
   /**
    * @param header of these bytes
-   * @param pixels width * height * 3 bytes, of which any may have been written if the image is not sound
-   * @param windows the pixels that are wanted; what is written outside of them means nothing. Default: all
-   * @returns whether the image is sound, and one for this decoder
+   * @param pixels width * height * 3 bytes of the size that is made (`draftSize`), any of which may have been written if the image is not sound
+   * @returns whether the image is sound, and one for this decoder; `times` and `windows` make no difference
    */
-  decode(bytes: Uint8Array, header: JpegHeader, pixels: Uint8Array, windows: readonly Window[] = [whole(header)]): boolean {
+  decode(bytes: Uint8Array, header: JpegHeader, pixels: Uint8Array, { times = 1, windows }: JpegDecodeOptions = {}): boolean {
     const encoded = bytes.subarray(header.scan);
-    if (encoded.length > Math.min(MOST_BYTES, pixels.length + SPARE_BYTES)) return false;
-    const layout = this.#prepare(header, encoded.length);
+    if (!mayDecode(encoded.length, header)) return false;
+    const layout = this.#prepare(header, times, encoded.length);
     if (!layout) return false;
     this.#bytes.set(encoded, layout.scan);
     const begun = this.#wasm.beginScan(layout.scan, layout.scan + encoded.length);
-    return Boolean(begun) && this.#decodeRows(header, layout, pixels, windows) && Boolean(this.#wasm.scanEnded());
+    const wanted = windows ?? [{ left: 0, top: 0, width: layout.width, height: layout.height }];
+    return Boolean(begun) && this.#decodeRows(layout, header.ycc, pixels, wanted) && Boolean(this.#wasm.scanEnded());
   }
 
-  #decodeRows({ width, height, ycc }: JpegHeader, layout: Layout, pixels: Uint8Array, windows: readonly Window[]): boolean {
-    const { rowHeight, rows, context, components, rgb } = layout;
+  #decodeRows(layout: Layout, ycc: boolean, pixels: Uint8Array, windows: readonly Window[]): boolean {
+    const { width, height, rowHeight, rows, context, components, rgb } = layout;
     const stride = 3 * width;
     let done = 0;
     for (let row = 0; row < rows; row++) {
       // Lines next to the row's own look into it.
       const samples = columnsOf(windows, row * rowHeight - 1, (row + 1) * rowHeight + 1);
-      for (const [i, { expand, blocks }] of components.entries()) {
-        const first = Math.max(0, Math.floor((samples.left / expand - 1) / BLOCK));
-        this.#wasm.setColumns(i, first, samples.right === 0 ? 0 : Math.min(blocks, Math.ceil((samples.right / expand + 1) / BLOCK)));
+      for (const [i, { side, expandX, blocks }] of components.entries()) {
+        const first = Math.max(0, Math.floor((samples.left / expandX - 1) / side));
+        this.#wasm.setColumns(i, first, samples.right === 0 ? 0 : Math.min(blocks, Math.ceil((samples.right / expandX + 1) / side)));
       }
       if (!this.#wasm.decodeRow(row)) return false;
       // The last line waits for the row of MCUs below.
@@ -99,13 +100,15 @@ export class JpegDecoder {
   }
 
   /** Lays the memory out and tells the kernels; undefined where a table is none. */
-  #prepare(header: JpegHeader, scanBytes: number): Layout | undefined {
-    const { width, height, components, restartInterval } = header;
+  #prepare(header: JpegHeader, times: DraftTimes, scanBytes: number): Layout | undefined {
+    const { components, restartInterval } = header;
     const wasm = this.#wasm;
     const across = Math.max(...components.map((component) => component.across));
     const down = Math.max(...components.map((component) => component.down));
-    const mcusAcross = Math.ceil(width / (BLOCK * across));
-    const rowHeight = BLOCK * down;
+    const mcusAcross = Math.ceil(header.width / (BLOCK * across));
+    const { width, height } = draftSize(header, times);
+    const rowHeight = (BLOCK / times) * down;
+    const drafts = draftComponents(header, times);
     let end = align(wasm.arenaStart());
     const take = (size: number): number => {
       const address = end;
@@ -114,9 +117,10 @@ export class JpegDecoder {
     };
     const tables = take(2 * components.length * align(wasm.tableBytes()));
     const steps = take(components.length * 128);
-    const strips = components.map((component) => {
-      const stride = mcusAcross * component.across * BLOCK + 16;
-      const rows = 2 * component.down * BLOCK;
+    const strips = components.map((component, i) => {
+      const side = drafts[i]?.side ?? BLOCK;
+      const stride = mcusAcross * component.across * side + 16;
+      const rows = 2 * component.down * side;
       return { stride, rows, plane: take(stride * rows + SLACK), line: take(width + SLACK) };
     });
     const sums = take(2 * width + SLACK);
@@ -129,30 +133,32 @@ export class JpegDecoder {
     wasm.setFrame(components.length, mcusAcross, restartInterval);
     wasm.setSums(sums);
     const expanded: Layout['components'][number][] = [];
-    for (const [i, { across: own, down: high, quantisation }] of components.entries()) {
-      const [strip, codes] = [strips[i], built[i]];
-      if (!strip || !codes) return undefined;
+    for (const [i, component] of components.entries()) {
+      const [draft, strip, codes] = [drafts[i], strips[i], built[i]];
+      if (!draft || !strip || !codes) return undefined;
+      const { quantisation } = component;
       this.#bytes.set(new Uint8Array(quantisation.buffer, quantisation.byteOffset, 128), steps + 128 * i);
-      const size = [Math.ceil((width * own) / across), Math.ceil((height * high) / down)] as const;
-      const expand = [across / own, down / high] as const;
       wasm.setComponent(
         i,
-        own,
-        high,
+        component.across,
+        component.down,
+        draft.side,
         codes.dc,
         codes.ac,
         steps + 128 * i,
         strip.plane,
         strip.stride,
         strip.rows,
-        ...size,
-        ...expand,
+        draft.width,
+        draft.height,
+        draft.expandX,
+        draft.expandY,
         strip.line,
       );
-      expanded.push({ expand: expand[0], blocks: Math.ceil(size[0] / BLOCK) });
+      expanded.push({ side: draft.side, expandX: draft.expandX, blocks: Math.ceil(draft.width / draft.side) });
     }
-    const context = Number(components.some((component) => component.down * 2 === down));
-    return { rowHeight, rows: Math.ceil(height / rowHeight), context, components: expanded, rgb, scan };
+    const context = Number(drafts.some(({ expandY }) => expandY === 2));
+    return { width, height, rowHeight, rows: Math.ceil(height / rowHeight), context, components: expanded, rgb, scan };
   }
 
   /** Addresses of each component's tables: components with the same codes share theirs. */
@@ -187,15 +193,17 @@ export class JpegDecoder {
   }
 }
 
-/** Of the memory, and of the image's rows of MCUs. */
+/** Of the memory, and of the rows of MCUs of the image that is made. */
 interface Layout {
   /** Pixels. */
+  readonly width: number;
+  readonly height: number;
   readonly rowHeight: number;
   readonly rows: number;
   /** Lines that wait for the row of MCUs below. */
   readonly context: number;
-  /** Pixels of width per sample, and blocks that have any of the image. */
-  readonly components: readonly { readonly expand: number; readonly blocks: number }[];
+  /** Samples of a block and pixels of width per sample, and blocks that have any of the image. */
+  readonly components: readonly { readonly side: number; readonly expandX: number; readonly blocks: number }[];
   /** Addresses. */
   readonly rgb: number;
   readonly scan: number;

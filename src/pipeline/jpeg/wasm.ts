@@ -12,6 +12,7 @@ export interface DecoderExports {
     index: number,
     across: number,
     down: number,
+    side: number,
     dcTable: number,
     acTable: number,
     quantisation: number,

@@ -33,7 +33,7 @@ export interface Lock {
 
 /** Room for one image. */
 export interface Claim {
-  /** Waits for room for the bytes that decoding takes. */
+  /** Waits for room for the bytes that decoding takes, in place of what the image has. */
   take(bytes: number): Promise<void>;
   /** Keeps the bytes of an image that has been decoded, and gives up what is beyond them. */
   keep(bytes: number): void;
@@ -80,6 +80,7 @@ export class DecodeRoom {
       this.#admit();
     };
     const take = async (bytes: number): Promise<void> => {
+      if (held > 0) keep(0);
       const within = await this.#take(bytes, turn);
       held = bytes;
       if (within || !this.#lock) return;

@@ -5,8 +5,9 @@
  */
 import sharp, { type Sharp } from 'sharp';
 import type { DecodedImage } from '../augment/augmenter.js';
-import { JpegDecoder, type Window } from '../jpeg/decoder.js';
-import { jpegHeader } from '../jpeg/header.js';
+import { JpegDecoder } from '../jpeg/decoder.js';
+import { draftSize, type DraftTimes, draftWindow, type Window } from '../jpeg/draft.js';
+import { jpegHeader, type JpegHeader } from '../jpeg/header.js';
 import { reasonOf } from '../source/source.js';
 import type { Decoder } from './decoders.js';
 import { imageHeader, type ImageHeader, MAX_PIXELS, type Size } from './image-header.js';
@@ -26,11 +27,19 @@ export interface DecodeOptions {
   /** How many times smaller a JPEG of this size may be decoded; from 3 on that saves time. Default: it is decoded whole. */
   readonly shrink?: (width: number, height: number) => number;
   /**
+   * How many times smaller the decoder in `../jpeg` may decode an image of this size, if it is one for it; `shrink` holds for the others.
+   * Default: 1.
+   */
+  readonly draft?: ((width: number, height: number) => DraftTimes) | undefined;
+  /**
    * The parts of an image of this size that are looked at: others need not be made, unless the image is kept for more than that. Default: it
    * is made whole.
    */
   readonly windows?: (width: number, height: number) => readonly Window[];
-  /** Waited for before pixels are decoded, with the bytes that this will take at most. */
+  /**
+   * Waited for before pixels are decoded, with the bytes that this will take at most. Asked for again, in place of those, where a draft was
+   * not to be had.
+   */
   readonly room?: (bytes: number) => Promise<void>;
 }
 
@@ -38,8 +47,8 @@ export interface DecodeOptions {
 export interface ImageMemory<Image> {
   /** Takes the pixels, or a copy of them. */
   load(image: DecodedImage): Image;
-  /** Has `write` make `width` x `height` RGB pixels in place; undefined if it returns false. */
-  fill(width: number, height: number, write: (pixels: Uint8Array) => boolean): Image | undefined;
+  /** Has `write` make the RGB pixels of an image of `width` x `height`, `times` smaller, in place; undefined if it returns false. */
+  fill(width: number, height: number, times: DraftTimes, write: (pixels: Uint8Array) => boolean): Image | undefined;
 }
 
 /**
@@ -60,9 +69,12 @@ export function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Pro
 
 const OWN_MEMORY: ImageMemory<DecodedImage> = {
   load: (image) => image,
-  fill(width, height, write) {
-    const data = new Uint8Array(3 * width * height);
-    return write(data) ? { width, height, data } : undefined;
+  fill(width, height, times, write) {
+    const original = { width, height };
+    const size = draftSize(original, times);
+    const data = new Uint8Array(3 * size.width * size.height);
+    if (!write(data)) return undefined;
+    return { ...size, data, ...(times > 1 && { original, covers: { width: times * size.width, height: times * size.height } }) };
   },
 };
 
@@ -74,14 +86,22 @@ const OWN_MEMORY: ImageMemory<DecodedImage> = {
 export async function loadImage<Image>(
   bytes: Uint8Array,
   memory: ImageMemory<Image>,
-  { decoder = 'sharp', maxPixels, shrink, windows, room }: DecodeOptions,
+  { decoder = 'sharp', maxPixels, shrink, draft, windows, room }: DecodeOptions,
 ): Promise<Image> {
   const header = await checkHeader(bytes, maxPixels);
   const { format, cmyk, size } = header;
+  const own = decoder === 'wasm' && format === 'jpeg' ? ownHeader(bytes, size) : undefined;
+  const drafted = (own && draft?.(size.width, size.height)) ?? 1;
+  if (own && drafted > 1) {
+    await room?.(bytesToDraft(size, drafted, bytes.length));
+    const image = await decodeHere(bytes, own, drafted, memory, windows);
+    if (image) return image;
+  }
   const times = shrink && format === 'jpeg' && !cmyk ? shrink(size.width, size.height) : 1;
   await room?.(bytesToDecode(header, times));
-  if (decoder === 'wasm' && format === 'jpeg' && times === 1) {
-    const image = await decodeHere(bytes, size, memory, windows);
+  // What could not be drafted cannot be decoded whole here either.
+  if (own && drafted === 1 && times === 1) {
+    const image = await decodeHere(bytes, own, 1, memory, windows);
     if (image) return image;
   }
   return memory.load(await decodeElsewhere(bytes, header, times, maxPixels));
@@ -89,18 +109,25 @@ export async function loadImage<Image>(
 
 let jpegDecoder: Promise<JpegDecoder> | undefined;
 
+/** Of a JPEG for the decoder in `../jpeg`, as far as its header tells. */
+function ownHeader(bytes: Uint8Array, { width, height }: Size): JpegHeader | undefined {
+  const header = jpegHeader(bytes);
+  return header?.width === width && header.height === height ? header : undefined;
+}
+
 /** In this thread; undefined where that is for sharp. */
 async function decodeHere<Image>(
   bytes: Uint8Array,
-  { width, height }: Size,
+  header: JpegHeader,
+  times: DraftTimes,
   memory: ImageMemory<Image>,
-  windows: DecodeOptions['windows'],
+  windowsOf: DecodeOptions['windows'],
 ): Promise<Image | undefined> {
-  const header = jpegHeader(bytes);
-  if (header?.width !== width || header.height !== height) return undefined;
   jpegDecoder ??= JpegDecoder.load();
   const decoder = await jpegDecoder;
-  return memory.fill(width, height, (pixels) => decoder.decode(bytes, header, pixels, windows?.(width, height)));
+  const { width, height } = header;
+  const windows = windowsOf?.(width, height).map((window) => draftWindow(window, times));
+  return memory.fill(width, height, times, (pixels) => decoder.decode(bytes, header, pixels, { times, windows }));
 }
 
 /** By sharp, in threads of libuv and libvips. */
@@ -127,6 +154,12 @@ export async function checkHeader(bytes: Uint8Array, maxPixels = MAX_PIXELS): Pr
 /** Memory at most, for an image that is decoded `times` smaller. */
 export function bytesToDecode({ size: { width, height }, buffered }: CheckedHeader, times = 1): number {
   return RESULT_BYTES * Math.floor(width / times) * Math.floor(height / times) + (buffered ? WHOLE_BYTES * width * height : 0);
+}
+
+/** The same for a draft, by the decoder in `../jpeg`: its pixels, and the encoded bytes, of which it takes a copy. */
+function bytesToDraft(size: Size, times: DraftTimes, encoded: number): number {
+  const { width, height } = draftSize(size, times);
+  return 3 * width * height + encoded;
 }
 
 /** Without orientation and profile. The limit is a second lock: the decoder may take its size from elsewhere. */

@@ -8,7 +8,7 @@ import { type LaneMeters, TASK, timed } from '../profile/lane-meters.js';
 import { QUEUE, STAGE } from '../profile/stages.js';
 import { type FetchedSample, fetchSamples } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
-import type { Window } from '../jpeg/decoder.js';
+import type { DraftTimes, Window } from '../jpeg/draft.js';
 import type { SampleStream } from '../augment/parameters.js';
 import { decodeProblem, type ImageMemory, loadImage, undecodedImages } from './decode.js';
 import type { Decoder } from './decoders.js';
@@ -43,6 +43,8 @@ export interface LaneOptions extends ReadLaneOptions {
   /** What the images are decoded for. */
   readonly augmenter: Augmenter;
   readonly decoder: Decoder;
+  /** Whether JPEGs much larger than every view needs are decoded at 1/2 or 1/4. */
+  readonly draft: boolean;
   /** Pixels above which an image is bad. */
   readonly maxPixels: number;
   /** Where its pixels find room. */
@@ -184,21 +186,23 @@ async function loadSample(
   sample: LaneSample,
   claim: Claim,
   stream: SampleStream,
-  { augmenter, decoded, decoder, maxPixels, meters }: LaneOptions,
+  { augmenter, decoded, decoder, draft: drafts, maxPixels, meters }: LaneOptions,
 ): Promise<LoadedImage> {
   const { image, problem = sample.keptProblem } = sample;
   if (problem !== undefined || !image) throw new Error(problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
   const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
+  const draft = drafts ? (width: number, height: number): DraftTimes => augmenter.draft(width, height, stream) : undefined;
+  const mayShrink = ({ width, height }: DecodedImage): boolean => shrink(width, height) > 1 || (draft?.(width, height) ?? 1) > 1;
   const kept = decoded?.get(sample, image);
   // A JPEG alone can be decoded smaller.
-  if (kept && (imageHeader(image).format !== 'jpeg' || shrink(kept.width, kept.height) === 1)) {
+  if (kept && (imageHeader(image).format !== 'jpeg' || !mayShrink(kept))) {
     await claim.take(kept.data.byteLength);
     meters.decodedBefore();
     return augmenter.load(kept);
   }
-  const options = { decoder, maxPixels, shrink, room: (needed: number) => claim.take(needed) };
+  const options = { decoder, maxPixels, shrink, draft, room: (needed: number) => claim.take(needed) };
   if (decoded) {
     const both = keeping(augmenter, (pixels) => decoded.put(sample, image, pixels));
     return loadImage(image, metered(both, meters), options);
@@ -211,7 +215,7 @@ async function loadSample(
 function metered(memory: ImageMemory<LoadedImage>, meters: LaneMeters): ImageMemory<LoadedImage> {
   return {
     load: (image) => memory.load(image),
-    fill: (width, height, write) => memory.fill(width, height, (pixels) => meters.decoding(() => write(pixels))),
+    fill: (width, height, times, write) => memory.fill(width, height, times, (pixels) => meters.decoding(() => write(pixels))),
   };
 }
 
@@ -223,10 +227,10 @@ function keeping(augmenter: Augmenter, keep: (image: DecodedImage) => void): Ima
       if (!image.original) keep(image);
       return augmenter.load(image);
     },
-    fill(width, height, write) {
-      return augmenter.fill(width, height, (data) => {
+    fill(width, height, times, write) {
+      return augmenter.fill(width, height, times, (data) => {
         const filled = write(data);
-        if (filled) keep({ width, height, data });
+        if (filled && times === 1) keep({ width, height, data });
         return filled;
       });
     },

@@ -60,6 +60,7 @@ export interface ServeTask {
   readonly slots: readonly SharedArrayBuffer[];
   readonly cache?: CacheFolder;
   readonly decoder: Decoder;
+  readonly draft: boolean;
   /** Pixels above which an image is bad. */
   readonly maxPixels: number;
   /** This worker's share of the memory for decoding, bytes. */
@@ -186,7 +187,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, fields, batchSize, dropLast, decoder, maxPixels, cache } = this.#task;
+    const { plan, shards, indexDir, fields, batchSize, dropLast, decoder, draft, maxPixels, cache } = this.#task;
     const { augmenter, decoded, room, signal } = this.#parts;
     const { lane } = this.#timers;
     const samples = laneSamples({
@@ -198,6 +199,7 @@ class LaneServer {
       indexDir,
       augmenter,
       decoder,
+      draft,
       maxPixels,
       room,
       decoded,

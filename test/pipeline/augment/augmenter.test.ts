@@ -77,8 +77,8 @@ describe('render', () => {
       pixels.set(image.data);
       return true;
     };
-    expect(augmenter.fill(97, 71, () => false)).toBeUndefined();
-    const { loaded, out } = { loaded: augmenter.fill(97, 71, write), out: buffers(RECIPE) };
+    expect(augmenter.fill(97, 71, 1, () => false)).toBeUndefined();
+    const { loaded, out } = { loaded: augmenter.fill(97, 71, 1, write), out: buffers(RECIPE) };
     expect([loaded?.size, loaded?.bytes]).toEqual([{ width: 97, height: 71 }, 97 * 71 * 3]);
     loaded?.render(SAMPLE, out);
     loaded?.unload();

@@ -77,3 +77,48 @@ test('an image without pixels to spare is decoded whole', async () => {
   const image = await decodeImage(jpeg, { shrink: () => 1 });
   expect([image.width, image.height, image.original]).toEqual([WIDTH, HEIGHT, undefined]);
 });
+
+test('an image is drafted at the size that leaves every crop a pixel for each of its view', async () => {
+  const augmenter = await createAugmenter(CROPS);
+  const drafts = new Set<number>();
+  for (let index = 0; index < 60; index++) {
+    const sample = { seed: 5, epoch: 0, shard: 0, index };
+    const [width, height] = [130 + 15 * index, 140 + 11 * index];
+    const windows = augmenter.windows(width, height, sample);
+    // In the order of the views; patches are cut from a canvas of 54 pixels.
+    const sides = Object.values(CROPS.views).map(({ kind }) => (kind === 'image' ? 56 : 54));
+    const finest = Math.min(...windows.map((window, i) => Math.min(window.width, window.height) / (sides[i] ?? 0)));
+    const drafted = augmenter.draft(width, height, sample);
+    expect(drafted).toBe(finest >= 4 ? 4 : finest >= 2 ? 2 : 1);
+    drafts.add(drafted);
+  }
+  expect([...drafts].toSorted((a, b) => a - b)).toEqual([1, 2, 4]);
+});
+
+test.each([
+  [709, 601],
+  [373, 301],
+])('views of a draft of %i x %i are within the tolerance of resampling, and those of its windows alone', async (columns, rows) => {
+  const augmenter = await createAugmenter(CROPS);
+  // Sides that are no multiple of 4 are rounded up in a draft, which must not move the crops.
+  const odd = await sharp(jpeg).extract({ left: 0, top: 0, width: columns, height: rows }).jpeg({ quality: 90 }).toBuffer();
+  const whole = await decodeImage(odd);
+  for (let index = 0; index < 12; index++) {
+    const sample = { seed: 5, epoch: 0, shard: 0, index };
+    const draft = (width: number, height: number) => augmenter.draft(width, height, sample);
+    const image = await decodeImage(odd, { decoder: 'wasm', draft });
+    const times = draft(columns, rows);
+    expect([image.width, image.height]).toEqual([Math.ceil(columns / times), Math.ceil(rows / times)]);
+    const [got, wanted] = [rendered(augmenter, image, index), rendered(augmenter, whole, index)];
+    const windows = (width: number, height: number) => augmenter.windows(width, height, sample);
+    const partly = await decodeImage(odd, { decoder: 'wasm', draft, windows });
+    for (const name of Object.keys(CROPS.views)) {
+      const [some, all, exact] = [rendered(augmenter, partly, index)[name], got[name], wanted[name]];
+      expect(Buffer.compare(some ?? Buffer.of(1), all ?? Buffer.of(2))).toBe(0);
+      const distances = Array.from(exact ?? [], (value, i) => Math.abs(value - (all?.[i] ?? Number.NaN)));
+      expect(distances.length).toBeGreaterThan(0);
+      expect(distances.reduce((sum, x) => sum + x, 0) / distances.length).toBeLessThan(2.5);
+      expect(distances.reduce((most, x) => Math.max(most, x), 0)).toBeLessThanOrEqual(48);
+    }
+  }
+});

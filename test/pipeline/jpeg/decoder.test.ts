@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import sharp, { type JpegOptions, type Raw } from 'sharp';
 import { Random } from '#dist/common/random.js';
-import { JpegDecoder, type Window } from '#dist/pipeline/jpeg/decoder.js';
+import { JpegDecoder } from '#dist/pipeline/jpeg/decoder.js';
+import type { Window } from '#dist/pipeline/jpeg/draft.js';
 import { jpegHeader } from '#dist/pipeline/jpeg/header.js';
 import { readShard } from '#dist/pipeline/shard/read.js';
 import { sharpPixels } from './sharp-pixels.js';
@@ -108,7 +109,7 @@ describe('JpegDecoder', () => {
       .map(([[left, right], [top, bottom]]) => ({ left, top, width: right - left + 1, height: bottom - top + 1 }));
     const look = (windows: readonly Window[]): void => {
       const pixels = Buffer.alloc(3 * width * height);
-      expect(decoder.decode(bytes, header, pixels, windows)).toBe(true);
+      expect(decoder.decode(bytes, header, pixels, { windows })).toBe(true);
       for (const { left, top, width: columns, height: rows } of windows) {
         for (let y = top; y < top + rows; y++) {
           const [from, to] = [3 * (y * width + left), 3 * (y * width + left + columns)];
@@ -126,10 +127,10 @@ describe('JpegDecoder', () => {
     if (!header) throw new Error('no header');
     const pixels = Buffer.alloc(3 * 160 * 160);
     const windows = [{ left: 100, top: 70, width: 20, height: 20 }];
-    expect(decoder.decode(bytes, header, pixels, windows)).toBe(true);
+    expect(decoder.decode(bytes, header, pixels, { windows })).toBe(true);
     expect(pixels.subarray(0, 3 * 160 * 48).every((byte) => byte === 0)).toBe(true);
     expect(pixels.subarray(3 * 160 * 112).every((byte) => byte === 0)).toBe(true);
-    expect(decoder.decode(bytes.subarray(0, -2), header, pixels, windows)).toBe(false);
+    expect(decoder.decode(bytes.subarray(0, -2), header, pixels, { windows })).toBe(false);
   });
 
   test('does not mind what follows the image', async () => {

@@ -1,13 +1,14 @@
 /**
- * Damaged JPEGs: the decoder gives sharp's pixels or leaves the image to sharp, whatever was changed, and holds no more memory than the
- * size in the header warrants. JPEG_FUZZ_RUNS=20000 looks at more of them.
+ * Damaged JPEGs: the decoder gives sharp's pixels or leaves the image to sharp, whatever was changed and at whatever size it decodes, and
+ * holds no more memory than the size in the header warrants. JPEG_FUZZ_RUNS=20000 looks at more of them.
  */
 import { readFileSync } from 'node:fs';
 import { beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { JpegDecoder } from '#dist/pipeline/jpeg/decoder.js';
-import { jpegHeader } from '#dist/pipeline/jpeg/header.js';
+import { draftSize } from '#dist/pipeline/jpeg/draft.js';
+import { jpegHeader, type JpegHeader } from '#dist/pipeline/jpeg/header.js';
 import { sharpPixels } from './sharp-pixels.js';
 
 const RUNS = Number(process.env['JPEG_FUZZ_RUNS'] ?? 400);
@@ -75,6 +76,15 @@ beforeAll(async () => {
   photographs = await Promise.all(encodings.map((options) => image.clone().jpeg(options).toBuffer()));
 });
 
+/** Whether an image is sound when it is decoded smaller, as far as its pixels fit the room that is theirs. */
+async function drafts(bytes: Uint8Array, header: JpegHeader, times: 2 | 4, mostMemory: number): Promise<boolean> {
+  const decoder = await JpegDecoder.load();
+  const { width, height } = draftSize(header, times);
+  const sound = decoder.decode(bytes, header, new Uint8Array(3 * width * height), { times });
+  expect(decoder.memoryBytes).toBeLessThan(mostMemory);
+  return sound;
+}
+
 test(`of ${RUNS} damaged files none is read in another way than sharp reads it`, async () => {
   let [own, left] = [0, 0];
   const look = async (file: number, changes: readonly Damage[]): Promise<void> => {
@@ -82,10 +92,14 @@ test(`of ${RUNS} damaged files none is read in another way than sharp reads it`,
     const header = jpegHeader(bytes);
     const { width = 0, height = 0 } = header ?? {};
     if (width * height > MOST_PIXELS) return;
+    const mostMemory = bytes.length + COLUMN_BYTES * (width + 64) + 3 * 65_536;
+    const drafted =
+      header === undefined ? [] : await Promise.all(([2, 4] as const).map((times) => drafts(bytes, header, times, mostMemory)));
     const decoder = await JpegDecoder.load();
     const pixels = new Uint8Array(3 * width * height);
     const read = header !== undefined && decoder.decode(bytes, header, pixels);
-    expect(decoder.memoryBytes).toBeLessThan(bytes.length + COLUMN_BYTES * (width + 64) + 3 * 65_536);
+    expect(decoder.memoryBytes).toBeLessThan(mostMemory);
+    expect(drafted.every((sound) => sound === read)).toBe(true);
     if (!read) {
       left++;
       return;

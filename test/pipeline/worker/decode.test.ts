@@ -52,6 +52,40 @@ describe('decodeImage', () => {
     await expect(decodeImage(bytes, { decoder, room: () => Promise.reject(new Error('no room')) })).rejects.toThrow('no room');
   });
 
+  test('decodes a JPEG at half and a quarter, in room for those pixels and its bytes', async () => {
+    const bytes = await sharp({ create: { width: 41, height: 30, channels: 3, background: '#123456' } })
+      .jpeg()
+      .toBuffer();
+    const asked: number[] = [];
+    const room = (needed: number): Promise<void> => Promise.resolve(void asked.push(needed));
+    const half = await decodeImage(bytes, { decoder: 'wasm', room, draft: () => 2 });
+    const quarter = await decodeImage(bytes, { decoder: 'wasm', room, draft: () => 4 });
+    const original = { width: 41, height: 30 };
+    expect(half).toMatchObject({ width: 21, height: 15, original, covers: { width: 42, height: 30 } });
+    expect(quarter).toMatchObject({ width: 11, height: 8, original, covers: { width: 44, height: 32 } });
+    expect(asked).toEqual([3 * 21 * 15 + bytes.length, 3 * 11 * 8 + bytes.length]);
+    expect(await decodeImage(bytes, { draft: () => 2 })).toEqual(await decodeImage(bytes));
+  });
+
+  test('leaves what it cannot decode at half to sharp, whole or shrunk as without drafts, with the verdict of sharp', async () => {
+    const picture = sharp({ create: { width: 40, height: 30, channels: 3, background: '#123456' } });
+    const progressive = await picture.clone().jpeg({ progressive: true }).toBuffer();
+    const baseline = await picture.clone().jpeg().toBuffer();
+    // Sound for sharp alone.
+    const odd = Buffer.concat([baseline.subarray(0, -2), Buffer.of(0, 0xff, 0xd9)]);
+    const asked: number[] = [];
+    const room = (needed: number): Promise<void> => Promise.resolve(void asked.push(needed));
+    for (const bytes of [progressive, odd]) {
+      for (const more of [{}, { shrink: () => 3 }]) {
+        expect(await decodeImage(bytes, { decoder: 'wasm', draft: () => 2, room, ...more })).toEqual(await decodeImage(bytes, more));
+      }
+    }
+    const draft = 3 * 20 * 15 + odd.length;
+    expect(asked).toEqual([14_400, 6 * 13 * 10 + 7200, draft, 7200, draft, 6 * 13 * 10]);
+    const cut = decodeImage(baseline.subarray(0, baseline.length >> 1), { decoder: 'wasm', draft: () => 2 });
+    await expect(cut).rejects.toThrow(/premature end|VipsJpeg/i);
+  });
+
   test('takes the high byte of 16-bit gray, of which Pillow makes white', async () => {
     const gray = golden.cases.find(({ mode }) => mode === SIXTEEN_BIT_GRAY);
     const levels = Array.from({ length: width * height }, (_, i) => (i % width) * 5000 + Math.floor(i / width));

@@ -114,6 +114,7 @@ describe('a pipeline with a decoded cache', () => {
       done: { taken: 0, good: 0 },
       augmenter,
       decoder: 'wasm',
+      draft: false,
       maxPixels: 10_000,
       room: new DecodeRoom(1 << 20),
       decoded,

@@ -8,6 +8,8 @@ export class Component {
   /** Blocks of an MCU. */
   across: i32;
   down: i32;
+  /** Samples of a block, across and down: 8, or fewer where the image is decoded smaller. */
+  side: i32;
   /** Of `huffman.ts`. */
   dcTable: usize;
   acTable: usize;
@@ -33,7 +35,7 @@ export class Component {
   endColumn: i32;
 }
 
-const COMPONENTS = memory.data(MOST_COMPONENTS * 64, 16);
+const COMPONENTS = memory.data(MOST_COMPONENTS * 80, 16);
 
 @inline
 export function component(index: i32): Component {
@@ -55,6 +57,7 @@ export function setComponent(
   index: i32,
   across: i32,
   down: i32,
+  side: i32,
   dcTable: usize,
   acTable: usize,
   quantisation: usize,
@@ -70,6 +73,7 @@ export function setComponent(
   const own = component(index);
   own.across = across;
   own.down = down;
+  own.side = side;
   own.dcTable = dcTable;
   own.acTable = acTable;
   own.quantisation = quantisation;

@@ -40,12 +40,12 @@ const WORK = memory.data(128, 16);
 const HALVES = memory.data<i32>([1 << (FIRST_SHIFT - 1), 1 << (SECOND_SHIFT - 1)]);
 
 @inline
-function low16(a: v128, b: v128): v128 {
+export function low16(a: v128, b: v128): v128 {
   return i16x8.shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
 @inline
-function high16(a: v128, b: v128): v128 {
+export function high16(a: v128, b: v128): v128 {
   return i16x8.shuffle(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
@@ -70,7 +70,7 @@ function high64(a: v128, b: v128): v128 {
 }
 
 @inline
-function rotate(zipped: v128, factors: usize): v128 {
+export function rotate(zipped: v128, factors: usize): v128 {
   return i32x4.dot_i16x8_s(zipped, v128.load(factors));
 }
 
@@ -250,11 +250,14 @@ function storeTwo(target: usize, stride: usize, rows: v128): void {
   v128.store64_lane(target + stride, samples, 1);
 }
 
-/** Of a block that has no other coefficient. */
-export function flatBlock(dc: i32, quantisation: usize, target: usize, stride: usize): void {
+/** Samples of a block that has no other coefficient, of `side` x `side`: 8, 4 or 2. */
+export function flatBlock(dc: i32, quantisation: usize, target: usize, stride: usize, side: usize): void {
   const level = <i32>(<i16>((dc * <i32>load<u16>(quantisation)) << PASS_BITS));
   const half = 1 << (PASS_BITS + 2);
   const sample = min(max((level + half) >> (PASS_BITS + 3), -128), 127) + 128;
   const row = i8x16.splat(<i8>sample);
-  for (let end = target + 8 * stride; target < end; target += stride) v128.store64_lane(target, row, 0);
+  const end = target + side * stride;
+  if (side == 8) for (; target < end; target += stride) v128.store64_lane(target, row, 0);
+  else if (side == 4) for (; target < end; target += stride) v128.store32_lane(target, row, 0);
+  else for (; target < end; target += stride) v128.store16_lane(target, row, 0);
 }

@@ -7,6 +7,7 @@
 import { component, components, mcusAcross, restartInterval } from './frame';
 import { END_OF_BLOCK, entryAmplitude, entryBits, entrySkip, LOOK_AHEAD, resolve, UNRESOLVED } from './huffman';
 import { flatBlock, inverseDct } from './idct';
+import { inverseDct2, inverseDct4 } from './reduced-idct';
 
 /**
  * Bytes after the scan that may be read, at least 238: 64 codes with amplitudes, of 27 bits each at most, make 216; the bits at hand may begin 7
@@ -153,7 +154,8 @@ export function decodeRow(row: i32): bool {
       const across = own.across;
       const stride = own.stride;
       const blocks = across * own.down;
-      const strip = own.plane + (<usize>((row * own.down * 8) & (own.rows - 1))) * stride;
+      const side = own.side;
+      const strip = own.plane + (<usize>((row * own.down * side) & (own.rows - 1))) * stride;
       for (let b = 0, column = mcu * across, line: usize = strip; b < blocks; b++) {
         v128.store(BLOCK, i64x2.splat(0));
         v128.store(BLOCK, i64x2.splat(0), 16);
@@ -213,13 +215,15 @@ export function decodeRow(row: i32): bool {
         if (at - <usize>(count >> 3) > segmentEnd) return false;
 
         if (column >= own.firstColumn && column < own.endColumn) {
-          const target = line + <usize>(column * 8);
-          if (k == END_OF_BLOCK) flatBlock(dc, own.quantisation, target, stride);
-          else inverseDct(BLOCK, own.quantisation, target, stride);
+          const target = line + <usize>(column * side);
+          if (k == END_OF_BLOCK) flatBlock(dc, own.quantisation, target, stride, side);
+          else if (side == 8) inverseDct(BLOCK, own.quantisation, target, stride);
+          else if (side == 4) inverseDct4(BLOCK, own.quantisation, target, stride);
+          else inverseDct2(BLOCK, own.quantisation, target, stride);
         }
         if (++column == (mcu + 1) * across) {
           column = mcu * across;
-          line += 8 * stride;
+          line += side * stride;
         }
       }
     }
