@@ -21,17 +21,24 @@ const PROGRAM_BYTES = MAX_INSTRUCTIONS * 16;
 /** Histograms of three channels (u32) and the tables made from them. */
 const TABLE_BYTES = 3 * 256 * 4 + 3 * 256;
 const PATCHES = 9;
-/** Two weights share 32 bits, each with a sign and 13 fractional bits (BLEND_BITS in assembly/lanes.ts). */
+/** Weights have a sign and 13 fractional bits (BLEND_BITS in assembly/lanes.ts). */
 const BLEND_ONE = 1 << 13;
+/** Pulls blends that are whole numbers in exact arithmetic back over the truncation: 1/128 level. */
+const BLEND_BIAS = BLEND_ONE / 128;
 /** ImageNet's mean colour, what timm fills with: (124, 116, 104), red in the low byte. */
 const FILL = 124 | (116 << 8) | (104 << 16);
 
 const align = (address: number): number => Math.ceil(address / 16) * 16;
 
-/** Weights of an image and of what it is blended with, for a factor below 4. */
+/** Weights of an image and of what it is blended with, for a factor below 4; they share 32 bits. */
 function blendPair(factor: number): number {
   const image = Math.round(factor * BLEND_ONE);
   return (image & 0xffff) | ((BLEND_ONE - image) << 16);
+}
+
+/** High and low byte of a number with BLEND_BITS fractional bits, as two 16-bit words; the low one comes first. */
+function halves(number: number): number {
+  return (number & 0xff) | ((number >> 8) << 16);
 }
 
 /** A photograph in the kernels' memory. */
@@ -156,18 +163,19 @@ export class Kernels {
   }
 
   brightness(factor: number): void {
-    this.#push(OPCODE.blendGrey, blendPair(factor), 0);
+    this.#blendGrey(factor, 0);
   }
 
   /** The grey is the rounded mean of L of the whole image, so this needs a pass of its own. */
   contrast(factor: number): void {
     this.#push(OPCODE.sumLuma);
     const mean = Math.floor(this.#flush() / (this.#width * this.#height) + 0.5);
-    this.#push(OPCODE.blendGrey, blendPair(factor), mean);
+    this.#blendGrey(factor, mean);
   }
 
   saturation(factor: number): void {
-    this.#push(OPCODE.saturation, blendPair(factor));
+    const image = Math.round(factor * BLEND_ONE);
+    this.#push(OPCODE.saturation, halves(image), halves(BLEND_ONE - image));
   }
 
   /** @param shift turn of the hue circle; quantised to 255ths towards zero, as torchvision does */
@@ -260,6 +268,12 @@ export class Kernels {
     this.#width = patchSize;
     this.#height = order.length * patchSize;
     this.read(out);
+  }
+
+  #blendGrey(factor: number, grey: number): void {
+    const image = Math.round(factor * BLEND_ONE);
+    const rest = BLEND_ONE - image;
+    this.#push(OPCODE.blendGrey, halves(image), ((rest & 0xff) * grey + BLEND_BIAS) | (((rest >> 8) * grey) << 16));
   }
 
   #transform(a: number, b: number, c: number, d: number, e: number, f: number): void {

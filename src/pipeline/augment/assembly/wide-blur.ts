@@ -9,16 +9,9 @@
  */
 const HALF = memory.data<i32>([1 << 14, 1 << 14, 1 << 14, 1 << 14]);
 
-/** Eight samples of a box blur. Window: `inner` whole neighbours on either side and one weighed less. */
+/** Eight samples of a box blur from the sum of those that weigh alike and the sum of the two outer ones. */
 @inline
-function box8(from: usize, step: usize, inner: i32, pair: v128): v128 {
-  const half = v128.load(HALF);
-  let whole = i16x8.add(v128.load(from), i16x8.add(v128.load(from - step), v128.load(from + step)));
-  let offset: usize = 2 * step;
-  for (let i = 1; i < inner; i++, offset += step) {
-    whole = i16x8.add(whole, i16x8.add(v128.load(from - offset), v128.load(from + offset)));
-  }
-  const outer = i16x8.add(v128.load(from - offset), v128.load(from + offset));
+function weigh8(whole: v128, outer: v128, pair: v128, half: v128): v128 {
   const low = i16x8.shuffle(whole, outer, 0, 8, 1, 9, 2, 10, 3, 11);
   const high = i16x8.shuffle(whole, outer, 4, 12, 5, 13, 6, 14, 7, 15);
   const a = i32x4.shr_s(i32x4.add(i32x4.dot_i16x8_s(low, pair), half), 15);
@@ -26,17 +19,38 @@ function box8(from: usize, step: usize, inner: i32, pair: v128): v128 {
   return i16x8.narrow_i32x4_s(a, b);
 }
 
-/** One box blur of a line of `bytes` bytes of i16 samples. The radius of all recipes, from 1 to 2, has its own loop. */
-function box(from: usize, to: usize, bytes: usize, step: usize, inner: i32, pair: v128): void {
-  const end = from + bytes;
-  if (inner == 1) {
-    for (; from < end; from += 32, to += 32) {
-      v128.store(to, box8(from, step, 1, pair));
-      v128.store(to, box8(from + 16, step, 1, pair), 16);
-    }
-  } else {
-    for (; from < end; from += 16, to += 16) v128.store(to, box8(from, step, inner, pair));
+/** Radius from 1 to 2, that of all recipes at their usual sizes: no loop over neighbours. */
+function boxOne(from: usize, to: usize, bytes: usize, step: usize, pair: v128): void {
+  const half = v128.load(HALF);
+  for (const end = from + bytes; from < end; from += 32, to += 32) {
+    const before = from - step;
+    const after = from + step;
+    const first = before - step;
+    const last = after + step;
+    const whole = i16x8.add(v128.load(from), i16x8.add(v128.load(before), v128.load(after)));
+    const next = i16x8.add(v128.load(from, 16), i16x8.add(v128.load(before, 16), v128.load(after, 16)));
+    v128.store(to, weigh8(whole, i16x8.add(v128.load(first), v128.load(last)), pair, half));
+    v128.store(to, weigh8(next, i16x8.add(v128.load(first, 16), v128.load(last, 16)), pair, half), 16);
   }
+}
+
+/** Any radius: `inner` whole neighbours on either side and one weighed less. */
+function boxMany(from: usize, to: usize, bytes: usize, step: usize, inner: i32, pair: v128): void {
+  const half = v128.load(HALF);
+  for (const end = from + bytes; from < end; from += 16, to += 16) {
+    let whole = v128.load(from);
+    let offset = step;
+    for (let i = 0; i < inner; i++, offset += step) {
+      whole = i16x8.add(whole, i16x8.add(v128.load(from - offset), v128.load(from + offset)));
+    }
+    v128.store(to, weigh8(whole, i16x8.add(v128.load(from - offset), v128.load(from + offset)), pair, half));
+  }
+}
+
+/** One box blur of a line of `bytes` bytes of i16 samples. */
+function box(from: usize, to: usize, bytes: usize, step: usize, inner: i32, pair: v128): void {
+  if (inner == 1) boxOne(from, to, bytes, step, pair);
+  else boxMany(from, to, bytes, step, inner, pair);
 }
 
 /** A pixel or a row of a strip, 6 or 32 bytes. `memory.copy` is a call out of WebAssembly, which costs more than that. */
