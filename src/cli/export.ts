@@ -25,7 +25,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   if (problem !== undefined) throw new UsageError(`--out ${quoted(out)}: ${problem}`);
   await assertFile('--out', out);
   const backbone = await loadBackbone(checkpoint, { encoder });
-  const { architecture, source } = backbone;
+  const { architecture, source, warnings } = backbone;
+  for (const warning of warnings) say(`warning: ${warning}`);
   const report = await exportBackbone(backbone, out, format).catch((error: unknown) => {
     throw codeOf(error) === undefined ? error : writeError(out, error);
   });

@@ -25,7 +25,8 @@ async function run(file: string, raw: Readonly<Record<string, unknown>>): Promis
     if (error instanceof RangeError) throw new UsageError(`--out ${error.message}`, { cause: error });
     throw error instanceof WeightsError || codeOf(error) === undefined ? error : writeError(out, error);
   });
-  const { architecture, source, loaded } = report;
+  const { architecture, source, loaded, warnings } = report;
+  for (const warning of warnings) say(`warning: ${warning}`);
   const names =
     source.form === 'detco' ? '' : `, by the names of ${source.form}${source.prefix === '' ? '' : `; stripped ${quoted(source.prefix)}`}`;
   say(`${architectureInWords(architecture)} from ${source.path}${names}`);

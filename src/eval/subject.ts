@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { expectedOneOf } from '../common/nearest.js';
 import type { Engine } from '../engine/engine.js';
-import { type Encoder, loadBackbone } from '../interop/index.js';
+import { assertThere, type Encoder, loadBackbone } from '../interop/index.js';
 import {
   type Architecture,
   assign,
@@ -42,6 +42,8 @@ export interface Subject extends Disposable {
   readonly globalSize?: number;
   /** Where its results are kept, beside the weights; undefined for random ones. */
   readonly results?: string;
+  /** What the user is to know of where its weights were read. */
+  readonly warnings: readonly string[];
 }
 
 const sizeSchema = z.object({ recipe: z.object({ globalSize: z.int() }) });
@@ -58,7 +60,7 @@ export async function openSubject(engine: Engine, options: SubjectOptions): Prom
     throw new RangeError(
       `--preset and --arch are of --checkpoint ${RANDOM}: the weights of ${checkpoint} have their own network; leave them out`,
     );
-  const { architecture, tensors, source } = await loadBackbone(checkpoint, { encoder });
+  const { architecture, tensors, source, warnings } = await loadBackbone(checkpoint, { encoder });
   const made = createBackbone(engine, architecture, seed);
   assign(made.tensors, tensors);
   const isFolder = (await stat(checkpoint)).isDirectory();
@@ -70,7 +72,13 @@ export async function openSubject(engine: Engine, options: SubjectOptions): Prom
     sha256: source.sha256,
     ...(globalSize !== undefined && { globalSize }),
     results: isFolder ? join(dirname(source.path), EVALUATION_FILE) : `${checkpoint}.${EVALUATION_FILE}`,
+    warnings,
   };
+}
+
+/** Before anything is started for it. @throws WeightsError where nothing is at the path of a checkpoint */
+export async function assertSubject(checkpoint: string): Promise<void> {
+  if (checkpoint !== RANDOM) await assertThere(checkpoint, [RANDOM]);
 }
 
 function randomSubject(engine: Engine, { preset = DEFAULT_PRESET, arch, seed }: SubjectOptions): Subject {
@@ -84,6 +92,7 @@ function randomSubject(engine: Engine, { preset = DEFAULT_PRESET, arch, seed }: 
     ...createBackbone(engine, architecture, seed),
     name: `random weights of seed ${seed}`,
     architecture,
+    warnings: [],
     ...(size.success && { globalSize: size.data.recipe.globalSize }),
   };
 }

@@ -17,6 +17,7 @@ export interface ImportReport {
   readonly loaded: number;
   readonly architecture: ResNetOptions;
   readonly source: BackboneSource;
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -31,9 +32,9 @@ export async function importBackbone(path: string, folder: string, options: { re
   if ((await realPlace(path)) === (await realPlace(weightsFile(folder))))
     throw new RangeError(`${quoted(folder)} is where ${quoted(path)} lies, which would be replaced: choose another folder`);
   const backbone = await loadBackbone(path, options);
-  const { architecture, source, tensors } = backbone;
+  const { architecture, source, tensors, warnings } = backbone;
   const written = await writeBackbone(backbone, weightsFile(folder), 'safetensors');
   const report = { path: written.path, bytes: written.bytes, sha256: written.sha256, loaded: tensors.size, architecture, source };
   await writeOrigin(folder, report);
-  return report;
+  return { ...report, warnings };
 }

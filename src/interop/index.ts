@@ -1,5 +1,5 @@
 /** `detco/interop`: other people's files of weights, both ways. No tensor library, and no Python. */
-export { loadBackbone, type BackboneSource, type LoadedBackbone } from './load-backbone.js';
+export { assertThere, loadBackbone, type BackboneSource, type LoadedBackbone } from './load-backbone.js';
 export { EXPORT_FORMATS, exportBackbone, endingProblem, type ExportFormat, type ExportReport } from './export-backbone.js';
 export { placeProblem } from './export-place.js';
 export { importBackbone, type ImportReport } from './import-backbone.js';

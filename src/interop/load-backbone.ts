@@ -2,13 +2,18 @@
  * A backbone, from wherever it lies: a run's folder, one of its checkpoints, what `detco import` made, or a file of somebody else. This is
  * how evaluations, exports and `--init` read weights.
  */
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { codeOf } from '../common/error-code.js';
 import { sumOfFile } from '../common/file-sum.js';
+import { nearestNames } from '../common/nearest.js';
+import { quoted } from '../common/quoted.js';
 import { readSafetensors, type StoredTensor } from '../common/safetensors.js';
 import { resNet, type ResNetOptions } from '../model/network/architecture.js';
 import { torchShape } from '../model/network/parameters.js';
 import { findCheckpoint } from '../train/checkpoint.js';
-import { CheckpointError, partFile, readState, verifyFiles } from '../train/checkpoint-state.js';
+import { CheckpointError, partFile, readState, STATE_FILE, verifyFiles } from '../train/checkpoint-state.js';
+import { incompleteFolders, passedOver } from '../train/run-checkpoints.js';
 import { readBackbone, type LeftOut } from './foreign-backbone.js';
 import { importedFile } from './imported-folder.js';
 import { inferArchitecture } from './infer.js';
@@ -21,6 +26,8 @@ export interface LoadedBackbone {
   /** Parameters and running statistics by torchvision's names, float32 in detco's layout (filters HWIO), in the order of `resNet`. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly source: BackboneSource;
+  /** What the user is to know of where it was read, such as a later folder of the run that is no complete checkpoint. */
+  readonly warnings: readonly string[];
 }
 
 /** Where a backbone comes from. */
@@ -49,26 +56,42 @@ export interface BackboneSource {
  */
 export async function loadBackbone(path: string, { encoder = 'query' }: { readonly encoder?: Encoder } = {}): Promise<LoadedBackbone> {
   const found = await stat(path).catch(() => undefined);
+  if (!found) await assertThere(path);
   if (!found?.isDirectory()) return fromFile(path, encoder);
   const imported = await importedFile(path);
   return imported === undefined ? fromCheckpoint(path, encoder) : fromFile(imported, encoder);
+}
+
+const KINDS = "a run's folder, one of its checkpoints (RUN/checkpoints/step-N), a folder of detco import, or a file of weights";
+
+/**
+ * @param words what may be given instead of a path
+ * @throws WeightsError where nothing is at `path`, with what may be there and what is near
+ */
+export async function assertThere(path: string, words: readonly string[] = []): Promise<void> {
+  const missing = await stat(path).then(
+    () => false,
+    (error: unknown) => codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR',
+  );
+  if (!missing) return;
+  const folder = dirname(path);
+  const beside = nearestNames(basename(path), await readdir(folder).catch(() => []));
+  const near = [...nearestNames(path, words), ...beside.map((name) => join(folder, name))];
+  const guess = near.length > 0 ? `; did you mean ${near.slice(0, 3).map(quoted).join(' or ')}?` : '';
+  throw new WeightsError(`${quoted(path)} is not there: expected ${[KINDS, ...words].join(', or ')}${guess}`, { kind: 'missing' });
 }
 
 async function fromFile(path: string, encoder: Encoder): Promise<LoadedBackbone> {
   await using file = await openFile(path);
   const { architecture, tensors, ...rest } = await readBackbone(file, encoder).catch(about(path));
   const { sha256 } = await sumOfFile(path);
-  return { architecture, tensors, source: { path, sha256, encoder, ...rest } };
+  return { architecture, tensors, source: { path, sha256, encoder, ...rest }, warnings: [] };
 }
 
 async function fromCheckpoint(path: string, encoder: Encoder): Promise<LoadedBackbone> {
   const place = await findCheckpoint(path);
-  if (!place)
-    throw new WeightsError(
-      `${path} holds no weights: expected a run's folder, one of its checkpoints (checkpoints/step-N), a folder of detco import, or a file`,
-      { kind: 'missing' },
-    );
-  const { folder } = place;
+  if (!place) throw new WeightsError(`${quoted(path)} holds no weights${await incompleteIn(path)}: expected ${KINDS}`, { kind: 'missing' });
+  const { folder, run } = place;
   const { state, parts, files } = await readState(folder);
   const part = state.method.encoders[encoder];
   if (part === undefined || !parts.includes(part))
@@ -94,5 +117,12 @@ async function fromCheckpoint(path: string, encoder: Encoder): Promise<LoadedBac
   const sha256 = written?.sha256 ?? (await sumOfFile(file)).sha256;
   const { step, method } = state;
   const source = { path: file, sha256, form: 'detco', prefix: '', encoder, method: method.name, step, converted: [], leftOut };
-  return { architecture, tensors, source };
+  const warnings = run === path ? await passedOver(run, step) : [];
+  return { architecture, tensors, source, warnings };
+}
+
+/** Of a folder without a checkpoint: what is named as one, and is none. */
+async function incompleteIn(folder: string): Promise<string> {
+  const [found] = await incompleteFolders(folder);
+  return found ? ` (${found.path} has no ${STATE_FILE}: it is no complete checkpoint)` : '';
 }

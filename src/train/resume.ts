@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { loadCheckpoint, type LoadedCheckpoint } from './checkpoint.js';
 import { CheckpointError } from './checkpoint-state.js';
 import { furthestStep } from './metrics-file.js';
-import { incompleteFolders, lastCheckpoint, lastProblem, listCheckpoints, namedCheckpoint } from './run-checkpoints.js';
+import { incompleteFolders, lastCheckpoint, lastProblem, listCheckpoints, namedCheckpoint, passedOver } from './run-checkpoints.js';
 import { holdsRun, METRICS } from './run-directory.js';
 
 /** Continues the newest run, or begins one. */
@@ -78,8 +78,7 @@ export async function loadResumed({ run, checkpoint }: ResumePoint): Promise<Res
   if (checkpoint === undefined) {
     const problem = await lastProblem(run, path);
     if (problem !== undefined) warnings.push(`${problem}: took the newest complete checkpoint, ${path}`);
-    for (const found of await incompleteFolders(run))
-      if (found.step > step) warnings.push(`${found.path} has no state.json and was passed over: it is no complete checkpoint`);
+    warnings.push(...(await passedOver(run, step)));
   } else {
     const later = (await listCheckpoints(run)).filter((found) => found.step > step);
     if (later.length > 0)

@@ -107,6 +107,12 @@ export async function incompleteFolders(run: string): Promise<FoundCheckpoint[]>
   return (await stepFolders(run)).filter(({ step }) => !whole.has(step));
 }
 
+/** What there is to say, in words, of the folders of steps after `step` that are no checkpoints: who takes the one of `step` passes them over. */
+export async function passedOver(run: string, step: number): Promise<string[]> {
+  const later = (await incompleteFolders(run)).filter((found) => found.step > step);
+  return later.map(({ path }) => `${path} has no ${STATE_FILE} and was passed over: it is no complete checkpoint`);
+}
+
 /** What there is to say of `last` when it does not name `newest`. */
 export async function lastProblem(run: string, newest: string): Promise<string | undefined> {
   const link = join(run, LAST);

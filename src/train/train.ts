@@ -159,6 +159,7 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   hooks.onWork?.('making the network');
   using trained = createTrained(engine, config, { checkpoint: past?.checkpoint, init });
   const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
+  for (const warning of init?.warnings ?? []) hooks.onWarning?.(warning);
   if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);
   const facts = { engineDescription: engine.description, versions: versions(), ...(initWeights && { initWeights }) };
   run = await keepConfig(beginning, config, facts);

@@ -66,14 +66,53 @@ test.each([
     '--format "onnx": expected one of torchvision, timm, safetensors, moco, detectron2',
   ],
   [['export', '--checkpoint', RUN, '--out', 'package.json/r18.pth'], '--out "package.json/r18.pth": expected a folder, and'],
-  [['export', '--checkpoint', 'nowhere', '--out', '/tmp/r18.pth'], 'nowhere is not there: expected a file of weights'],
-  [['export', '--checkpoint', 'docs', '--out', '/tmp/r18.pth'], "docs holds no weights: expected a run's folder, one of its checkpoints"],
-  [['import', 'docs', '--out', '/tmp/weights'], 'docs holds no weights'],
-  [['import', 'nowhere.pth', '--out', '/tmp/weights'], 'nowhere.pth is not there'],
+  [
+    ['export', '--checkpoint', 'nowhere', '--out', '/tmp/r18.pth'],
+    '"nowhere" is not there: expected a run\'s folder, one of its checkpoints',
+  ],
+  [
+    ['export', '--checkpoint', 'fixtures/runs/detco-0.2', '--out', '/tmp/r18.pth'],
+    'a folder of detco import, or a file of weights; did you mean "fixtures/runs/detco-0.1"?',
+  ],
+  [
+    ['export', '--checkpoint', 'docs', '--out', '/tmp/r18.pth'],
+    '"docs" holds no weights: expected a run\'s folder, one of its checkpoints',
+  ],
+  [['import', 'docs', '--out', '/tmp/weights'], '"docs" holds no weights'],
+  [['import', 'nowhere.pth', '--out', '/tmp/weights'], '"nowhere.pth" is not there'],
   [['import', 'nowhere.pth', '--out', 'package.json'], '--out "package.json": expected a folder, and'],
   [['import', 'fixtures/weights/torch-2.15.pth', '--out', RUN], `--out "${RUN}" holds a run or a checkpoint: expected a folder of its own`],
 ])('%j ends with 2, and says what was expected', async (args, message) => {
   expect(await detco(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(message) });
+});
+
+describe('a folder of a checkpoint without state.json', () => {
+  test('is passed over for the one before, and named', async () => {
+    const run = join(folder, 'cut-short');
+    await cp(RUN, run, { recursive: true });
+    await cp(join(run, 'checkpoints/step-4'), join(run, 'checkpoints/step-8'), { recursive: true });
+    await rm(join(run, 'checkpoints/step-8/state.json'));
+    const warning = `warning: ${run}/checkpoints/step-8 has no state.json and was passed over: it is no complete checkpoint\n`;
+    const exported = await detco(['export', '--checkpoint', run, '--out', join(folder, 'cut-short.pth')]);
+    expect(exported).toMatchObject({ code: 0, stderr: expect.stringContaining(warning) });
+    expect(exported.stderr).toContain(`${run}/checkpoints/step-4/query.safetensors after step 4`);
+    const imported = await detco(['import', run, '--out', join(folder, 'cut-short-weights')]);
+    expect(imported).toMatchObject({ code: 0, stderr: expect.stringContaining(warning) });
+    const named = await detco(['export', '--checkpoint', join(run, 'checkpoints/step-4'), '--out', join(folder, 'named.pth')]);
+    expect(named.stderr).not.toContain('passed over');
+  });
+
+  test('is named where it is the only one', async () => {
+    const run = join(folder, 'no-state');
+    await cp(join(RUN, 'checkpoints/step-4'), join(run, 'checkpoints/step-4'), { recursive: true });
+    await rm(join(run, 'checkpoints/step-4/state.json'));
+    expect(await detco(['export', '--checkpoint', run, '--out', join(folder, 'none.pth')])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(
+        `"${run}" holds no weights (${run}/checkpoints/step-4 has no state.json: it is no complete checkpoint)`,
+      ),
+    });
+  });
 });
 
 describe('a place among weights that are read is refused, and they stay', () => {

@@ -96,7 +96,7 @@ test('a run that begins once more takes the same weights or none', async () => {
 test.each([
   [['--preset', 'tiny', '--init', WEIGHTS], 'the weights are of width 2, and the run has width 16; set method.width as they have it'],
   [['--preset', 'moco-v2-r50', '--init', WEIGHTS], 'the weights are of arch resnet18, width 2, and the run has arch resnet50, width 64'],
-  [['--preset', 'tiny', '--init', 'nowhere.pth'], 'nowhere.pth is not there: expected a file of weights'],
+  [['--preset', 'tiny', '--init', 'nowhere.pth'], 'nowhere.pth" is not there: expected a run\'s folder'],
 ])('%j is refused before anything is made', async (args, message) => {
   const out = join(folder, 'refused');
   const { code, stderr } = await detco(['train', ...DATA, ...args, '--out', out]);
