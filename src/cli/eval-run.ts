@@ -6,7 +6,7 @@ import { confusionOf, type Guesses } from '../eval/classification.js';
 import { evaluateKnn, evaluateLinear, evaluateRank, evaluateSvm, type EvaluationOptions } from '../eval/index.js';
 import { addResult, readResults, ResultsError } from '../eval/results-file.js';
 import { confusionSheet } from '../eval/sheets.js';
-import { openSubject, type Subject } from '../eval/subject.js';
+import { assertSubject, openSubject, type Subject } from '../eval/subject.js';
 import { GLOBAL_SIZE } from '../pipeline/augment/recipe.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { PipelineOptions } from '../pipeline/index.js';
@@ -14,7 +14,7 @@ import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } 
 import { evalProgress } from './eval-progress.js';
 import { type EvalFound, type EvalReport, reportLines } from './eval-report.js';
 import { readFields } from './fields.js';
-import { assertFiles, writeError, writeOutput } from './output.js';
+import { assertFiles, type Output, writeError, writeOutput } from './output.js';
 import { printJson, printLines, say } from './print.js';
 import { asPipelineUsageError, asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { watch, type Watched } from './watch.js';
@@ -42,16 +42,17 @@ async function run(
   title: string,
   common: CommonOptions & Judging,
   evaluate: (options: EvaluationOptions) => Promise<Outcome>,
-  pictureFiles: Readonly<Record<string, string | undefined>> = {},
+  pictureFiles: Readonly<Record<string, Output>> = {},
 ): Promise<void> {
-  await assertFiles({ ...pictureFiles, '--out': common.out });
+  await assertFiles({ ...pictureFiles, '--out': { path: common.out } });
   const fields = await readFields(common);
+  await assertSubject(common.checkpoint);
   const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
   const work = async (watched: Watched): Promise<Outcome & { readonly report: EvalReport; readonly out: string | undefined }> => {
     await using engine = await started(common);
     using subject = await openSubject(engine, common).catch(asUsageError('RangeError'));
     const out = common.out ?? subject.results;
-    await assertFiles({ ...pictureFiles, '--out': out });
+    await assertFiles({ ...pictureFiles, '--out': { path: out } });
     if (out !== undefined) await readResults(out);
     const began = performance.now();
     const options = evaluationOptions({ common, fields, engine, subject, watched });
@@ -71,6 +72,7 @@ async function run(
       seconds: Math.round((performance.now() - began) / 100) / 10,
       at: new Date().toISOString(),
       ...found,
+      notes: [...subject.warnings, ...found.notes],
     };
     return { report, found, pictures, out };
   };
@@ -139,10 +141,12 @@ async function confusion(
   return path === undefined || last === undefined ? [] : [[path, await confusionSheet(confusionOf(last, labels, classes), classes)]];
 }
 
+const picture = (path: string | undefined): Output => ({ path, result: 'picture' });
+
 async function knn(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.knn, raw);
   const { confusion: confusionFile, neighbours: neighbourFile } = options;
-  const files = { '--confusion': confusionFile, '--neighbours': neighbourFile };
+  const files = { '--confusion': picture(confusionFile), '--neighbours': picture(neighbourFile) };
   const own = { ...given(options, ['k', 'temperature']), drawNeighbours: neighbourFile !== undefined };
   await run(
     'knn',
@@ -160,7 +164,7 @@ async function knn(raw: Raw): Promise<void> {
 async function linear(raw: Raw): Promise<void> {
   const options = parseOptions(evalSchemas.linear, raw);
   const { protocol, cached, confusion: confusionFile } = options;
-  const files = { '--confusion': confusionFile };
+  const files = { '--confusion': picture(confusionFile) };
   const own = { protocol, cached, ...given(options, ['lr', 'epochs', 'batch', 'classes']) };
   await run(
     'linear',

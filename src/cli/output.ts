@@ -1,5 +1,5 @@
 /** Where a command's results go: looked at before the work, written after it. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileProblem, folderProblem, inWords } from '../pipeline/output-place.js';
 import { UsageError } from './usage-error.js';
@@ -18,20 +18,48 @@ export function assertFolder(option: string, path: string | undefined): Promise<
   return assertPlace(option, path, folderProblem);
 }
 
-/** @throws UsageError when the file that an option names cannot be written; neither it nor its folder need be there */
-export function assertFile(option: string, path: string | undefined): Promise<void> {
-  return assertPlace(option, path, fileProblem);
+/** What commands write over earlier results of their kind, and over nothing else: how each begins, and what it is. */
+const RESULTS = {
+  picture: { begins: '\u0089PNG\r\n\u001A\n', what: 'PNG' },
+  page: { begins: '<!doctype html>', what: 'HTML page' },
+  trace: { begins: '{"traceEvents":', what: 'trace' },
+} as const;
+
+type Result = keyof typeof RESULTS;
+
+/** @throws UsageError when the file that an option names cannot be written, or holds something else; neither it nor its folder need be there */
+export function assertFile(option: string, path: string | undefined, result?: Result): Promise<void> {
+  return assertPlace(option, path, async (file) => (await fileProblem(file)) ?? (result && (await otherProblem(file, result))));
+}
+
+/** Files of a run, shards and what a command reads are no results: whatever is there and begins otherwise stays. */
+async function otherProblem(path: string, result: Result): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  // Nothing is lost with an empty file, and nothing lies in a device.
+  if (!found?.isFile() || found.size === 0) return undefined;
+  const { begins, what } = RESULTS[result];
+  await using file = await open(path, 'r');
+  const head = Buffer.alloc(begins.length);
+  await file.read(head, 0, head.length, 0);
+  if (head.toString('latin1') === begins) return undefined;
+  return `this file is there and no ${what}: a result takes the place of an earlier one alone; choose another file, or move it away`;
+}
+
+/** A file that an option names, and what goes into it; without `result` it is looked at where it is added to. */
+export interface Output {
+  readonly path: string | undefined;
+  readonly result?: Result;
 }
 
 /**
  * The same of several files of one command, by option.
  * @throws UsageError when two of them are one file, too: it would hold what is written last
  */
-export async function assertFiles(files: Readonly<Record<string, string | undefined>>): Promise<void> {
+export async function assertFiles(files: Readonly<Record<string, Output>>): Promise<void> {
   const taken = new Map<string, string>();
-  for (const [option, path] of Object.entries(files)) {
+  for (const [option, { path, result }] of Object.entries(files)) {
     if (path === undefined) continue;
-    await assertFile(option, path);
+    await assertFile(option, path, result);
     const place = await realPlace(path);
     const other = taken.get(place);
     if (other !== undefined) throw new UsageError(`${option} ${quoted(path)}: this is the file of ${other}, too; give each its own`);

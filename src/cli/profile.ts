@@ -60,7 +60,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     ...rest
   } = parseOptions(schema, flags);
   const chosen = chosenRecipe({ recipe, globalSize, patchSize });
-  await assertFiles({ '--report': reportFile, '--trace': traceFile });
+  await assertFiles({ '--report': { path: reportFile, result: 'page' }, '--trace': { path: traceFile, result: 'trace' } });
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =
     await import('../pipeline/profile/index.js');

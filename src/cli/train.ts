@@ -56,7 +56,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
   const { config, json, profile, ...flags } = parseOptions(schema, raw);
-  await assertFile('--profile', profile === true ? undefined : profile);
+  await assertFile('--profile', profile === true ? undefined : profile, 'page');
   const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
   const progress = terminalProgress(process.stderr);

@@ -29,7 +29,7 @@ type Drawn = Pick<Batch, 'samples' | 'plans'> & { readonly views: Readonly<Recor
 
 async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<void> {
   const { shards, out, recipe, count, seed, maxPixels, json, globalSize, patchSize, ...choice } = parseOptions(schema, flags);
-  await assertFile('--out', out);
+  await assertFile('--out', out, 'picture');
   const chosen = chosenRecipe({ recipe, globalSize, patchSize });
   const fields = await readFields(choice);
   const few = { batchSize: count, workers: 2, checkShards: 'none' } as const;

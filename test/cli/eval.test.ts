@@ -68,6 +68,18 @@ test('eval.json lies beside the checkpoint and keeps what others found', async (
   expect((await loadCheckpoint(run)).state.step).toBe(4);
 });
 
+test('a later folder without state.json is passed over, and the result says so', async () => {
+  const cut = join(folder, 'cut-short');
+  cpSync('fixtures/runs/detco-0.1', cut, { recursive: true });
+  cpSync(join(cut, 'checkpoints/step-4'), join(cut, 'checkpoints/step-8'), { recursive: true });
+  rmSync(join(cut, 'checkpoints/step-8/state.json'));
+  const { stdout } = succeeded(await evaluate('rank', ['--checkpoint', cut, '--json'], ['--shards', val]));
+  expect(JSON.parse(stdout)).toMatchObject({
+    weights: join(cut, 'checkpoints/step-4/query.safetensors'),
+    notes: [`${cut}/checkpoints/step-8 has no state.json and was passed over: it is no complete checkpoint`],
+  });
+});
+
 test('weights that were exported are worth what they were', async () => {
   const weights = join(folder, 'r18.safetensors');
   succeeded(await detco(['export', '--checkpoint', run, '--format', 'safetensors', '--out', weights]));
@@ -198,6 +210,15 @@ describe('refuses, with what to do, and keeps the results of before', () => {
     expect(existsSync(file)).toBe(false);
   });
 
+  test.each(['--confusion', '--neighbours'])('a file of a run for %s, before anything is computed', async (option) => {
+    const file = join(run, 'config.json');
+    const before = readFileSync(file, 'utf8');
+    const stderr = await refusal(2, evaluate('knn', [...RANDOM, option, file]));
+    expect(stderr).toContain(`${option} "${file}": this file is there and no PNG: a result takes the place of an earlier one alone`);
+    expect(stderr).not.toContain('engine');
+    expect(readFileSync(file, 'utf8')).toBe(before);
+  });
+
   test('a picture in the file of results beside the weights', async () => {
     const file = join(run, 'checkpoints/step-4/eval.json');
     expect(await refusal(2, evaluate('knn', ['--checkpoint', run, '--confusion', file]))).toContain(`--out "${file}": this is the file of`);
@@ -221,7 +242,13 @@ describe('refuses, with what to do, and keeps the results of before', () => {
   });
 
   test.each([
-    ['a folder without a checkpoint', ['--checkpoint', 'src'], 'src'],
+    ['a folder without a checkpoint', ['--checkpoint', 'src'], '"src" holds no weights'],
+    [
+      'a checkpoint that is not there',
+      ['--checkpoint', 'fixtures/runs/detco-0.2'],
+      `"fixtures/runs/detco-0.2" is not there: expected a run's folder, one of its checkpoints (RUN/checkpoints/step-N), a folder of detco import, or a file of weights, or random; did you mean "fixtures/runs/detco-0.1"?`,
+    ],
+    ['a word near random', ['--checkpoint', 'randon'], 'did you mean "random"'],
     ['a preset that is none', ['--checkpoint', 'random', '--preset', 'tinny'], 'did you mean "tiny"'],
     [
       'a stage that is none',

@@ -195,6 +195,15 @@ describe('detco profile', () => {
     expect(stdout.match(/<- enough/g)).toHaveLength(1);
   });
 
+  test.each(['--report', '--trace'])('takes no file of something else for %s', async (option) => {
+    const file = join(folder, 'config.json');
+    await writeFile(file, '{"version": 1}');
+    const { code, stdout, stderr } = await detco(['profile', '--shards', SHARDS, option, file, ...SMALL]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(`${option} "${file}": this file is there and no`);
+    expect(await readFile(file, 'utf8')).toBe('{"version": 1}');
+  });
+
   test.each([
     [['--consume', '-3'], '--consume "-3": expected a number above 0'],
     [['--seconds', 'ten'], '--seconds "ten": expected a number above 0'],
@@ -241,6 +250,8 @@ shuffle: 8
     expect(outcome.stderr).toContain('of step time waited for data');
     expect(outcome.stderr).toMatch(/^stage +visits +p50/m);
     expect(await readFile(html, 'utf8')).toContain('input-bound');
+    const taken = await detco([...args, join(folder, 'other'), '--profile', join(plain, 'metrics.jsonl')]);
+    expect(taken).toMatchObject({ code: 2, stderr: expect.stringContaining('this file is there and no HTML page') });
 
     await expectSameTensors(measured, plain);
     expect(await losses(measured)).toEqual(await losses(plain));

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -55,6 +55,23 @@ test('detco views makes the folder of its picture, and tells of it in JSON', asy
     },
   });
   expect(await sharp(out).metadata()).toMatchObject({ format: 'png' });
+});
+
+test('detco views takes the place of a picture, and of nothing else', async () => {
+  const draw = (out: string, seed: string) =>
+    detco(['views', '--shards', SHARDS, '--out', out, '--count', '1', '--global-size', '16', '--patch-size', '8', '--seed', seed]);
+  const out = join(folder, 'twice.png');
+  await draw(out, '0');
+  const first = await readFile(out);
+  expect(await draw(out, '1')).toMatchObject({ code: 0 });
+  expect((await readFile(out)).equals(first)).toBe(false);
+  const names = join(folder, 'classes.txt');
+  await writeFile(names, 'cat\ndog\n');
+  expect(await draw(names, '0')).toMatchObject({
+    code: 2,
+    stderr: `detco: --out "${names}": this file is there and no PNG: a result takes the place of an earlier one alone; choose another file, or move it away\n`,
+  });
+  expect(await readFile(names, 'utf8')).toBe('cat\ndog\n');
 });
 
 test('detco views refuses more images than there are', async () => {
