@@ -2,7 +2,7 @@
 import { type Interval, wilson } from './interval.js';
 
 /** Guesses an image that are kept: what top-5 accuracy reads. */
-const KEPT = 5;
+export const KEPT = 5;
 const NONE = -1;
 
 /** For each image the classes that it is most likely of, best first. */
@@ -59,7 +59,7 @@ export type Verdict = 'above chance' | 'within chance' | 'below chance';
 
 export interface Accuracy {
   readonly top1: number;
-  /** Absent where there are five classes or fewer. */
+  /** Absent where there are five classes or fewer; of as many guesses as there are where an image has fewer than five. */
   readonly top5?: number;
   /** Of top-1, 95 % (Wilson). */
   readonly interval: Interval;

@@ -119,4 +119,4 @@ export function assertClass(highest: number, where: string): void {
     throw new EvaluationError(`the labels of ${where} go up to ${highest}: expected class numbers below ${MOST_CLASSES}`);
 }
 
-export const LABEL_NEEDED = 'a sample needs KEY.cls with its class number (--label-field and --classes-file name others)';
+export const LABEL_NEEDED = 'a sample needs KEY.cls with its class number, from 0 on (--label-field and --classes-file name others)';

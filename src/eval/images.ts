@@ -45,6 +45,7 @@ export class EvaluationImages<Label = number> {
   #kept: readonly ImageBlock<Label>[] | undefined;
   #expected: number | undefined;
   #estimated = false;
+  #unlabelled = 0;
 
   constructor(options: ImageOptions<Label>) {
     this.#options = options;
@@ -62,6 +63,11 @@ export class EvaluationImages<Label = number> {
   /** Whether `expected` is an estimate, and not the limit. */
   get estimated(): boolean {
     return this.#estimated;
+  }
+
+  /** How many samples were passed over, for they have no label, in the last reading. */
+  get unlabelled(): number {
+    return this.#unlabelled;
   }
 
   async *blocks(signal?: AbortSignal): AsyncGenerator<ImageBlock<Label>> {
@@ -87,6 +93,7 @@ export class EvaluationImages<Label = number> {
       slots: 2,
       ...(signal && { signal }),
     });
+    this.#unlabelled = 0;
     let left = limit;
     for await (const batch of pipeline) {
       const view = batch.views['image'];
@@ -101,7 +108,9 @@ export class EvaluationImages<Label = number> {
       const known = batch.samples
         .flatMap((sample, row) => {
           const label = labelOf(sample);
-          return label === undefined ? [] : [{ label, row }];
+          if (label !== undefined) return [{ label, row }];
+          this.#unlabelled++;
+          return [];
         })
         .slice(0, left);
       const pixels = new Uint8Array(known.length * size);

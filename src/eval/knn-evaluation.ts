@@ -5,6 +5,7 @@ import { classesOf, type EvaluationOptions, featuresOf, type FoundGuesses, image
 import type { Features, LabelledFeatures } from './features.js';
 import { defaultNeighbours, knnGuesses, type KnnOptions, nearest, TEMPERATURE } from './knn.js';
 import { oneClass, shuffled } from './labels.js';
+import { topFiveNotes, unlabelledNotes, unseenNotes } from './notes.js';
 import { normalizeRows } from './normalize-rows.js';
 import { bankOnEngine } from './on-engine.js';
 import { neighbourSheet, type Neighbours } from './sheets.js';
@@ -49,7 +50,13 @@ export async function evaluateKnn(options: KnnEvaluationOptions): Promise<FoundN
     classes,
     settings: { k, temperature },
     stages: Object.fromEntries(Object.entries(guesses).map(([stage, one]) => [stage, accuracyOf(one, labels, classes)])),
-    notes: k < asked ? [`k ${asked} is more than the ${counted(bankLabels.length, 'labelled training image')}: all of them vote`] : [],
+    notes: [
+      ...unlabelledNotes(shards, bankImages.unlabelled),
+      ...unlabelledNotes(valShards, queryImages.unlabelled),
+      ...(shuffleLabels ? [] : unseenNotes(new Set(bankLabels), labels)),
+      ...(k < asked ? [`k ${asked} is more than the ${counted(bankLabels.length, 'labelled training image')}: all of them vote`] : []),
+      ...topFiveNotes(guesses, classes, k),
+    ],
     guesses,
     labels,
     ...(rows && { neighbours: await neighbourSheet(queryImages, bankImages, rows, signal) }),

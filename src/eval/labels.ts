@@ -6,8 +6,11 @@ import type { SampleInfo } from '../pipeline/index.js';
 /** How a label is read off a sample; undefined where it has none, and is passed over. */
 export type ReadLabel<Label> = (sample: SampleInfo) => Label | undefined;
 
-/** The class of an image, from `KEY.cls` or the field that was chosen. */
-export const oneClass: ReadLabel<number> = ({ label }) => label;
+/**
+ * The class of an image, from `KEY.cls` or the field that was chosen. A number below 0 stands for none, as of the unlabelled images of STL-10 and
+ * of many semi-supervised sets. Of a -1 a batch has no label to begin with.
+ */
+export const oneClass: ReadLabel<number> = ({ label }) => (label !== undefined && label >= 0 ? label : undefined);
 
 /** For what needs no labels: every image counts. */
 export const anyImage: ReadLabel<0> = () => 0;
@@ -20,7 +23,10 @@ export interface ClassSet {
 }
 
 /** The one class of an image as a set: one against all others. */
-export const classAsSet: ReadLabel<ClassSet> = ({ label }) => (label === undefined ? undefined : { present: [label], difficult: [] });
+export const classAsSet: ReadLabel<ClassSet> = (sample) => {
+  const label = oneClass(sample);
+  return label === undefined ? undefined : { present: [label], difficult: [] };
+};
 
 /**
  * Reads sets of classes from a field of JSON: `[3, 7]`, or `{"classes": [3, 7], "difficult": [12]}`.

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.js';
 import type { Backbone, Stage } from '../model/index.js';
-import { type Batch, createPipeline, type PipelineOptions, recipes, type SampleInfo } from '../pipeline/index.js';
+import { type Batch, createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 import { stageFeatures } from './features.js';
 import type { ReadLabel } from './labels.js';
 import { type FitOptions, guessAll, type LinearFit } from './linear-cached.js';
@@ -16,6 +16,7 @@ export interface AugmentedOptions extends FitOptions {
   readonly stages: readonly Stage[];
   /** How the training shards are read. */
   readonly reading: Omit<PipelineOptions, 'recipe' | 'batchSize' | 'seed' | 'epochs' | 'dropLast'>;
+  /** Gives classes of the plan. */
   readonly label: ReadLabel<number>;
   /** Side of a crop, pixels. */
   readonly globalSize: number;
@@ -30,7 +31,6 @@ const BLOCK = 64;
  * Trains a probe on each stage, all on the same images: RandomResizedCrop of 8 % to all of the area and a flip, as torchvision has them.
  *
  * @returns by stage; the probes are the caller's to dispose of
- * @throws Error for a label that is no class of the plan, naming the sample
  */
 export async function fitAugmented(plan: LinearPlan, options: AugmentedOptions): Promise<Record<string, LinearFit & Disposable>> {
   const { engine, backbone, stages, reading, globalSize, label, pause, onShare, rate = plan.protocol.rate } = options;
@@ -90,16 +90,11 @@ function shareDone({ epoch, step, state: { epochStart } }: Batch, epochs: number
   return Math.min(1, (perEpoch === undefined ? epoch : (step + 1) / perEpoch) / epochs);
 }
 
-function labelsOf({ samples }: Batch, label: ReadLabel<number>, { batch, classes }: LinearPlan): number[] {
-  const at = (sample: SampleInfo | undefined): number => {
-    const found = sample && label(sample);
-    if (sample && found !== undefined && found >= classes)
-      throw new Error(
-        `"${sample.key}" of ${sample.shard} has class ${found}, and the validation images only 0..${classes - 1}: give --classes ${found + 1}`,
-      );
-    return found ?? NO_CLASS;
-  };
-  return Array.from({ length: batch }, (_, row) => at(samples[row]));
+function labelsOf({ samples }: Batch, label: ReadLabel<number>, { batch }: LinearPlan): number[] {
+  return Array.from({ length: batch }, (_, row) => {
+    const sample = samples[row];
+    return (sample && label(sample)) ?? NO_CLASS;
+  });
 }
 
 /** Of a batch, which is released. */

@@ -4,6 +4,7 @@ import { assertClass, EvaluationError, type EvaluationOptions, featuresOf, type 
 import type { LabelledFeatures } from './features.js';
 import { classAsSet, classSet, type ClassSet, shuffled } from './labels.js';
 import { type MeanPrecision, meanPrecision } from './mean-precision.js';
+import { unlabelledNotes } from './notes.js';
 import { normalizeRows } from './normalize-rows.js';
 import { designOnEngine } from './on-engine.js';
 import { COSTS, scoreImages, trainMachines } from './svm.js';
@@ -27,8 +28,9 @@ export async function evaluateSvm(options: SvmEvaluationOptions): Promise<Found<
   const read = field === undefined ? classAsSet : classSet(field);
   const needs = field === undefined ? LABEL_NEEDED : `a sample needs KEY.${field} with its classes, as [3, 7]`;
   const withField = field === undefined ? options : { ...options, reading: { ...options.reading, fields: [field] } };
-  const train = await featuresOf(imagesOf(withField, shards, read), 'training images', needs, options);
-  const val = await featuresOf(imagesOf(withField, valShards, read), 'validation images', needs, options);
+  const [trainImages, valImages] = [imagesOf(withField, shards, read), imagesOf(withField, valShards, read)];
+  const train = await featuresOf(trainImages, 'training images', needs, options);
+  const val = await featuresOf(valImages, 'validation images', needs, options);
   const setsOf = (of: Record<string, LabelledFeatures<ClassSet>>, stream: string): readonly ClassSet[] => {
     const sets = of[stages[0] ?? '']?.labels ?? [];
     return shuffleLabels ? shuffled(sets, seed, stream) : sets;
@@ -36,7 +38,7 @@ export async function evaluateSvm(options: SvmEvaluationOptions): Promise<Found<
   const [sets, valSets] = [setsOf(train, 'train'), setsOf(val, 'val')];
   const classes = classCount([...sets, ...valSets], [...shards, ...valShards]);
   const results: Record<string, SvmResult> = {};
-  const notes = new Set<string>();
+  const notes = new Set([...unlabelledNotes(shards, trainImages.unlabelled), ...unlabelledNotes(valShards, valImages.unlabelled)]);
   for (const stage of stages) {
     const [from, to] = [train[stage], val[stage]];
     if (!from || !to) continue;

@@ -91,6 +91,25 @@ test('weights that were exported are worth what they were', async () => {
   expect(Object.keys(results(`${weights}.eval.json`))).toEqual(['compared']);
 });
 
+test('a label below 0 stands for none, and images of classes that were not trained on are told', async () => {
+  const cls = (label: number, index: number) => ({ cls: String(index % 8 === 0 ? -1 - (index % 16) / 8 : label) });
+  const data = ['--shards', await writeColouredShard(join(folder, 'partly.tar'), 40, cls), '--val-shards'];
+  const val9 = await writeColouredShard(join(folder, 'partly-val.tar'), 24, (label, index): Readonly<Record<string, string>> =>
+    index < 3 ? {} : { cls: String(label === 3 ? 9 : label) },
+  );
+  for (const options of [['knn'], ['linear', '--cached', '--epochs', '2'], ['linear', '--epochs', '1', '--lr', '0.1']] as const) {
+    const [name, ...rest] = options;
+    const { stdout } = succeeded(await evaluate(name, [...RANDOM, ...rest, '--json'], [...data, val9]));
+    const { images, notes } = JSON.parse(stdout) as { images: object; notes: string[] };
+    expect(images).toEqual({ train: 35, val: 21 });
+    expect(notes.slice(0, 3)).toEqual([
+      `left out of ${data[1]}: 5 images without a label (a number below 0 is none)`,
+      `left out of ${val9}: 3 images without a label (a number below 0 is none)`,
+      expect.stringMatching(/^6 of 21 validation images are of 1 class that no training image is of \(9\): they count as wrong/),
+    ]);
+  }
+});
+
 test('detco eval rank needs no labels', async () => {
   const plain = await writeColouredShard(join(folder, 'plain.tar'), 24, () => ({}));
   const { stdout } = succeeded(await evaluate('rank', [...RANDOM, '--stages', 'all', '--json'], ['--shards', plain]));
@@ -165,7 +184,9 @@ describe('refuses, with what to do, and keeps the results of before', () => {
   test('a class that the validation images have not, unless --classes says so', async () => {
     const more = await writeColouredShard(join(folder, 'more.tar'), 8, (label) => ({ cls: String(label + 4) }));
     const data = ['--shards', more, '--val-shards', val];
-    expect(await refusal(1, evaluate('linear', [...RANDOM, '--epochs', '1'], data))).toMatch(/has class [4-7].*give --classes [5-8]/);
+    expect(await refusal(1, evaluate('linear', [...RANDOM, '--epochs', '1'], data))).toMatch(
+      /has class [4-7], and the validation images, which tell how many classes there are, go up to 3: give --classes with .* at least [5-8]/,
+    );
     succeeded(await evaluate('linear', [...RANDOM, '--epochs', '1', '--classes', '8'], data));
     const few = `--classes 3: the labels of ${val} go up to 3; give --classes 4`;
     expect(await refusal(1, evaluate('linear', [...RANDOM, '--epochs', '1', '--classes', '3']))).toContain(few);
