@@ -1,14 +1,16 @@
 /** Runs an evaluation of `detco eval`. Loads TensorFlow.js. */
+import { codeOf } from '../common/error-code.js';
 import { given } from '../common/options.js';
 import { selectEngine, type Engine } from '../engine/index.js';
 import { turn } from '../train/turn.js';
 import { confusionOf, type Guesses } from '../eval/classification.js';
 import { evaluateKnn, evaluateLinear, evaluateRank, evaluateSvm, type EvaluationOptions } from '../eval/index.js';
-import { addResult, readResults, ResultsError } from '../eval/results-file.js';
+import { addResult, readResults } from '../eval/results-file.js';
 import { confusionSheet } from '../eval/sheets.js';
 import { assertSubject, openSubject, type Subject } from '../eval/subject.js';
 import { GLOBAL_SIZE } from '../pipeline/augment/recipe.js';
 import { identityOf } from '../pipeline/source/identity.js';
+import { listShards } from '../pipeline/source/index.js';
 import type { PipelineOptions } from '../pipeline/index.js';
 import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } from './eval-options.js';
 import { evalProgress } from './eval-progress.js';
@@ -49,6 +51,8 @@ async function run(
   await assertSubject(common.checkpoint);
   const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
   const work = async (watched: Watched): Promise<Outcome & { readonly report: EvalReport; readonly out: string | undefined }> => {
+    // Before an engine starts, which may take a minute.
+    for (const specs of [common.shards, common.valShards]) if (specs.length > 0) await listShards(specs, { signal: watched.signal });
     await using engine = await started(common);
     using subject = await openSubject(engine, common).catch(asUsageError('RangeError'));
     const out = common.out ?? subject.results;
@@ -83,7 +87,7 @@ async function run(
   for (const [path, picture] of pictures) await writeOutput(path, picture);
   if (out === undefined) return;
   await addResult(out, name, report).catch((error: unknown) => {
-    throw error instanceof ResultsError ? error : writeError(out, error);
+    throw codeOf(error) === undefined ? error : writeError(out, error);
   });
   say(`${out}: kept as "${name}"`);
 }

@@ -1,18 +1,12 @@
 /** `eval.json`: what evaluations of one checkpoint found, by name. A later one of a name takes the place of the one before. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { codeOf } from '../common/error-code.js';
 import { quoted } from '../common/quoted.js';
 import { realPlace } from '../common/real-place.js';
 import { replaceWhole } from '../interop/replace-whole.js';
-import { askForLock } from '../train/ask-for-lock.js';
-import { self } from '../train/lock-file.js';
-
-/** Longer than a lock of another host counts that has fallen silent. */
-const PATIENCE_MS = 180_000;
-const PAUSE_MS = 50;
+import { alone } from '../train/alone.js';
 
 /** A file of results that cannot be added to. */
 export class ResultsError extends Error {
@@ -51,24 +45,4 @@ export async function addResult(path: string, name: string, result: object): Pro
     const text = JSON.stringify({ ...(await readResults(place)), [name]: result }, undefined, 2);
     await replaceWhole(place, (partial) => writeFile(partial, `${text}\n`, { flush: true }));
   });
-}
-
-/** Does what takes milliseconds while no other process does the same to this file. */
-async function alone(path: string, work: () => Promise<void>): Promise<void> {
-  const lock = `${path}.lock`;
-  const since = performance.now();
-  for (;;) {
-    const { other } = await askForLock(lock, self());
-    if (!other) break;
-    if (performance.now() - since > PATIENCE_MS)
-      throw new ResultsError(
-        `${path} was not written: process ${other.holder?.pid ?? 'unknown'} has held ${lock} for minutes; end it, or remove that file`,
-      );
-    await delay(PAUSE_MS);
-  }
-  try {
-    await work();
-  } finally {
-    await rm(lock, { force: true });
-  }
 }

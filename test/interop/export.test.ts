@@ -166,6 +166,18 @@ describe('an imported folder', () => {
     expect(origin).toMatchObject({ architecture: { arch: 'resnet18', width: 2 }, source: { path: join(folder, 'from.pth.tar') } });
   });
 
+  test('of imports at the same time holds one of them whole', async () => {
+    const imported = join(folder, 'at-once');
+    const sources = Array.from({ length: 8 }, (_, at) => ({ encoder: at % 2 === 0 ? 'query' : 'key' }) as const);
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(sources.map((options) => importBackbone(RUN, imported, options)));
+      const { encoder } = (JSON.parse(await readFile(join(imported, 'backbone.json'), 'utf8')) as { source: { encoder: 'query' | 'key' } })
+        .source;
+      expect((await loadBackbone(imported)).tensors).toEqual((await loadBackbone(RUN, { encoder })).tensors);
+      expect((await readdir(imported)).toSorted()).toEqual(['backbone.json', 'backbone.safetensors']);
+    }
+  }, 300_000);
+
   test('whose weights are not those that were imported is refused', async () => {
     const imported = join(folder, 'damaged');
     await importBackbone(await exported('from.pth', 'torchvision'), imported);
