@@ -11,7 +11,7 @@ import { PipelineOptionError } from './option-error.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from '../common/quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
-import { batchingShape, batchSize, MOST_LANES, MOST_SAMPLES, readingShape } from './run-options.js';
+import { batchingShape, batchSize, MOST_LANES, MOST_SAMPLES, NO_BYTES, readingShape } from './run-options.js';
 import type { CheckShards, RewrittenShards } from './shard/same-shards.js';
 import { withoutSecrets } from './source/identity.js';
 import { type CacheEvent, formatByteSize, type FoundShard, parseByteSize, type RetryEvent } from './source/index.js';
@@ -303,7 +303,7 @@ function decodeBytes({ decodeMemory }: Pick<PipelineOptions, 'decodeMemory'>): n
 }
 
 function decodedBytes({ decodedCache }: Pick<PipelineOptions, 'decodedCache'>): number | undefined {
-  if (decodedCache === undefined || /^\s*0+\s*$/.test(String(decodedCache))) return undefined;
+  if (decodedCache === undefined || NO_BYTES.test(String(decodedCache))) return undefined;
   const bytes = byteSize('decodedCache', decodedCache);
   if (bytes <= MOST_DECODED_BYTES) return bytes;
   const most = formatByteSize(MOST_DECODED_BYTES);

@@ -4,10 +4,12 @@
  */
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { parseByteSize } from '../common/byte-size.js';
 import { oneOf } from '../common/one-of.js';
 import { optionFlags } from '../common/option-flags.js';
 import { PIPELINE_DEFAULTS } from './defaults.js';
 import { CHECK_SHARDS } from './shard/same-shards.js';
+import { reasonOf } from './source/source.js';
 import { DECODERS } from './worker/decoders.js';
 import { MOST_PIXELS } from './worker/image-header.js';
 
@@ -21,8 +23,17 @@ const MOST_BAD_SAMPLES = 1_000_000_000;
 const text = z.string().min(1);
 /** Absolute, so that a resume from another place means the same. */
 const folder = text.transform((path) => resolve(path));
-/** Bytes, or text such as `200GB`. */
-const byteSize = z.union([z.string(), z.number()]);
+/** Bytes, or text such as `200GB`; what `none` takes stands for no bytes at all. */
+const byteSize = (none?: RegExp) =>
+  z.union([z.string(), z.number()]).superRefine((value, { addIssue }) => {
+    if (none?.test(String(value))) return;
+    try {
+      parseByteSize(value);
+    } catch (error) {
+      addIssue({ code: 'custom', message: reasonOf(error) });
+    }
+  });
+export const NO_BYTES = /^\s*0+\s*$/;
 
 /** Which samples are read, from where, and what they may take. */
 export const readingShape = {
@@ -48,12 +59,12 @@ export const readingShape = {
     help: 'keep remote shards here once they are read; runs may share it',
     example: 'cache',
   }),
-  cacheSize: byteSize.optional().register(optionFlags, {
+  cacheSize: byteSize().optional().register(optionFlags, {
     flag: '--cache-size <size>',
     help: 'what the folder may hold: 200G (powers of 1024), 200GB (of 1000) (default: nine tenths of what its disk has for it)',
   }),
   /** What decoded images may take of memory, kept for the next epochs. For small images. */
-  decodedCache: byteSize.optional().register(optionFlags, {
+  decodedCache: byteSize(NO_BYTES).optional().register(optionFlags, {
     flag: '--decoded-cache <size>',
     help: 'keep decoded images in memory, up to 200MB for example: for data sets of small images (default: 0, none; tiny presets: 100MB)',
   }),
@@ -74,7 +85,7 @@ export const readingShape = {
     example: '67108864',
   }),
   /** What images may take of memory while they are decoded and wait for their place. */
-  decodeMemory: byteSize.optional().register(optionFlags, {
+  decodeMemory: byteSize().optional().register(optionFlags, {
     flag: '--decode-memory <size>',
     help: 'what images may take while they are decoded and wait for their place (default: an eighth of the memory)',
   }),

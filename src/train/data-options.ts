@@ -23,19 +23,23 @@ export function asOptionsError(error: unknown, about?: string): never {
 
 export type SampleOptions = Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'>;
 
+/** The names of the classes, where labels are such. @throws OptionsError for a file that is no list of them */
+export async function classNamesOf({ classesFile }: Pick<TrainConfig, 'classesFile'>): Promise<readonly string[] | undefined> {
+  if (classesFile === undefined) return undefined;
+  return readClassNames(classesFile).catch((error: unknown) => asOptionsError(error, optionName('classesFile')));
+}
+
 /** What members of shards are what. What is left out is recorded for each shard, and warned of once for each reason. */
-export async function sampleOptions(
-  config: Pick<TrainConfig, 'imageField' | 'labelField' | 'classesFile'>,
+export function sampleOptions(
+  config: Pick<TrainConfig, 'imageField' | 'labelField'>,
+  classNames: readonly string[] | undefined,
   hooks: TrainHooks,
   record: (leftOut: ShardLeftOut) => unknown,
-): Promise<SampleOptions> {
-  const { classesFile } = config;
+): SampleOptions {
   const warn = warnOncePerKind((warning) => hooks.onWarning?.(warning));
   return {
     ...given(config, ['imageField', 'labelField']),
-    ...(classesFile !== undefined && {
-      classNames: await readClassNames(classesFile).catch((error: unknown) => asOptionsError(error, optionName('classesFile'))),
-    }),
+    ...(classNames && { classNames }),
     onLeftOut: (leftOut) => {
       record(leftOut);
       warn(leftOut);

@@ -32,6 +32,8 @@ export interface DataListeners {
   readonly record: (lost: object) => unknown;
   readonly hooks: TrainHooks;
   readonly signal: AbortSignal | undefined;
+  /** Of labels that are names. */
+  readonly classNames: readonly string[] | undefined;
 }
 
 /**
@@ -42,8 +44,8 @@ export interface DataListeners {
  */
 export async function openData(beginning: Beginning, listeners: DataListeners): Promise<TrainingData> {
   const { path, config, past } = beginning;
-  const { hooks, record } = listeners;
-  const samples = await sampleOptions(config, hooks, record);
+  const { hooks, record, classNames } = listeners;
+  const samples = sampleOptions(config, classNames, hooks, record);
   // One that is there already may be of other runs.
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   const indexDir = config.indexDir ?? join(path, INDEX);

@@ -12,7 +12,7 @@ import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
-import { asOptionsError, waitingFor } from './data-options.js';
+import { asOptionsError, classNamesOf, waitingFor } from './data-options.js';
 import { runEvaluation } from './evaluation.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
@@ -20,6 +20,7 @@ import { loadInit, startFrom } from './init.js';
 import type { TrainHooks, TrainRequests } from './hooks.js';
 import { trainLoop, type LoopEnd, type LoopStart } from './loop.js';
 import { assertStateFits } from './memory.js';
+import { namingFile } from './naming-file.js';
 import { openData } from './open-data.js';
 import { createOptimizer } from './optimizer/index.js';
 import { Outlook } from './outlook.js';
@@ -129,7 +130,11 @@ async function keepConfig(
  * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, memory does not suffice,
  *   the disk is full or the data is bad
  */
-export async function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
+export function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
+  return trainRun(options, controls).catch(namingFile(options));
+}
+
+async function trainRun(options: TrainOptions, controls: TrainControls): Promise<TrainResult> {
   const began = performance.now();
   const { signal, poll, profile = false, ...hooks } = controls;
   const given = await begin(options);
@@ -139,6 +144,8 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
   // What a checkpoint holds comes in the place of what the run began with.
   const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.initWeights);
+  const classNames = await classNamesOf(given.config);
+  await assertValidationShards(given, hooks, signal);
   const engine = await startEngine(given.config);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
@@ -146,13 +153,12 @@ export async function train(options: TrainOptions, controls: TrainControls = {})
   const beginning: Beginning = { ...given, config };
   sayEngine(config, engine, hooks);
   assertStateFits(config, engine);
-  await assertValidationShards(beginning, hooks, signal);
 
   for (const warning of past?.warnings ?? []) hooks.onWarning?.(warning);
   await run?.continueAfter(past?.checkpoint?.state.step ?? -1);
   const earlyBad: object[] = [];
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
-  await using data = await openData(beginning, { record, hooks, signal });
+  await using data = await openData(beginning, { record, hooks, signal, classNames });
   const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   outlook.begin();

@@ -70,8 +70,27 @@ describe('a number', () => {
   ])('in a config file: %j', async (yaml, message) => {
     const config = join(folder, 'options.yaml');
     await writeFile(config, yaml);
-    expect(await refusal(['train', ...SHARDS, '--preset', 'tiny', '--config', config, '--out', join(folder, 'run')])).toContain(message);
+    const stderr = await refusal(['train', ...SHARDS, '--preset', 'tiny', '--config', config, '--out', join(folder, 'run')]);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(config);
     expect(await readdir(folder)).not.toContain('run');
+  });
+});
+
+describe('before an engine starts', () => {
+  test.each<[string, string[]]>([
+    ['nosuch.tar: ', ['train', ...SHARDS, '--preset', 'tiny', '--val-shards', 'nosuch.tar']],
+    ['classesFile (--classes-file): "nosuch.txt"', ['train', ...SHARDS, '--preset', 'tiny', '--classes-file', 'nosuch.txt']],
+    ['decodedCache (--decoded-cache) = "200X": "200X" is no amount', ['train', ...SHARDS, '--preset', 'tiny', '--decoded-cache', '200X']],
+    ['nosuch.tar: ', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', 'nosuch.tar']],
+    [
+      '--classes-file "nosuch.txt"',
+      ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', ...SHARDS.slice(1), '--classes-file', 'nosuch.txt'],
+    ],
+  ])('%s', async (message, args) => {
+    const stderr = await refusal(args[0] === 'train' ? [...args, '--out', join(folder, 'run')] : args);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/engine (wasm|torch|tensorflow)/);
   });
 });
 
