@@ -46,6 +46,15 @@ describe('a thread', () => {
     await waits;
   });
 
+  test('that asks again for an image asks in place of what the image has', async () => {
+    const room = new DecodeRoom(100);
+    const [first, second] = [room.claim(), room.claim()];
+    await first.take(90);
+    expect(await granted(first.take(60))).toBe(true);
+    expect(await granted(second.take(40))).toBe(true);
+    expect(await granted(room.claim().take(1))).toBe(false);
+  });
+
   test('that ends refuses who waits', async () => {
     const room = new DecodeRoom(1);
     await room.claim().take(1);
