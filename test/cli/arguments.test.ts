@@ -80,7 +80,7 @@ describe('a number', () => {
 describe('before an engine starts', () => {
   test.each<[string, string[]]>([
     ['nosuch.tar: ', ['train', ...SHARDS, '--preset', 'tiny', '--val-shards', 'nosuch.tar']],
-    ['classesFile (--classes-file): "nosuch.txt"', ['train', ...SHARDS, '--preset', 'tiny', '--classes-file', 'nosuch.txt']],
+    ['nosuch.txt" cannot be read', ['train', ...SHARDS, '--preset', 'tiny', '--classes-file', 'nosuch.txt']],
     ['decodedCache (--decoded-cache) = "200X": "200X" is no amount', ['train', ...SHARDS, '--preset', 'tiny', '--decoded-cache', '200X']],
     ['nosuch.tar: ', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', 'nosuch.tar']],
     [
