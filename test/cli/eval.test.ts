@@ -240,9 +240,14 @@ describe('refuses, with what to do, and keeps the results of before', () => {
     expect(readFileSync(file, 'utf8')).toBe(before);
   });
 
-  test('a picture in the file of results beside the weights', async () => {
-    const file = join(run, 'checkpoints/step-4/eval.json');
-    expect(await refusal(2, evaluate('knn', ['--checkpoint', run, '--confusion', file]))).toContain(`--out "${file}": this is the file of`);
+  test('a picture in the file of results beside the weights, whether there are results or not', async () => {
+    const checkpoint = join(folder, 'fresh');
+    cpSync('fixtures/runs/detco-0.1', checkpoint, { recursive: true });
+    const file = join(checkpoint, 'checkpoints/step-4/eval.json');
+    const picture = (): Promise<string> => refusal(2, evaluate('knn', ['--checkpoint', checkpoint, '--confusion', file]));
+    expect(await picture()).toContain(`--out "${file}": this is the file of`);
+    writeFileSync(file, '{}');
+    expect(await picture()).toContain('this file is there and no PNG');
   });
 
   test('weights that are no numbers', async () => {
