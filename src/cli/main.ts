@@ -24,7 +24,7 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
 
 const FAILED = 1;
 const UNUSABLE = 2;
-const UNUSABLE_KINDS: ReadonlySet<unknown> = new Set(['missing', 'unusable']);
+const UNUSABLE_KINDS: ReadonlySet<unknown> = new Set(['missing', 'malformed']);
 const VERSION_FLAGS = ['-V', '--version'];
 
 function version(): string {

@@ -52,7 +52,7 @@ export function withoutLogins({ shards, valShards, skipShards, ...rest }: TrainC
 /** Adds to the failure of a resume by what its shards are looked for, and how to say otherwise. */
 export function explainSpecs(run: string, { kept, folders, loginLeftOut }: ShardSpecs, option: SpecOption): (error: unknown) => never {
   return (error) => {
-    if (!kept[option] || !(error instanceof SourceError) || error.kind === undefined || error.kind === 'unusable') throw error;
+    if (!kept[option] || !(error instanceof SourceError) || error.kind === undefined || error.kind === 'malformed') throw error;
     const flag = option === 'shards' ? '--shards' : '--val-shards';
     const advice = loginLeftOut[option]
       ? `${run} keeps neither logins nor signatures: give ${flag} again with the login`

@@ -54,7 +54,7 @@ function hubRemedy(origin: string, said: string, sent: boolean): string {
 
 function parseHttpUrl(location: string): URL {
   if (!URL.canParse(location))
-    throw new SourceError(location, 'is not a URL; expected for example https://host/path/shard-000000.tar', { kind: 'unusable' });
+    throw new SourceError(location, 'is not a URL; expected for example https://host/path/shard-000000.tar', { kind: 'malformed' });
   return new URL(location);
 }
 

@@ -67,7 +67,7 @@ function backendOf(location: string): Backend {
   if (backend) return backend;
   const known = 'expected a path, file://, http://, https:// or s3://';
   throw new SourceError(location, `"${scheme}://" is not supported; ${known} (GCS, R2 and MinIO speak S3: set AWS_ENDPOINT_URL)`, {
-    kind: 'unusable',
+    kind: 'malformed',
   });
 }
 
@@ -98,7 +98,7 @@ export async function findShards(specs: readonly string[], options: ListOptions 
           throw new SourceError(
             location,
             `is named twice, by "${identityOf(earlier.by)}" and by "${identityOf(line)}"${apart}; its samples would be seen twice an epoch, so name it once`,
-            { kind: 'unusable' },
+            { kind: 'malformed' },
           );
         }
         named.set(identity, { found, by: line });
@@ -174,7 +174,7 @@ function braces(spec: string): string[] {
   try {
     return expandBraces(spec);
   } catch (error) {
-    throw new SourceError(spec, reasonOf(error), { kind: 'unusable', cause: error });
+    throw new SourceError(spec, reasonOf(error), { kind: 'malformed', cause: error });
   }
 }
 
@@ -190,7 +190,8 @@ async function readList(spec: string, { cwd = '.', ...options }: ListOptions): P
   const specs = lines.map((line) => line.replace(/(^|\s)#.*$/, '').trim()).filter((line) => line !== '');
   const nested = specs.find(isList);
   if (nested !== undefined)
-    throw new SourceError(spec, `names another list, "${nested}"; a list may hold shard specifications only`, { kind: 'unusable' });
-  if (specs.length === 0) throw new SourceError(spec, 'is a list without a shard; expected one specification a line', { kind: 'unusable' });
+    throw new SourceError(spec, `names another list, "${nested}"; a list may hold shard specifications only`, { kind: 'malformed' });
+  if (specs.length === 0)
+    throw new SourceError(spec, 'is a list without a shard; expected one specification a line', { kind: 'malformed' });
   return specs;
 }

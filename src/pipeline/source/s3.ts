@@ -22,7 +22,7 @@ export async function askS3(location: string, options: OpenOptions = {}): Promis
 function shardObject(location: string): Promise<RemoteObject> {
   const { bucket, key } = parseS3(location);
   if (key === '' || key.endsWith('/'))
-    throw new SourceError(location, 'names no object; expected s3://bucket/key.tar', { kind: 'unusable' });
+    throw new SourceError(location, 'names no object; expected s3://bucket/key.tar', { kind: 'malformed' });
   const path = `/${key.split('/').map(encode).join('/')}`;
   return s3Object(location, bucket, path, {});
 }
@@ -63,7 +63,7 @@ export async function listS3(location: string, options: ListOptions = {}): Promi
 function parseS3(location: string): { readonly bucket: string; readonly key: string } {
   const [, bucket, key] = /^s3:\/\/([^/]+)(?:\/(.*))?$/is.exec(location) ?? [];
   if (bucket === undefined)
-    throw new SourceError(location, 'is not an S3 location; expected s3://bucket/key.tar or s3://bucket/prefix/', { kind: 'unusable' });
+    throw new SourceError(location, 'is not an S3 location; expected s3://bucket/key.tar or s3://bucket/prefix/', { kind: 'malformed' });
   return { bucket, key: key ?? '' };
 }
 

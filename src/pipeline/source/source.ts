@@ -95,7 +95,7 @@ export class SourceError extends Error {
    * Whether there is no such shard, its server wants another login, or the specification cannot name one; undefined for what else may be
    * wrong.
    */
-  readonly kind: 'missing' | 'refused' | 'unusable' | undefined;
+  readonly kind: 'missing' | 'refused' | 'malformed' | undefined;
 
   constructor(location: string, problem: string, { offset, kind, cause }: SourceErrorOptions = {}) {
     const shown = identityOf(location);
