@@ -60,12 +60,28 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   if (report.problems.length > 0) process.exitCode = 1;
 }
 
+/** Problems of a kind that are printed; the further ones are mostly the same. */
+const LISTED = 10;
+
+/** In their order, and how many of each kind are left out. */
+function listed(problems: readonly Problem[]): string[] {
+  const kinds = new Map<string, number>();
+  const shown: string[] = [];
+  for (const problem of problems) {
+    const count = (kinds.get(problem.kind) ?? 0) + 1;
+    kinds.set(problem.kind, count);
+    if (count <= LISTED) shown.push(inWords(problem));
+  }
+  for (const [kind, count] of kinds) if (count > LISTED) shown.push(`and ${counted(count - LISTED, `more ${kind}`)}; --json has them all`);
+  return shown;
+}
+
 function lines({ shards, samples, bytes, labels, otherLabels, problems }: VerifyReport, decode: boolean): string[] {
   const kinds = new Map<string, number>();
   for (const { kind } of problems) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   const found = [...kinds].map(([kind, count]) => counted(count, kind)).join(', ');
   return [
-    ...problems.map(inWords),
+    ...listed(problems),
     `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
     ...(otherLabels ? [`note: ${archiveLeftOutInWords({ ...otherLabels, source: otherLabels.shard })}`] : []),

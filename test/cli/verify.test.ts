@@ -56,6 +56,27 @@ test('problems are listed and end with 1', async () => {
   expect(failed).toMatchObject({ code: 1, stdout: expect.stringContaining(`cannot be read: ${cut}: ends at byte 2348`) });
 });
 
+test('a training set and its validation set may number their samples alike', async () => {
+  const verified = await detco(['verify', ...SHARDS, '--no-decode']);
+  expect(verified).toMatchObject({ code: 0, stdout: '1056 samples in 3 shards, 4.4 MB\nlabels: 24 classes, 0..23\nno problems\n' });
+});
+
+test('of many problems of a kind the first are listed and the further ones counted; --json has all', async () => {
+  const args = ['verify', '--shards', 'fixtures/shards/val-000.tar', '--no-decode', '--classes', '1'];
+  const { code, stdout } = await detco(args);
+  expect(code).toBe(1);
+  const lines = stdout.trimEnd().split('\n');
+  const count = 432 - 432 / 24;
+  expect(lines.slice(10)).toEqual([
+    `and ${count - 10} more labels; --json has them all`,
+    expect.stringMatching(/^432 samples in 1 shard/),
+    'labels: 24 classes, 0..23',
+    `${count} problems: ${count} labels`,
+  ]);
+  const { problems } = JSON.parse((await detco([...args, '--json'])).stdout) as { problems: object[] };
+  expect(problems).toHaveLength(count);
+});
+
 test('fields and a file of class names are chosen by options of verify and index alike', async () => {
   const pairs = ['--shards', 'fixtures/archives/two-images.tar'];
   expect(await detco(['verify', ...pairs])).toMatchObject({ code: 1, stdout: expect.stringContaining('--image-field input.jpg') });

@@ -11,6 +11,7 @@ import type { SampleFields, ShardSample } from './group.js';
 import { LeftOutCounter, type LeftOutKind, type ShardLeftOut } from './left-out.js';
 import { readShard } from './read.js';
 import { ShardError } from './shard-error.js';
+import { setOf } from './set-of.js';
 import { readIndex, type IndexedSample, type ShardIndex } from './shard-index.js';
 import type { TarEnd } from './tar/reader.js';
 
@@ -62,7 +63,7 @@ const SHARDS_AT_ONCE = 4;
 
 /**
  * Checks that each shard is a sound archive to its end, that its images decode, that labels are there and in range, that
- * no key and no image comes twice in the set, and, with an index, that the shard is still the one that was indexed.
+ * no key comes twice in a set (`setOf`) and no image in all of them, and, with an index, that the shard is still the one that was indexed.
  * A shard that cannot be read further does not stop the others. Keeps about 200 bytes a sample in memory.
  * @throws the signal's reason
  */
@@ -199,11 +200,14 @@ function labelProblem({ label }: Omit<ShardSample, 'image'>, classes: number | u
 
 /** Names what a sample has in common with an earlier one. */
 function duplicateFinder(): (place: Place, sample: SeenSample) => Problem[] {
-  const keys = new Map<string, { readonly shard: string; readonly offset: number }>();
+  const sets = new Map<string, Map<string, { readonly shard: string; readonly offset: number }>>();
   const images = new Map<number, { readonly shard: string; readonly key: string }>();
   return (place, { key, crc, size }) => {
     const found: Problem[] = [];
     const { shard, offset } = place;
+    const set = setOf(shard);
+    const keys = sets.get(set) ?? new Map<string, { readonly shard: string; readonly offset: number }>();
+    sets.set(set, keys);
     const first = keys.get(key);
     if (!first) keys.set(key, { shard, offset });
     else {

@@ -123,22 +123,27 @@ describe('names with shard, key and byte', () => {
     ]);
   });
 
-  test('keys and images that come twice, within a shard and across shards', async () => {
+  test('keys that come twice in a set, and images that come twice, in a set or in two of them', async () => {
     const [a, b, c] = (await fixtureSamples(3)).map(({ image }) => image);
-    const first = await shardOf('first.tar', [
+    const first = await shardOf('train-000.tar', [
       { name: 'x.jpg', body: a ?? '' },
       { name: 'y.jpg', body: b ?? '' },
       { name: 'x.png', body: c ?? '' },
     ]);
-    const second = await shardOf('second.tar', [
+    const second = await shardOf('train-001.tar', [
       { name: 'z.jpg', body: b ?? '' },
       { name: 'y.jpg', body: 'text' },
     ]);
-    const { problems } = await verify([first, second], { decode: false });
+    const held = await shardOf('val-000.tar', [
+      { name: 'x.jpg', body: 'another' },
+      { name: 'y.jpg', body: b ?? '' },
+    ]);
+    const { problems } = await verify([first, second, held], { decode: false });
     expect(problems.map(({ kind, shard, key, problem }) => [kind, shard, key, problem])).toEqual([
       ['duplicate key', first, 'x', 'has the key of the sample at byte 0 of the same shard; rename one of the two'],
       ['duplicate image', second, 'z', `has the image of "y" in ${first}`],
       ['duplicate key', second, 'y', `has the key of the sample at byte ${await offsetOf(first, 'y')} of ${first}; rename one of the two`],
+      ['duplicate image', held, 'y', `has the image of "y" in ${first}`],
     ]);
   });
 
