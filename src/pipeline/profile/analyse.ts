@@ -30,7 +30,9 @@ export function profileReport(measured: Measured): ProfileReport {
   const { hits, misses } = totals.cache.hits + totals.cache.misses > 0 ? totals.cache : measured.cache;
   const busiest = Math.max(utilisation.cores, ...utilisation.workers);
   // It can give what it gave, however short the part in which it was drained.
-  const drainedRate = drained ? imagesPerSecond : supply;
+  const drainedRate = drained ? imagesPerSecond : supply?.imagesPerSecond;
+  // A core is faster at one time than at another, and beside a consumer than without: at the best of them no part gave more.
+  const cheapest = Math.min(cpuMsPerImage, supply?.cpuMsPerImage ?? Infinity);
   const measuredSupply = drainedRate === undefined ? undefined : Math.max(drainedRate, imagesPerSecond);
   const facts: Facts = {
     imagesPerSecond,
@@ -55,7 +57,7 @@ export function profileReport(measured: Measured): ProfileReport {
     ...(drained || stepMs === 0 ? {} : { demand: (1000 * images) / stepMs }),
     supply: { imagesPerSecond: measuredSupply ?? ratio(imagesPerSecond, Math.min(1, busiest)), measured: measuredSupply !== undefined },
     ...(free === undefined ? {} : { ifDataWereFree: { imagesPerSecond: free, gain: ratio(free, imagesPerSecond) - 1 } }),
-    ceiling: { cpuMsPerImage, imagesPerSecond: ratio(1000 * setup.cores, cpuMsPerImage) },
+    ceiling: { cpuMsPerImage, imagesPerSecond: ratio(1000 * setup.cores, cheapest) },
     utilisation,
     medium: hits > misses ? 'disk' : setup.medium,
     bytesPerSecond: ratio(1000 * stage('source').bytes, totals.ms),

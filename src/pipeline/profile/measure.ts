@@ -4,7 +4,7 @@ import type { Batch } from '../batch/batch.js';
 import type { PipelineOptions } from '../options.js';
 import { createPipeline } from '../create-pipeline.js';
 import { clock, type Span } from './meters.js';
-import { type Measured, ProfileRecorder } from './record.js';
+import { type Drained, type Measured, ProfileRecorder } from './record.js';
 
 export interface MeasureOptions {
   /** Length of the part that counts, seconds. */
@@ -49,10 +49,10 @@ export async function measurePipeline(
   const firstBatchMs = clock() - began;
   for (let warm = 1; warm < slots; warm++) await next();
 
-  let supply: number | undefined;
+  let supply: Drained | undefined;
   if (pace) {
     onPhase?.('what the pipeline can give');
-    supply = await drainRate(next, sideMs);
+    supply = await drain(next, sideMs);
     // The slots, empty by now, fill again.
     for (let settled = 0; settled < slots; settled++) {
       await next();
@@ -87,12 +87,13 @@ export async function measurePipeline(
   return { measured, spans: pipeline.spans() };
 }
 
-/** Images a second for a consumer that only asks. */
-async function drainRate(next: () => Promise<Batch>, ms: number): Promise<number> {
-  const began = clock();
+/** What the pipeline gives a consumer that only asks. */
+async function drain(next: () => Promise<Batch>, ms: number): Promise<Drained> {
+  const [began, cpu] = [clock(), process.cpuUsage()];
   let images = 0;
   while (clock() - began < ms) images += (await next()).size;
-  return (1000 * images) / (clock() - began);
+  const { user, system } = process.cpuUsage(cpu);
+  return { imagesPerSecond: (1000 * images) / (clock() - began), cpuMsPerImage: (user + system) / 1000 / images };
 }
 
 /** A consumer that takes the same time for every batch, on average: a timer that came late is made up for. */

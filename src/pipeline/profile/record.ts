@@ -21,6 +21,13 @@ export interface QueueSample {
   readonly rssBytes: number;
 }
 
+/** What a pipeline gave to a consumer that only asks. */
+export interface Drained {
+  readonly imagesPerSecond: number;
+  /** CPU time of the process, all threads. */
+  readonly cpuMsPerImage: number;
+}
+
 /** What was recorded; `profileReport` makes sense of it. */
 export interface Measured {
   readonly setup: PipelineSetup;
@@ -33,8 +40,8 @@ export interface Measured {
   readonly drained: boolean;
   /** Time from the start of the pipeline to its first batch. */
   readonly firstBatchMs?: number;
-  /** Rate of the pipeline for a consumer that only asks, images a second. */
-  readonly supply?: number;
+  /** Of the pipeline for a consumer that only asks, before the part that counts. */
+  readonly supply?: Drained;
   /** Rate of the consumer when the same batch is handed to it again and again, images a second. */
   readonly free?: number;
 }

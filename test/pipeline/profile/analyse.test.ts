@@ -36,9 +36,16 @@ describe('the verdict', () => {
   });
 });
 
+test('what the cores could do is no less than what was measured, when images cost less while the pipeline was drained', () => {
+  const { supply, ceiling } = profileReport(measured(0.02, { cpuMs: 1000 }, { supply: { imagesPerSecond: 857, cpuMsPerImage: 2.2 } }));
+  expect(supply).toEqual({ imagesPerSecond: 857, measured: true });
+  expect(ceiling.cpuMsPerImage).toBeCloseTo(1000 / 320);
+  expect(ceiling.imagesPerSecond).toBeCloseTo(2000 / 2.2);
+});
+
 describe('what limits the run', () => {
   test('the consumer, when it does not wait', () => {
-    const report = profileReport(measured(0.02, { cpuMs: 1990 }, { supply: 900, free: 330 }));
+    const report = profileReport(measured(0.02, { cpuMs: 1990 }, { supply: { imagesPerSecond: 900, cpuMsPerImage: 2 }, free: 330 }));
     expect(report.bindingResource).toBe('consumer');
     expect(report.nextStep).toBe(
       'Nothing to gain in the pipeline: your consumer is the limit. It takes 327 images/s; the pipeline can feed 900 images/s.',

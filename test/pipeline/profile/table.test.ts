@@ -14,7 +14,12 @@ test('a report fits a terminal 100 columns wide, at its worst', () => {
         laneMs: { ...nothing.laneMs, source: 9000 },
         loops: Array.from({ length: 96 }, () => ({ activeMs: 300, idleMs: 700 })),
       },
-      { setup: { ...setup, workers: 96, cores: 96, shards: 4, medium: 'network' }, firstBatchMs: 123_456, supply: 12_345.6, free: 99_999 },
+      {
+        setup: { ...setup, workers: 96, cores: 96, shards: 4, medium: 'network' },
+        firstBatchMs: 123_456,
+        supply: { imagesPerSecond: 12_345.6, cpuMsPerImage: 7 },
+        free: 99_999,
+      },
     ),
   );
   const lines = reportLines(report);
