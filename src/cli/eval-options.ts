@@ -7,7 +7,7 @@ import { engineShape } from '../engine/options.js';
 import { PROTOCOL_NAMES } from '../eval/linear-protocols.js';
 import { ENCODERS } from '../interop/index.js';
 import { ARCHITECTURE_NAMES, LAST_STAGE, type Stage, STAGES } from '../model/network/architecture.js';
-import { MOST_GLOBAL_SIDE } from '../pipeline/augment/recipe.js';
+import { GLOBAL_SIZE, MOST_GLOBAL_SIDE } from '../pipeline/augment/recipe.js';
 import { batchingShape, readingShape } from '../pipeline/run-options.js';
 import { addFieldOptions, fieldShape } from './fields.js';
 import { numberText, positive, whole } from './number.js';
@@ -95,7 +95,7 @@ export type LabelledOptions = z.output<typeof evalSchemas.knn> | z.output<typeof
 /** Those that are given before the evaluation's own. */
 export function addDataOptions(command: Command, judges: boolean): Command {
   command
-    .requiredOption('--checkpoint <path>', "a run's folder, one of its checkpoints, or random")
+    .requiredOption('--checkpoint <path>', "a run's folder, one of its checkpoints, a folder of detco import, a file of weights, or random")
     .requiredOption(
       '--shards <spec...>',
       judges ? 'training images: paths, braces, globs, http(s):// or s3:// URLs' : 'images: paths, braces, globs, http(s):// or s3:// URLs',
@@ -113,7 +113,7 @@ export function addCommonOptions(command: Command): Command {
     .option('--encoder <name>', 'query, or key: the momentum encoder', 'query')
     .option('--preset <name>', 'of random: the network and the size of its images (default: detco-r50)')
     .option('--arch <name>', `of random: ${ARCHITECTURE_NAMES.join(', ')}`)
-    .option('--global-size <pixels>', 'side of the crops (default: what it was trained on)')
+    .option('--global-size <pixels>', `side of the crops (default: what the run was trained on; ${GLOBAL_SIZE} of weights that do not say)`)
     .option('--limit <n>', 'training and validation images at most; of linear without --cached the latter alone (default: all)')
     .option('--seed <n>', 'of what is drawn', '0')
     .option('--block <n>', 'images that go through the network at once', '64');

@@ -5,6 +5,7 @@ import { selectEngine, type Engine } from '../engine/index.js';
 import { turn } from '../train/turn.js';
 import { confusionOf, type Guesses } from '../eval/classification.js';
 import { evaluateKnn, evaluateLinear, evaluateRank, evaluateSvm, type EvaluationOptions } from '../eval/index.js';
+import { sizeNotes } from '../eval/notes.js';
 import { addResult, readResults } from '../eval/results-file.js';
 import { confusionSheet } from '../eval/sheets.js';
 import { assertSubject, openSubject, type Subject } from '../eval/subject.js';
@@ -60,6 +61,7 @@ async function run(
     if (out !== undefined) await readResults(out);
     const began = performance.now();
     const options = evaluationOptions({ common, fields, engine, subject, watched });
+    const sizeUnknown = subject.sha256 !== undefined && (common.globalSize ?? subject.globalSize) === undefined;
     const { found, pictures } = await evaluate(options).catch(asPipelineUsageError(FLAGS));
     const report: EvalReport = {
       evaluation,
@@ -76,7 +78,7 @@ async function run(
       seconds: Math.round((performance.now() - began) / 100) / 10,
       at: new Date().toISOString(),
       ...found,
-      notes: [...subject.warnings, ...found.notes],
+      notes: [...subject.warnings, ...(sizeUnknown ? sizeNotes(subject.name, options.reading.globalSize) : []), ...found.notes],
     };
     return { report, found, pictures, out };
   };

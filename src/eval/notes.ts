@@ -9,6 +9,13 @@ export function unlabelledNotes(shards: readonly string[], unlabelled: number): 
     : [`left out of ${shards.join(', ')}: ${counted(unlabelled, 'image without a label')} (a number below 0 is none)`];
 }
 
+/** Of weights whose folder is no run: at which size they were trained nobody knows. */
+export function sizeNotes(weights: string, globalSize: number): string[] {
+  return [
+    `${weights} does not say at what size it was trained: crops of ${globalSize} pixels are taken; compare with results of the same size, --global-size gives another`,
+  ];
+}
+
 /** Validation images that cannot be judged right, for no training image is of their class. */
 export function unseenNotes(trained: ReadonlySet<number>, labels: readonly number[]): string[] {
   const unseen = labels.filter((label) => !trained.has(label));

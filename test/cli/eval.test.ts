@@ -89,6 +89,18 @@ test('weights that were exported are worth what they were', async () => {
   };
   expect(await stages('--checkpoint', weights)).toEqual(await stages('--checkpoint', run));
   expect(Object.keys(results(`${weights}.eval.json`))).toEqual(['compared']);
+  // A file of weights does not say at what size they were trained, and the run does.
+  const notes = async (...options: readonly string[]) => {
+    const { stdout } = succeeded(await evaluate('rank', [...options, '--limit', '2', '--json'], ['--shards', val]));
+    return JSON.parse(stdout) as { crop: number; notes: string[] };
+  };
+  const { recipe } = JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')) as { recipe: { globalSize: number } };
+  expect(await notes('--checkpoint', run)).toMatchObject({ crop: recipe.globalSize, notes: [] });
+  expect(await notes('--checkpoint', weights, '--global-size', '32')).toMatchObject({ crop: 32, notes: [] });
+  expect(await notes('--checkpoint', weights)).toMatchObject({
+    crop: 224,
+    notes: [expect.stringContaining(`${weights} does not say at what size it was trained: crops of 224 pixels are taken`)],
+  });
 });
 
 test('a label below 0 stands for none, and images of classes that were not trained on are told', async () => {
