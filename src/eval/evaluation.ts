@@ -85,6 +85,8 @@ export async function featuresOf<Label>(
     ...(pause && { pause }),
     ...(onProgress && { onImages: (done, total) => onProgress({ work, done, total, estimated: images.estimated }) }),
   });
+  const done = found[stages[0] ?? '']?.labels.length ?? 0;
+  if (done > 0) onProgress?.({ work, done, total: done });
   for (const [stage, { features, dimensions, labels }] of Object.entries(found)) {
     if (labels.length === 0) throw new EvaluationError(`no labelled image in ${images.shards.join(', ')}: ${needs}`);
     const at = features.findIndex((value) => !Number.isFinite(value));
