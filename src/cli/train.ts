@@ -2,15 +2,14 @@
 import { Command, Option } from 'commander';
 import { z } from 'zod';
 import { inspectTfjs } from '../engine/packages.js';
-import { counted } from '../common/counted.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
-import { shellWord } from '../common/shell-word.js';
-import type { TrainOptions, TrainResult } from '../train/index.js';
+import type { TrainOptions } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
 import { type Flag, FLAGS, flagName } from '../train/flags.js';
 import { interruptible, type Interrupted } from './interrupt.js';
 import { numberOption, numberText } from './number.js';
 import { assertFile, writeOutput } from './output.js';
+import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
 
@@ -59,30 +58,32 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
   const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
-  const progress = terminalProgress(process.stderr);
+  const terminal = terminalProgress(process.stderr);
+  let work = '';
+  const progress = {
+    ...terminal,
+    onWork: (name: string) => {
+      work = name;
+      terminal.onWork(name);
+    },
+  };
   const task = { options: optionsOf(flags), profile: profile !== undefined, ...(config === undefined ? {} : { configFile: config }) };
   await interruptible('stopped before the first update', async (signal) => {
     const training = startTraining(task, progress);
     process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
-      progress.onInfo('stopping: finishing the update and writing a checkpoint (again to stop at once)');
+      progress.onInfo(stoppingInWords(work));
       training.stop();
     });
     const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(() => progress.close());
     if (result === undefined) throw signal.reason;
-    progress.onInfo(outcome(result));
+    progress.onInfo(outcomeInWords(result));
     if (!result.finished) process.exitCode = (signal.reason as Interrupted).exitCode;
     const { profile: measured, ...rest } = result;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));
     if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
     if (json) printJson({ ...rest, ...(report && { profile: report }) });
   });
-}
-
-function outcome({ finished, step, seconds, loss, checkpoint, run: folder }: TrainResult): string {
-  if (!finished) return `stopped after step ${step}; continue with: npx detco train --resume ${shellWord(folder)}`;
-  if (loss === undefined) return `nothing to do: step ${step} was the last; ${checkpoint}`;
-  return `done: ${counted(step, 'step')} in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
 }
 
 /** Prints the report, and writes it where `file` says if that can be. */

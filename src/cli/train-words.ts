@@ -1,0 +1,24 @@
+/** What `detco train` says when it is told to stop, and at its end. */
+import { counted } from '../common/counted.js';
+import { shellWord } from '../common/shell-word.js';
+import type { TrainResult } from '../train/index.js';
+
+/** @param work what is being done, as `TrainHooks.onWork` names it */
+export function stoppingInWords(work: string): string {
+  const meanwhile = work === 'evaluation' ? 'leaving the evaluation, which --resume makes again,' : 'finishing the update';
+  return `stopping: ${meanwhile} and writing a checkpoint (again to stop at once)`;
+}
+
+export function outcomeInWords({
+  finished,
+  step,
+  seconds,
+  loss,
+  evaluations,
+  checkpoint,
+  run,
+}: Pick<TrainResult, 'finished' | 'step' | 'seconds' | 'loss' | 'evaluations' | 'checkpoint' | 'run'>): string {
+  if (!finished) return `stopped after step ${step}; continue with: npx detco train --resume ${shellWord(run)}`;
+  if (loss !== undefined) return `done: ${counted(step, 'step')} in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
+  return `${evaluations.length > 0 ? 'evaluated' : 'nothing to do'}: step ${step} was the last; ${checkpoint}`;
+}
