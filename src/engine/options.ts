@@ -25,7 +25,7 @@ export const engineShape = {
   /** Threads of the engine's CPU kernels; by default the engine's choice. */
   threads: z.int().min(1).optional().register(optionFlags, {
     flag: '--threads <n>',
-    help: "threads of the engine's CPU kernels (default: the engine's choice)",
+    help: "threads of the engine's CPU kernels (default: the cores; 1 with wasm)",
     example: '2',
     most: MOST_THREADS,
   }),

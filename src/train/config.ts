@@ -1,7 +1,7 @@
 /**
  * Every option of a run, parsed once: preset <- config file <- what the caller gives.
  *
- * `config.json` holds the result, so a run can be read, repeated and resumed without knowing what the defaults were.
+ * `config.json` holds the result: a run can be read, repeated and resumed by it. Optional ones that nobody gave are not in it.
  */
 import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';

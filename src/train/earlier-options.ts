@@ -1,6 +1,6 @@
 /**
- * Options as earlier versions had them, whose runs go on: detco 0.1 had one method, which it did not name, and one optimizer; later ones
- * recorded `patchSize` and `randAugment` with every recipe.
+ * Options as earlier versions had them, whose runs go on: the first format had one method, which it did not name, and one optimizer; later
+ * versions recorded `patchSize` and `randAugment` with every recipe.
  */
 import { given, isOptions, type Options } from '../common/options.js';
 import { optionsByKind } from '../common/kinds.js';
@@ -48,10 +48,10 @@ export function withUnused(config: TrainConfig, saved: Options): TrainConfig {
 }
 
 /**
- * Options with those of 0.1 for its optimizer where they are now; of a config file, too.
+ * Options with those of the first format for its optimizer where they are now; of a config file, too.
  *
  * @param where they are, behind a name: ` in FILE`
- * @throws OptionsError for those of 0.1 beside an `optimizer`, which it did not have
+ * @throws OptionsError for those of the first format beside an `optimizer`, which it did not have
  */
 export function withOptimizer(options: Options, where: string): Options {
   const { sgdMomentum, weightDecay, ...rest } = options;
@@ -65,7 +65,7 @@ export function withOptimizer(options: Options, where: string): Options {
   );
 }
 
-/** Options as 0.1 had them, for what it computed of them. Those that it could not have are left as they are. */
+/** Options as the first format had them, for digests that were computed of them. Those that it could not have are left as they are. */
 export function inFirstFormat({ lrScaling, warmupEpochs, optimizer, method, ...rest }: TrainConfig): Options {
   const { name, ...options } = method;
   return {
