@@ -1,10 +1,10 @@
 /** Where a command's results go: looked at before the work, written after it. */
-import { mkdir, open, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open, stat } from 'node:fs/promises';
 import { fileProblem, folderProblem, inWords } from '../pipeline/output-place.js';
 import { UsageError } from './usage-error.js';
 import { quoted } from '../common/quoted.js';
 import { realPlace } from '../common/real-place.js';
+import { replaceWhole, writeChunks } from '../common/replace-whole.js';
 
 type Problem = (path: string) => Promise<string | undefined>;
 
@@ -69,16 +69,12 @@ export async function assertFiles(files: Readonly<Record<string, Output>>): Prom
 
 /**
  * Writes a file whose place was looked at, and makes its folder.
- * @throws Error in words, such as of a disk that is full by now; nothing is left of the file then
+ * @throws Error in words, such as of a disk that is full by now; what was there before is as it was then
  */
 export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, content);
-  } catch (error) {
-    await rm(path, { force: true });
+  await replaceWhole(path, (partial) => writeChunks(partial, [Buffer.from(content)])).catch((error: unknown) => {
     throw writeError(path, error);
-  }
+  });
 }
 
 /** A failure to write to `path`, in words. */

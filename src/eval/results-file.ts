@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { codeOf } from '../common/error-code.js';
 import { quoted } from '../common/quoted.js';
 import { realPlace } from '../common/real-place.js';
-import { replaceWhole } from '../interop/replace-whole.js';
+import { replaceWhole } from '../common/replace-whole.js';
 import { alone } from '../train/alone.js';
 
 /** A file of results that cannot be added to. */

@@ -10,7 +10,7 @@ import type { LeftOut } from './foreign-backbone.js';
 import { placeProblem } from './export-place.js';
 import type { LoadedBackbone } from './load-backbone.js';
 import { toDetectron2 } from './names.js';
-import { replaceWhole, writeChunks } from './replace-whole.js';
+import { replaceWhole, writeChunks } from '../common/replace-whole.js';
 import { torchArchive, type TorchTensor } from './torch-writer.js';
 import { WeightsError } from './weights-error.js';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf } from '../common/error-code.js';
 import { sumOfFile } from '../common/file-sum.js';
-import { replaceWhole } from './replace-whole.js';
+import { replaceWhole } from '../common/replace-whole.js';
 import { WeightsError } from './weights-error.js';
 
 const WEIGHTS = 'backbone.safetensors';

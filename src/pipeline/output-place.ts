@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { access, constants, lstat, open, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { codeOf } from '../common/error-code.js';
+import { realPlace } from '../common/real-place.js';
 import { reasonOf } from './source/source.js';
 
 const ELSEWHERE = 'choose another place';
@@ -28,17 +29,23 @@ export async function folderProblem(path: string): Promise<string | undefined> {
   }
 }
 
-/** @returns why the file `path` cannot be written, be it there or not; undefined when it can */
+/**
+ * A file that is there must let itself be written, and its folder take the one that replaces it; what is no file, such as a device, is written
+ * to as it is.
+ *
+ * @returns why the file `path` cannot be written, be it there or not; undefined when it can
+ */
 export async function fileProblem(path: string): Promise<string | undefined> {
   if (path === '') return 'expected the name of a file';
   if (/[\\/]$/.test(path)) return 'expected a file, and this is the name of a folder; add a name';
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory()) return 'expected a file, and this is a folder; add a name';
-  if (!found) return folderProblem(dirname(path));
-  return access(path, constants.W_OK).then(
+  if (!found) return folderProblem(dirname(await realPlace(path)));
+  const refused = await access(path, constants.W_OK).then(
     () => undefined,
     (error: unknown) => inWords(error, path),
   );
+  return refused ?? (found.isFile() ? writingProblem(dirname(await realPlace(path))) : undefined);
 }
 
 /** By doing it: access rights do not tell what a file server allows. */
