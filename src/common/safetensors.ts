@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { counted } from './counted.js';
 import type { FileSum } from './file-sum.js';
 import { quoted } from './quoted.js';
+import { toDisk } from './replace-whole.js';
 
 export interface StoredTensor {
   readonly shape: readonly number[];
@@ -40,12 +41,24 @@ export interface SafetensorsFile extends AsyncDisposable {
 
 const ordinal = z.int().nonnegative();
 const entrySchema = z.object({ dtype: z.string(), shape: z.array(ordinal), data_offsets: z.tuple([ordinal, ordinal]) });
-const headerSchema = z.record(z.string(), entrySchema);
+/** A map, since a record leaves out the name `__proto__`. */
+const headerSchema = z.map(z.string(), entrySchema);
 const metadataSchema = z.record(z.string(), z.string()).default({});
 interface Header {
   readonly metadata: Readonly<Record<string, string>>;
-  readonly entries: Readonly<Record<string, Readonly<z.output<typeof entrySchema>>>>;
+  readonly entries: ReadonlyMap<string, Readonly<z.output<typeof entrySchema>>>;
 }
+
+/** The types that the format has, as safetensors 0.8 lists them, by the bits of one value. */
+const DTYPES = {
+  4: ['F4'],
+  6: ['F6_E2M3', 'F6_E3M2'],
+  8: ['BOOL', 'U8', 'I8', 'F8_E5M2', 'F8_E4M3', 'F8_E8M0', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ'],
+  16: ['I16', 'U16', 'F16', 'BF16'],
+  32: ['I32', 'U32', 'F32'],
+  64: ['C64', 'F64', 'I64', 'U64'],
+};
+const DTYPE_BITS = new Map(Object.entries(DTYPES).flatMap(([bits, dtypes]) => dtypes.map((dtype) => [dtype, Number(bits)] as const)));
 
 const METADATA = '__metadata__';
 const LENGTH_BYTES = 8;
@@ -103,7 +116,7 @@ export async function writeSafetensors(
         throw new Error(`Tensor "${name}" has ${data.length} values for shape [${tensor.shape.join(', ')}]`);
       await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
-    await file.sync();
+    await toDisk(file);
     return { bytes, sha256: hash.digest('hex') };
   } finally {
     await file.close();
@@ -125,10 +138,28 @@ async function readExactly(file: FileHandle, path: string, buffer: Uint8Array, p
 function parseHeader(path: string, json: string): Header {
   try {
     const { [METADATA]: metadata, ...tensors } = JSON.parse(json) as Record<string, unknown>;
-    return { metadata: metadataSchema.parse(metadata), entries: headerSchema.parse(tensors) };
+    return { metadata: metadataSchema.parse(metadata), entries: headerSchema.parse(new Map(Object.entries(tensors))) };
   } catch (error) {
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     throw new Error(`${path} is not a safetensors file: its header cannot be read (${reason})`, { cause: error });
+  }
+}
+
+function notSafetensors(path: string, what: string): Error {
+  return new Error(`${path} is not a safetensors file: ${what}; get it again, or have its program write it again`);
+}
+
+/** As the format's own readers do: bytes of another type would be read as other numbers. A type that is not known here may have any size. */
+function assertFilled(path: string, entries: Header['entries']): void {
+  for (const [name, { dtype, shape, data_offsets: range }] of entries) {
+    const bits = DTYPE_BITS.get(dtype);
+    const bytes = range[1] - range[0];
+    if (bits === undefined || bits * elements(shape) === 8 * bytes) continue;
+    const needed = counted((bits * elements(shape)) / 8, 'byte');
+    throw notSafetensors(
+      path,
+      `${quoted(name)} has ${counted(bytes, 'byte')}, and ${dtype} of shape [${shape.join(', ')}] takes ${needed}`,
+    );
   }
 }
 
@@ -139,10 +170,10 @@ function parseHeader(path: string, json: string): Header {
  * @param size bytes behind the header
  */
 function assertTiled(path: string, entries: Header['entries'], size: number): void {
-  const wrong = (what: string) => new Error(`${path} is not a safetensors file: ${what}; get it again, or have its program write it again`);
+  const wrong = (what: string) => notSafetensors(path, what);
   let covered = 0;
   let last: string | undefined;
-  const inOrder = Object.entries(entries).toSorted(([, { data_offsets: a }], [, { data_offsets: b }]) => a[0] - b[0] || a[1] - b[1]);
+  const inOrder = [...entries].toSorted(([, { data_offsets: a }], [, { data_offsets: b }]) => a[0] - b[0] || a[1] - b[1]);
   for (const [name, entry] of inOrder) {
     const [start, end] = entry.data_offsets;
     if (end < start) throw wrong(`${quoted(name)} would end at byte ${end} of the data, before it begins`);
@@ -164,7 +195,10 @@ function assertTiled(path: string, entries: Header['entries'], size: number): vo
     );
 }
 
-/** Opens a file of tensors of any type. Throws when the file is cut short, or is no safetensors file, such as where tensors overlap. */
+/**
+ * Opens a file of tensors of any type. Throws when the file is cut short, or is no safetensors file, such as where tensors overlap, or have
+ * more or fewer bytes than their shape takes.
+ */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await open(path, 'r');
   try {
@@ -177,8 +211,9 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const { metadata, entries } = parseHeader(path, json.toString());
     const data = LENGTH_BYTES + headerBytes;
     assertTiled(path, entries, (await file.stat()).size - data);
+    assertFilled(path, entries);
     const tensors = new Map<string, FiledTensor>();
-    for (const [name, { dtype, shape, data_offsets: range }] of Object.entries(entries)) {
+    for (const [name, { dtype, shape, data_offsets: range }] of entries) {
       const [start, end] = range;
       const bytes = async () => {
         const buffer = new Uint8Array(end - start);
@@ -200,10 +235,7 @@ export async function readSafetensors(path: string): Promise<Map<string, StoredT
   const tensors = new Map<string, StoredTensor>();
   for (const [name, { dtype, shape, bytes }] of file.tensors) {
     if (dtype !== 'F32') throw new Error(`${path} holds "${name}" as ${dtype}: expected F32`);
-    const { buffer, byteLength } = await bytes();
-    if (byteLength !== 4 * elements(shape))
-      throw new Error(`${path} holds "${name}" in ${byteLength} bytes: shape [${shape.join(', ')}] needs ${4 * elements(shape)}`);
-    tensors.set(name, { shape, data: new Float32Array(buffer) });
+    tensors.set(name, { shape, data: new Float32Array((await bytes()).buffer) });
   }
   return tensors;
 }

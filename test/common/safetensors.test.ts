@@ -95,6 +95,41 @@ describe('safetensors', () => {
     expect([...(await readSafetensors(path)).keys()]).toEqual(['b', 'none', 'a']);
   });
 
+  /** A file of one tensor with so many bytes of zeros. */
+  async function writeOne(name: string, dtype: string, shape: readonly number[], bytes: number): Promise<void> {
+    // As text: an object literal has no property of the name `__proto__`.
+    const header = Buffer.from(`{${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [0, bytes] })}}`);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    await writeFile(path, Buffer.concat([length, header, Buffer.alloc(bytes)]));
+  }
+
+  test.each([
+    ['F16', [16], 64, '"bn1.weight" has 64 bytes, and F16 of shape [16] takes 32 bytes'],
+    ['F32', [16], 60, '"bn1.weight" has 60 bytes, and F32 of shape [16] takes 64 bytes'],
+    ['F32', [0, 4], 16, '"bn1.weight" has 16 bytes, and F32 of shape [0, 4] takes 0 bytes'],
+    ['U8', [], 2, '"bn1.weight" has 2 bytes, and U8 of shape [] takes 1 byte'],
+  ])('refuses a tensor of type %s and shape %j in %d bytes, naming it', async (dtype, shape, bytes, message) => {
+    await writeOne('bn1.weight', dtype, shape, bytes);
+    await expect(openSafetensors(path)).rejects.toThrow(`${path} is not a safetensors file: ${message}`);
+  });
+
+  test('takes a tensor of a type that is not known here, and of one whose values are parts of bytes', async () => {
+    for (const [dtype, shape] of [
+      ['F9', [2]],
+      ['F4', [6]],
+    ] as const) {
+      await writeOne('bn1.weight', dtype, shape, 3);
+      await using file = await openSafetensors(path);
+      expect(file.tensors.get('bn1.weight')).toMatchObject({ dtype, shape });
+    }
+  });
+
+  test('keeps a tensor of any name, `__proto__` too', async () => {
+    await writeOne('__proto__', 'F32', [2], 8);
+    expect([...(await readSafetensors(path))]).toEqual([['__proto__', { shape: [2], data: new Float32Array(2) }]]);
+  });
+
   test('keeps counts as int64 beside float32, and what the file says of itself', async () => {
     const count: TensorSource = { shape: [], dtype: 'I64', data: async () => BigInt64Array.of(7n) };
     const tensors = new Map([
