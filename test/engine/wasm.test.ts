@@ -80,6 +80,16 @@ describe('the wasm engine', () => {
     expect(stdout + stderr).toBe('');
   });
 
+  test('gathers as another engine does in the same process, when that one is no more', async () => {
+    for (let engines = 0; engines < 3; engines++) {
+      const engine = await selectEngine('wasm');
+      const [rows, which] = [tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]), tf.tensor1d([2, 0], 'int32')];
+      expect([...tf.gather(rows, which).dataSync()]).toEqual([5, 6, 1, 2]);
+      tf.dispose([rows, which]);
+      await engine.dispose();
+    }
+  });
+
   // The tape takes a clone of every tensor that a gradient needs.
   test('clones without copying', async () => {
     const engine = await selectEngine('wasm');

@@ -23,6 +23,8 @@ export function register<Inputs, Attributes>(
   registerKernel({
     kernelName: name,
     backendName: 'wasm',
+    // Binds the backend's own kernel to its module, which the backend of another engine has anew.
+    ...(own?.setupFunc && { setupFunc: own.setupFunc }),
     kernelFunc: ({ inputs, attrs }: { inputs: NamedTensorInfoMap; attrs?: NamedAttrMap }) =>
       kernel({ inputs: inputs as unknown as Inputs, attrs: attrs as unknown as Attributes }),
   });
