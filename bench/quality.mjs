@@ -36,7 +36,10 @@ const { json, asItIs, pageOnly, out, work, arms, seeds, atOnce, engine, settings
   process.exit(2);
 });
 if (pageOnly) {
-  log(await writePage(out ?? DOCS, RESULTS));
+  await writePage(out ?? DOCS, RESULTS).then(log, (error) => {
+    log(error.message);
+    process.exitCode = 1;
+  });
   process.exit();
 }
 await keepSettings();

@@ -1,8 +1,9 @@
 /** Raw results that are kept, and the page and the plot that are made of nothing else. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { page } from './page.mjs';
 import { plot } from './plot.mjs';
+import { readReport } from './stored-report.mjs';
 
 const MAIN = /^quality-\d[\d-]*\.json$/;
 const VARIATION = /^quality-[a-z].*\.json$/;
@@ -20,6 +21,7 @@ export async function keepReport(dir, report) {
  * `quality-NAME-DATE.json`.
  *
  * @returns the path of the page
+ * @throws Error that names the file, for one that is no report; nothing is written then
  */
 export async function writePage(dir, results) {
   const names = (await readdir(results)).toSorted();
@@ -27,7 +29,7 @@ export async function writePage(dir, results) {
   if (newest === undefined) throw new Error(`${results}: expected quality-DATE.json, the results of a comparison`);
   const read = async (name) => {
     const path = join(results, name);
-    return { raw: relative(dir, path).replaceAll(sep, '/'), report: JSON.parse(await readFile(path, 'utf8')) };
+    return { raw: relative(dir, path).replaceAll(sep, '/'), report: await readReport(path) };
   };
   const main = await read(newest);
   const variations = await Promise.all(names.filter((name) => VARIATION.test(name)).map(read));
@@ -37,8 +39,11 @@ export async function writePage(dir, results) {
       `${without.raw}: a variation has the arms moco and detco at least; this one has ${Object.keys(without.report.summary).join()}`,
     );
   const path = join(dir, 'quality.md');
+  const texts = [
+    [join(dir, 'quality.svg'), plot(main.report)],
+    [path, page(main, variations)],
+  ];
   await mkdir(dir, { recursive: true });
-  await writeFile(join(dir, 'quality.svg'), plot(main.report));
-  await writeFile(path, page(main, variations));
+  for (const [file, text] of texts) await writeFile(file, text);
   return path;
 }

@@ -1,5 +1,5 @@
 /** The page of bench:quality, made of results that are kept. */
-import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,6 +76,41 @@ test('a variation has a line for each statement of the paper, and says what it c
   ]);
   expect(page).toContain('- **1200 updates:** was reproduced.');
   expect(page).toContain('[quality-longer-2026-11-30.json](quality-longer-2026-11-30.json)');
+});
+
+const cut = async (change: (report: Record<string, unknown> & Report) => unknown): Promise<string> => {
+  const report = JSON.parse(await readFile(join(results, MAIN), 'utf8')) as Record<string, unknown> & Report;
+  change(report);
+  return JSON.stringify(report);
+};
+
+test.each<[string, () => Promise<string>, string]>([
+  ['an empty object', async () => '{}', 'summary: Invalid input'],
+  ['null', async () => 'null', 'Invalid input: expected object'],
+  ['JSON that is cut', async () => (await cut(() => undefined)).slice(0, 2000), 'it cannot be read ('],
+  [
+    'NaN, which JSON has as null',
+    () => cut(({ summary }) => Object.assign(summary['detco'] ?? {}, { ap50: { mean: Number.NaN } })),
+    'summary.detco.ap50.mean: Invalid',
+  ],
+  ['no settings', () => cut((report) => Reflect.deleteProperty(report, 'settings')), 'settings: Invalid input'],
+  ['no runs', () => cut((report) => Object.assign(report, { runs: [] })), 'runs: Too small'],
+  ['no arm that others are compared to', () => cut(({ summary }) => delete summary['moco']), 'summary.moco: expected the arm'],
+  [
+    'no difference',
+    () => cut(({ summary }) => Object.assign(summary['detco'] ?? {}, { ap50: { mean: 0 } })),
+    'summary.detco.ap50: expected its',
+  ],
+])('a report with %s is refused by its name, and nothing is written', async (_, make, problem) => {
+  const text = await make();
+  for (const bad of ['quality-2026-12-01.json', 'quality-longer-2026-11-30.json']) {
+    const dir = await mkdtemp(join(folder, 'report-'));
+    await copyFile(join(results, MAIN), join(dir, MAIN));
+    await writeFile(join(dir, bad), text);
+    const refused = `${join(dir, bad)}: expected a report of bench:quality; ${problem}`;
+    await expect(writePage(join(dir, 'docs'), dir)).rejects.toThrow(refused);
+    expect((await readdir(dir)).toSorted()).toEqual([MAIN, bad].toSorted());
+  }
 });
 
 test('no page is made without a main comparison, nor of a variation without DetCo', async () => {
