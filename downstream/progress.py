@@ -3,10 +3,15 @@
 import json
 import os
 import pickle
+from contextlib import contextmanager
 
 import torch
 
 SETTINGS = ("weights", "data", "arch", "backbone", "iterations", "batch", "lr", "size", "seed")
+
+
+# A file that is cut or of another kind, other objects in it, and states of another network.
+FOREIGN = (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 
 
 class ProgressError(Exception):
@@ -25,21 +30,27 @@ class Progress:
         """-> the iterations that are done, of which detector, optimizer and schedule get their states"""
         if not self.path or not os.path.exists(self.path):
             return 0
-        try:
+        with self.ours():
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             rest = json.loads(state["rest"])
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
-            raise ProgressError(f"--checkpoint {self.path}: expected what detect.py wrote there; name another file") from error
+            settings = {name: rest["settings"][name] for name in SETTINGS}
         for name, value in self.settings.items():
-            if rest["settings"][name] != value:
-                raise ProgressError(
-                    f"--checkpoint {self.path} is of --{name} {rest['settings'][name]}, not {value}: name another file, or remove it"
-                )
-        self.detector.load_state_dict(state["detector"])
-        self.optimizer.load_state_dict({"state": state["momenta"], "param_groups": rest["groups"]})
-        self.schedule.load_state_dict(rest["schedule"])
-        self.random = state["random"]
-        return rest["iteration"]
+            if settings[name] != value:
+                raise ProgressError(f"--checkpoint {self.path} is of --{name} {settings[name]}, not {value}: name another file, or remove it")
+        with self.ours():
+            self.detector.load_state_dict(state["detector"])
+            self.optimizer.load_state_dict({"state": state["momenta"], "param_groups": rest["groups"]})
+            self.schedule.load_state_dict(rest["schedule"])
+            self.random = [generator.byte() for generator in state["random"]]
+            return int(rest["iteration"])
+
+    @contextmanager
+    def ours(self):
+        """What a file that was cut, or is another's, runs into becomes a ProgressError."""
+        try:
+            yield
+        except FOREIGN as error:
+            raise ProgressError(f"--checkpoint {self.path}: expected what detect.py wrote there; name another file") from error
 
     def going_on(self, batches):
         """-> an iterator of them. To make one draws a random number, so that those of the checkpoint come after."""

@@ -23,6 +23,7 @@ interface Results {
 /** A machine that is busy elsewhere takes minutes to load torch, again and again. */
 const PATIENT_MS = 600_000;
 
+const torch = wherePythonHas('torch');
 const python = wherePythonHas('torch', 'torchvision', 'pycocotools.cocoeval');
 
 let folder = '';
@@ -45,6 +46,18 @@ beforeAll(async () => {
   await succeed(detco(['synth', '--out', at('toy'), '--count', '4', '--size', '64x64', '--prefix', 'val', '--seed', '1']));
 }, PATIENT_MS);
 afterAll(() => rm(folder, { recursive: true }));
+
+torch.test(
+  `a checkpoint that is damaged, or another's, ends in one line that names it${torch.note}`,
+  async () => {
+    const { good, ...bad } = await torch.run<Record<string, string | number>>('test/downstream/bad_progress.py');
+    expect(good).toBe(3);
+    expect(Object.keys(bad)).toHaveLength(16);
+    for (const [name, answer] of Object.entries(bad))
+      expect([name, answer]).toEqual([name, '--checkpoint PATH: expected what detect.py wrote there; name another file']);
+  },
+  PATIENT_MS,
+);
 
 wherePythonHas('torch', 'torchvision').test('without pycocotools --help works, and a run says at once what to install', async () => {
   const without = (...args: readonly string[]) => {
