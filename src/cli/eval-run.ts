@@ -53,6 +53,7 @@ async function run(
   const name = common.name ?? (common.shuffleLabels ? `${title}, shuffled labels` : title);
   const work = async (watched: Watched): Promise<Outcome & { readonly report: EvalReport; readonly out: string | undefined }> => {
     // Before an engine starts, which may take a minute.
+    if (common.out !== undefined) await readResults(common.out).catch(asUsageError('ResultsError'));
     for (const specs of [common.shards, common.valShards]) if (specs.length > 0) await listShards(specs, { signal: watched.signal });
     await using engine = await started(common);
     using subject = await openSubject(engine, common).catch(asUsageError('RangeError'));

@@ -218,7 +218,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
 
   test('results that are none, before anything is computed', async () => {
     writeFileSync(out, '{"knn": ');
-    expect(await refusal(1, evaluate('knn', [...RANDOM, '--out', out]))).toContain(`${out} cannot be read`);
+    expect(await refusal(2, evaluate('knn', [...RANDOM, '--out', out]))).toContain(`${out} cannot be read`);
     expect(readFileSync(out, 'utf8')).toBe('{"knn": ');
   });
 
@@ -226,7 +226,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
     const config = join(folder, 'config.json');
     const text = '{"version": 1, "options": {"batch": 8}}';
     writeFileSync(config, text);
-    expect(await refusal(1, evaluate('knn', [...RANDOM, '--out', config]))).toContain(
+    expect(await refusal(2, evaluate('knn', [...RANDOM, '--out', config]))).toContain(
       `${config} holds "version", which is no result of an evaluation: move it away, or give another file with --out`,
     );
     expect(readFileSync(config, 'utf8')).toBe(text);
