@@ -74,7 +74,7 @@ export const readingShape = {
     help: 'of baseline JPEGs: wasm, in the workers themselves, or sharp; the pixels are the same (default wasm)',
   }),
   /** Whether large JPEGs are decoded smaller where no view needs more. A run that does not say does not, and leaves it out of its config. */
-  draft: z.boolean().optional().register(optionFlags, {
+  draft: z.boolean('expected true or false').optional().register(optionFlags, {
     flag: '--draft',
     help: 'decode JPEGs at 1/2 or 1/4 where every crop has so many times the pixels of its view: faster for large originals, other pixels',
   }),

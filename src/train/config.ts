@@ -66,7 +66,12 @@ function whereIn(file: ConfigInput, filePath: string | undefined, given: ConfigI
 
 /** Rules between options. */
 function check(config: TrainConfig, { resumed = false } = {}): TrainConfig {
-  const { batch, method } = config;
+  const { batch, method, draft, decoder } = config;
+  // The pipeline's rule, before an engine starts for it.
+  if (draft && decoder === 'sharp')
+    throw new OptionsError(
+      'draft true (--draft) with decoder sharp (--decoder), which does not decode at 1/2 or 1/4: leave one of the two out',
+    );
   try {
     methodKind(method.name).check?.(method, { batch, resumed });
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Numbers and places that cannot be used are told before the work, by every command in the same way. */
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -52,6 +52,8 @@ describe('a number', () => {
 
   test.each<[string, string]>([
     ['lr: .nan', 'lr = NaN: '],
+    ['draft: yes please', 'draft = "yes please": expected true or false'],
+    ['draft: true\ndecoder: sharp', 'draft true (--draft) with decoder sharp (--decoder), which does not decode at 1/2 or 1/4'],
     ['lr: .inf', 'lr = Infinity: '],
     ['lr: 1e308', 'lr = 1e+308: Too big: expected number to be <=1e+38'],
     ['batch: .nan', 'batch = NaN: '],
@@ -82,6 +84,11 @@ describe('before an engine starts', () => {
     ['nosuch.tar: ', ['train', ...SHARDS, '--preset', 'tiny', '--val-shards', 'nosuch.tar']],
     ['nosuch.txt" cannot be read', ['train', ...SHARDS, '--preset', 'tiny', '--classes-file', 'nosuch.txt']],
     ['decodedCache (--decoded-cache) = "200X": "200X" is no amount', ['train', ...SHARDS, '--preset', 'tiny', '--decoded-cache', '200X']],
+    ['draft true (--draft) with decoder sharp (--decoder)', ['train', ...SHARDS, '--preset', 'tiny', '--draft', '--decoder', 'sharp']],
+    [
+      'package.json holds "name", which is no result of an evaluation',
+      ['eval', 'rank', '--checkpoint', 'random', ...SHARDS, '--out', 'package.json'],
+    ],
     ['nosuch.tar: ', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', 'nosuch.tar']],
     [
       '--classes-file "nosuch.txt"',
@@ -128,6 +135,31 @@ describe('a place for results', () => {
     const at = join(folder, 'folder');
     expect(await refusal([...args, option, at])).toContain(`${option} "${at}": expected a file, and this is a folder; add a name`);
     expect(await refusal([...args, option, ''])).toContain(`${option} "": expected `);
+  });
+
+  test.each(['config.json', 'metrics.jsonl', 'last', 'checkpoints/step-1/page.html', '.', '..'])(
+    'train --profile %s in the folder of the run is refused before anything is made, for a new run and a resumed one',
+    async (name) => {
+      const made = join(folder, 'made-by-train');
+      const file = `${made}/${name}`;
+      // A folder that is not there yet.
+      const page = name === '.' ? made : name === '..' ? join(folder, 'above') : file;
+      const out = name === '..' ? join(folder, 'above/run') : made;
+      const taken = `--profile "${page}": `;
+      expect(await refusal([...TINY, '--out', out, '--profile', page])).toContain(taken);
+      expect(await readdir(folder)).not.toContain(name === '..' ? 'above' : 'made-by-train');
+    },
+  );
+
+  test('train --profile in a run that is resumed is refused where the run writes', async () => {
+    const run = join(folder, 'resumed');
+    await cp('fixtures/runs/detco-0.1', run, { recursive: true, verbatimSymlinks: true });
+    const before = await readdir(run);
+    const page = join(run, 'bad-samples.jsonl');
+    expect(await refusal(['train', '--resume', run, '--profile', page])).toContain(
+      `--profile "${page}": bad-samples.jsonl in "${run}" is the run's own; give the page another name, such as profile.html`,
+    );
+    expect(await readdir(run)).toEqual(before);
   });
 
   test('is of one result alone', async () => {

@@ -9,7 +9,7 @@ export const globalSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(GLOBAL_SI
 export const patchSize = z.int().min(1).max(MOST_PATCH_SIDE).default(PATCH_SIZE);
 
 const schemas = [
-  z.strictObject({ name: z.literal('detco'), globalSize, patchSize, randAugment: z.boolean().default(true) }),
+  z.strictObject({ name: z.literal('detco'), globalSize, patchSize, randAugment: z.boolean('expected true or false').default(true) }),
   z.strictObject({ name: z.literal('mocoV2'), globalSize }),
   z.strictObject({ name: z.literal('mocoV1'), globalSize }),
   // Up to a hue of 0.5, the whole circle.
