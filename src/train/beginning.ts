@@ -85,6 +85,8 @@ async function beginAgain(
   try {
     const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
     const shards = await readRunShards(path);
+    // A run without a checkpoint needs the weights that it began with once more: from where they are said to lie now.
+    const moved = givenNow.init === given.init && fileNow.init === file.init ? undefined : (given.init ?? file.init);
     const begun = checkpoint !== undefined && checkpoint.state.step > 0;
     const missing = begun ? await run.missingUpdates(checkpoint.state.step) : 0;
     if (missing > 0)
@@ -98,7 +100,7 @@ async function beginAgain(
       );
     return {
       path,
-      config,
+      config: checkpoint === undefined && moved !== undefined ? { ...config, init: resolve(moved) } : config,
       specs,
       past: {
         run,

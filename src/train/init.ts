@@ -24,7 +24,11 @@ export async function loadInit({ init, method }: TrainConfig, begun?: InitFact):
   const option = `${optionName('init')} ${init}`;
   const backbone = await loadBackbone(init).catch((error: unknown) => {
     const ours = error instanceof WeightsError || error instanceof CheckpointError;
-    throw ours ? new OptionsError(`${optionName('init')}: ${error.message}`, { cause: error }) : error;
+    if (!ours) throw error;
+    const moved = begun
+      ? `; the run began with it and has no checkpoint yet: bring it back, or give ${optionName('init')} where it lies now`
+      : '';
+    throw new OptionsError(`${optionName('init')}: ${error.message}${moved}`, { cause: error });
   });
   const { architecture, source } = backbone;
   const wrong = (['arch', 'width', 'stem'] as const).filter((name) => architecture[name] !== method[name]);

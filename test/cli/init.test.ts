@@ -93,6 +93,26 @@ test('a run that begins once more takes the same weights or none', async () => {
   });
 });
 
+test('a run that begins once more takes them from where they lie now, and keeps that place', async () => {
+  const copy = join(folder, 'moved');
+  await cp(run, copy, { recursive: true, verbatimSymlinks: true });
+  for (const made of ['checkpoints', 'last', 'metrics.jsonl']) await rm(join(copy, made), { recursive: true });
+  await rm(file, { force: true });
+  const gone = await detco(['train', '--resume', copy]);
+  expect(gone).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/"\S+r18\.pth" is not there: .*bring it back, or give init where it lies now/),
+  });
+  const moved = join(folder, 'elsewhere.pth');
+  await exportBackbone(await loadBackbone(WEIGHTS), moved, 'torchvision');
+  const { code, stderr } = await detco(['train', '--resume', copy, '--init', moved]);
+  expect({ code, stderr }).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining(`the backbone starts from ${moved}, all else at random`),
+  });
+  expect(JSON.parse(await readFile(join(copy, 'config.json'), 'utf8'))).toMatchObject({ init: moved, initWeights: { path: moved } });
+});
+
 test.each([
   [['--preset', 'tiny', '--init', WEIGHTS], 'the weights are of width 2, and the run has width 16; set method.width as they have it'],
   [['--preset', 'moco-v2-r50', '--init', WEIGHTS], 'the weights are of arch resnet18, width 2, and the run has arch resnet50, width 64'],
