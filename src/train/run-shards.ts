@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { ComparedShards } from '../pipeline/shard/same-shards.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import type { FoundShard } from '../pipeline/index.js';
+import { counted } from '../common/counted.js';
 import { codeOf } from '../common/error-code.js';
 import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
@@ -85,8 +86,8 @@ export class RunShards {
 /** What a resume has found of its data, in a line. */
 export function comparedInWords({ shards, moved, sizes, versions, contents, samples }: ComparedShards): string {
   const parts = [
-    `${shards} names`,
-    `${sizes} sizes`,
+    counted(shards, 'name'),
+    counted(sizes, 'size'),
     ...(versions > 0 ? [`${versions} times or ETags`] : []),
     ...(contents > 0 ? [`the content of ${contents} that were written again`] : []),
     ...(samples > 0 ? [`a checksum in each of ${samples}`] : []),
