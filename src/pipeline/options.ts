@@ -11,7 +11,7 @@ import { PipelineOptionError } from './option-error.js';
 import type { Divide } from './plan/state.js';
 import { quoted } from '../common/quoted.js';
 import type { ShardLeftOut } from './shard/left-out.js';
-import { batchingShape, batchSize, MOST_LANES, MOST_SAMPLES, NO_BYTES, readingShape } from './run-options.js';
+import { batchingShape, batchSize, checkRunOptions, MOST_LANES, MOST_SAMPLES, NO_BYTES, readingShape } from './run-options.js';
 import type { CheckShards, RewrittenShards } from './shard/same-shards.js';
 import { withoutSecrets } from './source/identity.js';
 import { type CacheEvent, formatByteSize, type FoundShard, parseByteSize, type RetryEvent } from './source/index.js';
@@ -265,21 +265,12 @@ export function resolveOptions(options: PipelineOptions) {
       `none, and worldSize ${worldSize} with divide 'samples' needs the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
     );
   }
-  if (data.draft && data.decoder === 'sharp')
-    throw new PipelineOptionError('draft', "true with decoder 'sharp', which does not decode at 1/2 or 1/4; leave one of the two out");
-  const most = lanes / worldSize;
-  const workers = data.workers ?? Math.min(Math.ceil(usableCores()), most);
-  if (workers > most) {
-    throw new PipelineOptionError(
-      'workers',
-      `${workers} workers for ${most} lanes${worldSize > 1 ? ` of this rank (${lanes} over ${worldSize} ranks)` : ''} would leave some idle; use at most ${most}, or more lanes`,
-    );
-  }
+  checkRunOptions(data, worldSize);
   return {
     ...data,
     divide,
-    workers,
-    cacheSize: cacheBytes(data),
+    workers: data.workers ?? Math.min(Math.ceil(usableCores()), lanes / worldSize),
+    cacheSize: data.cacheSize === undefined ? undefined : byteSize('cacheSize', data.cacheSize),
     decodedCache: decodedBytes(data),
     decodeMemory: decodeBytes(data),
     maxFieldBytes: byteSize('maxFieldBytes', data.maxFieldBytes),
@@ -290,12 +281,6 @@ function unevenLanes(lanes: number, worldSize: number): string {
   const below = lanes - (lanes % worldSize);
   const usable = below === 0 ? `${worldSize}` : `${below} or ${below + worldSize}`;
   return `${lanes} lanes cannot be shared equally by worldSize ${worldSize}; use ${usable}`;
-}
-
-function cacheBytes({ cacheDir, cacheSize }: Pick<PipelineOptions, 'cacheDir' | 'cacheSize'>): number | undefined {
-  if (cacheSize === undefined) return undefined;
-  if (cacheDir === undefined) throw new PipelineOptionError('cacheSize', `${quoted(cacheSize)} without cacheDir; name the folder`);
-  return byteSize('cacheSize', cacheSize);
 }
 
 function decodeBytes({ decodeMemory }: Pick<PipelineOptions, 'decodeMemory'>): number {

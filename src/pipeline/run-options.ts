@@ -7,7 +7,9 @@ import { z } from 'zod';
 import { parseByteSize } from '../common/byte-size.js';
 import { oneOf } from '../common/one-of.js';
 import { optionFlags } from '../common/option-flags.js';
+import { quoted } from '../common/quoted.js';
 import { PIPELINE_DEFAULTS } from './defaults.js';
+import { PipelineOptionError } from './option-error.js';
 import { CHECK_SHARDS } from './shard/same-shards.js';
 import { reasonOf } from './source/source.js';
 import { DECODERS } from './worker/decoders.js';
@@ -122,3 +124,27 @@ export const batchingShape = {
 };
 
 export const RUN_OPTIONS = Object.keys({ ...readingShape, ...batchingShape }) as (keyof typeof readingShape | keyof typeof batchingShape)[];
+
+interface RunOptions {
+  readonly draft?: boolean | undefined;
+  readonly decoder?: string | undefined;
+  readonly cacheDir?: string | undefined;
+  readonly cacheSize?: string | number | undefined;
+  readonly lanes: number;
+  readonly workers?: number | undefined;
+}
+
+/** Rules between options, for one of so many ranks. @throws PipelineOptionError */
+export function checkRunOptions({ draft, decoder, cacheDir, cacheSize, lanes, workers = 1 }: RunOptions, ranks = 1): void {
+  if (draft && decoder === 'sharp')
+    throw new PipelineOptionError('draft', 'true with decoder sharp, which does not decode at 1/2 or 1/4; leave one of the two out');
+  if (cacheSize !== undefined && cacheDir === undefined)
+    throw new PipelineOptionError('cacheSize', `${quoted(cacheSize)} without cacheDir; name the folder`);
+  const most = lanes / ranks;
+  if (workers <= most) return;
+  const ofRank = ranks > 1 ? ` of this rank (${lanes} over ${ranks} ranks)` : '';
+  throw new PipelineOptionError(
+    'workers',
+    `${workers} workers for ${most} lanes${ofRank} would leave some idle; use at most ${most}, or more lanes`,
+  );
+}

@@ -11,8 +11,10 @@ import { expectedOneOf } from '../common/nearest.js';
 import { quoted } from '../common/quoted.js';
 import { METHOD_PRESETS, methodKind } from '../model/index.js';
 import { PIPELINE_DEFAULTS } from '../pipeline/defaults.js';
+import { checkRunOptions } from '../pipeline/run-options.js';
 import { LABEL_FIELD } from '../pipeline/shard/member.js';
 import { type ConfigInput, configSchema, KINDS, parseConfig, type TrainConfig } from './config-schema.js';
+import { asOptionsError } from './data-options.js';
 import { inThisVersion, withOptimizer, withoutUnused, withUnused } from './earlier-options.js';
 import { optionName } from './flags.js';
 import { canonical, FREE_ON_RESUME, quotedOrNone } from './loss-options.js';
@@ -66,17 +68,13 @@ function whereIn(file: ConfigInput, filePath: string | undefined, given: ConfigI
 
 /** Rules between options. */
 function check(config: TrainConfig, { resumed = false } = {}): TrainConfig {
-  const { batch, method, draft, decoder } = config;
-  // The pipeline's rule, before an engine starts for it.
-  if (draft && decoder === 'sharp')
-    throw new OptionsError(
-      'draft true (--draft) with decoder sharp (--decoder), which does not decode at 1/2 or 1/4: leave one of the two out',
-    );
+  const { batch, method } = config;
   try {
+    // The pipeline's own, before an engine starts.
+    checkRunOptions(config);
     methodKind(method.name).check?.(method, { batch, resumed });
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new OptionsError(error.message, { cause: error });
+    asOptionsError(error);
   }
   checkViews(config);
   return config;

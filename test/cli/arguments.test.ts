@@ -53,7 +53,9 @@ describe('a number', () => {
   test.each<[string, string]>([
     ['lr: .nan', 'lr = NaN: '],
     ['draft: yes please', 'draft = "yes please": expected true or false'],
-    ['draft: true\ndecoder: sharp', 'draft true (--draft) with decoder sharp (--decoder), which does not decode at 1/2 or 1/4'],
+    ['draft: true\ndecoder: sharp', 'draft: true with decoder sharp, which does not decode at 1/2 or 1/4'],
+    ['cacheSize: 200G', 'cacheSize (--cache-size): "200G" without cacheDir; name the folder'],
+    ['lanes: 4\nworkers: 5', 'workers: 5 workers for 4 lanes would leave some idle; use at most 4, or more lanes'],
     ['lr: .inf', 'lr = Infinity: '],
     ['lr: 1e308', 'lr = 1e+308: Too big: expected number to be <=1e+38'],
     ['batch: .nan', 'batch = NaN: '],
@@ -84,7 +86,7 @@ describe('before an engine starts', () => {
     ['nosuch.tar: ', ['train', ...SHARDS, '--preset', 'tiny', '--val-shards', 'nosuch.tar']],
     ['nosuch.txt" cannot be read', ['train', ...SHARDS, '--preset', 'tiny', '--classes-file', 'nosuch.txt']],
     ['decodedCache (--decoded-cache) = "200X": "200X" is no amount', ['train', ...SHARDS, '--preset', 'tiny', '--decoded-cache', '200X']],
-    ['draft true (--draft) with decoder sharp (--decoder)', ['train', ...SHARDS, '--preset', 'tiny', '--draft', '--decoder', 'sharp']],
+    ['draft: true with decoder sharp', ['train', ...SHARDS, '--preset', 'tiny', '--draft', '--decoder', 'sharp']],
     [
       'package.json holds "name", which is no result of an evaluation',
       ['eval', 'rank', '--checkpoint', 'random', ...SHARDS, '--out', 'package.json'],

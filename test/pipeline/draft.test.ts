@@ -83,6 +83,6 @@ test('changes views of baseline JPEGs alone, and only when it is asked for', asy
 test('is refused with a decoder that does not draft', async () => {
   const refused = createPipeline({ ...options, draft: true, decoder: 'sharp' });
   await expect(refused).rejects.toThrow(
-    "Pipeline option draft: true with decoder 'sharp', which does not decode at 1/2 or 1/4; leave one of the two out",
+    'Pipeline option draft: true with decoder sharp, which does not decode at 1/2 or 1/4; leave one of the two out',
   );
 });
