@@ -1,10 +1,12 @@
 /** Shards on a file system: paths, `file://` URLs, directories and globs. */
 import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { resolve, sep } from 'node:path';
+import { dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { glob } from 'tinyglobby';
 import { codeOf } from '../../common/error-code.js';
+import { quoted } from '../../common/quoted.js';
+import { realPlace } from '../../common/real-place.js';
 import { type FoundShard, type ListOptions, reasonOf, SourceError, type OpenOptions } from './source.js';
 
 /** Bytes of one read. tar parsing is about three times as fast with chunks of 1 MiB as with the default 64 KiB. */
@@ -79,23 +81,35 @@ export async function listFiles(spec: string, { cwd = '.' }: ListOptions = {}): 
           kind: 'missing',
         },
       );
-    return sorted(tars);
+    return files(spec, tars);
   }
   if (found) return [factsOf(path, found)];
   const pattern = toPath(spec);
   if (!/[*?[\]()!]/.test(pattern)) return [];
-  return sorted(await glob(pattern.split(sep).join('/'), { cwd, absolute: true, expandDirectories: false }));
+  return files(spec, await glob(pattern.split(sep).join('/'), { cwd, absolute: true, expandDirectories: false }));
 }
 
 function toPath(location: string): string {
   return /^file:/i.test(location) ? fileURLToPath(location) : location;
 }
 
-function sorted(paths: readonly string[]): FoundShard[] {
-  return paths
-    .map((path) => resolve(path))
-    .toSorted()
-    .map((location) => ({ location }));
+/** @throws SourceError where a link leads to a folder of shards that are there without it too: it may lead back to one that holds it */
+async function files(spec: string, found: readonly string[]): Promise<FoundShard[]> {
+  const paths = found.map((path) => resolve(path)).toSorted();
+  const folders = new Map<string, string>();
+  // The shorter first: the other is by the link.
+  for (const folder of [...new Set(paths.map((path) => dirname(path)))].toSorted((a, b) => a.length - b.length)) {
+    const place = await realPlace(folder);
+    const other = folders.get(place);
+    if (other !== undefined)
+      throw new SourceError(
+        spec,
+        `names the shards of ${quoted(other)} twice, for ${quoted(folder)} is the same folder by a link; remove the link, or name the shards`,
+        { kind: 'malformed' },
+      );
+    folders.set(place, folder);
+  }
+  return paths.map((location) => ({ location }));
 }
 
 function fileError(location: string, error: unknown, offset?: number): SourceError {

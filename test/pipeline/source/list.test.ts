@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -41,6 +41,16 @@ describe('listShards on files', () => {
     const expected = [at('b-0.tar'), at('b-1.tar'), 'https://host/x-0.tar', 'https://host/x-1.tar'];
     expect(await listShards([at('list.txt')])).toEqual(expected);
     expect(await listShards([`@${at('plain')}`])).toEqual(expected);
+  });
+
+  test('refuses a folder of which a link leads back into it, by its name and by a glob', async () => {
+    await mkdir(at('looped/inner'), { recursive: true });
+    await writeFile(at('looped/inner/x.tar'), '');
+    await symlink('..', at('looped/inner/loop'));
+    for (const spec of [at('looped'), at('looped/**/*.tar')])
+      await expect(listShards([spec])).rejects.toThrow(
+        `names the shards of "${at('looped/inner')}" twice, for "${at('looped/inner/loop/inner')}" is the same folder by a link`,
+      );
   });
 
   test('refuses what cannot be meant, and quotes it', async () => {

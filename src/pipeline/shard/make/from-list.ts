@@ -1,7 +1,8 @@
 /** Image files -> shards: which image goes where is known before the first is read. */
 import { counted } from '../../../common/counted.js';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { Random, streamId } from '../../../common/random.js';
 import { DecodeRoom, defaultDecodeMemory } from '../../worker/decode-room.js';
 import { prepareSample } from './image.js';
@@ -48,11 +49,22 @@ export async function fromList(
   let done = before.images + before.bad;
   const prepared = mapInOrder(missing(), workers, async ([shard, { path, ...image }]) => ({
     shard,
-    ...(await prepareSample({ ...image, source: path, read: () => readFile(path) }, options, room)),
+    ...(await prepareSample({ ...image, source: path, read: () => readImage(path) }, options, room)),
   }));
   await writeShards(set, prepared, {
     ...(signal && { signal }),
     onImage: () => onProgress?.({ images: ++done, share: done / images.length }),
   });
   return { set, classes, kept, ignored, leftOut: [] };
+}
+
+/** A pipe or a device may never end, and a pipe that nobody writes to is not even opened, but where it is asked not to wait. */
+async function readImage(path: string): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!(await file.stat()).isFile()) throw new Error('it is a pipe, a socket, a device or a folder: expected a file');
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
 }

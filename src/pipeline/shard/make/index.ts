@@ -47,7 +47,7 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
       throw new ShardPlanError(`${quoted(dir)} lies within the source; expected another place, or it would be read as a class`);
     }
     if (kind === 'tars') return report(await fromArchives(options, path), path);
-    return report(await fromList(options, path, kind === 'folder' ? await listFolder(path) : await readImageList(path)), path);
+    return report(await fromList(options, path, kind === 'folder' ? await listFolder(path, signal) : await readImageList(path)), path);
   } catch (error) {
     signal?.throwIfAborted();
     if (!isFullDisk(error)) throw error;

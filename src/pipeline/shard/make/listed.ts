@@ -4,6 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { codeOf } from '../../../common/error-code.js';
+import { realPlace } from '../../../common/real-place.js';
 import { reasonOf } from '../../source/source.js';
 import { parseLabel } from '../member.js';
 import { ShardPlanError } from './plan.js';
@@ -30,20 +31,27 @@ const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
 /**
  * The images under a folder. Its folders are the classes: labels are their places in sorted order, as in torchvision's
  * ImageFolder; images may lie at any depth below. A folder without folders holds images without labels.
+ * @throws ShardPlanError for a folder that cannot be read, or holds a link that leads back to it; the signal's reason
  */
-export async function listFolder(dir: string): Promise<ImageList> {
+export async function listFolder(dir: string, signal?: AbortSignal): Promise<ImageList> {
   const { folders, images: loose, ignored } = await readFolder(dir);
   const unique = uniqueKeys();
   if (folders.length === 0) return { images: loose.map((name) => ({ path: join(dir, name), key: unique(name) })), ignored };
   const found: ListedImage[] = [];
   let others = ignored + loose.length;
-  const collect = async (folder: string, label: number): Promise<void> => {
-    const inner = await readFolder(join(dir, folder));
+  const collect = async (folder: string, label: number, within: readonly string[]): Promise<void> => {
+    signal?.throwIfAborted();
+    const path = join(dir, folder);
+    const place = await realPlace(path);
+    if (within.includes(place))
+      throw new ShardPlanError(`${quoted(path)} leads back to ${quoted(place)}, which holds it: remove the link, or its images come again`);
+    const inner = await readFolder(path);
     others += inner.ignored;
     for (const name of inner.images) found.push({ path: join(dir, folder, name), key: unique(`${folder}/${name}`), label });
-    for (const name of inner.folders) await collect(`${folder}/${name}`, label);
+    for (const name of inner.folders) await collect(`${folder}/${name}`, label, [...within, place]);
   };
-  for (const [label, name] of folders.entries()) await collect(name, label);
+  const place = await realPlace(dir);
+  for (const [label, name] of folders.entries()) await collect(name, label, [place]);
   return { images: found, classes: folders, ignored: others };
 }
 

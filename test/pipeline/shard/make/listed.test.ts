@@ -1,4 +1,5 @@
 /** An ImageFolder or a list of files becomes shards. */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -159,6 +160,15 @@ test('a list gives paths relative to itself, labels after tabs and spaces, and i
   expect(read.get(key(third))?.label).toBeUndefined();
 });
 
+test('what is no file is a bad image, and is not waited for', async () => {
+  const pipes = join(root, 'pipes');
+  await mkdir(pipes);
+  await cp('fixtures/odd/files/a-plain.jpg', join(pipes, '0.jpg'));
+  execFileSync('mkfifo', [join(pipes, '1.jpg')]);
+  expect(await make({ source: pipes })).toMatchObject({ images: 1, bad: 1 });
+  expect(await readFile(join(out, 'bad-samples.jsonl'), 'utf8')).toContain('it is a pipe, a socket, a device or a folder: expected a file');
+});
+
 test('bad images are left out and listed, and the others keep their places', async () => {
   const report = await make({ source: 'fixtures/odd/files', perShard: 4 });
   const listed = (await readFile(join(out, 'bad-samples.jsonl'), 'utf8'))
@@ -286,6 +296,14 @@ describe('a source that is none', () => {
     await mkdir(join(root, 'none', 'inner'), { recursive: true });
     await writeFile(join(root, 'none', 'inner', 'readme.md'), '');
     await expect(make({ source: join(root, 'none') })).rejects.toThrow('has no image (it has 1 other file); expected files named .jpg');
+  });
+
+  test.each(['..', '../..'])('a folder with a link that leads back, to %s', async (target) => {
+    const looped = join(root, `looped-${target.length}`, 'images');
+    await mkdir(join(looped, 'a'), { recursive: true });
+    await cp('fixtures/odd/files/a-plain.jpg', join(looped, 'a', '0.jpg'));
+    await symlink(target, join(looped, 'a', 'loop'));
+    await expect(make({ source: looped })).rejects.toThrow(/a\/loop(\/images)?" leads back to ".*images", which holds it: remove the link/);
   });
 
   test('a folder that would hold the shards too', async () => {
