@@ -1,6 +1,7 @@
 /** Argument checks that all engines share. */
 import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
 import { expectedOneOf } from '../common/nearest.js';
+import type { Company } from './company.js';
 import { PRECISIONS } from './engine.js';
 import type { EngineOptions, Precision } from './engine.js';
 import { MOST_THREADS } from './threads.js';
@@ -10,19 +11,20 @@ export interface ResolvedEngineOptions {
   readonly precision: Precision;
   readonly device: string;
   readonly threads?: number;
+  readonly company?: Company;
 }
 
 const DEVICE = /^(auto|cpu|cuda(:\d+)?)$/;
 
 /** Fills in the defaults. @throws when a value is none that any engine has. */
-export function resolveOptions({ precision = 'fp32', device = 'auto', threads }: EngineOptions = {}): ResolvedEngineOptions {
+export function resolveOptions({ precision = 'fp32', device = 'auto', threads, company }: EngineOptions = {}): ResolvedEngineOptions {
   if (!PRECISIONS.includes(precision))
     throw new Error(`unknown precision "${String(precision)}": ${expectedOneOf(String(precision), PRECISIONS)}`);
   if (!DEVICE.test(device)) throw new Error(`unknown device "${device}": expected auto, cpu, cuda, or one GPU such as cuda:1`);
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
     throw new Error(`threads ${threads}: expected a whole number, 1..${MOST_THREADS}, eight for each core at most`);
   }
-  return { precision, device, ...(threads === undefined ? {} : { threads }) };
+  return { precision, device, ...(threads !== undefined && { threads }), ...(company && { company }) };
 }
 
 /** @throws unless the shape ends in three channels and holds as many values as there are bytes. */

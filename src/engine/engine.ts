@@ -5,6 +5,8 @@
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
 import type { Rank, Scalar, Tensor, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
+import type { Company } from './company.js';
+import type { Ranks } from './ranks.js';
 
 export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
 export type EngineName = (typeof ENGINE_NAMES)[number];
@@ -25,6 +27,8 @@ export interface EngineOptions {
   readonly device?: string;
   /** Threads of the engine's CPU kernels; by default the engine's choice. */
   readonly threads?: number;
+  /** The other processes that train with this one. Default: none. */
+  readonly company?: Company;
 }
 
 /** Inputs and outputs of a step, by name. */
@@ -58,6 +62,8 @@ export interface Engine {
   readonly precision: Precision;
   /** Where tensors live: `cpu`, or a GPU with its index, `cuda:0`. */
   readonly device: string;
+  /** The processes that train one network. */
+  readonly ranks: Ranks;
 
   /**
    * uint8 RGB to float32 on the device: normalised, (x / 255 - mean) / std with ImageNet's constants, or the levels 0..255 as they are.

@@ -7,6 +7,7 @@ import { ENGINE_NAMES } from './engine.js';
 import { resolveOptions } from './check.js';
 import type { Engine, EngineName, EngineOptions } from './engine.js';
 import { UnavailableError, type Unavailable } from './native/unavailable.js';
+import type { Company, CompanyPlace } from './company.js';
 import { inspectTfjs } from './packages.js';
 
 export { ENGINE_NAMES, PRECISIONS } from './engine.js';
@@ -20,6 +21,8 @@ export type {
   SgdOptions,
   UploadedAs,
 } from './engine.js';
+export { type Company, CompanyError, type CompanyPlace } from './company.js';
+export type { Ranks } from './ranks.js';
 export { IMAGE_MEAN, IMAGE_STD } from './images.js';
 
 interface EngineModule {
@@ -98,6 +101,16 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
     }
   }
   throw new Error(`engine "${name}" is not available: no engine runs on this machine; run "detco doctor"`);
+}
+
+/**
+ * Meets the other processes that train with this one; `EngineOptions.company` then gives an engine its ranks. Of all engines torch alone
+ * has any.
+ * @throws CompanyError when they do not come, Error where the engine is not available
+ */
+export async function meet(place: CompanyPlace): Promise<Company> {
+  const { openCompany } = await import('./torch/company.js');
+  return openCompany(place);
 }
 
 async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefined> {

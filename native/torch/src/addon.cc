@@ -7,8 +7,11 @@
 #include <napi.h>
 #include <torch/version.h>
 
+#include <chrono>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "allocator.h"
@@ -16,6 +19,7 @@
 #include "device.h"
 #include "operators.h"
 #include "program.h"
+#include "ranks.h"
 #include "table.h"
 
 namespace detco {
@@ -84,6 +88,15 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::captureEnd>("captureEnd"),
                              InstanceMethod<&Addon::replay>("replay"),
                              InstanceMethod<&Addon::releaseGraph>("releaseGraph"),
+                             InstanceMethod<&Addon::openStore>("openStore"),
+                             InstanceMethod<&Addon::setInStore>("setInStore"),
+                             InstanceMethod<&Addon::getFromStore>("getFromStore"),
+                             InstanceMethod<&Addon::countInStore>("countInStore"),
+                             InstanceMethod<&Addon::beatInStore>("beatInStore"),
+                             InstanceMethod<&Addon::joinRanks>("joinRanks"),
+                             InstanceMethod<&Addon::leaveRanks>("leaveRanks"),
+                             InstanceMethod<&Addon::closeStore>("closeStore"),
+                             InstanceMethod<&Addon::rankTraffic>("rankTraffic"),
                          });
   }
 
@@ -261,6 +274,10 @@ class Addon : public Napi::Addon<Addon> {
       }
       result.Set("cudaDevices", list);
       if (devices.empty()) result.Set("cudaReason", cudaUnavailableReason());
+      const auto transports = rankTransports();
+      auto names = Napi::Array::New(env, transports.size());
+      for (size_t i = 0; i < transports.size(); ++i) names.Set(static_cast<uint32_t>(i), transports[i]);
+      result.Set("rankTransports", names);
       return result;
     });
   }
@@ -331,6 +348,96 @@ class Addon : public Napi::Addon<Addon> {
 
   void releaseGraph(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&]() { graphs_.at(info[0].As<Napi::Number>().Uint32Value()).reset(); });
+  }
+
+  // Work that waits for other processes, on another thread.
+  class Waiting : public Napi::AsyncWorker {
+   public:
+    Waiting(const Napi::Env& env, std::function<void()> work) : AsyncWorker(env), deferred(env), work_(std::move(work)) {}
+    void Execute() override {
+      try {
+        work_();
+      } catch (const c10::Error& error) {
+        SetError(error.what_without_backtrace());
+      } catch (const std::exception& error) {
+        SetError(error.what());
+      }
+    }
+    void OnOK() override { deferred.Resolve(Env().Undefined()); }
+    void OnError(const Napi::Error& error) override { deferred.Reject(error.Value()); }
+    Napi::Promise::Deferred deferred;
+
+   private:
+    std::function<void()> work_;
+  };
+
+  Napi::Value wait(const Napi::Env& env, std::function<void()> work) {
+    auto* waiting = new Waiting(env, std::move(work));
+    const auto promise = waiting->deferred.Promise();
+    waiting->Queue();
+    return promise;
+  }
+
+  static std::string text(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
+  static std::chrono::milliseconds milliseconds(const Napi::Value& value) {
+    return std::chrono::milliseconds(value.As<Napi::Number>().Int64Value());
+  }
+
+  // (host, port, whether to serve it, milliseconds) -> promise
+  Napi::Value openStore(const Napi::CallbackInfo& info) {
+    const auto port = static_cast<uint16_t>(info[1].As<Napi::Number>().Uint32Value());
+    return wait(info.Env(), [host = text(info[0]), port, serve = info[2].ToBoolean().Value(), timeout = milliseconds(info[3])] {
+      detco::openStore(host, port, serve, timeout);
+    });
+  }
+
+  void setInStore(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { detco::setInStore(text(info[0]), text(info[1])); });
+  }
+
+  // (key) -> its value, or undefined
+  Napi::Value getFromStore(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      std::string value;
+      if (!detco::getFromStore(text(info[0]), value)) return info.Env().Undefined();
+      return Napi::String::New(info.Env(), value);
+    });
+  }
+
+  Napi::Value countInStore(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() { return Napi::Number::New(info.Env(), static_cast<double>(detco::countInStore(text(info[0])))); });
+  }
+
+  // (key, milliseconds)
+  void beatInStore(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { detco::beatInStore(text(info[0]), milliseconds(info[1])); });
+  }
+
+  // (rank, size, prefix of keys, milliseconds) -> promise; on the device of `configure`.
+  Napi::Value joinRanks(const Napi::CallbackInfo& info) {
+    const auto rank = info[0].As<Napi::Number>().Int32Value();
+    const auto size = info[1].As<Napi::Number>().Int32Value();
+    return wait(info.Env(), [rank, size, prefix = text(info[2]), timeout = milliseconds(info[3]), device = device_] {
+      detco::joinRanks(rank, size, prefix, device, timeout);
+    });
+  }
+
+  void leaveRanks(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { detco::leaveRanks(); });
+  }
+
+  void closeStore(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() { detco::closeStore(); });
+  }
+
+  Napi::Value rankTraffic(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() {
+      const auto traffic = detco::rankTraffic();
+      auto result = Napi::Object::New(info.Env());
+      result.Set("calls", static_cast<double>(traffic.calls));
+      result.Set("bytes", static_cast<double>(traffic.bytes));
+      return result;
+    });
   }
 
   // Puts a tensor into the table and what it is into the mail; gives its number.

@@ -22,4 +22,8 @@ TORCH_LIBRARY(detco, m) {
   m.def("enqueue_(Tensor(a!) queue, Tensor keys, Tensor pointer) -> ()");
   // uint8 [..., 3] -> x * factor[c] + shift[c]
   m.def("normalise_images(Tensor bytes, Tensor factor, Tensor shift, ScalarType dtype) -> Tensor");
+  // Collectives write to `turn`, and so are made in the order in which they were recorded: all ranks have to have the same.
+  m.def("all_mean(Tensor(a!) turn, Tensor[] tensors) -> Tensor[]");
+  m.def("all_gather(Tensor(a!) turn, Tensor tensor) -> Tensor");
+  m.def("broadcast_(Tensor(a!) turn, Tensor(b!)[] tensors, int root) -> ()");
 }

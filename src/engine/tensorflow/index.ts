@@ -3,6 +3,7 @@ import { counted } from '../../common/counted.js';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
+import { alone, refuseCompany } from '../ranks.js';
 import { registerMeanGradient } from '../gradients.js';
 import { compositions } from '../operations/index.js';
 import { lerp } from '../operations/lerp.js';
@@ -27,6 +28,7 @@ export async function unavailable(): Promise<Unavailable | undefined> {
 
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
   const resolved = resolveOptions(options);
+  refuseCompany('tensorflow', resolved.company);
   assertAlone();
   const context = await openContext(resolved);
   const backend = context.tensorflow.createBackend();
@@ -65,6 +67,7 @@ function tensorflowEngine(context: Context, backend: NodeBackend, tracked: Track
     description: `tensorflow: TensorFlow.js ${version_core} over TensorFlow ${tensorflow.binding.TF_Version}, ${place}`,
     precision,
     device,
+    ranks: alone,
     ...compositions,
     groupedBatchNorm,
 

@@ -17,6 +17,8 @@ export interface TorchInfo {
   readonly cudaDevices: readonly { readonly name: string; readonly capability: string; readonly totalBytes: number }[];
   /** Why there are no CUDA devices. */
   readonly cudaReason?: string;
+  /** What several ranks can pass tensors by: Gloo on CPUs, NCCL on GPUs. */
+  readonly rankTransports: readonly ('gloo' | 'nccl')[];
 }
 
 export interface AddonMemory {
@@ -68,4 +70,20 @@ export interface TorchAddon {
   captureEnd(): number;
   replay(graph: number): void;
   releaseGraph(graph: number): void;
+  /** Connects with the store that all ranks see, which one of them serves. Rejects when nobody answers for so long. */
+  openStore(host: string, port: number, serve: boolean, timeoutMs: number): Promise<void>;
+  setInStore(key: string, value: string): void;
+  /** Does not wait for a key that is not there. */
+  getFromStore(key: string): string | undefined;
+  /** Adds one to a number that begins at 0, and gives it. */
+  countInStore(key: string): number;
+  /** Counts as often, until `closeStore`, whatever this thread waits for. */
+  beatInStore(key: string, everyMs: number): void;
+  /** Connects the device of `configure` with that of each other rank; all have to call it. */
+  joinRanks(rank: number, size: number, prefix: string, timeoutMs: number): Promise<void>;
+  /** Closes these connections: who waits for this rank gets an error. */
+  leaveRanks(): void;
+  closeStore(): void;
+  /** What this rank gave to collectives. */
+  rankTraffic(): { readonly calls: number; readonly bytes: number };
 }

@@ -2,7 +2,8 @@
  * The TensorFlow.js backend over LibTorch.
  *
  * A data id stands for a tensor of LibTorch, which may be a view of another's memory: reshapes, transposes and slices copy nothing. A
- * `float32` tensor may be held as bfloat16, which is what convolutions give in that precision; whoever reads it gets float32.
+ * `float32` tensor may be held as bfloat16, which is what convolutions give in that precision; whoever reads it gets float32. So may an
+ * `int32` one be held as the bytes that it was uploaded from.
  */
 import { DataStorage, KernelBackend, engine, util } from '@tensorflow/tfjs-core';
 import type { BackendValues, DataId, DataType, Tensor, TensorInfo, TypedArray, Variable } from '@tensorflow/tfjs-core';
@@ -39,6 +40,9 @@ interface Strings {
 
 /** c10::MemoryFormat's number. */
 const CONTIGUOUS = 0;
+
+/** What a tensor may be held as besides: floats as convolutions give them in that precision, and bytes that are to be sent. */
+const STANDS_FOR = { float32: ScalarType.bfloat16, int32: ScalarType.uint8 } as const;
 
 const TYPES = { float32: ScalarType.float32, int32: ScalarType.int32, bool: ScalarType.bool } as const;
 
@@ -116,7 +120,7 @@ export class TorchBackend extends KernelBackend {
   /** Makes a tensor of TensorFlow.js out of a result. */
   output(ref: Ref, dtype: DataType): TensorInfo {
     const type = scalarTypeOf(dtype);
-    const right = ref.type === type || (dtype === 'float32' && ref.type === ScalarType.bfloat16);
+    const right = ref.type === type || ref.type === STANDS_FOR[dtype as keyof typeof STANDS_FOR];
     const result = this.torch.adopt(right ? ref : this.cast(ref, type));
     return this.#add(result, dtype, { users: 0 });
   }

@@ -3,6 +3,8 @@ import { counted } from '../../common/counted.js';
 import { availableParallelism } from 'node:os';
 import { engine, findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Company } from '../company.js';
+import { alone } from '../ranks.js';
 import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
@@ -15,6 +17,7 @@ import { ScalarType } from './addon.js';
 import type { TorchAddon, TorchInfo } from './addon.js';
 import { TorchBackend } from './backend.js';
 import { capture } from './capture.js';
+import { RANKS_REMEDY } from './commands.js';
 import { registerBinary } from './kernels/binary.js';
 import { registerNetwork } from './kernels/network.js';
 import { registerReductions } from './kernels/reduce.js';
@@ -22,6 +25,7 @@ import { registerShapes } from './kernels/shape.js';
 import { registerTraining } from './kernels/training.js';
 import { registerUnary } from './kernels/unary.js';
 import { inspectNative, loadNative } from './native.js';
+import { joinedRanks } from './ranks.js';
 import { BACKEND } from './register.js';
 import { Torch } from './torch.js';
 import type { Ref } from './torch.js';
@@ -32,10 +36,11 @@ export async function unavailable(): Promise<{ reason: string; remedy: string } 
 }
 
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
-  const { precision, device, threads = availableParallelism() } = resolveOptions(options);
+  const { precision, device, threads = availableParallelism(), company } = resolveOptions(options);
   const addon = loadNative();
   const info = addon.info();
-  const chosen = chooseDevice(device, info);
+  const chosen = chooseDevice(device, info, company?.localRank);
+  if (company) assertTransport(company, info, chosen);
   // Two would share the addon's device, and TensorFlow.js keeps one backend of a name.
   if (findBackend(BACKEND) !== null) throw new Error('an engine torch runs in this process already: dispose of it first (Engine.dispose)');
   addon.configure({ device: chosen, tf32: precision !== 'fp32', threads });
@@ -51,22 +56,52 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   registerMeanGradient();
   if (!(await setBackend(BACKEND))) throw new Error('the torch backend does not start: see "detco doctor"');
   await ready();
-  return torchEngine(backend, addon);
+  if (company) await join(company, addon);
+  return torchEngine(backend, addon, company);
 }
 
-/** `auto`: the first GPU, else the CPU. @throws when a GPU is asked for and there is none of that number */
-function chooseDevice(asked: string, { cudaDevices, cudaReason }: TorchInfo): string {
-  if (asked === 'cpu') return asked;
-  if (asked === 'auto') return cudaDevices.length > 0 ? 'cuda:0' : 'cpu';
-  const index = Number(/^cuda:(\d+)$/.exec(asked)?.[1] ?? 0);
+/** Waits for a rank that is stuck: one that is gone is seen at once. */
+const COLLECTIVE_MS = 10 * 60_000;
+
+/** @throws where tensors of the device cannot pass between ranks */
+function assertTransport({ size }: Company, { rankTransports }: TorchInfo, device: string): void {
+  const [transport, name] = device === 'cpu' ? (['gloo', 'Gloo'] as const) : (['nccl', 'NCCL'] as const);
+  if (rankTransports.includes(transport)) return;
+  const what = `${size} ranks on ${device === 'cpu' ? 'CPUs' : 'GPUs'} need ${name}`;
+  throw new Error(`${what}, which the addon was built without: ${RANKS_REMEDY[transport]}`);
+}
+
+/** Connects tensors of the device with those of the other ranks. */
+async function join({ rank, size, attempt }: Company, addon: TorchAddon): Promise<void> {
+  try {
+    await addon.joinRanks(rank, size, `${attempt}/tensors/`, COLLECTIVE_MS);
+  } catch (error) {
+    removeBackend(BACKEND);
+    throw error;
+  }
+}
+
+/**
+ * `auto`: the first GPU, of several ranks the one of each, else the CPU.
+ *
+ * @param localRank which of the ranks of the machine this is
+ * @throws when a GPU is asked for and there is none of that number
+ */
+function chooseDevice(asked: string, { cudaDevices, cudaReason }: TorchInfo, localRank = 0): string {
+  if (asked === 'cpu' || (asked === 'auto' && cudaDevices.length === 0)) return 'cpu';
+  const index = Number(/^cuda:(\d+)$/.exec(asked)?.[1] ?? localRank);
   if (index < cudaDevices.length) return `cuda:${index}`;
+  if (asked !== `cuda:${index}` && cudaDevices.length > 0)
+    throw new Error(
+      `rank ${index} of this machine, which has ${counted(cudaDevices.length, 'GPU')} that it can use: start one rank for each, or give --device cpu`,
+    );
   const have = cudaDevices.map(({ name }, i) => `cuda:${i} (${name})`).join(', ');
   throw new Error(
     `device "${asked}": ${have === '' ? `no GPU can be used, ${cudaReason ?? 'none was found'}; expected cpu` : `expected cpu, ${have}`}`,
   );
 }
 
-function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
+function torchEngine(backend: TorchBackend, addon: TorchAddon, company: Company | undefined): Engine {
   const { torch, precision, device } = backend;
   const { version, threads, cudaDevices } = addon.info();
   const place =
@@ -74,12 +109,15 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
   const constants = normalisation(torch);
   // Whatever is not handed out is freed, also where a kernel throws.
   const scope = <T>(body: () => T): T => torch.scope(body, () => []);
+  const normalise = (bytes: Ref): Ref =>
+    torch.run('detco::normalise_images', bytes, ...constants, precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32);
 
   return {
     name: 'torch',
     description: `torch: TensorFlow.js ${version_core} over LibTorch ${version}, ${place}, ${precision}`,
     precision,
     device,
+    ranks: company ? joinedRanks(backend, company, normalise) : alone,
     groupedBatchNorm,
     infoNce,
     similarities,
@@ -91,8 +129,7 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
       return scope(() => {
         const raw = torch.upload(bytes, ScalarType.uint8, shape);
         if (as === 'levels') return asTensor(backend.output(backend.cast(raw, ScalarType.float32), 'float32'));
-        const type = precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32;
-        return asTensor(backend.output(torch.run('detco::normalise_images', raw, ...constants, type), 'float32'));
+        return asTensor(backend.output(normalise(raw), 'float32'));
       });
     },
 
@@ -132,6 +169,7 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon): Engine {
 
     async dispose() {
       removeBackend(BACKEND);
+      addon.leaveRanks();
     },
   };
 }

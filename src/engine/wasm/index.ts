@@ -6,6 +6,7 @@ import { engine, findBackendFactory, ready, registerBackend, removeBackend, setB
 import type { Tensor, TensorInfo, Variable } from '@tensorflow/tfjs-core';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { Engine, EngineOptions } from '../engine.js';
+import { alone, refuseCompany } from '../ranks.js';
 import { registerMeanGradient } from '../gradients.js';
 import { compositions } from '../operations/index.js';
 import { lerp } from '../operations/lerp.js';
@@ -36,7 +37,8 @@ export async function unavailable(): Promise<{ reason: string; remedy: string } 
 
 /** @throws unless the options are what one WebAssembly thread can do. */
 function refuse(options: EngineOptions): void {
-  const { precision, device, threads = 1 } = resolveOptions(options);
+  const { precision, device, threads = 1, company } = resolveOptions(options);
+  refuseCompany('wasm', company);
   if (precision !== 'fp32') throw new Error(`precision "${precision}": engine wasm computes in fp32 alone; use engine torch, or fp32`);
   if (device !== 'cpu' && device !== 'auto') {
     throw new Error(`device "${device}": engine wasm runs on the CPU alone, expected cpu or auto; use engine torch for GPUs`);
@@ -71,6 +73,7 @@ function wasmEngine(heap: Heap): Engine {
     description: `wasm: TensorFlow.js ${version_core} WebAssembly with SIMD${heap.fused ? ' and fused multiply-adds' : ''}, one thread`,
     precision: 'fp32',
     device: 'cpu',
+    ranks: alone,
     ...compositions,
     groupedBatchNorm,
 

@@ -1,0 +1,273 @@
+#include "ranks.h"
+
+#include <torch/library.h>
+#include <torch/version.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#if __has_include(<torch/csrc/distributed/c10d/TCPStore.hpp>)
+#define DETCO_C10D
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/Types.hpp>
+#endif
+#ifdef USE_C10D_GLOO
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#endif
+#ifdef USE_C10D_NCCL
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
+
+#if TORCH_VERSION_MAJOR >= 2
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#elif defined(DETCO_C10D)
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+#endif
+
+namespace detco {
+
+std::vector<std::string> rankTransports() {
+  std::vector<std::string> names;
+#ifdef USE_C10D_GLOO
+  names.emplace_back("gloo");
+#endif
+#ifdef USE_C10D_NCCL
+  names.emplace_back("nccl");
+#endif
+  return names;
+}
+
+#ifdef DETCO_C10D
+
+namespace {
+
+#if TORCH_VERSION_MAJOR >= 2
+using Group = c10d::Backend;
+#else
+using Group = c10d::ProcessGroup;
+#endif
+
+constexpr const char* kBroken = "ranks lost each other: ";
+
+// Calls `body` every so often on a thread of its own, until it throws or is stopped.
+class Pulse {
+ public:
+  Pulse(std::chrono::milliseconds every, std::function<void()> body)
+      : thread_([this, every, body = std::move(body)] {
+          std::unique_lock<std::mutex> lock(mutex_);
+          while (!changed_.wait_for(lock, every, [this] { return stopped_; })) {
+            try {
+              body();
+            } catch (const std::exception&) {
+              // The store went with rank 0, which whoever asks it next will say.
+              return;
+            }
+          }
+        }) {}
+  ~Pulse() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::thread thread_;
+};
+
+c10::intrusive_ptr<c10d::TCPStore> store;
+std::unique_ptr<Pulse> pulse;
+c10::intrusive_ptr<Group> group;
+int groupSize = 1;
+Traffic traffic;
+
+c10d::TCPStore& opened() {
+  TORCH_CHECK(store, "this rank has no store: it has not joined the others, or has left them");
+  return *store;
+}
+
+Group& joined() {
+  TORCH_CHECK(group, "this rank has not joined the others, or has left them");
+  return *group;
+}
+
+c10::intrusive_ptr<Group> connect(const c10::intrusive_ptr<c10d::Store>& among, int rank, int size, at::Device device,
+                                  std::chrono::milliseconds timeout) {
+  if (device.is_cpu()) {
+#ifdef USE_C10D_GLOO
+    auto options = c10d::ProcessGroupGloo::Options::create();
+    options->timeout = timeout;
+    const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+    options->devices.push_back(interface == nullptr || *interface == '\0' ? c10d::ProcessGroupGloo::createDefaultDevice()
+                                                                          : c10d::ProcessGroupGloo::createDeviceForInterface(interface));
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(among, rank, size, options);
+#endif
+  } else {
+#ifdef USE_C10D_NCCL
+    auto options = c10d::ProcessGroupNCCL::Options::create();
+    options->timeout = timeout;
+    return c10::make_intrusive<c10d::ProcessGroupNCCL>(among, rank, size, options);
+#endif
+  }
+  TORCH_CHECK(false, "ranks on ", device.is_cpu() ? "CPUs need Gloo" : "GPUs need NCCL", ", which this addon was built without");
+}
+
+// Calls what passes tensors, and waits for it: that others are gone is another error than what an operator throws for its arguments.
+template <typename Call>
+void pass(Call&& call) {
+  try {
+    call(joined())->wait();
+  } catch (const std::exception& error) {
+    TORCH_CHECK(false, kBroken, error.what());
+  }
+}
+
+void count(const at::Tensor& sent) {
+  ++traffic.calls;
+  traffic.bytes += static_cast<int64_t>(sent.nbytes());
+}
+
+// Results lie in one piece of memory, which goes to the others at once; each as its own tensor lies, for its reader wants it so.
+std::vector<at::Tensor> allMean(const at::Tensor&, at::TensorList tensors) {
+  if (tensors.empty()) return {};
+  int64_t total = 0;
+  for (const at::Tensor& tensor : tensors) total += tensor.numel();
+  at::Tensor flat = at::empty({total}, tensors[0].options().dtype(at::kFloat));
+  std::vector<at::Tensor> means;
+  int64_t first = 0;
+  for (const at::Tensor& tensor : tensors) {
+    const at::Tensor dense = tensor.is_non_overlapping_and_dense() ? tensor : tensor.contiguous();
+    means.push_back(flat.as_strided(dense.sizes(), dense.strides(), first));
+    means.back().copy_(dense);
+    first += dense.numel();
+  }
+  std::vector<at::Tensor> sent{flat};
+  count(flat);
+  pass([&](Group& among) { return among.allreduce(sent); });
+  flat.div_(groupSize);
+  return means;
+}
+
+// [n, ...] of every rank -> [size n, ...] in rank order, bytes as bytes.
+at::Tensor allGather(const at::Tensor&, const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.dim() > 0, "all_gather of a scalar: expected [n, ...]");
+  at::Tensor own = tensor.contiguous();
+  std::vector<int64_t> sizes = own.sizes().vec();
+  sizes[0] *= groupSize;
+  at::Tensor all = at::empty(sizes, own.options());
+  std::vector<std::vector<at::Tensor>> parts{all.chunk(groupSize)};
+  std::vector<at::Tensor> sent{own};
+  count(own);
+  pass([&](Group& among) { return among.allgather(parts, sent); });
+  return all;
+}
+
+void broadcast(const at::Tensor&, at::TensorList tensors, int64_t root) {
+  c10d::BroadcastOptions options;
+  options.rootRank = static_cast<int>(root);
+  for (const at::Tensor& tensor : tensors) {
+    at::Tensor dense = tensor.contiguous();
+    std::vector<at::Tensor> sent{dense};
+    count(dense);
+    pass([&](Group& among) { return among.broadcast(sent, options); });
+    if (!dense.is_same(tensor)) tensor.copy_(dense);
+  }
+}
+
+}  // namespace
+
+void openStore(const std::string& host, uint16_t port, bool serve, std::chrono::milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = port;
+  options.isServer = serve;
+  options.waitWorkers = false;
+  options.timeout = timeout;
+  store = c10::make_intrusive<c10d::TCPStore>(host, options);
+}
+
+void setInStore(const std::string& key, const std::string& value) { opened().set(key, std::vector<uint8_t>(value.begin(), value.end())); }
+
+bool getFromStore(const std::string& key, std::string& value) {
+  // `get` waits for a key, and LibTorch 1.13 cannot take a request back that has waited in vain.
+  if (!opened().check({key})) return false;
+  const auto bytes = opened().get(key);
+  value.assign(bytes.begin(), bytes.end());
+  return true;
+}
+
+int64_t countInStore(const std::string& key) { return opened().add(key, 1); }
+
+void beatInStore(const std::string& key, std::chrono::milliseconds every) {
+  opened();
+  pulse.reset();
+  pulse = std::make_unique<Pulse>(every, [key] { opened().add(key, 1); });
+}
+
+void joinRanks(int rank, int size, const std::string& prefix, at::Device device, std::chrono::milliseconds timeout) {
+  opened();
+  group = connect(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, size, device, timeout);
+  groupSize = size;
+  traffic = {};
+}
+
+void leaveRanks() {
+  group.reset();
+  groupSize = 1;
+}
+
+void closeStore() {
+  pulse.reset();
+  store.reset();
+}
+
+Traffic rankTraffic() { return traffic; }
+
+#else
+
+namespace {
+
+[[noreturn]] void refuse() { TORCH_CHECK(false, "this LibTorch has no c10d: it was built without it, or its headers were not there"); }
+
+std::vector<at::Tensor> allMean(const at::Tensor&, at::TensorList) { refuse(); }
+at::Tensor allGather(const at::Tensor&, const at::Tensor&) { refuse(); }
+void broadcast(const at::Tensor&, at::TensorList, int64_t) { refuse(); }
+
+}  // namespace
+
+void openStore(const std::string&, uint16_t, bool, std::chrono::milliseconds) { refuse(); }
+void setInStore(const std::string&, const std::string&) { refuse(); }
+bool getFromStore(const std::string&, std::string&) { refuse(); }
+int64_t countInStore(const std::string&) { refuse(); }
+void beatInStore(const std::string&, std::chrono::milliseconds) { refuse(); }
+void joinRanks(int, int, const std::string&, at::Device, std::chrono::milliseconds) { refuse(); }
+void leaveRanks() {}
+void closeStore() {}
+Traffic rankTraffic() { return {}; }
+
+#endif
+
+}  // namespace detco
+
+TORCH_LIBRARY_IMPL(detco, CPU, m) {
+  m.impl("all_mean", TORCH_FN(detco::allMean));
+  m.impl("all_gather", TORCH_FN(detco::allGather));
+  m.impl("broadcast_", TORCH_FN(detco::broadcast));
+}
+
+#ifdef DETCO_CUDA
+TORCH_LIBRARY_IMPL(detco, CUDA, m) {
+  m.impl("all_mean", TORCH_FN(detco::allMean));
+  m.impl("all_gather", TORCH_FN(detco::allGather));
+  m.impl("broadcast_", TORCH_FN(detco::broadcast));
+}
+#endif

@@ -1,0 +1,41 @@
+/** Several processes that train one network, as they talk on the host: before there is an engine, and where no tensor passes. */
+
+/** Where a process stands among the others. */
+export interface Place {
+  readonly rank: number;
+  readonly size: number;
+  /** Which of the ranks of its machine: its GPU. */
+  readonly localRank: number;
+  /** How many they are: they share its cores. */
+  readonly localSize: number;
+  /** Tells one attempt to train from the next, of which messages may be left. */
+  readonly attempt: string;
+}
+
+export interface CompanyPlace extends Place {
+  /** Of rank 0, where the others find it. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Company extends Place, AsyncDisposable {
+  /**
+   * What each rank says, in rank order. All have to call this, the same number of times: it waits for the last.
+   *
+   * @param said plain data
+   * @throws CompanyError where a rank has failed or is gone
+   */
+  exchange<T>(said: T): Promise<T[]>;
+
+  /**
+   * Why this rank cannot go on, for the user: what it has failed with, which the others are told, or what another has.
+   *
+   * @param error what it was stopped by: a rank that is gone looks like a connection that broke
+   */
+  explain(error: unknown): Promise<unknown>;
+}
+
+/** Why several ranks cannot go on together. */
+export class CompanyError extends Error {
+  override readonly name = 'CompanyError';
+}

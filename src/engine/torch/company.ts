@@ -1,0 +1,228 @@
+/**
+ * Ranks that talk through a store of c10d, which rank 0 serves.
+ *
+ *   rank 0       sets N/0, collects N/0 .. N/size-1, sets N/all
+ *   another      sets N/r, waits for N/all
+ *   everybody    counts beat/r on a thread that nothing else holds up, looks at the beat of whom it waits for, and at `failed`
+ */
+import { hostname } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
+import { type Company, CompanyError, type CompanyPlace } from '../company.js';
+import type { TorchAddon } from './addon.js';
+import { loadNative } from './native.js';
+
+/** How long ranks wait for each other to start, and for one that evaluates or writes meanwhile. */
+const START_MS = 5 * 60_000;
+const WAIT_MS = 60 * 60_000;
+/** Between two looks at the store: short at first, for most answers come at once. */
+const [FIRST_LOOK_MS, LAST_LOOK_MS] = [1, 50];
+const BEAT_MS = 1000;
+/** Without a beat for so long a rank is gone: its process, its machine or the way to it. */
+const SILENT_MS = 15_000;
+/** Of a connection that broke: how long it is watched who still beats. */
+const WATCH_MS = 4 * BEAT_MS;
+/** How long rank 0 lets the others read why it ends. */
+const FAREWELL_MS = 10_000;
+
+/** Of what the addon throws where a rank is gone. */
+const BROKEN = 'ranks lost each other';
+
+interface Failure {
+  readonly rank: number;
+  readonly host: string;
+  readonly reason: string;
+}
+
+/**
+ * Meets the other ranks.
+ * @throws CompanyError when they do not come, or one of the same number has
+ */
+export async function openCompany(place: CompanyPlace, { startMs = START_MS }: { readonly startMs?: number } = {}): Promise<Company> {
+  const { rank, size, host, port, attempt } = place;
+  const addon = loadNative();
+  const where = `${host}:${port}`;
+  try {
+    await addon.openStore(rank === 0 ? '127.0.0.1' : host, port, rank === 0, startMs);
+  } catch (error) {
+    throw new CompanyError(
+      rank === 0
+        ? `rank 0 cannot listen at port ${port}: ${reasonOf(error)}; end what uses it, or set MASTER_PORT to one that is free`
+        : `rank ${rank} of ${size} found no rank 0 at ${where} within ${startMs / 1000} s: ${reasonOf(error)}; ` +
+            'start all ranks, with MASTER_ADDR and MASTER_PORT of the machine and a free port of rank 0',
+      { cause: error },
+    );
+  }
+  const company = new StoreCompany(addon, place);
+  try {
+    const came = addon.countInStore(`${attempt}/came/${rank}`);
+    if (came > 1)
+      throw await company.explain(
+        new CompanyError(`${came} processes say that they are rank ${rank} of ${size}: each needs a RANK of its own`),
+      );
+    addon.beatInStore(`${attempt}/beat/${rank}`, BEAT_MS);
+    await company.meet(startMs);
+    return company;
+  } catch (error) {
+    await company[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+class StoreCompany implements Company {
+  readonly rank: number;
+  readonly size: number;
+  readonly localRank: number;
+  readonly localSize: number;
+  readonly attempt: string;
+  readonly #addon: TorchAddon;
+  /** Where they meet. */
+  readonly #where: string;
+  #hosts: readonly string[] = [];
+  /** Rounds of `exchange`. */
+  #rounds = 0;
+
+  constructor(addon: TorchAddon, { rank, size, localRank, localSize, host, port, attempt }: CompanyPlace) {
+    this.#addon = addon;
+    this.rank = rank;
+    this.size = size;
+    this.localRank = localRank;
+    this.localSize = localSize;
+    this.attempt = attempt;
+    this.#where = `${host}:${port}`;
+  }
+
+  /** Waits for all to come. */
+  async meet(withinMs: number): Promise<void> {
+    this.#hosts = await this.#all(hostname(), withinMs);
+  }
+
+  exchange<T>(said: T): Promise<T[]> {
+    return this.#all(said, WAIT_MS);
+  }
+
+  async explain(error: unknown): Promise<unknown> {
+    try {
+      const broken = reasonOf(error).includes(BROKEN);
+      const found = this.#failure() ?? (broken ? await this.#watch() : undefined);
+      if (found && found.rank !== this.rank) return new CompanyError(inWords(found), { cause: error });
+      // A failure that was heard of is not one's own.
+      if (!(error instanceof CompanyError && this.#failure())) this.#set('failed', { ...this.#named(this.rank), reason: reasonOf(error) });
+      return error;
+    } catch (gone) {
+      return gone;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      if (this.rank > 0) this.#set(`left/${this.rank}`, true);
+      else await this.#farewell();
+    } catch {
+      // The store is gone, with rank 0.
+    }
+    this.#addon.closeStore();
+  }
+
+  async #all<T>(said: T, withinMs: number): Promise<T[]> {
+    const round = this.#rounds++;
+    const until = performance.now() + withinMs;
+    this.#set(`${round}/${this.rank}`, said);
+    if (this.rank > 0) return (await this.#wait(`${round}/all`, until, 0)) as T[];
+    const all: T[] = [];
+    for (let rank = 0; rank < this.size; rank++) all.push((await this.#wait(`${round}/${rank}`, until, rank)) as T);
+    this.#set(`${round}/all`, all);
+    return all;
+  }
+
+  /** @param of the rank that sets the key */
+  async #wait(key: string, until: number, of: number): Promise<unknown> {
+    let [beat, beatAt] = [undefined as unknown, performance.now()];
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(2 * pause, LAST_LOOK_MS)) {
+      const found = this.#get(key);
+      if (found !== undefined) return found;
+      const failure = this.#failure();
+      if (failure !== undefined) throw new CompanyError(inWords(failure));
+      const now = this.#get(`beat/${of}`);
+      if (now !== beat) [beat, beatAt] = [now, performance.now()];
+      // One that has not come yet has no beat.
+      if (beat !== undefined && performance.now() - beatAt > SILENT_MS) throw new CompanyError(inWords(this.#lost(of)));
+      if (performance.now() > until) throw new CompanyError(this.#late(of));
+      await setTimeout(pause);
+    }
+  }
+
+  /** Who is gone, or has failed. */
+  async #watch(): Promise<Failure | undefined> {
+    const others = Array.from({ length: this.size }, (_, rank) => rank).filter((rank) => rank !== this.rank);
+    const beats = () => others.map((rank) => this.#get(`beat/${rank}`));
+    const before = beats();
+    const until = performance.now() + WATCH_MS;
+    while (performance.now() < until) {
+      const failure = this.#failure();
+      if (failure) return failure;
+      await setTimeout(LAST_LOOK_MS);
+    }
+    const after = beats();
+    const gone = others.find((_, i) => before[i] === after[i]);
+    if (gone === undefined) return undefined;
+    const lost = this.#lost(gone);
+    this.#set('failed', lost);
+    return lost;
+  }
+
+  /** The others read in the store why this rank ends, as long as it is there. */
+  async #farewell(): Promise<void> {
+    const failure = this.#failure();
+    const until = performance.now() + FAREWELL_MS;
+    const waitedFor = (rank: number) => rank > 0 && rank !== failure?.rank && this.#get(`beat/${rank}`) !== undefined;
+    let staying = Array.from({ length: this.size }, (_, rank) => rank).filter(waitedFor);
+    while (staying.length > 0 && performance.now() < until) {
+      staying = staying.filter((rank) => this.#get(`left/${rank}`) === undefined);
+      if (staying.length > 0) await setTimeout(LAST_LOOK_MS);
+    }
+  }
+
+  #failure(): Failure | undefined {
+    return this.#get('failed') as Failure | undefined;
+  }
+
+  #lost(rank: number): Failure {
+    return { ...this.#named(rank), reason: 'is gone: its process was ended, or its machine or the network failed' };
+  }
+
+  #named(rank: number): Pick<Failure, 'rank' | 'host'> {
+    return { rank, host: this.#hosts[rank] ?? (rank === this.rank ? hostname() : 'a machine that is not known yet') };
+  }
+
+  #late(of: number): string {
+    if (this.#hosts.length > 0) return `rank ${of} on ${this.#hosts[of]} has not answered for ${WAIT_MS / 60_000} minutes`;
+    const who = this.rank === 0 ? `rank ${of} of ${this.size}` : `one of ${this.size} ranks`;
+    return `${who} has not come to ${this.#where} within the time: start all ranks, each with its RANK and the same WORLD_SIZE`;
+  }
+
+  #set(key: string, value: unknown): void {
+    this.#ask(() => this.#addon.setInStore(`${this.attempt}/${key}`, JSON.stringify(value ?? null)));
+  }
+
+  #get(key: string): unknown {
+    const text = this.#ask(() => this.#addon.getFromStore(`${this.attempt}/${key}`));
+    return text === undefined ? undefined : JSON.parse(text);
+  }
+
+  /** @throws CompanyError where the store does not answer */
+  #ask<T>(ask: () => T): T {
+    try {
+      return ask();
+    } catch (error) {
+      throw new CompanyError(inWords(this.#lost(0)), { cause: error });
+    }
+  }
+}
+
+function inWords({ rank, host, reason }: Failure): string {
+  return reason.startsWith('is gone') ? `rank ${rank} on ${host} ${reason}` : `rank ${rank} on ${host} has failed: ${reason}`;
+}
