@@ -23,8 +23,12 @@ export interface StepAt {
   readonly step: number;
   /** Epochs done, as a share of the run's: what schedules follow. */
   readonly progress: number;
-  /** Images of the step, N. */
+  /** Images of the step, of all ranks. */
   readonly batch: number;
+  /**
+   * The number that each image has in that batch, those of rank 0 first: what is drawn for a step is drawn by these. Default: 0, 1, ...
+   */
+  readonly rows?: Int32Array;
 }
 
 /** What a step gives. The tensors are the caller's: `tf.dispose(result)` frees them all. */
@@ -63,6 +67,8 @@ export interface Method {
   readonly parameters: readonly ParameterGroup[];
   /** The views that a step takes. */
   readonly views: readonly string[];
+  /** Those of them that ranks exchange, by `Ranks.exchange`. */
+  readonly exchanged: readonly string[];
   /** What `terms` of a step are called, in their order. */
   readonly terms: readonly string[];
   /** Of the embeddings whose spread is `featureStd`. */
@@ -84,7 +90,7 @@ export interface Method {
   /** What follows the optimiser's update. Tensors are not disposed. */
   settle(carry: NamedTensors, inputs: NamedTensors): void;
 
-  /** Moves the host's state past a step of so many images. */
+  /** Moves the host's state past a step of so many images, of all ranks. */
   advance(images: number): void;
 
   /** All tensors that a checkpoint holds, in files of these names. */
@@ -137,7 +143,7 @@ export interface MethodPreset<Options> {
 
 /** What options of a method are held against. */
 export interface RunToCheck {
-  /** Images of a step. */
+  /** Images of a step, of all ranks. */
   readonly batch: number;
   /** Whether it goes on: what computes although it makes no sense is refused of new runs alone. */
   readonly resumed: boolean;

@@ -3,10 +3,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { augmentOnDevice } from './device-augment.js';
 import type { Engine, NamedTensors } from '../engine/engine.js';
+import type { Ranks } from '../engine/ranks.js';
 import type { OnlineProbe, ProbeGuesses } from '../eval/index.js';
 import type { Method, StepAt } from '../model/index.js';
+import { groupsOfRank } from '../model/network/network.js';
 import type { Optimizer } from './optimizer/optimizer.js';
 import type { Batch } from '../pipeline/batch/batch.js';
+import { AS_THEY_COME, type RowOrder, rowOrder } from './row-order.js';
 
 export interface StepResult {
   readonly loss: number;
@@ -14,6 +17,8 @@ export interface StepResult {
   readonly featureStd: number;
   /** Where a probe learns, and an image had a label. */
   readonly probe?: ProbeGuesses;
+  /** Of all ranks, where each told its own. */
+  readonly wishes?: Wishes;
 }
 
 export interface TrainStepOptions {
@@ -23,11 +28,22 @@ export interface TrainStepOptions {
   readonly optimizer: Optimizer;
   /** Learns from the features of each update; what is trained does not depend on it. */
   readonly probe?: OnlineProbe;
+  /** Batch norm groups whose images are interleaved, of all ranks. Default: images stay as they come. */
+  readonly interleaved?: number;
+}
+
+/** What the user asks for while a run goes on: of one rank, or of any. */
+export interface Wishes {
+  readonly stop: boolean;
+  /** A checkpoint. */
+  readonly save: boolean;
 }
 
 /** What differs between updates besides the batch. */
 export interface StepSettings extends Pick<StepAt, 'step' | 'progress'> {
   readonly learningRate: number;
+  /** Of this rank, where there are several. */
+  readonly wishes?: Wishes;
 }
 
 export interface TrainStep {
@@ -50,13 +66,16 @@ export type StagedViews = NamedTensors;
 const VIEW = 'view.';
 const INPUT = 'input.';
 
-function upload(engine: Engine, names: readonly string[], batch: Batch): StagedViews {
+function upload(engine: Engine, method: Method, batch: Batch): StagedViews {
   const views: Record<string, Tensor> = {};
-  for (const name of names) {
+  for (const name of method.views) {
     const view = batch.views[name];
     if (!view) throw new Error(`Training needs the view ${name}: the recipe makes ${Object.keys(batch.views).join(', ')}`);
     const { data, shape, pending } = view;
-    views[name] = pending ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending) : engine.upload(data, shape);
+    const send = method.exchanged.includes(name) ? engine.ranks.upload : undefined;
+    views[name] = pending
+      ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending)
+      : (send?.(data, shape) ?? engine.upload(data, shape));
   }
   batch.release();
   return views;
@@ -69,41 +88,68 @@ function upload(engine: Engine, names: readonly string[], batch: Batch): StagedV
  * step to step, reads the losses back, and moves the method's host state. What a method draws for a step is keyed by (seed, step), so an
  * update depends on nothing but the state before it.
  */
-export function createTrainStep({ engine, method, optimizer, probe }: TrainStepOptions): TrainStep {
-  const compute = engine.compile(({ learningRate, ...all }: NamedTensors) =>
+export function createTrainStep({ engine, method, optimizer, probe, interleaved }: TrainStepOptions): TrainStep {
+  const { ranks } = engine;
+  const orderOf = (share: number): RowOrder =>
+    interleaved === undefined ? AS_THEY_COME : rowOrder(share, groupsOfRank(interleaved, ranks.size), ranks.size);
+  const compute = engine.compile(({ learningRate, wishes, ...all }: NamedTensors) =>
     tf.tidy(() => {
       const inputs = without(INPUT, all);
       const { loss, featureStd, features, terms, gradients, carry } = method.step(without(VIEW, all), inputs);
-      optimizer.update(gradients, learningRate as Scalar);
+      optimizer.update(meanOver(ranks, gradients), learningRate as Scalar);
       method.settle(carry, inputs);
-      // One tensor to read back, so the device is waited for once.
-      const report = tf.stack([loss, featureStd, ...method.terms.map((name) => terms[name] as Scalar)]);
+      // One tensor to read back, so the device is waited for once; what ranks wish travels with it.
+      const own = tf.stack([loss, featureStd, ...method.terms.map((name) => terms[name] as Scalar)]);
+      const [report] = ranks.mean([wishes ? tf.concat([own, wishes]) : own]) as [Tensor];
       return { report, ...(probe && { features }) };
     }),
   );
 
   return {
-    stage: (batch) => tf.tidy(() => upload(engine, method.views, batch)),
+    stage: (batch) =>
+      tf.tidy(() => {
+        const { order } = orderOf(batch.size);
+        const views = upload(engine, method, batch);
+        return order ? mapped(views, (view) => tf.gather(view, order)) : views;
+      }),
 
-    async run(views, { learningRate, ...at }, labels = []) {
-      const [batch = 0] = Object.values(views)[0]?.shape ?? [];
+    async run(views, { learningRate, wishes, ...at }, labels = []) {
+      const [share = 0] = Object.values(views)[0]?.shape ?? [];
+      const batch = ranks.size * share;
+      const { order, rows } = orderOf(share);
       const { report, features } = tf.tidy(() =>
-        compute({ ...within(VIEW, views), ...within(INPUT, method.inputs({ ...at, batch })), learningRate: tf.scalar(learningRate) }),
+        compute({
+          ...within(VIEW, views),
+          ...within(INPUT, method.inputs({ ...at, batch, ...(rows && { rows }) })),
+          learningRate: tf.scalar(learningRate),
+          ...(wishes && { wishes: tf.tensor1d([Number(wishes.stop), Number(wishes.save)]) }),
+        }),
       );
       tf.dispose(Object.values(views));
       method.advance(batch);
       const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
+      const [stop = 0, save = 0] = terms.slice(method.terms.length);
       report.dispose();
-      const guesses = features && (await probe?.learn(features as Tensor2D, labels));
+      const guesses = features && (await probe?.learn(features as Tensor2D, order ? [...order].map((turn) => labels[turn]) : labels));
       features?.dispose();
       return {
         loss,
         featureStd,
         terms: Object.fromEntries(method.terms.map((name, index) => [name, terms[index] ?? NaN])),
         ...(guesses && { probe: guesses }),
+        ...(wishes && { wishes: { stop: stop > 0, save: save > 0 } }),
       };
     },
   };
+}
+
+function meanOver(ranks: Ranks, tensors: NamedTensors): NamedTensors {
+  const means = ranks.mean(Object.values(tensors));
+  return Object.fromEntries(Object.keys(tensors).map((name, i) => [name, means[i] as Tensor]));
+}
+
+function mapped(tensors: NamedTensors, map: (tensor: Tensor) => Tensor): NamedTensors {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, map(tensor)]));
 }
 
 function within(prefix: string, tensors: NamedTensors): NamedTensors {

@@ -90,6 +90,7 @@ function networkOf(options: ByolOptions): { readonly net: ResNet; readonly proje
 class Byol implements Method {
   readonly parameters: readonly ParameterGroup[];
   readonly views = VIEWS;
+  readonly exchanged = [];
   readonly terms = VIEWS;
   readonly dimensions: number;
   readonly featureStage = LAST_STAGE;
@@ -98,6 +99,7 @@ class Byol implements Method {
   readonly encoders = { query: 'online', key: 'target' };
   readonly host = {};
   readonly #options: ByolOptions;
+  readonly #ranks: number;
   readonly #resNet: ResNet;
   readonly #projector: Mlp;
   readonly #predictor: Mlp;
@@ -106,6 +108,7 @@ class Byol implements Method {
 
   constructor(engine: Engine, options: ByolOptions, seed: number) {
     this.#options = options;
+    this.#ranks = engine.ranks.size;
     this.dimensions = options.dim;
     const { net, projector, predictor } = networkOf(options);
     this.#resNet = net;
@@ -125,7 +128,7 @@ class Byol implements Method {
   }
 
   step(views: StepViews): StepResult {
-    const [view1, view2] = [viewOf(views, 'view1', this.#options), viewOf(views, 'view2', this.#options)];
+    const [view1, view2] = VIEWS.map((name) => viewOf(views, name, this.#options, this.#ranks)) as [Tensor4D, Tensor4D];
     const [z1, z2] = [this.#encodeTarget(view1), this.#encodeTarget(view2)];
     const result = differentiate(this.#online, (layers) => {
       const [first, second] = [this.#predict(layers, view1), this.#predict(layers, view2)];

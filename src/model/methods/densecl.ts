@@ -21,7 +21,6 @@ import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
 import { backboneOptions, channels, checkQueue, fitBnGroups, networkExcess, queueConcern, queueExcess, queueOptions } from './options.js';
 import { QueueMethod } from './queue-method.js';
-import { viewOf } from './views.js';
 
 const VIEWS = { globalQ: 'image', globalK: 'image' } as const;
 const TERMS = ['global', 'dense'] as const;
@@ -97,7 +96,7 @@ class DenseCl extends QueueMethod<DenseClOptions> {
 
   constructor(engine: Engine, options: DenseClOptions, seed: number) {
     const { net, global, dense } = networkOf(options);
-    super(engine, options, { resNet: net, heads: [global, dense], queues: TERMS, keyViews: ['global'] }, seed);
+    super(engine, options, { resNet: net, heads: [global, dense], queues: TERMS, keyViews: { global: 'globalK' } }, seed);
     this.#resNet = net;
     this.#globalHead = global;
     this.#denseHead = dense;
@@ -106,8 +105,12 @@ class DenseCl extends QueueMethod<DenseClOptions> {
   step(views: StepViews, inputs: NamedTensors): StepResult {
     const { dim, temperature, lossWeight } = this.options;
     this.follow();
-    const keys = this.keys(viewOf(views, 'globalK', this.options), inputs, 'global', (layers, images) => this.#embed(layers, images));
-    const images = viewOf(views, 'globalQ', this.options);
+    const encoded = this.keys(this.view(views, 'globalK'), inputs, 'global', (layers, images) => {
+      const { features: _, ...keys } = this.#embed(layers, images);
+      return keys;
+    });
+    const { own: keys } = encoded;
+    const images = this.view(views, 'globalQ');
     const result = differentiate(this.query, (layers) => {
       const query = this.#embed(layers, images);
       const rows = (cells: Tensor3D): Tensor2D => tf.reshape(cells, [-1, dim]);
@@ -117,8 +120,9 @@ class DenseCl extends QueueMethod<DenseClOptions> {
       const loss: Scalar = tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
       return { loss, terms: { global, dense }, featureStd: deviation(query.global), features: query.features };
     });
-    tf.dispose([keys.features, keys.cells, keys.map]);
-    return { ...result, carry: { global: keys.global, dense: keys.pooled } };
+    const { global, pooled: dense, ...others } = this.kept(encoded);
+    tf.dispose(others);
+    return { ...result, carry: { global, dense } };
   }
 
   #embed(layers: Layers, images: Tensor4D): Embedded {
@@ -148,7 +152,7 @@ function unitCells(cells: Tensor3D): Tensor3D {
 }
 
 /** The key's cell that each of the query's is held against: [N, S^2, dim]. */
-function matched(engine: Engine, map: Tensor3D, keys: Embedded): Tensor3D {
+function matched(engine: Engine, map: Tensor3D, keys: Pick<Embedded, 'cells' | 'map'>): Tensor3D {
   return constantOf(map, (cells) =>
     tf.tidy(() => {
       const cosines = engine.similarities(unitCells(cells as Tensor3D), unitCells(keys.map)); // [N, S^2 of the query, S^2 of the key]

@@ -25,6 +25,7 @@ import { mlp, type Mlp } from '../network/heads.js';
 import type { Layers } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, stages } from '../network/resnet.js';
+import type { Encoded } from '../network/shuffle-bn.js';
 import {
   backboneOptions,
   channels,
@@ -37,7 +38,6 @@ import {
   queueOptions,
 } from './options.js';
 import { QueueMethod } from './queue-method.js';
-import { viewOf } from './views.js';
 
 /** Who meets whom in each term: the query's view, and the view of both the key and the queue it is held against. */
 const TERMS = {
@@ -139,7 +139,7 @@ export class DetCo extends QueueMethod<DetCoOptions> {
         resNet: net,
         heads: [...heads.values()],
         queues: queueNames(options),
-        keyViews: kindsOf(options, 'key'),
+        keyViews: Object.fromEntries(kindsOf(options, 'key').map((kind) => [kind, VIEWS[kind].key])),
         trains: (name) => queries.some((kind) => trains(options, kind, name)),
       },
       seed,
@@ -157,7 +157,7 @@ export class DetCo extends QueueMethod<DetCoOptions> {
     this.follow();
     const keys = this.#encodeKeys(views, inputs);
     // Global and patch forwards share nothing but parameters, so each is differentiated on its own: the tape holds one of them at a time.
-    const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys));
+    const branches = kindsOf(this.options, 'query').map((kind) => this.#differentiate(kind, views, keys.own));
     const [{ featureStd, features }, ...others] = branches as [(typeof branches)[0], ...typeof branches];
     tf.dispose(others.flatMap((other) => [other.featureStd, other.features]));
     const gradient = (name: string): Tensor => total(branches.flatMap(({ gradients }) => gradients[name] ?? []));
@@ -167,19 +167,20 @@ export class DetCo extends QueueMethod<DetCoOptions> {
       gradients: Object.fromEntries([...this.trained.keys()].map((name) => [name, gradient(name)])),
       featureStd,
       features,
-      carry: keys,
+      carry: this.kept(keys),
     };
   }
 
-  /** k^g and k^l of every level, [N, dim] by queue, without gradient. */
-  #encodeKeys(views: StepViews, inputs: NamedTensors): Record<string, Tensor2D> {
-    const keys: Record<string, Tensor2D> = {};
-    for (const kind of kindsOf(this.options, 'key')) {
-      const images = this.#view(views, kind, 'key');
-      const embeddings = this.keys(images, inputs, kind, (layers, shuffled) => this.#embed(layers, kind, shuffled).embeddings);
-      for (const [level, k] of Object.entries(embeddings)) keys[`${kind}.${level}`] = k;
-    }
-    return keys;
+  /** k^g and k^l of every level, [n, dim] by queue, without gradient. */
+  #encodeKeys(views: StepViews, inputs: NamedTensors): Encoded<Record<string, Tensor2D>> {
+    const encoded = kindsOf(this.options, 'key').map((kind) =>
+      this.keys(this.#view(views, kind, 'key'), inputs, kind, (layers, shuffled) =>
+        named(kind, this.#embed(layers, kind, shuffled).embeddings),
+      ),
+    );
+    const all = Object.assign({}, ...encoded.map((keys) => keys.all)) as Record<string, Tensor2D>;
+    const shared = encoded.every((keys) => keys.own === keys.all);
+    return { own: shared ? all : (Object.assign({}, ...encoded.map(({ own }) => own)) as typeof all), all };
   }
 
   /** The terms whose query is of this kind: gg for global, ll and gl for local. */
@@ -223,11 +224,16 @@ export class DetCo extends QueueMethod<DetCoOptions> {
   /** The images of one view, checked. */
   #view(views: StepViews, kind: Kind, side: 'query' | 'key'): Tensor {
     const name = VIEWS[kind][side];
-    const images = viewOf<Tensor>(views, name, this.options);
+    const images = this.view<Tensor>(views, name);
     if (kind === 'local' && images.shape[1] !== PATCHES)
       throw new RangeError(`The view "${name}" is [${images.shape.join(', ')}]; expected [N, ${PATCHES}, h, w, 3]`);
     return images;
   }
+}
+
+/** Embeddings by the names of their queues. */
+function named(kind: Kind, embeddings: Readonly<Record<string, Tensor2D>>): Record<string, Tensor2D> {
+  return Object.fromEntries(Object.entries(embeddings).map(([level, k]) => [`${kind}.${level}`, k]));
 }
 
 /** Features of whole images as they are, those of patches [9N, C] as the mean over each image's. */

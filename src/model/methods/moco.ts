@@ -31,7 +31,6 @@ import {
   queueOptions,
 } from './options.js';
 import { QueueMethod } from './queue-method.js';
-import { viewOf } from './views.js';
 
 const schema = z.strictObject({
   name: z.literal('moco'),
@@ -103,23 +102,26 @@ class Moco extends QueueMethod<MocoOptions> {
 
   constructor(engine: Engine, options: MocoOptions, seed: number) {
     const { net, head } = networkOf(options);
-    super(engine, options, { resNet: net, heads: [head], queues: [QUEUE], keyViews: [QUEUE] }, seed);
+    super(engine, options, { resNet: net, heads: [head], queues: [QUEUE], keyViews: { [QUEUE]: 'globalK' } }, seed);
     this.#resNet = net;
     this.#head = head;
   }
 
   step(views: StepViews, inputs: NamedTensors): StepResult {
     this.follow();
-    const { k } = this.keys(viewOf(views, 'globalK', this.options), inputs, QUEUE, (layers, images) => ({
+    const keys = this.keys(this.view(views, 'globalK'), inputs, QUEUE, (layers, images) => ({
       k: this.#embed(layers, images).embedding,
     }));
-    const images = viewOf(views, 'globalQ', this.options);
+    const {
+      own: { k },
+    } = keys;
+    const images = this.view(views, 'globalQ');
     const result = differentiate(this.query, (layers) => {
       const { features, embedding: q } = this.#embed(layers, images);
       const loss = this.engine.infoNce(q, k, this.queue(QUEUE), this.options.temperature);
       return { loss, terms: {}, featureStd: deviation(q), features };
     });
-    return { ...result, carry: { [QUEUE]: k } };
+    return { ...result, carry: { [QUEUE]: this.kept(keys).k } };
   }
 
   /** Features [N, C], and what the head makes of them: [N, dim], unit norm. */

@@ -6,7 +6,7 @@
  *   a step          keys of the views, without gradient, in shuffled order
  *   after it        the keys take the place of the oldest in the queues
  */
-import type { Rank, Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
+import { dispose, type Rank, type Scalar, type Tensor, type Tensor4D, type Variable } from '@tensorflow/tfjs-core';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { HostState, Method, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, type Stage } from '../network/architecture.js';
@@ -15,22 +15,24 @@ import { encode } from '../network/differentiate.js';
 import { type Layers, Network, type NetworkSpecs } from '../network/network.js';
 import { parameterGroups } from '../network/parameter-groups.js';
 import { KeyQueues } from '../network/queue.js';
-import { encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
+import { type Encoded, encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
 import type { QueueOptions } from './options.js';
+import { viewOf } from './views.js';
 
 export interface QueueMethodParts {
   readonly resNet: ResNet;
   readonly heads: readonly NetworkSpecs[];
   /** Names of the queues. */
   readonly queues: readonly string[];
-  /** Kinds of key views, each of which has a permutation of its own. */
-  readonly keyViews: readonly string[];
+  /** Kinds of key views, each of which has a permutation of its own, and the names of those views. */
+  readonly keyViews: Readonly<Record<string, string>>;
   /** Whether the loss reaches a parameter; by default it reaches all. */
   readonly trains?: (name: string) => boolean;
 }
 
 export abstract class QueueMethod<Options extends QueueOptions> implements Method {
   abstract readonly views: readonly string[];
+  readonly exchanged: readonly string[];
   abstract readonly terms: readonly string[];
   readonly parameters: readonly ParameterGroup[];
   readonly dimensions: number;
@@ -61,19 +63,20 @@ export abstract class QueueMethod<Options extends QueueOptions> implements Metho
     this.parameters = parameterGroups(this.trained, 'all');
     this.backbone = new Backbone(this.query, resNet);
     this.sections = { query: this.query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
-    this.#keyViews = keyViews;
+    this.exchanged = Object.values(keyViews);
+    this.#keyViews = Object.keys(keyViews);
     this.#seed = seed;
   }
 
   abstract step(views: StepViews, inputs: NamedTensors): StepResult;
 
   /** ShuffleBN's permutations, and the queues' pointer. */
-  inputs({ step, batch }: StepAt): NamedTensors {
-    const permutations = this.#keyViews.map((name) => stepPermutation(this.#seed, name, step, batch));
+  inputs(at: StepAt): NamedTensors {
+    const permutations = this.#keyViews.map((name) => stepPermutation(this.#seed, name, at, this.engine.ranks));
     return { ...(Object.assign({}, ...permutations) as NamedTensors), pointer: this.#queues.pointerTensor() };
   }
 
-  /** Puts the keys of a step, [N, dim] a queue, in the place of the oldest. */
+  /** Puts the keys of a step, of all ranks, [N, dim] a queue, in the place of the oldest. */
   settle(keys: NamedTensors, { pointer }: NamedTensors): void {
     this.#queues.enqueue(keys, pointer as Scalar);
   }
@@ -100,18 +103,29 @@ export abstract class QueueMethod<Options extends QueueOptions> implements Metho
   }
 
   /**
-   * Keys of images [N, ...], without gradient.
+   * Keys of images [n, ...], without gradient: of these, and of those of all ranks.
    *
    * @param view kind of the images: the permutation that they are encoded in
-   * @param embed the forward pass, to tensors [N, ...]
+   * @param embed the forward pass, to tensors [n, ...]
    */
   protected keys<Images extends Tensor, Keys extends Readonly<Record<string, Tensor>>>(
     images: Images,
     inputs: NamedTensors,
     view: string,
     embed: (layers: Layers, images: Images) => Keys,
-  ): Keys {
-    return encode(this.#key, (layers) => encodeShuffled(images, inputs, view, (shuffled) => embed(layers, shuffled)));
+  ): Encoded<Keys> {
+    return encode(this.#key, (layers) => encodeShuffled(images, inputs, view, this.engine.ranks, (shuffled) => embed(layers, shuffled)));
+  }
+
+  /** Of keys, those of all ranks; the others are disposed of. */
+  protected kept<Keys extends Readonly<Record<string, Tensor>>>({ own, all }: Encoded<Keys>): Keys {
+    if (own !== all) dispose(own);
+    return all;
+  }
+
+  /** A view of this rank's images, checked. */
+  protected view<View extends Tensor = Tensor4D>(views: StepViews, name: string): View {
+    return viewOf<View>(views, name, this.options, this.engine.ranks.size);
   }
 
   protected queue(name: string): Variable<Rank.R2> {

@@ -10,6 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
+import { gatherRanks } from '../../engine/operations/gather-ranks.js';
 import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
@@ -87,6 +88,7 @@ function networkOf(options: SimClrOptions): { readonly net: ResNet; readonly hea
 class SimClr implements Method {
   readonly parameters: readonly ParameterGroup[];
   readonly views = VIEWS;
+  readonly exchanged = [];
   readonly terms = [];
   readonly dimensions: number;
   readonly featureStage = LAST_STAGE;
@@ -113,23 +115,25 @@ class SimClr implements Method {
     this.sections = { online: this.#network.tensors };
   }
 
-  /** Row numbers, by which the device leaves out what is held against itself. */
+  /** Row numbers, of this rank among those of all, by which the device leaves out what is held against itself. */
   inputs({ batch }: StepAt): NamedTensors {
-    return {
-      rows: tf.tensor1d(
-        Int32Array.from({ length: 2 * batch }, (_, row) => row),
+    const { rank, size } = this.#engine.ranks;
+    const all = VIEWS.length * batch;
+    const numbers = (first: number, length: number): Tensor1D =>
+      tf.tensor1d(
+        Int32Array.from({ length }, (_, i) => first + i),
         'int32',
-      ),
-    };
+      );
+    return { rows: numbers((rank * all) / size, all / size), ...(size > 1 && { columns: numbers(0, all) }) };
   }
 
-  step(views: StepViews, { rows }: NamedTensors): StepResult {
+  step(views: StepViews, { rows, columns = rows }: NamedTensors): StepResult {
     const images = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 }));
     const result = differentiate(this.#network, (layers) => {
       const features = lastStage(this.#resNet, layers, tf.concat(images), globalAverage);
       const [first] = tf.split(features, VIEWS.length) as [Tensor2D, Tensor2D];
       const embeddings = l2Normalise(this.#head.forward(layers, features));
-      const loss = ntXent(this.#engine, embeddings, rows as Tensor1D, this.#options.temperature);
+      const loss = ntXent(this.#engine, embeddings, { rows, columns } as Numbers, this.#options.temperature);
       return { loss, terms: {}, featureStd: deviation(embeddings), features: first };
     });
     return { ...result, carry: {} };
@@ -147,18 +151,20 @@ class SimClr implements Method {
 /** Far below any cosine over temperature: exp gives 0. */
 const NEVER = -1e9;
 
+/** Of embeddings, int32: of this rank's, [2n], and of those of all ranks, [2N]. */
+type Numbers = Readonly<Record<'rows' | 'columns', Tensor1D>>;
+
 /**
- * The mean of Eq. 1 over both directions of all pairs.
+ * The mean of Eq. 1 over both directions of all pairs of this rank.
  *
- * @param embeddings [2N, dim], unit norm: the first views, then the second ones in the same order
- * @param rows 0..2N-1, int32
+ * @param embeddings [2n, dim], unit norm: the first views, then the second ones in the same order
  */
-export function ntXent(engine: Engine, embeddings: Tensor2D, rows: Tensor1D, temperature: number): Scalar {
+export function ntXent(engine: Engine, embeddings: Tensor2D, { rows, columns }: Numbers, temperature: number): Scalar {
   const [count] = embeddings.shape;
-  const similarities = tf.div(engine.similarities(embeddings, embeddings), temperature); // [2N, 2N]
-  const itself = tf.cast(tf.equal(tf.expandDims(rows, 1), tf.expandDims(rows, 0)), 'float32');
+  const similarities = tf.div(engine.similarities(embeddings, gatherRanks(engine.ranks, embeddings)), temperature); // [2n, 2N]
+  const itself = tf.cast(tf.equal(tf.expandDims(rows, 1), tf.expandDims(columns, 0)), 'float32');
   const [first, second] = tf.split(embeddings, 2) as [Tensor2D, Tensor2D];
-  const positive = tf.div(tf.sum(tf.mul(first, second), 1), temperature); // [N]
-  const denominators = tf.logSumExp(tf.add(similarities, tf.mul(itself, NEVER)), 1); // [2N]
+  const positive = tf.div(tf.sum(tf.mul(first, second), 1), temperature); // [n]
+  const denominators = tf.logSumExp(tf.add(similarities, tf.mul(itself, NEVER)), 1); // [2n]
   return tf.div(tf.sub(tf.sum(denominators), tf.mul(2, tf.sum(positive))), count);
 }

@@ -6,11 +6,17 @@ import { checkBnGroups } from './options.js';
 /**
  * By default a view of whole images.
  *
+ * @param ranks that have as many images each
  * @throws TypeError where the view is missing, RangeError for a batch that does not divide into the batch norm groups
  */
-export function viewOf<View extends Tensor = Tensor4D>(views: StepViews, name: string, options: { readonly bnGroups: number }): View {
+export function viewOf<View extends Tensor = Tensor4D>(
+  views: StepViews,
+  name: string,
+  options: { readonly bnGroups: number },
+  ranks = 1,
+): View {
   const images = views[name] as View | undefined;
   if (!images) throw new TypeError(`The view "${name}" is missing: there are ${Object.keys(views).join(', ') || 'none'}`);
-  checkBnGroups(options, images.shape[0] ?? 0);
+  checkBnGroups(options, ranks * (images.shape[0] ?? 0));
   return images;
 }

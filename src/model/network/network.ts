@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../../engine/engine.js';
+import { syncBatchNorm } from '../../engine/operations/sync-batch-norm.js';
 import { type ParameterSpec, startingValues } from './parameters.js';
 
 /** PyTorch's defaults, which ResNet and the methods use. */
@@ -31,7 +32,7 @@ export type Statistics = { readonly name: string; readonly mean: Tensor; readonl
 
 /** A network starts at random by a seed, or as a copy of another's tensors of the same names. No gradient is taken of a copy. */
 export type NetworkOptions = {
-  /** Contiguous parts of the batch that batch norm normalises separately. */
+  /** Parts of the batch of all ranks that batch norm normalises separately; those of one rank are contiguous. One is of all ranks. */
   readonly bnGroups: number;
 } & ({ readonly seed: number } | { readonly copyOf: Network });
 
@@ -40,11 +41,15 @@ export class Network {
   readonly parameters: ReadonlyMap<string, Variable>;
   readonly buffers: ReadonlyMap<string, Variable>;
   readonly #engine: Engine;
+  /** Of this rank. */
   readonly #bnGroups: number;
+  /** Whether the batch of all ranks is one group. */
+  readonly #synchronised: boolean;
 
   constructor(engine: Engine, specs: readonly NetworkSpecs[], options: NetworkOptions) {
     this.#engine = engine;
-    this.#bnGroups = options.bnGroups;
+    this.#synchronised = options.bnGroups === 1 && engine.ranks.size > 1;
+    this.#bnGroups = groupsOfRank(options.bnGroups, engine.ranks.size);
     const trainable = !('copyOf' in options);
     const make = (spec: ParameterSpec, moves: boolean): [string, Variable] => {
       const values = 'copyOf' in options ? options.copyOf.#values(spec.name) : startingValues(spec, options.seed);
@@ -63,8 +68,10 @@ export class Network {
       ...this.#weighted,
       norm: (name, x, { relu, residual }) => {
         const [scale, offset] = [this.parameter(`${name}.weight`), this.parameter(`${name}.bias`)];
-        const options = { groups: this.#bnGroups, epsilon: BN_EPSILON, relu, residual };
-        const { y, mean, variance } = this.#engine.groupedBatchNorm(x, scale, offset, options);
+        const options = { epsilon: BN_EPSILON, relu, residual };
+        const { y, mean, variance } = this.#synchronised
+          ? syncBatchNorm(this.#engine, x, scale, offset, options)
+          : this.#engine.groupedBatchNorm(x, scale, offset, { ...options, groups: this.#bnGroups });
         statistics.push({ name, mean: tf.keep(mean), variance: tf.keep(variance) });
         return y as typeof x;
       },
@@ -85,13 +92,14 @@ export class Network {
     };
   }
 
-  /** running <- 0.9 running + 0.1 batch, for each forward in turn; frees the statistics. */
+  /** running <- 0.9 running + 0.1 batch, the mean over ranks, for each forward in turn; frees the statistics. */
   commit(statistics: Statistics): void {
     for (const forward of forwards(statistics)) {
       const buffers = forward.flatMap(({ name }) => [this.#buffer(`${name}.running_mean`), this.#buffer(`${name}.running_var`)]);
       const batch = forward.flatMap(({ mean, variance }) => [mean, variance]);
-      this.#engine.lerp(buffers, batch, BN_MOMENTUM);
-      tf.dispose(batch);
+      const means = this.#engine.ranks.mean(batch);
+      this.#engine.lerp(buffers, means, BN_MOMENTUM);
+      tf.dispose([...means, ...batch]);
     }
     statistics.length = 0;
   }
@@ -139,6 +147,11 @@ export class Network {
       return bias ? tf.add<Tensor2D>(product, bias) : product;
     },
   };
+}
+
+/** Of the batch norm groups of all ranks, those of one; one where they do not divide, for a group does not go beyond a rank unless it is of all. */
+export function groupsOfRank(groups: number, ranks: number): number {
+  return groups % ranks === 0 ? groups / ranks : 1;
 }
 
 /** The statistics of several forwards one after the other, parted: a batch norm comes once in each. */

@@ -1,0 +1,50 @@
+/**
+ * Some updates of one rank, as a process of its own: `node updates.mjs '{"rank": 0, "size": 2, "port": 29500, "name": "moco", ...}'`.
+ * Prints what came of them as JSON.
+ */
+import { selectEngine } from '../../dist/engine/index.js';
+import { openCompany } from '../../dist/engine/torch/company.js';
+import { methodKind, methodOptions } from '../../dist/model/index.js';
+import { createOptimizer } from '../../dist/train/optimizer/index.js';
+import { createTrainStep } from '../../dist/train/step.js';
+import { Random } from '../../dist/common/random.js';
+
+const { rank, size, port, name, options, batch, steps, precision = 'fp32', threads = 2 } = JSON.parse(process.argv[2] ?? '');
+
+/** The images of a view, the same on every rank; of those, this rank's. */
+function view(random, patches) {
+  const one = patches ? [9, 12, 12, 3] : [16, 16, 3];
+  const bytes = one.reduce((product, extent) => product * extent, 1);
+  const all = Uint8Array.from({ length: batch * bytes }, () => Math.floor(256 * random.uniform()));
+  const share = batch / size;
+  return { data: all.subarray(rank * share * bytes, (rank + 1) * share * bytes), shape: [share, ...one] };
+}
+
+const company =
+  size > 1 ? await openCompany({ rank, size, localRank: rank, localSize: size, host: '127.0.0.1', port, attempt: '0' }) : undefined;
+const engine = await selectEngine('torch', { device: 'cpu', threads, precision, company });
+const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
+const method = methodKind(name).create(engine, methodOptions({ ...known, name }), 1);
+const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
+const step = createTrainStep({ engine, method, optimizer });
+const random = new Random(5);
+const results = [];
+const state = () =>
+  Object.fromEntries(
+    Object.entries({ ...method.sections, optimizer: optimizer.state }).flatMap(([section, variables]) =>
+      [...variables].map(([key, variable]) => [`${section}.${key}`, [...variable.dataSync()]]),
+    ),
+  );
+let first;
+for (let at = 0; at < steps; at++) {
+  const views = Object.fromEntries(method.views.map((one) => [one, view(random, one.startsWith('patches'))]));
+  const staged = step.stage({ views, release: () => {} });
+  results.push(await step.run(staged, { step: at, progress: at / steps, learningRate: 0.02 }));
+  first ??= state();
+}
+const end = { results, first, last: state(), host: method.host };
+method.dispose();
+optimizer.dispose();
+await engine.dispose();
+await company?.[Symbol.asyncDispose]();
+process.stdout.write(JSON.stringify(end));

@@ -1,0 +1,57 @@
+/** Updates by several ranks are those of one process with the same images and as many batch norm groups. */
+import { expect, test } from '@jest/globals';
+import { whereAvailable } from '../engine/available.js';
+import { runRanks } from './run-ranks.js';
+
+interface Updates {
+  readonly results: readonly { readonly loss: number; readonly terms: Record<string, number>; readonly featureStd: number }[];
+  /** Tensors after the first update, and after the last. */
+  readonly first: Readonly<Record<string, readonly number[]>>;
+  readonly last: Readonly<Record<string, readonly number[]>>;
+  readonly host: object;
+}
+
+const SMALL = { arch: 'resnet18', width: 4, stem: 'small', dim: 8, hidden: 16, keyMomentum: 0.9, queueSize: 32 };
+const STEPS = 6;
+const BATCH = 16;
+
+const torch = await whereAvailable('torch');
+
+const run = (size: number, task: object) => runRanks<Updates>('test/ranks/updates.mjs', size, { batch: BATCH, steps: STEPS, ...task });
+
+function furthest(a: readonly number[] = [], b: readonly number[] = []): number {
+  return a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] ?? Number.NaN))), 0);
+}
+
+torch.describe(`several ranks${torch.note}`, () => {
+  // One group is of all ranks.
+  test.each([
+    ['moco', 2, 2],
+    ['detco', 2, 2],
+    ['densecl', 2, 2],
+    ['detco', 4, 4],
+    ['moco', 2, 1],
+    ['simclr', 2, 1],
+    ['byol', 2, 1],
+  ])(
+    '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',
+    async (name, ranks, bnGroups) => {
+      const task = { name, options: { ...SMALL, bnGroups } };
+      const [alone] = await run(1, task);
+      const together = await run(ranks, task);
+      for (const one of together) expect(one).toEqual(together[0]);
+      const [same] = together;
+      expect(same?.host).toEqual(alone?.host);
+      for (const [at, { loss, terms }] of alone?.results.entries() ?? []) {
+        const other = same?.results[at];
+        const tolerance = at === 0 ? 1e-5 : 2e-3;
+        expect(Math.abs((other?.loss ?? NaN) / loss - 1)).toBeLessThan(tolerance);
+        for (const [term, value] of Object.entries(terms))
+          expect(Math.abs((other?.terms[term] ?? NaN) / value - 1)).toBeLessThan(tolerance);
+      }
+      for (const [tensor, values] of Object.entries(alone?.first ?? {}))
+        expect([tensor, furthest(values, same?.first[tensor]) < 2e-5]).toEqual([tensor, true]);
+    },
+    120_000,
+  );
+});
