@@ -1,18 +1,27 @@
 /** `detco train` */
+import { constants } from 'node:os';
 import { Command, Option } from 'commander';
 import { z } from 'zod';
+import type { CompanyPlace } from '../engine/company.js';
 import { inspectTfjs } from '../engine/packages.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
 import { addFieldOptions } from './fields.js';
 import { type Flag, FLAGS, flagName } from '../train/flags.js';
+import { readLaunch } from '../train/launch.js';
 import { interruptible, type Interrupted } from './interrupt.js';
-import { numberOption, numberText } from './number.js';
+import { numberOption, numberText, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { quoted } from '../common/quoted.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
+import { endWithStarter, startRanks } from './ranks.js';
+
+/** Of a run that another rank was asked to stop: as by SIGTERM. */
+const STOPPED = 128 + constants.signals.SIGTERM;
+/** Beyond it a number is a slip of the keyboard. */
+const MOST_RANKS = 1024;
 
 const folder = (example: string) => z.string().min(1, `expected a folder; give for example ${example}`).optional();
 const path = (example: string) => z.string().min(1, `expected a path; give for example ${example}`).optional();
@@ -35,6 +44,7 @@ const schema = z.looseObject({
   /** File of the report, or true. */
   profile: z.union([z.string(), z.literal(true)]).optional(),
   json: z.boolean().default(false),
+  ranks: whole(1, MOST_RANKS, '--ranks 2').optional(),
 });
 
 /** Values of flags, by commander's names, as options of a run. */
@@ -52,14 +62,30 @@ function optionsOf(flags: Readonly<Record<string, unknown>>): TrainOptions {
   return options;
 }
 
+/** Of another program that starts ranks, or of this one. */
+function launched(): CompanyPlace | undefined {
+  try {
+    return readLaunch();
+  } catch (error) {
+    return asUsageError('OptionsError')(error);
+  }
+}
+
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
-  const { config, json, profile, ...flags } = parseOptions(schema, raw);
+  const { config, json, profile, ranks = 1, ...flags } = parseOptions(schema, raw);
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
   // A page takes the place of nothing that the run writes meanwhile: none of that has this ending.
   if (typeof profile === 'string' && !profile.endsWith('.html'))
     throw new UsageError(`--profile ${quoted(profile)}: expected a name that ends in .html`);
+  const place = launched();
+  if (ranks > 1 && place === undefined) {
+    process.exitCode = await startRanks(ranks);
+    return;
+  }
+  if (ranks > 1 && place?.size !== ranks)
+    throw new UsageError(`--ranks ${ranks}, and this is one of ${place?.size} ranks that another program started: leave --ranks out`);
   const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
   const terminal = terminalProgress(process.stderr);
@@ -71,19 +97,30 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       terminal.onWork(name);
     },
   };
-  const task = { options: optionsOf(flags), profile: profile !== undefined, ...(config === undefined ? {} : { configFile: config }) };
+  // The first of several ranks speaks for all.
+  const leads = !place?.rank;
+  const tell = (message: string): void => (leads ? progress.onInfo(message) : undefined);
+  endWithStarter();
+  const task = {
+    options: optionsOf(flags),
+    profile: profile !== undefined,
+    ...(config === undefined ? {} : { configFile: config }),
+    ...(place && { place }),
+  };
   await interruptible('stopped before the first update', async (signal) => {
     const training = startTraining(task, progress);
     process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
-      progress.onInfo(stoppingInWords(work));
+      tell(stoppingInWords(work));
       training.stop();
     });
     const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(() => progress.close());
     if (result === undefined) throw signal.reason;
-    progress.onInfo(outcomeInWords(result));
-    if (!result.finished) process.exitCode = (signal.reason as Interrupted).exitCode;
+    tell(outcomeInWords(result));
+    // Where another rank was asked to stop, this one was not.
+    if (!result.finished) process.exitCode = (signal.reason as Interrupted | undefined)?.exitCode ?? STOPPED;
     const { profile: measured, ...rest } = result;
+    if (!leads) return;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));
     if (profile !== undefined && !report) progress.onInfo('no profile: it takes at least two updates');
     if (json) printJson({ ...rest, ...(report && { profile: report }) });
@@ -120,6 +157,7 @@ export function trainCommand(): Command {
       '--resume <run>',
       'continue RUN, or RUN/checkpoints/step-N, with the options it began with; auto: the run of --out if there is one, else a new one',
     )
+    .option('--ranks <n>', 'train in so many processes on this machine, one a GPU, or on its cores (several machines: docs/distributed.md)')
     .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);

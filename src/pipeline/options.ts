@@ -201,7 +201,6 @@ const shape = {
   epochs: count.max(0x7fffffff).default(PIPELINE_DEFAULTS.epochs),
   rank: z.int().nonnegative().default(PIPELINE_DEFAULTS.rank),
   worldSize: count.max(MOST_LANES).default(PIPELINE_DEFAULTS.worldSize),
-  divide: oneOf(['shards', 'samples']).optional(),
   classNames: z.array(z.string()).readonly().optional(),
   fields: z
     .array(z.string().min(1).toLowerCase())

@@ -119,6 +119,11 @@ export const batchingShape = {
   }),
   /** Virtual streams that the order of samples is made from. */
   lanes: z.int().min(1).max(MOST_LANES).default(PIPELINE_DEFAULTS.lanes),
+  /** Whether lanes take whole shards or equal runs of samples, as several ranks have to; a run that does can go on with more of them. */
+  divide: oneOf(['shards', 'samples']).optional().register(optionFlags, {
+    flag: '--divide <by>',
+    help: 'shards, or samples, which several ranks share and other numbers of them go on with (default: shards; with ranks samples)',
+  }),
   /** Compressed samples in each lane's shuffle buffer. */
   shuffle: z.int().min(0).max(MOST_SAMPLES).default(PIPELINE_DEFAULTS.shuffle),
 };

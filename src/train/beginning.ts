@@ -5,6 +5,7 @@ import type { Options } from '../common/options.js';
 import { shellWord } from '../common/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
+import { otherGroups } from './rank-options.js';
 import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
 import { type InitFact, withoutSameInit } from './init.js';
@@ -41,7 +42,8 @@ export interface Beginning {
   readonly config: TrainConfig;
   readonly specs: ShardSpecs;
   readonly past?: {
-    readonly run: RunDirectory;
+    /** Of rank 0 alone, which has locked it. */
+    readonly run?: RunDirectory;
     readonly warnings: readonly string[];
     readonly checkpoint?: LoadedCheckpoint;
     /** What the run has noted of its shards. */
@@ -55,8 +57,8 @@ export interface Beginning {
 /** Folder of runs that were given none. */
 const RUNS = 'runs';
 
-async function beginNew({ out, resume: _resume, file, filePath, ...given }: TrainOptions): Promise<Beginning> {
-  const config = resolveConfig(given, file, filePath);
+async function beginNew({ out, resume: _resume, file, filePath, ...given }: TrainOptions, ranks: number): Promise<Beginning> {
+  const config = resolveConfig(given, file, filePath, ranks);
   const path = out ?? `${RUNS}/${config.preset}-${new Date().toISOString().slice(0, 19).replaceAll(':', '-')}`;
   await assertNoRun(path);
   return { path, config, specs: shardSpecs(config, [given, file ?? {}]) };
@@ -66,6 +68,7 @@ async function beginNew({ out, resume: _resume, file, filePath, ...given }: Trai
 async function beginAgain(
   { run: path, checkpoint: named }: ResumePoint,
   { out, resume: _resume, file = {}, filePath, ...given }: TrainOptions,
+  ranks: number,
 ): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${shellWord(out)} with --resume ${shellWord(path)}: a resumed run stays in its folder; leave --out out`);
@@ -79,12 +82,13 @@ async function beginAgain(
   } = (await readRunConfig(path)) as Options & Partial<RunFacts>;
   await assertWritable(path);
   const [givenNow, fileNow] = [await withoutSameInit(given, initWeights), await withoutSameInit(file, initWeights)];
-  const config = resumeConfig(saved, givenNow, fileNow, path, filePath);
+  const config = resumeConfig(saved, givenNow, fileNow, path, filePath, ranks);
   const specs = shardSpecs(config, [given, file], { ...(folders && { folders }), ...(loginLeftOut && { loginLeftOut }) });
   const run = await RunDirectory.open(path);
   try {
     const { checkpoint, warnings } = await loadResumed({ run: path, ...(named !== undefined && { checkpoint: named }) });
     const shards = await readRunShards(path);
+    warnings.push(...otherGroups(config, ranks));
     // A run without a checkpoint needs the weights that it began with once more: from where they are said to lie now.
     const moved = givenNow.init === given.init && fileNow.init === file.init ? undefined : (given.init ?? file.init);
     const begun = checkpoint !== undefined && checkpoint.state.step > 0;
@@ -117,11 +121,14 @@ async function beginAgain(
   }
 }
 
-/** @throws OptionsError or RunDirectoryError for what cannot be begun or continued */
-export async function begin(options: TrainOptions): Promise<Beginning> {
+/**
+ * @param ranks that train together
+ * @throws OptionsError or RunDirectoryError for what cannot be begun or continued
+ */
+export async function begin(options: TrainOptions, ranks = 1): Promise<Beginning> {
   const { resume, out, ...rest } = options;
-  if (resume === undefined) return beginNew(options);
-  if (resume !== AUTO) return beginAgain(await resumePoint(resume), options);
+  if (resume === undefined) return beginNew(options, ranks);
+  if (resume !== AUTO) return beginAgain(await resumePoint(resume), options, ranks);
   const run = await (out === undefined ? newestRun(RUNS, `${presetOf(options)}-`) : newestRun(out));
-  return run === undefined ? beginNew(options) : beginAgain({ run }, rest);
+  return run === undefined ? beginNew(options, ranks) : beginAgain({ run }, rest, ranks);
 }

@@ -15,6 +15,7 @@ import { checkRunOptions } from '../pipeline/run-options.js';
 import { LABEL_FIELD } from '../pipeline/shard/member.js';
 import { type ConfigInput, configSchema, KINDS, parseConfig, type TrainConfig } from './config-schema.js';
 import { asOptionsError } from './data-options.js';
+import { checkRanks, forRanks } from './rank-options.js';
 import { inThisVersion, withOptimizer, withoutUnused, withUnused } from './earlier-options.js';
 import { optionName } from './flags.js';
 import { canonical, FREE_ON_RESUME, quotedOrNone } from './loss-options.js';
@@ -67,11 +68,12 @@ function whereIn(file: ConfigInput, filePath: string | undefined, given: ConfigI
 }
 
 /** Rules between options. */
-function check(config: TrainConfig, { resumed = false } = {}): TrainConfig {
+function check(config: TrainConfig, { ranks, resumed = false }: { readonly ranks: number; readonly resumed?: boolean }): TrainConfig {
   const { batch, method } = config;
+  checkRanks(config, { ranks, resumed });
   try {
     // The pipeline's own, before an engine starts.
-    checkRunOptions(config);
+    checkRunOptions(config, ranks);
     methodKind(method.name).check?.(method, { batch, resumed });
   } catch (error) {
     asOptionsError(error);
@@ -91,9 +93,10 @@ export function presetOf({ preset, file }: { readonly preset?: string | undefine
  * @param given what the caller asks for; its `preset`, or that of the file, or detco-r50, gives the rest
  * @param file the content of a config file, between the preset and `given`
  * @param filePath where that file is, for messages
+ * @param ranks that train together
  * @throws OptionsError
  */
-export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePath?: string): TrainConfig {
+export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePath?: string, ranks = 1): TrainConfig {
   const preset = presetOf({ ...given, file });
   const defaults = Object.hasOwn(METHOD_PRESETS, preset) ? METHOD_PRESETS[preset] : undefined;
   const whereOf = whereIn(file, filePath, given);
@@ -114,7 +117,8 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePa
   const config = parseConfig(merged, whereOf);
   const chosen = new Set([given, file].flatMap(({ method = {} }) => Object.keys(method)));
   const kind = methodKind(name);
-  return check({ ...config, method: kind.fit?.(config.method, config.batch, chosen) ?? config.method });
+  const fitting = kind.fit?.(config.method, config.batch, chosen) ?? config.method;
+  return check(forRanks({ ...config, method: fitting }, ranks, chosen), { ranks });
 }
 
 /** A run's options with what those come to that it did not say, which `config.json` leaves out. */
@@ -137,9 +141,17 @@ function asSaved(key: string, value: unknown): unknown {
  * @param given what the caller asks for this time; `shards` are compared by the trainer, once they are listed
  * @param path the run's folder
  * @param filePath where the config file `file` is, for messages
+ * @param ranks that train together
  * @throws OptionsError when anything else differs, naming both values
  */
-export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInput, path: string, filePath?: string): TrainConfig {
+export function resumeConfig(
+  saved: Options,
+  given: ConfigInput,
+  file: ConfigInput,
+  path: string,
+  filePath?: string,
+  ranks = 1,
+): TrainConfig {
   const inConfig = where(`${path}/config.json`);
   const savedOptions = inThisVersion(saved, inConfig);
   checkNames(savedOptions, inConfig, savedOptions);
@@ -168,7 +180,7 @@ export function resumeConfig(saved: Options, given: ConfigInput, file: ConfigInp
   const after = parseConfig(merge(before, Object.fromEntries(free)), whereOf);
   // What was left out before stays out.
   const skipShards = [...new Set([...(before.skipShards ?? []), ...(after.skipShards ?? [])])];
-  return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved), { resumed: true });
+  return check(withUnused(skipShards.length === 0 ? after : { ...after, skipShards }, saved), { ranks, resumed: true });
 }
 
 /** The options in `key`, and before the others the one that says of which kind they are. */

@@ -3,10 +3,11 @@ import { shellWord } from '../common/shell-word.js';
 import { reasonOf } from '../pipeline/source/source.js';
 import { DataError } from './data-error.js';
 import { explainOutOfMemory } from './memory.js';
-import type { Loss, RunDirectory } from './run-directory.js';
+import type { RunRecord } from './followed-run.js';
+import type { Loss } from './run-directory.js';
 
 export interface Failed {
-  readonly run: RunDirectory;
+  readonly run: RunRecord;
   readonly step: number;
   /** Images an update. */
   readonly batch: number;
@@ -40,14 +41,15 @@ async function savedInPlace(save: (run: string) => Promise<string>, { run, step 
 async function rescued({ ours }: Loss, { run, step, save }: Failed): Promise<string> {
   if (!save) return `What was computed up to step ${step} could not be saved: it failed in the middle of an update`;
   try {
-    const place = ours ? run : await run.beside();
+    const beside = ours ? undefined : await run.beside();
+    const place = beside ?? run;
     try {
       if (ours) await run.writeConfig();
       const path = await save(place.path);
       const without = ours ? '' : '; the lines of metrics.jsonl and the checkpoints before it are not there';
       return `What was computed up to step ${step} is in ${path}${without}: continue with npx detco train --resume ${shellWord(place.path)}`;
     } finally {
-      if (!ours) await place.close();
+      await beside?.close();
     }
   } catch (error) {
     return `What was computed up to step ${step} could not be saved (${reasonOf(error)})`;

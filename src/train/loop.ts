@@ -5,23 +5,32 @@ import type { Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config-schema.js';
+import { type Agreement, StopAgreed } from './agreement.js';
 import { Checkpoints, type Place } from './loop-checkpoints.js';
 import { copied, freeRate } from './free-rate.js';
 import type { TrainState } from './checkpoint-state.js';
 import { afterFailure } from './failure.js';
 import { CollapseWatch } from './collapse.js';
 import type { Optimizer } from './optimizer/optimizer.js';
+import type { RunRecord } from './followed-run.js';
 import type { TrainHooks, TrainRequests } from './hooks.js';
 import type { EvaluationMetrics, EvaluationResult, StepMetrics } from './metrics.js';
-import type { RunDirectory } from './run-directory.js';
-import { lastCheckpoint } from './run-checkpoints.js';
+import { checkpointFolder, lastCheckpoint } from './run-checkpoints.js';
 import type { Outlook, Updated } from './outlook.js';
 import { likelyCauses } from './likely-causes.js';
 import { probeRoom } from './memory.js';
 import { ProbeLabels } from './probe-labels.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
-import { createTrainStep, nonFiniteTerm, type StagedViews, type StepSettings, type StepResult, type TrainStep } from './step.js';
+import {
+  createTrainStep,
+  nonFiniteTerm,
+  type StagedViews,
+  type StepSettings,
+  type StepResult,
+  type TrainStep,
+  type Wishes,
+} from './step.js';
 import { turn } from './turn.js';
 
 export interface LoopContext extends TrainRequests {
@@ -33,7 +42,9 @@ export interface LoopContext extends TrainRequests {
   /** Where one learns with the run. */
   readonly probe?: OnlineProbe;
   readonly batches: AsyncIterable<Batch>;
-  readonly run: RunDirectory;
+  readonly run: RunRecord;
+  /** Where several ranks train. */
+  readonly agreement?: Agreement;
   /** What is known of the data, written before a checkpoint that depends on it. */
   readonly shards?: { save(run: string): Promise<void> };
   /** Absent when there is nothing to evaluate. Awaits `pause` between blocks of images. */
@@ -82,6 +93,8 @@ class Loop {
   #updating = false;
   /** Whether the first update is done. */
   #prepared = false;
+  /** What one of several ranks has asked for, and all know since the last update. */
+  #agreed: Wishes = { stop: false, save: false };
   readonly #checkpoints: Checkpoints;
   readonly #collapse: CollapseWatch;
   readonly #probeLabels: ProbeLabels | undefined;
@@ -97,7 +110,8 @@ class Loop {
     this.#collapse = new CollapseWatch(context.method.dimensions);
     const { probe, engine, hooks } = context;
     this.#probeLabels = probe && new ProbeLabels(probe, { room: probeRoom(engine), warn: (message) => hooks.onWarning?.(message) });
-    this.#trainStep = createTrainStep(context);
+    const { method, groupRows } = context.config;
+    this.#trainStep = createTrainStep({ ...context, ...(groupRows === 'interleaved' && { interleaved: method.bnGroups }) });
   }
 
   async run(): Promise<LoopEnd> {
@@ -112,7 +126,8 @@ class Loop {
       if (finished && this.#epoch < config.epochs && !this.#atLimit()) this.#epoch = config.epochs;
       if (finished) await this.#evaluate();
     } catch (error) {
-      if (!signal?.aborted || error !== signal.reason) throw await this.#failed(error);
+      const stopped = error instanceof StopAgreed || (signal?.aborted && error === signal.reason);
+      if (!stopped) throw await this.#failed(error);
       finished = false;
     }
     const checkpoint = await this.#checkpoint().catch(async (error: unknown) => {
@@ -124,10 +139,10 @@ class Loop {
   }
 
   #failed(error: unknown): Promise<unknown> {
-    const { run, config } = this.#context;
+    const { run, config, agreement } = this.#context;
     const unsaved = !this.#checkpoints.writing && this.#step > (this.#checkpoints.newest?.step ?? 0);
     const save = (folder: string) => this.#checkpoints.save(folder, this.#place());
-    return afterFailure(error, { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && { save }) });
+    return afterFailure(error, { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && !agreement && { save }) });
   }
 
   /** @returns whether the last update of the run was reached */
@@ -167,13 +182,21 @@ class Loop {
 
   /** Between two pieces of work, evaluations included: the rest of the process has its turn, and the caller is heard. Throws when it says stop. */
   async #pause(): Promise<void> {
-    const { signal, poll, recorder } = this.#context;
+    const { signal, poll, recorder, agreement } = this.#context;
     await turn();
-    if (poll?.()) {
+    const save = agreement ? this.#agreed.save : poll?.();
+    if (save) {
       recorder?.pause();
       await this.#checkpoint();
     }
-    signal?.throwIfAborted();
+    if (!agreement) signal?.throwIfAborted();
+    else if (this.#agreed.stop) throw new StopAgreed();
+  }
+
+  /** What the caller asks for, for all ranks to hear of with the next update. */
+  #wishes(): Wishes {
+    const save = this.#context.poll?.() ?? false;
+    return { stop: this.#context.signal?.aborted ?? false, save };
   }
 
   #stage(batch: Batch): StagedViews {
@@ -182,13 +205,14 @@ class Loop {
   }
 
   async #update(batch: StagedBatch, dataWaitMs: number, staging: Staging): Promise<Updated> {
-    const { config, run, hooks, recorder } = this.#context;
+    const { config, run, hooks, recorder, agreement, engine } = this.#context;
     const began = performance.now();
     const lr = learningRate(config, batch.epoch, this.#step);
     const labels = this.#probeLabels?.of(batch);
     this.#updating = true;
     hooks.onWork?.(`update ${this.#step + 1}`);
-    const running = this.#trainStep.run(batch.views, this.#settings(batch.epoch, lr), labels);
+    const settings = { ...this.#settings(batch.epoch, lr), ...(agreement && { wishes: this.#wishes() }) };
+    const running = this.#trainStep.run(batch.views, settings, labels);
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
     const stepMs = performance.now() - began;
@@ -197,10 +221,11 @@ class Loop {
     this.#step++;
     this.#pipeline = batch.state;
     this.#loss = result.loss;
+    this.#agreed = result.wishes ?? this.#agreed;
     await this.#assertFinite(result, lr);
     this.#updating = false;
 
-    const imagesPerSecond = (1000 * batch.size) / (dataWaitMs + stepMs);
+    const imagesPerSecond = (1000 * engine.ranks.size * batch.size) / (dataWaitMs + stepMs);
     const metrics: StepMetrics = {
       step: this.#step,
       epoch: batch.epoch,
@@ -230,7 +255,8 @@ class Loop {
   async #freeRate(): Promise<number | undefined> {
     const kept = this.#kept;
     const { config, signal, poll } = this.#context;
-    if (kept === undefined) return undefined;
+    // The others would have to make the same updates.
+    if (kept === undefined || this.#context.agreement) return undefined;
     const settings = this.#settings(kept.epoch, learningRate(config, kept.epoch, this.#step));
     return freeRate(this.#trainStep, kept, settings, () => {
       poll?.();
@@ -252,7 +278,7 @@ class Loop {
     const { evaluate, run, hooks } = this.#context;
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
     hooks.onWork?.('evaluation');
-    const found = await evaluate(() => this.#pause());
+    const found = await this.#evaluated(evaluate);
     this.#evaluatedStep = this.#step;
     if (Object.keys(found).length === 0) return;
     const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, ...found };
@@ -260,10 +286,32 @@ class Loop {
     hooks.onEvaluation?.(metrics);
   }
 
+  /** One of several ranks evaluates, and they all hear whether that was stopped. */
+  async #evaluated(evaluate: NonNullable<LoopContext['evaluate']>): Promise<EvaluationResult> {
+    const { agreement, signal } = this.#context;
+    if (!agreement) return evaluate(() => this.#pause());
+    const pause = async (): Promise<void> => {
+      await turn();
+      signal?.throwIfAborted();
+    };
+    const found = agreement.leads
+      ? await evaluate(pause).catch((error: unknown) => {
+          if (!signal?.aborted || error !== signal.reason) throw error;
+          return {};
+        })
+      : {};
+    await agreement.orStop(signal?.aborted ?? false);
+    return found;
+  }
+
   /** Writes a checkpoint where the newest is of an earlier step, else its state. */
-  #checkpoint(): Promise<string> {
-    this.#context.hooks.onWork?.('checkpoint');
-    return this.#checkpoints.write(this.#place());
+  async #checkpoint(): Promise<string> {
+    const { hooks, agreement, run } = this.#context;
+    hooks.onWork?.('checkpoint');
+    const place = this.#place();
+    if (!agreement) return this.#checkpoints.write(place);
+    const pipeline = await agreement.joined(place.pipeline);
+    return agreement.leads ? this.#checkpoints.write({ ...place, pipeline }) : checkpointFolder(run.path, place.step);
   }
 
   #place(): Place {

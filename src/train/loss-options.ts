@@ -105,7 +105,7 @@ export function quotedOrNone(value: unknown): string {
 }
 
 /** With `method.dim` for what is nested. */
-function flat(options: Options, prefix = ''): [name: string, value: unknown][] {
+export function flat(options: Options, prefix = ''): [name: string, value: unknown][] {
   return Object.entries(options).flatMap(([name, value]): [string, unknown][] =>
     isOptions(value) ? flat(value, `${prefix}${name}.`) : [[`${prefix}${name}`, value]],
   );

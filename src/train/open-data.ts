@@ -5,7 +5,11 @@ import { given } from '../common/options.js';
 import { createPipeline, type Pipeline } from '../pipeline/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
 import { RUN_OPTIONS } from '../pipeline/run-options.js';
+import type { Company } from '../engine/company.js';
+import { usableCores } from '../pipeline/machine.js';
 import type { Beginning } from './beginning.js';
+import type { TrainConfig } from './config-schema.js';
+import { makeIndex } from './index-for-ranks.js';
 import { assertMadeWith, configDigest } from './loss-options.js';
 import { DataError } from './data-error.js';
 import { asOptionsError, type SampleOptions, sampleOptions, sayProgress, sayRewritten, waitingFor, warnOnce } from './data-options.js';
@@ -34,6 +38,8 @@ export interface DataListeners {
   readonly signal: AbortSignal | undefined;
   /** Of labels that are names. */
   readonly classNames: readonly string[] | undefined;
+  /** The ranks that share the data. */
+  readonly company: Company | undefined;
 }
 
 /**
@@ -44,11 +50,15 @@ export interface DataListeners {
  */
 export async function openData(beginning: Beginning, listeners: DataListeners): Promise<TrainingData> {
   const { path, config, past } = beginning;
-  const { hooks, record, classNames } = listeners;
+  const { hooks, record, signal, company, classNames } = listeners;
   const samples = sampleOptions(config, classNames, hooks, record);
   // One that is there already may be of other runs.
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   const indexDir = config.indexDir ?? join(path, INDEX);
+  if (config.divide === 'samples') {
+    if (!company?.rank) await makeIndex(beginning, { dir: indexDir, fields: samples, hooks, signal });
+    await company?.exchange('indexed');
+  }
   const pipeline = await openPipeline(beginning, listeners, { samples, indexDir });
   try {
     if (config.skipShards) hooks.onInfo?.(`leaves out ${config.skipShards.join(', ')} of ${pipeline.shards.length} shards`);
@@ -57,7 +67,7 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
     const digest = digestOf(beginning, pipeline);
     hooks.onWork?.('waiting for the first images');
     const batches = await started(pipeline).catch(async (error: unknown) => {
-      if (makesIndex) await removeIndex(path);
+      if (makesIndex && !company?.rank) await removeIndex(path);
       throw explained(error, beginning, pipeline, listeners.signal);
     });
     return { pipeline, batches, samples, indexDir, digest, [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
@@ -85,7 +95,7 @@ function explained(error: unknown, { path, past }: Beginning, { shards }: Pipeli
 /** The pipeline of the training shards, after the batches that the run has had. */
 async function openPipeline(
   { path, config, specs, past }: Beginning,
-  { record, hooks, signal }: DataListeners,
+  { record, hooks, signal, company }: DataListeners,
   { samples, indexDir }: Pick<TrainingData, 'samples' | 'indexDir'>,
 ): Promise<Pipeline> {
   const state = past?.checkpoint?.state;
@@ -98,7 +108,8 @@ async function openPipeline(
     ...(past?.shards && { expect: past.shards }),
     onRewritten: sayRewritten(hooks),
     recipe: trainingRecipe(config),
-    batchSize: config.batch,
+    batchSize: config.batch / (company?.size ?? 1),
+    ...(company && shareOf(company, config)),
     epochs: config.epochs,
     onBad: record,
     ...samples,
@@ -109,6 +120,12 @@ async function openPipeline(
   })
     .catch(explainSpecs(path, specs, 'shards'))
     .catch((error: unknown) => asOptionsError(error, past && `${path} cannot go on`));
+}
+
+/** What of the data, and of the machine's cores, is for a rank. */
+function shareOf({ rank, size, localSize }: Company, { lanes, workers }: TrainConfig) {
+  const cores = Math.max(1, Math.floor(usableCores() / localSize));
+  return { rank, worldSize: size, workers: workers ?? Math.min(cores, lanes / size) };
 }
 
 /** Begins to iterate: resolves once the first value, or the end, is there. */

@@ -49,6 +49,14 @@ export const trainingShape = {
   ...engineShape,
   /** Images an update. */
   batch: z.int().min(1).max(MOST_SAMPLES).register(optionFlags, { flag: '--batch <n>', help: 'images an update', example: '256' }),
+  /**
+   * Which images of a batch are normalised together: runs of them, or every n-th for n groups, as several ranks have them. A run with
+   * these has the losses of any number of ranks that divides the groups.
+   */
+  groupRows: oneOf(['contiguous', 'interleaved']).optional().register(optionFlags, {
+    flag: '--group-rows <how>',
+    help: 'images of a batch norm group: contiguous, or interleaved as those of ranks are (default: contiguous; with ranks interleaved)',
+  }),
   /** Epochs of the whole run; the learning rate is a function of them. */
   epochs: z.int().min(1).max(MOST_EPOCHS).register(optionFlags, {
     flag: '--epochs <n>',

@@ -17,6 +17,11 @@ export interface Trained {
 /** The part of a probe, which only some checkpoints of a method have. */
 const PROBE = 'probe';
 
+/** All that `parts` has. */
+export function variablesOf(trained: Trained): Variable[] {
+  return Object.values(parts(trained)).flatMap((variables) => Array.from(variables.values()));
+}
+
 function parts({ method, optimizer, probe }: Trained): Record<string, ReadonlyMap<string, Variable>> {
   return { ...method.sections, optimizer: optimizer.state, ...(probe?.begun && { [PROBE]: probe.state }) };
 }

@@ -7,6 +7,7 @@
  *     stop, save    ── words in shared memory ──> read between updates
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads';
+import type { CompanyPlace } from '../engine/company.js';
 import type { TrainOptions } from './beginning.js';
 import type { TrainHooks } from './hooks.js';
 import { RequestWords } from './request-words.js';
@@ -18,6 +19,8 @@ export interface TrainTask {
   /** File of options, between the preset and `options`. */
   readonly configFile?: string;
   readonly profile: boolean;
+  /** Among several ranks. */
+  readonly place?: CompanyPlace;
 }
 
 type Hooks = Required<TrainHooks>;

@@ -21,10 +21,12 @@ const look = (): boolean => {
   return requests.takeSave();
 };
 
-async function run({ options, configFile, profile }: TrainTask): Promise<Ending> {
+async function run({ options, configFile, profile, place }: TrainTask): Promise<Ending> {
   try {
     const file = configFile === undefined ? {} : { file: await readConfigFile(configFile), filePath: configFile };
-    return { result: await train({ ...options, ...file }, { ...hooks, profile, signal: stop.signal, poll: look }) };
+    return {
+      result: await train({ ...options, ...file }, { ...hooks, profile, signal: stop.signal, poll: look, ...(place && { place }) }),
+    };
   } catch (error) {
     if (stop.signal.aborted && error === stop.signal.reason) return { result: undefined };
     if (!(error instanceof Error)) return { error: { name: 'Error', message: String(error) } };

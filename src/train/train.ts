@@ -1,12 +1,16 @@
 /** Puts a run together from its options, runs it, and takes it apart again. */
 import { readFileSync } from 'node:fs';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
-import { type Engine, selectEngine } from '../engine/index.js';
+import { given } from '../common/options.js';
+import { type Company, type CompanyPlace, type Engine, meet, selectEngine } from '../engine/index.js';
 import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
+import { usableCores } from '../pipeline/machine.js';
 import { listShards } from '../pipeline/source/index.js';
+import { Agreement } from './agreement.js';
+import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
@@ -16,6 +20,7 @@ import { asOptionsError, classNamesOf, waitingFor } from './data-options.js';
 import { runEvaluation } from './evaluation.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
+import { followedRun } from './followed-run.js';
 import { loadInit, startFrom } from './init.js';
 import type { TrainHooks, TrainRequests } from './hooks.js';
 import { trainLoop, type LoopEnd, type LoopStart } from './loop.js';
@@ -28,9 +33,11 @@ import type { EvaluationMetrics } from './metrics.js';
 import { RunDirectory } from './run-directory.js';
 import { RunShards } from './run-shards.js';
 import { explainSpecs, withoutLogins } from './shard-specs.js';
-import { restore } from './tensors.js';
+import { restore, variablesOf } from './tensors.js';
 
 export interface TrainControls extends TrainHooks, TrainRequests {
+  /** Where this process stands among several that train together, each with the same options. Default: it is alone. */
+  readonly place?: CompanyPlace;
   /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
   readonly profile?: boolean;
 }
@@ -52,11 +59,21 @@ function versions(): Record<string, string> {
 }
 
 /** Starts the engine that the options name. @throws OptionsError where it does not run here or so */
-function startEngine({ engine, precision, device, threads }: TrainConfig): Promise<Engine> {
-  const options = { precision, device, ...(threads === undefined ? {} : { threads }) };
+function startEngine({ engine, precision, device, threads }: TrainConfig, company: Company | undefined): Promise<Engine> {
+  const share = company && Math.max(1, Math.floor(usableCores() / company.localSize));
+  const options = { precision, device, ...given({ threads: threads ?? share, company }, ['threads', 'company']) };
   return selectEngine(engine, options).catch((error: unknown) => {
     throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
   });
+}
+
+/** @throws OptionsError, on all ranks, where one reads other shards than rank 0 */
+function assertSameData([first, ...others]: readonly string[], { shards }: TrainConfig): void {
+  const other = others.findIndex((digest) => digest !== first);
+  if (other < 0) return;
+  throw new OptionsError(
+    `rank ${other + 1} finds other shards than rank 0 in ${shards.join(' ')}: expected the same names in the same order on every machine`,
+  );
 }
 
 /** What is known of a run before its data are. */
@@ -86,6 +103,7 @@ function createTrained(
   engine: Engine,
   { method: options, optimizer, seed, evaluate }: TrainConfig,
   { checkpoint, init }: { readonly checkpoint: LoadedCheckpoint | undefined; readonly init: LoadedBackbone | undefined },
+  leads: boolean,
 ) {
   const method = methodKind(options.name).create(engine, options, seed);
   const { featureStage, backbone } = method;
@@ -101,12 +119,22 @@ function createTrained(
   };
   try {
     if (init) startFrom(method, init);
-    if (checkpoint) restore(trained, checkpoint);
+    if (checkpoint && leads) restore(trained, checkpoint);
+    if (checkpoint) method.host = checkpoint.state.method.host;
+    engine.ranks.broadcast(variablesOf(trained));
   } catch (error) {
     dispose();
     throw error;
   }
   return { ...trained, [Symbol.dispose]: dispose };
+}
+
+/** What a rank other than the first tells: what it warns of. The rest the first tells for all. */
+function hooksOf(hooks: TrainHooks, company: Company | undefined): TrainHooks {
+  if (!company?.rank) return hooks;
+  return {
+    onWarning: (message) => hooks.onWarning?.(`rank ${company.rank}: ${message}`),
+  };
 }
 
 /** `config.json` of a run as it is from here on, in a folder that is made where there is none. */
@@ -117,40 +145,58 @@ async function keepConfig(
 ): Promise<RunDirectory> {
   const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), folders, loginLeftOut, ...facts };
   if (!past) return RunDirectory.create(path, kept);
-  await past.run.writeConfig(kept);
-  return past.run;
+  const run = past.run as RunDirectory;
+  await run.writeConfig(kept);
+  return run;
 }
 
 /**
  * Trains, or continues a run.
  *
  * Leaves `config.json`, `shards.json`, `metrics.jsonl`, `bad-samples.jsonl`, `checkpoints/`, `last` and `index/` in the run's folder.
- * A resumed run has the loss sequence of one that was never stopped, on the same engine.
+ * A resumed run has the loss sequence of one that was never stopped, on the same engine. Of several ranks the first leaves all this, and
+ * the others resolve to the same.
  *
  * @throws OptionsError or RunDirectoryError for options that cannot be used; Error when the loss is no longer a number, memory does not suffice,
- *   the disk is full or the data is bad
+ *   the disk is full or the data is bad; CompanyError where another rank has failed or is gone
  */
 export function train(options: TrainOptions, controls: TrainControls = {}): Promise<TrainResult> {
   return trainRun(options, controls).catch(namingFile(options));
 }
 
-async function trainRun(options: TrainOptions, controls: TrainControls): Promise<TrainResult> {
+async function trainRun(options: TrainOptions, { place, ...controls }: TrainControls): Promise<TrainResult> {
+  if (place === undefined) return trainAs(options, controls);
+  await using company = await meet(place);
+  try {
+    const result = await trainAs(options, controls, company);
+    // What rank 0 could not write is a failure of all.
+    await company.exchange('done');
+    return result;
+  } catch (error) {
+    throw await company.explain(error);
+  }
+}
+
+async function trainAs(options: TrainOptions, controls: TrainControls, company?: Company): Promise<TrainResult> {
   const began = performance.now();
-  const { signal, poll, profile = false, ...hooks } = controls;
-  const given = await begin(options);
-  const { path, past } = given;
+  const { signal, poll, profile = false, ...all } = controls;
+  const hooks = hooksOf(all, company);
+  const leads = !company?.rank;
+  const known = versions();
+  const begun = company ? await beginTogether(options, known['detco'] ?? '', company) : await begin(options);
+  const { path, past } = begun;
   let run = past?.run;
   // Whatever ends this, another may train there after it.
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
   // What a checkpoint holds comes in the place of what the run began with.
-  const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.initWeights);
-  const classNames = await classNamesOf(given.config);
-  await assertValidationShards(given, hooks, signal);
-  const engine = await startEngine(given.config);
+  const init = past?.checkpoint || !leads ? undefined : await loadInit(begun.config, past?.initWeights);
+  const classNames = await classNamesOf(begun.config);
+  if (leads) await assertValidationShards(begun, hooks, signal);
+  const engine = await startEngine(begun.config, company);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
-  const config: TrainConfig = { ...given.config, engine: engine.name };
-  const beginning: Beginning = { ...given, config };
+  const config: TrainConfig = { ...begun.config, engine: engine.name };
+  const beginning: Beginning = { ...begun, config };
   sayEngine(config, engine, hooks);
   assertStateFits(config, engine);
 
@@ -158,20 +204,24 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   await run?.continueAfter(past?.checkpoint?.state.step ?? -1);
   const earlyBad: object[] = [];
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
-  await using data = await openData(beginning, { record, hooks, signal, classNames });
+  const agreement = company && new Agreement(company, record);
+  // Ranks stop between updates, when all have heard of it.
+  const listeners = { record: agreement ? (lost: object) => agreement.lost(lost) : record, hooks, classNames, company };
+  await using data = await openData(beginning, { ...listeners, signal: company ? undefined : signal });
+  await company?.exchange(data.digest).then((digests) => assertSameData(digests, config));
   const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
-  outlook.begin();
+  if (leads) outlook.begin();
   hooks.onWork?.('making the network');
-  using trained = createTrained(engine, config, { checkpoint: past?.checkpoint, init });
+  using trained = createTrained(engine, config, { checkpoint: past?.checkpoint, init }, leads);
   const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
   for (const warning of init?.warnings ?? []) hooks.onWarning?.(warning);
   if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);
-  const facts = { engineDescription: engine.description, versions: versions(), ...(initWeights && { initWeights }) };
-  run = await keepConfig(beginning, config, facts);
+  const facts = { engineDescription: engine.description, versions: known, ...(initWeights && { initWeights }) };
+  run = leads ? await keepConfig(beginning, config, facts) : undefined;
   const shards = new RunShards(() => pipeline.found());
-  await shards.save(path);
-  for (const bad of earlyBad) run.appendBadSample(bad);
+  if (leads) await shards.save(path);
+  for (const bad of earlyBad) run?.appendBadSample(bad);
   const state = past?.checkpoint?.state;
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
 
@@ -195,7 +245,8 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
       optimizer,
       ...(probe && { probe }),
       batches: withDataErrors(data.batches, { shards: pipeline.shards, run: path, signal }),
-      run,
+      run: run ?? followedRun(path),
+      ...(agreement && { agreement }),
       shards,
       versions: facts.versions,
       outlook,

@@ -1,0 +1,43 @@
+/** What the ranks of a run agree on between updates: where they stand, and whether to stop. */
+import type { Company } from '../engine/company.js';
+import { joinStates } from '../pipeline/index.js';
+import type { PipelineState } from '../pipeline/batch/batch.js';
+
+/** Why a run of several ranks stops on all of them. */
+export class StopAgreed extends Error {
+  override readonly name = 'StopAgreed';
+}
+
+export class Agreement {
+  /** Whether this rank writes the run's folder, and evaluates. */
+  readonly leads: boolean;
+  readonly #company: Company;
+  readonly #record: (lost: object) => unknown;
+  /** Of another rank than the one that writes them: samples that were lost since it was told. */
+  readonly #lost: object[] = [];
+
+  /** @param record notes a sample that another rank has lost */
+  constructor(company: Company, record: (lost: object) => unknown) {
+    this.leads = company.rank === 0;
+    this.#company = company;
+    this.#record = record;
+  }
+
+  /** Notes a sample that this rank has lost. */
+  lost(sample: object): void {
+    if (this.leads) this.#record(sample);
+    else this.#lost.push(sample);
+  }
+
+  /** The state of all ranks after the same step. */
+  async joined(own: PipelineState | undefined): Promise<PipelineState | undefined> {
+    const all = await this.#company.exchange({ state: own, lost: this.#lost.splice(0) });
+    if (this.leads) for (const sample of all.slice(1).flatMap(({ lost }) => lost)) this.#record(sample);
+    return own && joinStates(all.flatMap(({ state }) => state ?? []));
+  }
+
+  /** @throws StopAgreed where one of the ranks wants to stop */
+  async orStop(wish: boolean): Promise<void> {
+    if ((await this.#company.exchange(wish)).some(Boolean)) throw new StopAgreed();
+  }
+}

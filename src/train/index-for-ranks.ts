@@ -1,0 +1,47 @@
+/** The index of every shard, by which ranks take equal runs of samples: one rank makes what is missing of it. */
+import { counted } from '../common/counted.js';
+import { type PipelineOptions } from '../pipeline/index.js';
+import { usableCores } from '../pipeline/machine.js';
+import { indexShards } from '../pipeline/shard/index-shards.js';
+import { listShards } from '../pipeline/source/index.js';
+import type { Beginning } from './beginning.js';
+import type { TrainHooks } from './hooks.js';
+
+/** Time between two lines about shards that are read. */
+const PROGRESS_MS = 5000;
+
+/** @throws Error for shards that cannot be read, the first of them named */
+export async function makeIndex(
+  { config, specs }: Beginning,
+  {
+    dir,
+    fields,
+    hooks,
+    signal,
+  }: {
+    readonly dir: string;
+    readonly fields: Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames'>;
+    readonly hooks: TrainHooks;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const stoppable = { ...(signal && { signal }) };
+  const locations = await listShards(config.shards, { cwd: specs.folders.shards, ...stoppable });
+  let saidAt = performance.now();
+  const onShard = (done: number): void => {
+    hooks.onWork?.(`indexing shard ${done} of ${locations.length}`);
+    if (performance.now() - saidAt < PROGRESS_MS) return;
+    saidAt = performance.now();
+    hooks.onInfo?.(`index ${done} of ${counted(locations.length, 'shard')}; ranks need it, and later runs keep it with --index`);
+  };
+  const { failed } = await indexShards(locations, {
+    dir,
+    fields,
+    workers: Math.ceil(usableCores()),
+    batchSize: config.batch,
+    onShard,
+    ...stoppable,
+  });
+  const [first] = failed;
+  if (first) throw new Error(`${counted(failed.length, 'shard')} cannot be read, and ranks share samples by their index: ${first.problem}`);
+}

@@ -1,0 +1,118 @@
+/**
+ * Which of several processes this is, as whoever started them says in variables of the environment:
+ *
+ *   torchrun, PyTorchJob of Kubeflow, --ranks   RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT
+ *   mpirun of Open MPI                          OMPI_COMM_WORLD_RANK ..._SIZE ..._LOCAL_RANK ..._LOCAL_SIZE
+ *   srun                                        SLURM_PROCID SLURM_NTASKS SLURM_LOCALID SLURM_STEP_NODELIST
+ */
+import { quoted } from '../common/quoted.js';
+import type { CompanyPlace } from '../engine/company.js';
+import { OptionsError } from './options-error.js';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Of torch.distributed, where nobody says another. */
+const DEFAULT_PORT = 29500;
+const MOST_RANKS = 65536;
+const MOST_PORT = 65535;
+
+/** Names of the variables that one launcher sets. */
+interface Names {
+  readonly launcher: string;
+  readonly rank: string;
+  readonly size: string;
+  readonly localRank: string;
+  readonly localSize: string;
+}
+
+const TORCH: Names = {
+  launcher: 'torchrun',
+  rank: 'RANK',
+  size: 'WORLD_SIZE',
+  localRank: 'LOCAL_RANK',
+  localSize: 'LOCAL_WORLD_SIZE',
+};
+const OPEN_MPI: Names = {
+  launcher: 'mpirun',
+  rank: 'OMPI_COMM_WORLD_RANK',
+  size: 'OMPI_COMM_WORLD_SIZE',
+  localRank: 'OMPI_COMM_WORLD_LOCAL_RANK',
+  localSize: 'OMPI_COMM_WORLD_LOCAL_SIZE',
+};
+const SLURM: Names = {
+  launcher: 'srun',
+  rank: 'SLURM_PROCID',
+  size: 'SLURM_NTASKS',
+  localRank: 'SLURM_LOCALID',
+  localSize: 'SLURM_NTASKS_PER_NODE',
+};
+
+/**
+ * @returns undefined where this is the only process
+ * @throws OptionsError for variables that do not go together
+ */
+export function readLaunch(env: Environment = process.env): CompanyPlace | undefined {
+  const names = launcherOf(env);
+  if (names === undefined) return undefined;
+  const size = whole(env, names.size, { from: 1, to: MOST_RANKS, launcher: names.launcher });
+  const rank = whole(env, names.rank, { from: 0, to: size - 1, launcher: names.launcher });
+  if (size === 1) return undefined;
+  const localRank = env[names.localRank] === undefined ? 0 : whole(env, names.localRank, { from: 0, to: size - 1 });
+  const localSize = localSizeOf(env, names, localRank);
+  const host = env['MASTER_ADDR'] || hostOf(env, names, localSize === size);
+  return { rank, size, localRank, localSize, host, port: portOf(env), attempt: attemptOf(env) };
+}
+
+function launcherOf(env: Environment): Names | undefined {
+  if (env[TORCH.rank] !== undefined || env[TORCH.size] !== undefined) return TORCH;
+  if (env[OPEN_MPI.rank] !== undefined) return OPEN_MPI;
+  // sbatch sets the others for its script too, which is one process: steps alone are started by srun.
+  return env[SLURM.rank] !== undefined && env['SLURM_STEP_ID'] !== undefined ? SLURM : undefined;
+}
+
+function localSizeOf(env: Environment, { launcher, localSize, localRank: localName }: Names, localRank: number): number {
+  // `2(x3),1`: of a job, one entry a node.
+  const perNode = launcher === SLURM.launcher ? (env['SLURM_STEP_TASKS_PER_NODE'] ?? env['SLURM_TASKS_PER_NODE']) : undefined;
+  const text = env[localSize] ?? /^\d+/.exec(perNode ?? '')?.[0];
+  if (text === undefined) return localRank + 1;
+  const size = Number(text);
+  if (Number.isInteger(size) && size > localRank) return size;
+  throw new OptionsError(`${localSize} is ${quoted(text)} and ${localName} ${localRank}: expected a whole number above that`);
+}
+
+function hostOf(env: Environment, { launcher }: Names, oneMachine: boolean): string {
+  const nodes = env['SLURM_STEP_NODELIST'] ?? env['SLURM_JOB_NODELIST'];
+  if (launcher === SLURM.launcher && nodes !== undefined) return firstNode(nodes);
+  if (oneMachine) return '127.0.0.1';
+  throw new OptionsError(`MASTER_ADDR is not set, and ${launcher} started ranks on several machines: set it to the address of rank 0's`);
+}
+
+/** `node[03-05,9],other` -> `node03` */
+function firstNode(list: string): string {
+  return list.replace(/^([^,[]*)(?:\[([^\]\-,]+)[^\]]*\])?.*$/s, '$1$2');
+}
+
+/** The agent of torchrun serves a store of its own version at MASTER_PORT, which a LibTorch of another does not understand. */
+function portOf(env: Environment): number {
+  const given = env['DETCO_RANKS_PORT'] === undefined ? 'MASTER_PORT' : 'DETCO_RANKS_PORT';
+  const port = env[given] === undefined ? DEFAULT_PORT : whole(env, given, { from: 1, to: MOST_PORT });
+  if (given === 'DETCO_RANKS_PORT' || env['TORCHELASTIC_RUN_ID'] === undefined) return port;
+  return port < MOST_PORT ? port + 1 : port - 1;
+}
+
+function attemptOf(env: Environment): string {
+  return [env['TORCHELASTIC_RUN_ID'] ?? '', env['TORCHELASTIC_RESTART_COUNT'] ?? '0'].join('.');
+}
+
+function whole(
+  env: Environment,
+  name: string,
+  { from, to, launcher }: { readonly from: number; readonly to: number; readonly launcher?: string },
+): number {
+  const text = env[name];
+  const value = Number(text);
+  if (text !== undefined && text.trim() !== '' && Number.isInteger(value) && value >= from && value <= to) return value;
+  const given = text === undefined ? 'not set' : quoted(text);
+  const remedy = launcher === undefined ? '' : `; ${launcher} sets it, and without several processes it is to be unset`;
+  throw new OptionsError(`${name} is ${given}: expected a whole number, ${from}..${to}${remedy}`);
+}

@@ -1,0 +1,144 @@
+/** `detco train --ranks`, and what other launchers start: real processes on the engine torch, which talk by Gloo. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { loadCheckpoint } from '#dist/train/checkpoint.js';
+import { whereAvailable } from '../engine/available.js';
+import { freePort } from '../ranks/run-ranks.js';
+import { expectSameTensors } from '../support/checkpoints.js';
+import { writeTestShards } from '../support/shards.js';
+import { detco, type Outcome } from './detco.js';
+
+jest.setTimeout(600_000);
+
+/** 48 samples: six steps an epoch. */
+const CONFIG = `
+preset: tiny
+engine: torch
+device: cpu
+threads: 1
+workers: 1
+batch: 8
+epochs: 2
+lr: 0.5
+method: { width: 8, dim: 16, queueSize: 32, bnGroups: 2 }
+recipe: { globalSize: 32, patchSize: 16 }
+checkpointEvery: 4
+keepCheckpoints: 9
+lanes: 4
+shuffle: 4
+`;
+const STEPS = 12;
+/** What one process is to be told to have the losses of several. */
+const AS_RANKS = ['--divide', 'samples', '--group-rows', 'interleaved'];
+
+const torch = await whereAvailable('torch');
+
+torch.describe(`detco train on several ranks${torch.note}`, () => {
+  let folder = '';
+  let options: string[] = [];
+  const at = (name: string) => join(folder, name);
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'detco-train-ranks-'));
+    await writeFile(at('config.yaml'), CONFIG);
+    const shards = await writeTestShards(at('shards'), { counts: [20, 12, 16] });
+    options = ['train', '--config', at('config.yaml'), '--shards', ...shards];
+    await succeed([...options, '--ranks', '2', '--out', at('two')]);
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  async function succeed(args: readonly string[]): Promise<Outcome> {
+    const outcome = await detco(args);
+    expect({ code: outcome.code, stderr: outcome.code === 0 ? '' : outcome.stderr }).toEqual({ code: 0, stderr: '' });
+    return outcome;
+  }
+
+  async function losses(run: string): Promise<number[]> {
+    const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
+    return lines.flatMap((line) => (JSON.parse(line) as { loss?: number }).loss ?? []);
+  }
+
+  async function expectAlike(run: string, other: string): Promise<void> {
+    const [found, expected] = await Promise.all([run, other].map(losses));
+    expect(found).toHaveLength(expected?.length ?? NaN);
+    expect(Math.abs((found?.[0] ?? NaN) / (expected?.[0] ?? NaN) - 1)).toBeLessThan(1e-5);
+    for (let i = 0; i < 5; i++) expect(Math.abs((found?.[i] ?? NaN) / (expected?.[i] ?? NaN) - 1)).toBeLessThan(2e-3);
+  }
+
+  test('has the losses of one process with the same batch and batch norm groups, and leaves one run', async () => {
+    await succeed([...options, ...AS_RANKS, '--out', at('one')]);
+    await expectAlike(at('two'), at('one'));
+    expect(await losses(at('two'))).toHaveLength(STEPS);
+    const { state } = await loadCheckpoint(at('two/last'));
+    expect(state).toMatchObject({ step: STEPS, epoch: 2, pipeline: { epoch: 2, step: STEPS } });
+  });
+
+  test('a resumed run has the losses and the bytes of one that was not stopped', async () => {
+    await succeed([...options, '--ranks', '2', '--steps', '8', '--out', at('stopped')]);
+    await succeed(['train', '--resume', at('stopped'), '--steps', String(STEPS), '--ranks', '2']);
+    expect(await losses(at('stopped'))).toEqual(await losses(at('two')));
+    await expectSameTensors(at('stopped'), at('two'));
+  });
+
+  test.each([
+    [2, 1],
+    [1, 2],
+    [2, 4],
+  ])('a run of %i ranks goes on with %i in the middle of an epoch', async (before, after) => {
+    const run = at(`from-${before}-to-${after}`);
+    const begin = before === 1 ? AS_RANKS : ['--ranks', String(before)];
+    await succeed([...options, ...begin, '--steps', '4', '--out', run]);
+    const { stderr } = await succeed(['train', '--resume', run, '--steps', String(STEPS), '--ranks', String(after)]);
+    const warned = /the run has 2 interleaved batch norm groups, and goes on with 4, one a rank, on 4 ranks/;
+    if (after === 4) expect(stderr).toMatch(warned);
+    else expect(stderr).not.toMatch(/batch norm groups/);
+    const { state } = await loadCheckpoint(join(run, 'last'));
+    const whole = await loadCheckpoint(at('two/last'));
+    // The samples that were taken are those of a run that was not stopped.
+    expect(state.pipeline?.lanes).toEqual(whole.state.pipeline?.lanes);
+    expect(state.step).toBe(STEPS);
+    if (after < 4) await expectAlike(run, at('two'));
+  });
+
+  test.each<[string, readonly string[], Readonly<Record<string, string>>, string]>([
+    [
+      'a batch that cannot be shared',
+      ['--batch', '9'],
+      {},
+      'batch (--batch) 9 with 2 ranks: each makes an equal share of it; use --batch 8',
+    ],
+    ['another engine', ['--engine', 'wasm', '--device', 'auto'], {}, 'engine wasm computes in one process alone, and there are 2 ranks'],
+    ['whole shards', ['--divide', 'shards'], {}, 'divide (--divide) shards with 2 ranks: they share an epoch by samples'],
+    ['a probe', ['--eval', 'linear'], {}, 'a probe learns along in one process alone'],
+  ])('%s: every rank says so, exit code 2', async (_, more, env, message) => {
+    const { code, stderr } = await detco([...options, ...more, '--ranks', '2', '--out', at('refused')], { env });
+    expect(stderr).toContain(message);
+    expect(code).toBe(2);
+  });
+
+  test('ranks with other options: both name the first difference', async () => {
+    const port = String(await freePort());
+    const rank = (number: string, more: readonly string[]) =>
+      detco([...options, ...more, '--out', at('different')], {
+        env: { RANK: number, WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port },
+      });
+    const ended = await Promise.all([rank('0', []), rank('1', ['--seed', '3'])]);
+    for (const { code, stderr } of ended) {
+      expect(stderr).toContain('seed (--seed) is "3" on rank 1, and none on rank 0: start all ranks with the same options');
+      expect(code).toBe(2);
+    }
+  });
+
+  test('two processes of one rank: both say so', async () => {
+    const port = String(await freePort());
+    const env = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port };
+    const one = (rank: string) => detco([...options, '--out', at('twice')], { env: { ...env, RANK: rank } });
+    const ended = await Promise.all([one('0'), one('1'), one('1')]);
+    for (const { code, stderr } of ended) {
+      expect(stderr).toMatch(/processes say that they are rank 1 of 2|is gone/);
+      expect(code).not.toBe(0);
+    }
+  });
+});
