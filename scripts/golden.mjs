@@ -3,6 +3,8 @@
  *
  *   npm run golden -- FILE [--engine auto|wasm|tensorflow|torch] [--precision fp32|tf32|bf16] [--device NAME] [--json]
  *
+ * Of several processes with the variables of torchrun (RANK, WORLD_SIZE, ...) each takes its share of the batch; the engine is torch then.
+ *
  * tf32 and bf16 are held to looser tolerances than fp32.
  * Exit code 0: within tolerance; 1: not; 2: unusable arguments.
  */
@@ -17,9 +19,10 @@ if (!existsSync(new URL('../dist/model/index.js', import.meta.url))) {
 }
 const { parseGolden } = await import('./golden/file.mjs');
 const { replayGolden, tolerancesOf } = await import('./golden/replay.mjs');
-const { ENGINE_NAMES, selectEngine } = await import('../dist/engine/index.js');
+const { ENGINE_NAMES, meet, selectEngine } = await import('../dist/engine/index.js');
+const { readLaunch } = await import('../dist/train/launch.js');
 
-const { golden, engine, json } = await prepare().catch(refuse);
+const { golden, engine, company, json } = await prepare().catch(refuse);
 const say = json ? console.error : console.log;
 say(`engine ${engine.name}: ${engine.description}; ${engine.precision} on ${engine.device}`);
 const tolerances = tolerancesOf(engine.precision);
@@ -51,6 +54,7 @@ if (json)
     }),
   );
 await engine.dispose();
+await company?.[Symbol.asyncDispose]();
 process.exitCode = wrong.length === 0 ? 0 : 1;
 
 /** Arguments to a started engine and a checked golden file; throws what makes them unusable. */
@@ -82,7 +86,9 @@ async function prepare() {
     });
   }
   const { precision, device, json } = values;
-  return { golden, engine: await selectEngine(values.engine, { precision, device }), json };
+  const place = readLaunch();
+  const company = place && (await meet(place));
+  return { golden, engine: await selectEngine(values.engine, { precision, device, company }), company, json };
 }
 
 function refuse(error) {

@@ -60,9 +60,9 @@ export function replayGolden(engine, golden, onStep) {
   };
 
   for (const [step, expected] of golden.steps.entries()) {
-    const views = viewsOf(golden, step);
-    const inputs = inputsOf(method, { step, progress: step / totalSteps, batch }, seed);
-    const result = method.step(views, inputs);
+    const views = viewsOf(golden, step, engine.ranks);
+    const inputs = inputsOf(method, { step, progress: step / totalSteps, batch }, { seed, ranks: engine.ranks });
+    const result = meanOver(engine.ranks, method.step(views, inputs));
     const [loss] = values(result.loss);
     compare('loss', { loss }, { loss: expected.loss });
     compare('terms', mapValues(result.terms, values), expected.terms);
@@ -126,19 +126,33 @@ function startOf(name, shape) {
   return fromTorchLayout({ values: detParameter(goldenName(name), torchShape), shape: torchShape }).values;
 }
 
-function viewsOf({ views, viewTags, seed }, step) {
-  const view = ([name, shape]) => [name, tf.tensor(detView(`${viewTags[name] ?? name}.${step}.${seed}`, shape), shape, 'float32')];
+/** The views of a step; of several ranks, this one's share. */
+function viewsOf({ views, viewTags, seed }, step, { rank, size } = { rank: 0, size: 1 }) {
+  const view = ([name, [batch, ...rest]]) => {
+    const all = detView(`${viewTags[name] ?? name}.${step}.${seed}`, [batch, ...rest]);
+    const length = all.length / size;
+    return [name, tf.tensor(all.slice(rank * length, (rank + 1) * length), [batch / size, ...rest], 'float32')];
+  };
   return Object.fromEntries(Object.entries(views).map(view));
 }
 
+/** What a step gives, of all ranks. */
+function meanOver(ranks, { loss, terms, gradients, ...rest }) {
+  const mean = (tensors) => {
+    const means = ranks.mean(Object.values(tensors));
+    return Object.fromEntries(Object.keys(tensors).map((name, i) => [name, means[i]]));
+  };
+  return { ...rest, ...mean({ loss }), terms: mean(terms), gradients: mean(gradients) };
+}
+
 /** What the method makes for the step, with permutations that any language can rebuild in the place of its own. */
-function inputsOf(method, at, seed) {
+function inputsOf(method, at, { seed, ranks }) {
   const inputs = method.inputs(at);
   for (const name of Object.keys(inputs)) {
     const [, what] = /^(.*)Order$/.exec(name) ?? [];
     if (what === undefined) continue;
-    const rebuilt = permutation(what, detPermutation(`${what}.${at.step}.${seed}`, at.batch));
-    tf.dispose([inputs[name], inputs[`${what}Inverse`]]);
+    const rebuilt = permutation(what, detPermutation(`${what}.${at.step}.${seed}`, at.batch), ranks);
+    tf.dispose(Object.keys(rebuilt).map((part) => inputs[part]));
     Object.assign(inputs, rebuilt);
   }
   return inputs;

@@ -5,6 +5,8 @@ import { inspectEngines } from '../engine/index.js';
 import type { EngineReport } from '../engine/index.js';
 import { inspectTfjs } from '../engine/packages.js';
 import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
+import type { TorchInfo } from '../engine/torch/addon.js';
+import { RANKS_REMEDY } from '../engine/torch/commands.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
 import { counted } from '../common/counted.js';
@@ -73,8 +75,18 @@ function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
     `LibTorch ${info.version}${folder}`,
     `cpu     ${counted(availableParallelism(), 'thread')}`,
     ...(cuda.length > 0 ? cuda : [`no CUDA device: ${info.cudaReason ?? 'none is visible'}`]),
+    `ranks   ${ranksInWords(info)}`,
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
+}
+
+/** What several processes can train by, and how to add what is missing for the devices here. */
+function ranksInWords({ rankTransports, cudaDevices }: TorchInfo): string {
+  const names = { gloo: 'on CPUs (Gloo)', nccl: 'on GPUs (NCCL)' } as const;
+  const have = rankTransports.map((transport) => names[transport]).join(', ');
+  const wanted = cudaDevices.length > 0 ? 'nccl' : 'gloo';
+  const lacks = rankTransports.includes(wanted) ? '' : `${have === '' ? '' : '; '}none ${names[wanted]}: ${RANKS_REMEDY[wanted]}`;
+  return `${have}${lacks}`;
 }
 
 /** TensorFlow, whose package it is, its devices, and what keeps it from them. */

@@ -31,11 +31,12 @@ export interface Company extends Place, AsyncDisposable {
    * Why this rank cannot go on, for the user: what it has failed with, which the others are told, or what another has.
    *
    * @param error what it was stopped by: a rank that is gone looks like a connection that broke
+   * @param remedy what to do where it was another
    */
-  explain(error: unknown): Promise<unknown>;
+  explain(error: unknown, remedy?: string): Promise<unknown>;
 }
 
-/** Why several ranks cannot go on together. */
+/** Why several ranks cannot go on together; where another rank has failed, by the name of its error. */
 export class CompanyError extends Error {
-  override readonly name = 'CompanyError';
+  override name = 'CompanyError';
 }

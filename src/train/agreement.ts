@@ -1,7 +1,9 @@
 /** What the ranks of a run agree on between updates: where they stand, and whether to stop. */
+import { shellWord } from '../common/shell-word.js';
 import type { Company } from '../engine/company.js';
 import { joinStates } from '../pipeline/index.js';
 import type { PipelineState } from '../pipeline/batch/batch.js';
+import { lastCheckpoint } from './run-checkpoints.js';
 
 /** Why a run of several ranks stops on all of them. */
 export class StopAgreed extends Error {
@@ -34,6 +36,12 @@ export class Agreement {
     const all = await this.#company.exchange({ state: own, lost: this.#lost.splice(0) });
     if (this.leads) for (const sample of all.slice(1).flatMap(({ lost }) => lost)) this.#record(sample);
     return own && joinStates(all.flatMap(({ state }) => state ?? []));
+  }
+
+  /** What to end with where `error` stopped this rank of a run, which may be that another is gone. */
+  async explain(error: unknown, run: string): Promise<unknown> {
+    const good = (await lastCheckpoint(run)) ?? 'none';
+    return this.#company.explain(error, `The last good checkpoint is ${good}; continue with npx detco train --resume ${shellWord(run)}`);
   }
 
   /** @throws StopAgreed where one of the ranks wants to stop */

@@ -138,8 +138,9 @@ class Loop {
     return { ...end, ...(freeRate === undefined ? {} : { freeRate }) };
   }
 
-  #failed(error: unknown): Promise<unknown> {
+  async #failed(cause: unknown): Promise<unknown> {
     const { run, config, agreement } = this.#context;
+    const error = agreement ? await agreement.explain(cause, run.path) : cause;
     const unsaved = !this.#checkpoints.writing && this.#step > (this.#checkpoints.newest?.step ?? 0);
     const save = (folder: string) => this.#checkpoints.save(folder, this.#place());
     return afterFailure(error, { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && !agreement && { save }) });

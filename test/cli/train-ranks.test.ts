@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
-import { whereAvailable } from '../engine/available.js';
-import { freePort } from '../ranks/run-ranks.js';
+import { hasTools } from '../engine/available.js';
+import { whereRanks } from '../ranks/available.js';
+import { freePort, runCommand } from '../ranks/run-ranks.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 import { writeTestShards } from '../support/shards.js';
 import { detco, type Outcome } from './detco.js';
@@ -33,9 +34,9 @@ const STEPS = 12;
 /** What one process is to be told to have the losses of several. */
 const AS_RANKS = ['--divide', 'samples', '--group-rows', 'interleaved'];
 
-const torch = await whereAvailable('torch');
+const where = await whereRanks();
 
-torch.describe(`detco train on several ranks${torch.note}`, () => {
+where.describe(`detco train on several ranks${where.note}`, () => {
   let folder = '';
   let options: string[] = [];
   const at = (name: string) => join(folder, name);
@@ -103,19 +104,24 @@ torch.describe(`detco train on several ranks${torch.note}`, () => {
   });
 
   test.each<[string, readonly string[], Readonly<Record<string, string>>, string]>([
-    [
-      'a batch that cannot be shared',
-      ['--batch', '9'],
-      {},
-      'batch (--batch) 9 with 2 ranks: each makes an equal share of it; use --batch 8',
-    ],
+    ['a batch that cannot be shared', ['--batch', '9'], {}, 'batch 9 with 2 ranks: each makes an equal share of it; use --batch 10'],
     ['another engine', ['--engine', 'wasm', '--device', 'auto'], {}, 'engine wasm computes in one process alone, and there are 2 ranks'],
-    ['whole shards', ['--divide', 'shards'], {}, 'divide (--divide) shards with 2 ranks: they share an epoch by samples'],
+    ['whole shards', ['--divide', 'shards'], {}, 'divide shards with 2 ranks: they share an epoch by samples'],
     ['a probe', ['--eval', 'linear'], {}, 'a probe learns along in one process alone'],
   ])('%s: every rank says so, exit code 2', async (_, more, env, message) => {
     const { code, stderr } = await detco([...options, ...more, '--ranks', '2', '--out', at('refused')], { env });
     expect(stderr).toContain(message);
     expect(code).toBe(2);
+  });
+
+  const mpirun = hasTools('mpirun') ? test : test.skip;
+  mpirun('two ranks of mpirun have the bits of two that it started itself', async () => {
+    const args = ['--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '-np', '2', process.execPath, 'bin/detco.cjs'];
+    const env = { MASTER_PORT: String(await freePort()) };
+    const { code, stderr } = await runCommand('mpirun', [...args, ...options, '--out', at('mpirun')], { ...process.env, ...env });
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(await losses(at('mpirun'))).toEqual(await losses(at('two')));
+    await expectSameTensors(at('mpirun'), at('two'));
   });
 
   test('ranks with other options: both name the first difference', async () => {
@@ -126,7 +132,7 @@ torch.describe(`detco train on several ranks${torch.note}`, () => {
       });
     const ended = await Promise.all([rank('0', []), rank('1', ['--seed', '3'])]);
     for (const { code, stderr } of ended) {
-      expect(stderr).toContain('seed (--seed) is "3" on rank 1, and none on rank 0: start all ranks with the same options');
+      expect(stderr).toContain('seed is 3 on rank 1, and none on rank 0: start all ranks with the same options');
       expect(code).toBe(2);
     }
   });

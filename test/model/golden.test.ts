@@ -9,6 +9,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { METHOD_NAMES } from '#dist/model/methods/index.js';
 import { whereAvailable } from '../engine/available.js';
+import { whereRanks } from '../ranks/available.js';
+import { freePort, runNode } from '../ranks/run-ranks.js';
 
 const RESNET18 = 'fixtures/golden/resnet18.json';
 const folder = mkdtempSync(join(tmpdir(), 'golden-'));
@@ -44,6 +46,7 @@ function expectWithin(groups: Result['groups'], tolerances: Result['tolerances']
   for (const [group, error] of Object.entries(groups)) expect(error).toBeLessThanOrEqual(tolerances[group] ?? Infinity);
 }
 
+const ranked = await whereRanks();
 const where = { torch: await whereAvailable('torch'), tensorflow: await whereAvailable('tensorflow') } as const;
 
 describe('npm run golden', () => {
@@ -97,6 +100,21 @@ describe('npm run golden', () => {
       300_000,
     );
   }
+
+  ranked.test(
+    `basic units over two ranks, each with half of the batch: agrees with PyTorch${ranked.note}`,
+    async () => {
+      const args = ['scripts/golden.mjs', RESNET18, '--engine', 'torch', '--device', 'cpu', '--json'];
+      const variables = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()) };
+      const ended = await Promise.all([0, 1].map((rank) => runNode(args, { ...process.env, ...variables, RANK: String(rank) })));
+      for (const { code, stdout, stderr } of ended) {
+        expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+        const { groups, tolerances } = JSON.parse(stdout) as Result;
+        expectWithin(groups, tolerances);
+      }
+    },
+    300_000,
+  );
 
   test('numbers out of tolerance: exit 1, and which', () => {
     const file = join(folder, 'wrong.json');

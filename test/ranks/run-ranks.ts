@@ -19,7 +19,11 @@ export async function freePort(): Promise<number> {
 
 /** `node ARGS` to its end. */
 export function runNode(args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Ended> {
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return runCommand(process.execPath, args, env);
+}
+
+export function runCommand(file: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Ended> {
+  const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const [stdout, stderr]: [string[], string[]] = [[], []];
   child.stdout.on('data', (text: Buffer) => stdout.push(text.toString()));
   child.stderr.on('data', (text: Buffer) => stderr.push(text.toString()));

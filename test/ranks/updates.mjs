@@ -39,7 +39,7 @@ let first;
 for (let at = 0; at < steps; at++) {
   const views = Object.fromEntries(method.views.map((one) => [one, view(random, one.startsWith('patches'))]));
   const staged = step.stage({ views, release: () => {} });
-  results.push(await step.run(staged, { step: at, progress: at / steps, learningRate: 0.02 }));
+  results.push(await step.run(staged, { step: at, progress: at / steps, learningRate: 0.002 }));
   first ??= state();
 }
 const end = { results, first, last: state(), host: method.host };

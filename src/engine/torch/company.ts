@@ -31,6 +31,8 @@ interface Failure {
   readonly rank: number;
   readonly host: string;
   readonly reason: string;
+  /** Of the error; absent where the rank is gone. */
+  readonly name?: string;
 }
 
 /**
@@ -104,17 +106,11 @@ class StoreCompany implements Company {
     return this.#all(said, WAIT_MS);
   }
 
-  async explain(error: unknown): Promise<unknown> {
-    try {
-      const broken = reasonOf(error).includes(BROKEN);
-      const found = this.#failure() ?? (broken ? await this.#watch() : undefined);
-      if (found && found.rank !== this.rank) return new CompanyError(inWords(found), { cause: error });
-      // A failure that was heard of is not one's own.
-      if (!(error instanceof CompanyError && this.#failure())) this.#set('failed', { ...this.#named(this.rank), reason: reasonOf(error) });
-      return error;
-    } catch (gone) {
-      return gone;
-    }
+  async explain(error: unknown, remedy = ''): Promise<unknown> {
+    if (error instanceof OtherFailed && error.explained) return error;
+    const explained = await this.#reason(error);
+    if (!(explained instanceof OtherFailed)) return explained;
+    return explained.withRemedy(remedy);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -125,6 +121,21 @@ class StoreCompany implements Company {
       // The store is gone, with rank 0.
     }
     this.#addon.closeStore();
+  }
+
+  /** What ends this rank: its own error, of which the others are told, or that another has failed or is gone. */
+  async #reason(error: unknown): Promise<unknown> {
+    if (error instanceof OtherFailed) return error;
+    try {
+      const broken = reasonOf(error).includes(BROKEN);
+      const found = this.#failure() ?? (broken ? await this.#watch() : undefined);
+      if (found && found.rank !== this.rank) return new OtherFailed(found);
+      const { name } = error instanceof Error ? error : { name: 'Error' };
+      if (!found) this.#set('failed', { ...this.#named(this.rank), reason: reasonOf(error), name } satisfies Failure);
+      return error;
+    } catch (gone) {
+      return gone;
+    }
   }
 
   async #all<T>(said: T, withinMs: number): Promise<T[]> {
@@ -145,11 +156,11 @@ class StoreCompany implements Company {
       const found = this.#get(key);
       if (found !== undefined) return found;
       const failure = this.#failure();
-      if (failure !== undefined) throw new CompanyError(inWords(failure));
+      if (failure !== undefined) throw new OtherFailed(failure);
       const now = this.#get(`beat/${of}`);
       if (now !== beat) [beat, beatAt] = [now, performance.now()];
       // One that has not come yet has no beat.
-      if (beat !== undefined && performance.now() - beatAt > SILENT_MS) throw new CompanyError(inWords(this.#lost(of)));
+      if (beat !== undefined && performance.now() - beatAt > SILENT_MS) throw this.#tellLost(of);
       if (performance.now() > until) throw new CompanyError(this.#late(of));
       await setTimeout(pause);
     }
@@ -168,17 +179,20 @@ class StoreCompany implements Company {
     }
     const after = beats();
     const gone = others.find((_, i) => before[i] === after[i]);
-    if (gone === undefined) return undefined;
-    const lost = this.#lost(gone);
-    this.#set('failed', lost);
-    return lost;
+    if (gone !== undefined) this.#set('failed', this.#lost(gone));
+    return gone === undefined ? undefined : this.#lost(gone);
+  }
+
+  #tellLost(rank: number): OtherFailed {
+    this.#set('failed', this.#lost(rank));
+    return new OtherFailed(this.#lost(rank));
   }
 
   /** The others read in the store why this rank ends, as long as it is there. */
   async #farewell(): Promise<void> {
     const failure = this.#failure();
     const until = performance.now() + FAREWELL_MS;
-    const waitedFor = (rank: number) => rank > 0 && rank !== failure?.rank && this.#get(`beat/${rank}`) !== undefined;
+    const waitedFor = (rank: number) => rank > 0 && rank !== failure?.rank && this.#get(`came/${rank}`) !== undefined;
     let staying = Array.from({ length: this.size }, (_, rank) => rank).filter(waitedFor);
     while (staying.length > 0 && performance.now() < until) {
       staying = staying.filter((rank) => this.#get(`left/${rank}`) === undefined);
@@ -218,11 +232,24 @@ class StoreCompany implements Company {
     try {
       return ask();
     } catch (error) {
-      throw new CompanyError(inWords(this.#lost(0)), { cause: error });
+      throw new OtherFailed(this.#lost(0), { cause: error });
     }
   }
 }
 
-function inWords({ rank, host, reason }: Failure): string {
-  return reason.startsWith('is gone') ? `rank ${rank} on ${host} ${reason}` : `rank ${rank} on ${host} has failed: ${reason}`;
+/** That another rank cannot go on, for a reason that all know. */
+class OtherFailed extends CompanyError {
+  /** Whether the user is told all of it. */
+  explained = false;
+
+  constructor({ rank, host, reason, name }: Failure, options?: ErrorOptions) {
+    super(`rank ${rank} on ${host} ${name === undefined ? reason : `has failed: ${reason}`}`, options);
+    this.name = name ?? this.name;
+  }
+
+  withRemedy(remedy: string): this {
+    this.message = [this.message, remedy].filter(Boolean).join('. ');
+    this.explained = true;
+    return this;
+  }
 }
