@@ -47,7 +47,6 @@ function startRank(rank: number, count: number, port: number): ChildProcess {
     RANK: rank,
     WORLD_SIZE: count,
     LOCAL_RANK: rank,
-    LOCAL_WORLD_SIZE: count,
     MASTER_ADDR: '127.0.0.1',
     MASTER_PORT: port,
   };

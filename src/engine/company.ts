@@ -6,8 +6,6 @@ export interface Place {
   readonly size: number;
   /** Which of the ranks of its machine: its GPU. */
   readonly localRank: number;
-  /** How many they are: they share its cores. */
-  readonly localSize: number;
   /** Tells one attempt to train from the next, of which messages may be left. */
   readonly attempt: string;
 }
@@ -19,6 +17,9 @@ export interface CompanyPlace extends Place {
 }
 
 export interface Company extends Place, AsyncDisposable {
+  /** Ranks that may use the cores that this one may use, itself among them: a launcher may tie each to some of its own. */
+  readonly sharers: number;
+
   /**
    * What each rank says, in rank order. All have to call this, the same number of times: it waits for the last.
    *

@@ -1,7 +1,7 @@
 /**
  * Which of several processes this is, as whoever started them says in variables of the environment:
  *
- *   torchrun, PyTorchJob of Kubeflow, --ranks   RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT
+ *   torchrun, PyTorchJob of Kubeflow, --ranks   RANK WORLD_SIZE LOCAL_RANK MASTER_ADDR MASTER_PORT
  *   mpirun of Open MPI                          OMPI_COMM_WORLD_RANK ..._SIZE ..._LOCAL_RANK ..._LOCAL_SIZE
  *   srun                                        SLURM_PROCID SLURM_NTASKS SLURM_LOCALID SLURM_STEP_NODELIST
  */
@@ -58,9 +58,9 @@ export function readLaunch(env: Environment = process.env): CompanyPlace | undef
   const rank = whole(env, names.rank, { from: 0, to: size - 1, launcher: names.launcher });
   if (size === 1) return undefined;
   const localRank = env[names.localRank] === undefined ? 0 : whole(env, names.localRank, { from: 0, to: size - 1 });
-  const localSize = localSizeOf(env, names, localRank);
-  const host = env['MASTER_ADDR'] || hostOf(env, names, localSize === size);
-  return { rank, size, localRank, localSize, host, port: portOf(env), attempt: attemptOf(env) };
+  const oneMachine = env[names.localSize] === String(size);
+  const host = env['MASTER_ADDR'] || hostOf(env, names, oneMachine);
+  return { rank, size, localRank, host, port: portOf(env), attempt: attemptOf(env) };
 }
 
 function launcherOf(env: Environment): Names | undefined {
@@ -68,16 +68,6 @@ function launcherOf(env: Environment): Names | undefined {
   if (env[OPEN_MPI.rank] !== undefined) return OPEN_MPI;
   // sbatch sets the others for its script too, which is one process: steps alone are started by srun.
   return env[SLURM.rank] !== undefined && env['SLURM_STEP_ID'] !== undefined ? SLURM : undefined;
-}
-
-function localSizeOf(env: Environment, { launcher, localSize, localRank: localName }: Names, localRank: number): number {
-  // `2(x3),1`: of a job, one entry a node.
-  const perNode = launcher === SLURM.launcher ? (env['SLURM_STEP_TASKS_PER_NODE'] ?? env['SLURM_TASKS_PER_NODE']) : undefined;
-  const text = env[localSize] ?? /^\d+/.exec(perNode ?? '')?.[0];
-  if (text === undefined) return localRank + 1;
-  const size = Number(text);
-  if (Number.isInteger(size) && size > localRank) return size;
-  throw new OptionsError(`${localSize} is ${quoted(text)} and ${localName} ${localRank}: expected a whole number above that`);
 }
 
 function hostOf(env: Environment, { launcher }: Names, oneMachine: boolean): string {

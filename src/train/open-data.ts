@@ -6,9 +6,9 @@ import { createPipeline, type Pipeline } from '../pipeline/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
 import { RUN_OPTIONS } from '../pipeline/run-options.js';
 import type { Company } from '../engine/company.js';
-import { usableCores } from '../pipeline/machine.js';
 import type { Beginning } from './beginning.js';
 import type { TrainConfig } from './config-schema.js';
+import { coresFor } from './cores.js';
 import { makeIndex } from './index-for-ranks.js';
 import { assertMadeWith, configDigest } from './loss-options.js';
 import { DataError } from './data-error.js';
@@ -123,9 +123,9 @@ async function openPipeline(
 }
 
 /** What of the data, and of the machine's cores, is for a rank. */
-function shareOf({ rank, size, localSize }: Company, { lanes, workers }: TrainConfig) {
-  const cores = Math.max(1, Math.floor(usableCores() / localSize));
-  return { rank, worldSize: size, workers: workers ?? Math.min(cores, lanes / size) };
+function shareOf(company: Company, { lanes, workers }: TrainConfig) {
+  const { rank, size } = company;
+  return { rank, worldSize: size, workers: workers ?? Math.min(coresFor(company), lanes / size) };
 }
 
 /** Begins to iterate: resolves once the first value, or the end, is there. */

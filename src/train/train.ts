@@ -7,13 +7,13 @@ import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
-import { usableCores } from '../pipeline/machine.js';
 import { listShards } from '../pipeline/source/index.js';
 import { Agreement } from './agreement.js';
 import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
+import { coresFor, tiedToOneCore } from './cores.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { asOptionsError, classNamesOf, waitingFor } from './data-options.js';
@@ -60,7 +60,7 @@ function versions(): Record<string, string> {
 
 /** Starts the engine that the options name. @throws OptionsError where it does not run here or so */
 function startEngine({ engine, precision, device, threads }: TrainConfig, company: Company | undefined): Promise<Engine> {
-  const share = company && Math.max(1, Math.floor(usableCores() / company.localSize));
+  const share = company && coresFor(company);
   const options = { precision, device, ...given({ threads: threads ?? share, company }, ['threads', 'company']) };
   return selectEngine(engine, options).catch((error: unknown) => {
     throw new OptionsError(error instanceof Error ? error.message : String(error), { cause: error });
@@ -198,6 +198,8 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   const config: TrainConfig = { ...begun.config, engine: engine.name };
   const beginning: Beginning = { ...begun, config };
   sayEngine(config, engine, hooks);
+  const tied = company && tiedToOneCore(company);
+  if (tied !== undefined) hooks.onWarning?.(tied);
   assertStateFits(config, engine);
 
   for (const warning of past?.warnings ?? []) hooks.onWarning?.(warning);

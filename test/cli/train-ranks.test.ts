@@ -44,7 +44,7 @@ where.describe(`detco train on several ranks${where.note}`, () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'detco-train-ranks-'));
     await writeFile(at('config.yaml'), CONFIG);
-    const shards = await writeTestShards(at('shards'), { counts: [20, 12, 16] });
+    const shards = await writeTestShards(at('shards'), { counts: [12, 12, 16, 8] });
     options = ['train', '--config', at('config.yaml'), '--shards', ...shards];
     await succeed([...options, '--ranks', '2', '--out', at('two')]);
   });

@@ -5,7 +5,7 @@ import { openCompany } from '../../dist/engine/torch/company.js';
 import { loadNative } from '../../dist/engine/torch/native.js';
 
 const { rank, size, port } = JSON.parse(process.argv[2] ?? '');
-const company = await openCompany({ rank, size, localRank: rank, localSize: size, host: '127.0.0.1', port, attempt: '0' });
+const company = await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' });
 const engine = await selectEngine('torch', { device: 'cpu', threads: 2, company });
 const { ranks } = engine;
 const numbers = (tensor) => [...tensor.dataSync()];

@@ -3,7 +3,7 @@ import { openCompany } from '../../dist/engine/torch/company.js';
 
 const { rank, size, port, does, startMs = 60_000 } = JSON.parse(process.argv[2] ?? '');
 const tell = (heard) => process.stdout.write(`${JSON.stringify(heard)}\n`);
-const place = { rank, size, localRank: rank, localSize: size, host: '127.0.0.1', port, attempt: '0' };
+const place = { rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' };
 const company = await openCompany(place, { startMs }).catch((error) => tell({ refused: error.message }));
 if (typeof company === 'object') {
   try {

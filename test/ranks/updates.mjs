@@ -20,8 +20,7 @@ function view(random, patches) {
   return { data: all.subarray(rank * share * bytes, (rank + 1) * share * bytes), shape: [share, ...one] };
 }
 
-const company =
-  size > 1 ? await openCompany({ rank, size, localRank: rank, localSize: size, host: '127.0.0.1', port, attempt: '0' }) : undefined;
+const company = size > 1 ? await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' }) : undefined;
 const engine = await selectEngine('torch', { device: 'cpu', threads, precision, company });
 const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
 const method = methodKind(name).create(engine, methodOptions({ ...known, name }), 1);

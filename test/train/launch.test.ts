@@ -29,7 +29,6 @@ describe('a process of several', () => {
       rank: 3,
       size: 4,
       localRank: 1,
-      localSize: 2,
       host: 'node7',
       port: 29401,
       attempt: 'none.1',
@@ -38,7 +37,7 @@ describe('a process of several', () => {
 
   test('of a PyTorchJob, one a machine, where nobody serves a store', () => {
     const env = { RANK: '1', WORLD_SIZE: '2', MASTER_ADDR: 'job-master-0', MASTER_PORT: '23456' };
-    expect(readLaunch(env)).toMatchObject({ rank: 1, size: 2, localRank: 0, localSize: 1, host: 'job-master-0', port: 23456 });
+    expect(readLaunch(env)).toMatchObject({ rank: 1, size: 2, localRank: 0, host: 'job-master-0', port: 23456 });
   });
 
   test('of mpirun on one machine', () => {
@@ -48,14 +47,12 @@ describe('a process of several', () => {
       OMPI_COMM_WORLD_LOCAL_RANK: '1',
       OMPI_COMM_WORLD_LOCAL_SIZE: '2',
     };
-    expect(readLaunch(env)).toMatchObject({ rank: 1, size: 2, localRank: 1, localSize: 2, host: '127.0.0.1', port: 29500 });
-    expect(() => readLaunch({ ...env, OMPI_COMM_WORLD_LOCAL_SIZE: '1', OMPI_COMM_WORLD_LOCAL_RANK: '0' })).toThrow(
-      'MASTER_ADDR is not set',
-    );
+    expect(readLaunch(env)).toMatchObject({ rank: 1, size: 2, localRank: 1, host: '127.0.0.1', port: 29500 });
+    expect(() => readLaunch({ ...env, OMPI_COMM_WORLD_LOCAL_SIZE: '1' })).toThrow('MASTER_ADDR is not set');
   });
 
   test('of srun, which names the machines', () => {
-    expect(readLaunch(SRUN)).toMatchObject({ rank: 5, size: 8, localRank: 1, localSize: 4, host: 'gpu03', port: 29500 });
+    expect(readLaunch(SRUN)).toMatchObject({ rank: 5, size: 8, localRank: 1, host: 'gpu03', port: 29500 });
     expect(readLaunch({ ...SRUN, SLURM_STEP_NODELIST: 'alpha,beta' })?.host).toBe('alpha');
     expect(readLaunch({ ...SRUN, DETCO_RANKS_PORT: '31000' })?.port).toBe(31000);
   });
@@ -73,7 +70,7 @@ describe('a process of several', () => {
     [{ ...TORCHRUN, RANK: '4' }, 'RANK is "4": expected a whole number, 0..3'],
     [{ ...TORCHRUN, RANK: '' }, 'RANK is "": expected a whole number, 0..3'],
     [{ ...TORCHRUN, MASTER_PORT: 'any' }, 'MASTER_PORT is "any": expected a whole number, 1..65535'],
-    [{ ...TORCHRUN, LOCAL_WORLD_SIZE: '1' }, 'LOCAL_WORLD_SIZE is "1" and LOCAL_RANK 1: expected a whole number above that'],
+    [{ ...TORCHRUN, LOCAL_RANK: '4' }, 'LOCAL_RANK is "4": expected a whole number, 0..3'],
   ])('%j: says which variable is wrong', (env, message) => {
     expect(() => readLaunch(env)).toThrow(message);
   });

@@ -5,6 +5,7 @@
  *   another      sets N/r, waits for N/all
  *   everybody    counts beat/r on a thread that nothing else holds up, looks at the beat of whom it waits for, and at `failed`
  */
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { type Company, CompanyError, type CompanyPlace } from '../company.js';
@@ -26,6 +27,21 @@ const FAREWELL_MS = 10_000;
 
 /** Of what the addon throws where a rank is gone. */
 const BROKEN = 'ranks lost each other';
+
+/** Of a rank. */
+interface Machine {
+  readonly host: string;
+  /** As Linux lists those that it may run on, `0-3,8`; the same for all where it does not tell. */
+  readonly cores: string;
+}
+
+function allowedCores(): string {
+  try {
+    return /^Cpus_allowed_list:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '';
+  } catch {
+    return '';
+  }
+}
 
 interface Failure {
   readonly rank: number;
@@ -57,16 +73,14 @@ export async function openCompany(place: CompanyPlace, { startMs = START_MS }: {
   const company = new StoreCompany(addon, place);
   try {
     const came = addon.countInStore(`${attempt}/came/${rank}`);
-    if (came > 1)
-      throw await company.explain(
-        new CompanyError(`${came} processes say that they are rank ${rank} of ${size}: each needs a RANK of its own`),
-      );
+    if (came > 1) throw new CompanyError(`${came} processes say that they are rank ${rank} of ${size}: each needs a RANK of its own`);
     addon.beatInStore(`${attempt}/beat/${rank}`, BEAT_MS);
     await company.meet(startMs);
     return company;
   } catch (error) {
+    const explained = await company.explain(error);
     await company[Symbol.asyncDispose]();
-    throw error;
+    throw explained;
   }
 }
 
@@ -78,28 +92,31 @@ class StoreCompany implements Company {
   readonly rank: number;
   readonly size: number;
   readonly localRank: number;
-  readonly localSize: number;
   readonly attempt: string;
   readonly #addon: TorchAddon;
   /** Where they meet. */
   readonly #where: string;
-  #hosts: readonly string[] = [];
+  #machines: readonly Machine[] = [];
   /** Rounds of `exchange`. */
   #rounds = 0;
 
-  constructor(addon: TorchAddon, { rank, size, localRank, localSize, host, port, attempt }: CompanyPlace) {
+  constructor(addon: TorchAddon, { rank, size, localRank, host, port, attempt }: CompanyPlace) {
     this.#addon = addon;
     this.rank = rank;
     this.size = size;
     this.localRank = localRank;
-    this.localSize = localSize;
     this.attempt = attempt;
     this.#where = `${host}:${port}`;
   }
 
   /** Waits for all to come. */
   async meet(withinMs: number): Promise<void> {
-    this.#hosts = await this.#all(hostname(), withinMs);
+    this.#machines = await this.#all({ host: hostname(), cores: allowedCores() }, withinMs);
+  }
+
+  get sharers(): number {
+    const { host, cores } = this.#machines[this.rank] ?? {};
+    return this.#machines.filter((one) => one.host === host && one.cores === cores).length;
   }
 
   exchange<T>(said: T): Promise<T[]> {
@@ -209,11 +226,12 @@ class StoreCompany implements Company {
   }
 
   #named(rank: number): Pick<Failure, 'rank' | 'host'> {
-    return { rank, host: this.#hosts[rank] ?? (rank === this.rank ? hostname() : 'a machine that is not known yet') };
+    return { rank, host: this.#machines[rank]?.host ?? (rank === this.rank ? hostname() : 'a machine that is not known yet') };
   }
 
   #late(of: number): string {
-    if (this.#hosts.length > 0) return `rank ${of} on ${this.#hosts[of]} has not answered for ${WAIT_MS / 60_000} minutes`;
+    const machine = this.#machines[of];
+    if (machine) return `rank ${of} on ${machine.host} has not answered for ${WAIT_MS / 60_000} minutes`;
     const who = this.rank === 0 ? `rank ${of} of ${this.size}` : `one of ${this.size} ranks`;
     return `${who} has not come to ${this.#where} within the time: start all ranks, each with its RANK and the same WORLD_SIZE`;
   }
