@@ -176,8 +176,9 @@ class StoreCompany implements Company {
       if (failure !== undefined) throw new OtherFailed(failure);
       const now = this.#get(`beat/${of}`);
       if (now !== beat) [beat, beatAt] = [now, performance.now()];
-      // One that has not come yet has no beat.
-      if (beat !== undefined && performance.now() - beatAt > SILENT_MS) throw this.#tellLost(of);
+      // One that has not come yet has no beat; one that came may have died before its first.
+      const came = beat !== undefined || this.#machines.length > 0;
+      if (came && performance.now() - beatAt > SILENT_MS) throw this.#tellLost(of);
       if (performance.now() > until) throw new CompanyError(this.#late(of));
       await setTimeout(pause);
     }
