@@ -22,7 +22,7 @@ threads: 1
 workers: 1
 batch: 8
 epochs: 2
-lr: 0.5
+lr: 0.03
 method: { width: 8, dim: 16, queueSize: 32, bnGroups: 2 }
 recipe: { globalSize: 32, patchSize: 16 }
 checkpointEvery: 4
