@@ -51,6 +51,11 @@ export class OnlineProbe {
     return 3 * 4 * (this.#dimensions + 1) * columnsFor(classes);
   }
 
+  /** That it has room for; 0 until it has seen a label. */
+  get classes(): number {
+    return this.#classifier?.classes ?? 0;
+  }
+
   /** Whether it has seen a label. */
   get begun(): boolean {
     return this.#classifier !== undefined;

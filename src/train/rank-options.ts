@@ -17,7 +17,7 @@ export function forRanks(config: TrainConfig, ranks: number, chosen: ReadonlySet
 
 /** @throws OptionsError for options with which so many ranks cannot share a run */
 export function checkRanks(config: TrainConfig, { ranks, resumed }: { readonly ranks: number; readonly resumed: boolean }): void {
-  const { batch, lanes, divide, groupRows, evaluate, method } = config;
+  const { batch, lanes, divide, groupRows, method } = config;
   if (ranks === 1) return;
   const refuse = (option: string, value: unknown, remedy: string) => {
     throw new OptionsError(`${optionName(option)} ${String(value)} with ${ranks} ranks: ${remedy}`);
@@ -36,7 +36,6 @@ export function checkRanks(config: TrainConfig, { ranks, resumed }: { readonly r
       divide ?? 'shards',
       'they share an epoch by samples; a run that was begun with --divide samples can go on with several',
     );
-  if (evaluate.includes('linear')) refuse('evaluate', evaluate.join(','), 'a probe learns along in one process alone; leave linear out');
   if (resumed) return;
   if (!fitRanks(method, ranks))
     refuse('method.bnGroups', method.bnGroups, `a group is within a rank, or of all of them; use a multiple of ${ranks}, or 1`);

@@ -5,6 +5,7 @@ import { augmentOnDevice } from './device-augment.js';
 import type { Engine, NamedTensors } from '../engine/engine.js';
 import type { Ranks } from '../engine/ranks.js';
 import type { OnlineProbe, ProbeGuesses } from '../eval/index.js';
+import { NO_CLASS } from '../eval/linear-probe.js';
 import type { Method, StepAt } from '../model/index.js';
 import { groupsOfRank } from '../model/network/network.js';
 import type { Optimizer } from './optimizer/optimizer.js';
@@ -101,7 +102,7 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
       // One tensor to read back, so the device is waited for once; what ranks wish travels with it.
       const own = tf.stack([loss, featureStd, ...method.terms.map((name) => terms[name] as Scalar)]);
       const [report] = ranks.mean([wishes ? tf.concat([own, wishes]) : own]) as [Tensor];
-      return { report, ...(probe && { features }) };
+      return { report, ...(probe && { features: ranks.gather(features as Tensor2D) }) };
     }),
   );
 
@@ -130,7 +131,8 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
       const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
       const [stop = 0, save = 0] = terms.slice(method.terms.length);
       report.dispose();
-      const guesses = features && (await probe?.learn(features as Tensor2D, order ? [...order].map((turn) => labels[turn]) : labels));
+      const staged = order ? [...order].map((turn) => labels[turn]) : labels;
+      const guesses = features && (await probe?.learn(features as Tensor2D, await ofAllRanks(ranks, staged)));
       features?.dispose();
       return {
         loss,
@@ -141,6 +143,16 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
       };
     },
   };
+}
+
+/** The probe of every rank learns from the images of all, and so they stay one. */
+async function ofAllRanks(ranks: Ranks, labels: Labels): Promise<Labels> {
+  if (ranks.size === 1) return labels;
+  const own = Int32Array.from(labels, (label) => label ?? NO_CLASS);
+  const gathered = tf.tidy(() => ranks.gather(tf.tensor1d(own, 'int32')));
+  const all = await gathered.data();
+  gathered.dispose();
+  return Array.from(all, (label) => (label === NO_CLASS ? undefined : label));
 }
 
 function meanOver(ranks: Ranks, tensors: NamedTensors): NamedTensors {

@@ -99,11 +99,11 @@ async function assertValidationShards(
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
-function createTrained(
+async function createTrained(
   engine: Engine,
   { method: options, optimizer, seed, evaluate }: TrainConfig,
   { checkpoint, init }: { readonly checkpoint: LoadedCheckpoint | undefined; readonly init: LoadedBackbone | undefined },
-  leads: boolean,
+  company: Company | undefined,
 ) {
   const method = methodKind(options.name).create(engine, options, seed);
   const { featureStage, backbone } = method;
@@ -119,8 +119,11 @@ function createTrained(
   };
   try {
     if (init) startFrom(method, init);
-    if (checkpoint && leads) restore(trained, checkpoint);
+    // Of several ranks the first has the checkpoint's tensors.
+    if (checkpoint && !company?.rank) restore(trained, checkpoint);
     if (checkpoint) method.host = checkpoint.state.method.host;
+    const [classes] = (await company?.exchange(trained.probe?.classes)) ?? [];
+    if (classes) trained.probe?.reserve(classes);
     engine.ranks.broadcast(variablesOf(trained));
   } catch (error) {
     dispose();
@@ -215,7 +218,7 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   if (leads) outlook.begin();
   hooks.onWork?.('making the network');
-  using trained = createTrained(engine, config, { checkpoint: past?.checkpoint, init }, leads);
+  using trained = await createTrained(engine, config, { checkpoint: past?.checkpoint, init }, company);
   const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
   for (const warning of init?.warnings ?? []) hooks.onWarning?.(warning);
   if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);

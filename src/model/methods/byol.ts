@@ -11,6 +11,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
+import type { Ranks } from '../../engine/ranks.js';
 import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
@@ -99,7 +100,7 @@ class Byol implements Method {
   readonly encoders = { query: 'online', key: 'target' };
   readonly host = {};
   readonly #options: ByolOptions;
-  readonly #ranks: number;
+  readonly #ranks: Ranks;
   readonly #resNet: ResNet;
   readonly #projector: Mlp;
   readonly #predictor: Mlp;
@@ -108,7 +109,7 @@ class Byol implements Method {
 
   constructor(engine: Engine, options: ByolOptions, seed: number) {
     this.#options = options;
-    this.#ranks = engine.ranks.size;
+    this.#ranks = engine.ranks;
     this.dimensions = options.dim;
     const { net, projector, predictor } = networkOf(options);
     this.#resNet = net;
@@ -128,12 +129,12 @@ class Byol implements Method {
   }
 
   step(views: StepViews): StepResult {
-    const [view1, view2] = VIEWS.map((name) => viewOf(views, name, this.#options, this.#ranks)) as [Tensor4D, Tensor4D];
+    const [view1, view2] = VIEWS.map((name) => viewOf(views, name, this.#options, this.#ranks.size)) as [Tensor4D, Tensor4D];
     const [z1, z2] = [this.#encodeTarget(view1), this.#encodeTarget(view2)];
     const result = differentiate(this.#online, (layers) => {
       const [first, second] = [this.#predict(layers, view1), this.#predict(layers, view2)];
       const terms = { view1: distance(first.q, z2), view2: distance(second.q, z1) };
-      const featureStd = deviation(l2Normalise(first.projection));
+      const featureStd = deviation(l2Normalise(first.projection), this.#ranks);
       return { loss: tf.add(terms.view1, terms.view2), terms, featureStd, features: first.features };
     });
     tf.dispose([z1, z2]);

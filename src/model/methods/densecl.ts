@@ -118,7 +118,7 @@ class DenseCl extends QueueMethod<DenseClOptions> {
       const global = this.engine.infoNce(query.global, keys.global, this.queue('global'), temperature);
       const dense = this.engine.infoNce(rows(query.cells), positives, this.queue('dense'), temperature);
       const loss: Scalar = tf.add(tf.mul(global, 1 - lossWeight), tf.mul(dense, lossWeight));
-      return { loss, terms: { global, dense }, featureStd: deviation(query.global), features: query.features };
+      return { loss, terms: { global, dense }, featureStd: deviation(query.global, this.engine.ranks), features: query.features };
     });
     const { global, pooled: dense, ...others } = this.kept(encoded);
     tf.dispose(others);

@@ -119,7 +119,7 @@ class Moco extends QueueMethod<MocoOptions> {
     const result = differentiate(this.query, (layers) => {
       const { features, embedding: q } = this.#embed(layers, images);
       const loss = this.engine.infoNce(q, k, this.queue(QUEUE), this.options.temperature);
-      return { loss, terms: {}, featureStd: deviation(q), features };
+      return { loss, terms: {}, featureStd: deviation(q, this.engine.ranks), features };
     });
     return { ...result, carry: { [QUEUE]: this.kept(keys).k } };
   }

@@ -134,7 +134,7 @@ class SimClr implements Method {
       const [first] = tf.split(features, VIEWS.length) as [Tensor2D, Tensor2D];
       const embeddings = l2Normalise(this.#head.forward(layers, features));
       const loss = ntXent(this.#engine, embeddings, { rows, columns } as Numbers, this.#options.temperature);
-      return { loss, terms: {}, featureStd: deviation(embeddings), features: first };
+      return { loss, terms: {}, featureStd: deviation(embeddings, this.#engine.ranks), features: first };
     });
     return { ...result, carry: {} };
   }

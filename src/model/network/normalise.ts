@@ -1,6 +1,7 @@
 /** Embeddings on the unit sphere. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Ranks } from '../../engine/ranks.js';
 
 /** Rows divided by their L2 norm (at least 1e-12, as torch's F.normalize); [N, D]. */
 export function l2Normalise(rows: Tensor2D): Tensor2D {
@@ -20,10 +21,14 @@ export function l2Normalise(rows: Tensor2D): Tensor2D {
   return normalise(rows) as Tensor2D;
 }
 
-/** Mean over dimensions of the standard deviation over rows, [N, D] -> scalar: about 1/sqrt(D) for rows that are spread, 0 when all are one. */
-export function deviation(rows: Tensor2D): Scalar {
+/**
+ * Mean over dimensions of the standard deviation over the rows of all ranks, [N, D] -> scalar: about 1/sqrt(D) for rows that are spread, 0 when
+ * all are one. No gradient flows through it.
+ */
+export function deviation(rows: Tensor2D, ranks: Ranks): Scalar {
   return tf.tidy(() => {
-    const centred = tf.sub(rows, tf.mean(rows, 0, true));
+    const all = ranks.gather(rows);
+    const centred = tf.sub(all, tf.mean(all, 0, true));
     return tf.mean(tf.sqrt(tf.mean(tf.mul(centred, centred), 0)));
   });
 }
