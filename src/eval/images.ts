@@ -1,4 +1,5 @@
 /** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
+import { PIPELINE_DEFAULTS } from '../pipeline/defaults.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
 import type { ReadLabel } from './labels.js';
@@ -27,6 +28,8 @@ export interface ImageOptions<Label = number> extends Pick<
   readonly limit: number;
   /** Images a block. */
   readonly batch: number;
+  /** Where several processes share the images: which part of the shards is for this one. */
+  readonly share?: { readonly rank: number; readonly size: number };
 }
 
 export interface ImageBlock<Label = number> {
@@ -83,10 +86,17 @@ export class EvaluationImages<Label = number> {
   }
 
   async *#read(signal: AbortSignal | undefined): AsyncGenerator<ImageBlock<Label>> {
-    const { shards, label: labelOf, globalSize, limit, batch: batchSize, ...rest } = this.#options;
+    const { shards, label: labelOf, globalSize, limit, batch: batchSize, share = { rank: 0, size: 1 }, ...rest } = this.#options;
+    const { rank, size: worldSize } = share;
+    const lanes = Math.ceil(PIPELINE_DEFAULTS.lanes / worldSize) * worldSize;
     await using pipeline = await createPipeline({
       ...rest,
       shards,
+      rank,
+      worldSize,
+      divide: 'shards',
+      lanes,
+      ...(rest.workers && { workers: Math.min(rest.workers, lanes / worldSize) }),
       recipe: recipes.evaluation({ globalSize }),
       batchSize,
       dropLast: false,
@@ -94,7 +104,8 @@ export class EvaluationImages<Label = number> {
       ...(signal && { signal }),
     });
     this.#unlabelled = 0;
-    let left = limit;
+    // Lanes are taken in turn, so those of a rank have its share of the first images.
+    let left = Math.floor((limit + worldSize - 1 - rank) / worldSize);
     for await (const batch of pipeline) {
       const view = batch.views['image'];
       if (view === undefined) throw new Error('the evaluation recipe made no view "image"');

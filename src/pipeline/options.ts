@@ -252,10 +252,11 @@ export function resolveOptions(options: PipelineOptions) {
   if (rank >= worldSize) throw new PipelineOptionError('rank', `${rank} of worldSize ${worldSize}; ranks count from 0 to ${worldSize - 1}`);
   if (lanes % worldSize !== 0) throw new PipelineOptionError('lanes', unevenLanes(lanes, worldSize));
   const divide: Divide = data.divide ?? (worldSize === 1 ? 'shards' : 'samples');
-  if (divide === 'shards' && worldSize > 1) {
+  if (divide === 'shards' && worldSize > 1 && data.dropLast) {
     throw new PipelineOptionError(
       'divide',
-      `'shards' with worldSize ${worldSize} would give ranks unequal numbers of steps; use 'samples', which needs indexDir`,
+      `'shards' with worldSize ${worldSize} would give ranks unequal numbers of steps; use 'samples', which needs indexDir, ` +
+        'or dropLast false where each rank may have as many as its shards hold, as in an evaluation',
     );
   }
   if (divide === 'samples' && indexDir === undefined) {

@@ -10,6 +10,12 @@ export class StopAgreed extends Error {
   override readonly name = 'StopAgreed';
 }
 
+/** What a rank says between updates. */
+interface Said<T> {
+  readonly stop: boolean;
+  readonly value?: T;
+}
+
 export class Agreement {
   /** Whether this rank writes the run's folder, and evaluates. */
   readonly leads: boolean;
@@ -44,8 +50,18 @@ export class Agreement {
     return this.#company.explain(error, `The last good checkpoint is ${good}; continue with npx detco train --resume ${shellWord(run)}`);
   }
 
-  /** @throws StopAgreed where one of the ranks wants to stop */
+  /**
+   * What each rank says, in rank order.
+   * @throws StopAgreed where one wants to stop instead: by `orStop`, which the others need not call
+   */
+  async together<T>(value: T): Promise<T[]> {
+    const all = await this.#company.exchange<Said<T>>({ stop: false, value });
+    if (all.some(({ stop }) => stop)) throw new StopAgreed();
+    return all.map((said) => said.value as T);
+  }
+
+  /** @throws StopAgreed where this rank wants to stop, or another does */
   async orStop(wish: boolean): Promise<void> {
-    if ((await this.#company.exchange(wish)).some(Boolean)) throw new StopAgreed();
+    if ((await this.#company.exchange<Said<undefined>>({ stop: wish })).some(({ stop }) => stop)) throw new StopAgreed();
   }
 }

@@ -18,6 +18,7 @@ import {
 import { LAST_STAGE, type Method, type Stage } from '../model/index.js';
 import type { Beginning } from './beginning.js';
 import type { SampleOptions } from './data-options.js';
+import type { EvaluationShares } from './evaluation-shares.js';
 import type { EvaluationResult } from './metrics.js';
 import { explainSpecs } from './shard-specs.js';
 
@@ -27,6 +28,7 @@ interface EvaluationParts {
   readonly probe: OnlineProbe | undefined;
   readonly samples: SampleOptions;
   readonly signal: AbortSignal | undefined;
+  readonly shares: EvaluationShares;
 }
 
 /**
@@ -35,7 +37,7 @@ interface EvaluationParts {
  */
 export function runEvaluation(
   { path, config, specs }: Beginning,
-  { engine, method, probe, samples, signal }: EvaluationParts,
+  { engine, method, probe, samples, signal, shares }: EvaluationParts,
 ): ((pause: () => Promise<void>) => Promise<EvaluationResult>) | undefined {
   const { evaluate: asked, knn, recipe, batch, checkShards } = config;
   const votes = asked.includes('knn') && config.valShards !== undefined;
@@ -43,7 +45,8 @@ export function runEvaluation(
   const ranks = asked.includes('rank');
   if (!valShards && !ranks) return undefined;
   const { folders } = specs;
-  const rest = { ...given(config, IMAGE_OPTIONS), globalSize: recipe.globalSize, batch, ...samples };
+  const share = shares.own && { share: shares.own, workers: config.workers ?? shares.own.cores };
+  const rest = { ...given(config, IMAGE_OPTIONS), globalSize: recipe.globalSize, batch, ...samples, ...share };
   // The training shards have been asked for.
   const bank = new EvaluationImages({
     ...rest,
@@ -65,25 +68,28 @@ export function runEvaluation(
   ): Promise<LabelledFeatures[]> => {
     const options = { engine, backbone: method.backbone, stages: [...new Set(stages)], pause, ...(signal && { signal }) };
     const found = await extractFeatures(images, options);
-    return stages.map((stage) => {
-      const features = found[stage];
-      if (!features?.labels.length) throw new Error(`No labelled image in ${images.shards.join(', ')}: expected KEY.cls members`);
-      return features;
-    });
+    const all = stages.map((stage) => found[stage] as LabelledFeatures);
+    if ((await shares.total(all[0]?.labels.length ?? 0)) === 0)
+      throw new Error(`No labelled image in ${images.shards.join(', ')}: expected KEY.cls members`);
+    return all;
   };
   const evaluate = async (pause: () => Promise<void>): Promise<EvaluationResult> => {
     // The probe alone, before it has seen a label, has nothing to tell.
     if (!votes && !ranks && !probe?.begun) return {};
-    const [voters] = votes || ranks ? await featuresOf(bank, [LAST_STAGE], pause) : [];
+    const [own] = votes || ranks ? await featuresOf(bank, [LAST_STAGE], pause) : [];
+    const voters = own && (await shares.gathered(own));
     const [queried, probed] = (queries && (await featuresOf(queries, [LAST_STAGE, method.featureStage], pause))) ?? [];
     const result: { -readonly [Name in keyof EvaluationResult]: EvaluationResult[Name] } = {};
     if (votes && voters && queried) {
-      result.knnTop1 = (await vote(voters, queried, voters.labels, { ...given(knn, ['temperature', 'k']), pause })).top(1, queried.labels);
+      const options = { ...given(knn, ['temperature', 'k']), pause };
+      result.knnTop1 = await shares.mean(queried.labels.length, async () =>
+        (await vote(voters, queried, voters.labels, options)).top(1, queried.labels),
+      );
       result.knnTop1ByStage = { [LAST_STAGE]: result.knnTop1 };
     }
-    const probeTop1 = probed && (await probe?.top1(probed));
-    if (probeTop1 !== undefined) result.probeTop1 = probeTop1;
-    if (ranks && voters) {
+    if (probed && probe?.begun)
+      result.probeTop1 = await shares.mean(probed.labels.length, async () => (await probe.top1(probed)) ?? Number.NaN);
+    if (ranks && voters && !shares.own?.rank) {
       const { effectiveRank, deviation } = featureRank(voters);
       Object.assign(result, { effectiveRank, featureDeviation: deviation });
     }

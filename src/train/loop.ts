@@ -287,7 +287,7 @@ class Loop {
     hooks.onEvaluation?.(metrics);
   }
 
-  /** One of several ranks evaluates, and they all hear whether that was stopped. */
+  /** Several ranks share an evaluation; one that is told to stop in it tells the others where they would hear of what it found. */
   async #evaluated(evaluate: NonNullable<LoopContext['evaluate']>): Promise<EvaluationResult> {
     const { agreement, signal } = this.#context;
     if (!agreement) return evaluate(() => this.#pause());
@@ -295,12 +295,10 @@ class Loop {
       await turn();
       signal?.throwIfAborted();
     };
-    const found = agreement.leads
-      ? await evaluate(pause).catch((error: unknown) => {
-          if (!signal?.aborted || error !== signal.reason) throw error;
-          return {};
-        })
-      : {};
+    const found = await evaluate(pause).catch(async (error: unknown) => {
+      if (signal?.aborted && error === signal.reason) await agreement.orStop(true);
+      throw error;
+    });
     await agreement.orStop(signal?.aborted ?? false);
     return found;
   }

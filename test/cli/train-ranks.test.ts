@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
+import type { EvaluationMetrics, StepMetrics } from '#dist/train/metrics.js';
 import { hasTools } from '../engine/available.js';
 import { whereRanks } from '../ranks/available.js';
 import { freePort, runCommand } from '../ranks/run-ranks.js';
@@ -56,9 +57,13 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     return outcome;
   }
 
-  async function losses(run: string): Promise<number[]> {
+  async function metrics(run: string): Promise<Partial<StepMetrics & EvaluationMetrics>[]> {
     const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
-    return lines.flatMap((line) => (JSON.parse(line) as { loss?: number }).loss ?? []);
+    return lines.map((line) => JSON.parse(line) as Partial<StepMetrics & EvaluationMetrics>);
+  }
+
+  async function losses(run: string): Promise<number[]> {
+    return (await metrics(run)).flatMap(({ loss }) => loss ?? []);
   }
 
   async function expectAlike(run: string, other: string): Promise<void> {
@@ -74,6 +79,25 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     expect(await losses(at('two'))).toHaveLength(STEPS);
     const { state } = await loadCheckpoint(at('two/last'));
     expect(state).toMatchObject({ step: STEPS, epoch: 2, pipeline: { epoch: 2, step: STEPS } });
+  });
+
+  test('evaluates with all ranks: kNN, rank and a probe that learns from the images of all are those of one process', async () => {
+    const val = ['--val-shards', join(folder, 'shards'), '--eval', 'knn,rank,linear', '--steps', '6'];
+    await succeed([...options, ...val, ...AS_RANKS, '--out', at('one-evaluated')]);
+    await succeed([...options, ...val, '--ranks', '2', '--steps', '3', '--out', at('two-evaluated')]);
+    await succeed(['train', '--resume', at('two-evaluated'), '--steps', '6', '--ranks', '2']);
+    const [one, two] = await Promise.all(['one-evaluated', 'two-evaluated'].map((run) => metrics(at(run))));
+    const [learned, same] = [one, two].map((lines) => lines?.flatMap(({ probeLoss }) => probeLoss ?? []) ?? []);
+    expect(same).toHaveLength(6);
+    for (const [i, loss] of same?.entries() ?? []) expect(Math.abs(loss / (learned?.[i] ?? NaN) - 1)).toBeLessThan(0.02);
+    const found = (lines: typeof one, at: number) => lines?.find(({ step, effectiveRank }) => step === at && effectiveRank !== undefined);
+    expect(found(two, 0)?.knnTop1).toBe(found(one, 0)?.knnTop1);
+    for (const step of [0, 6]) {
+      const [expected, got] = [found(one, step), found(two, step)];
+      expect(Math.abs((got?.effectiveRank ?? NaN) / (expected?.effectiveRank ?? NaN) - 1)).toBeLessThan(0.02);
+      expect(Math.abs((got?.knnTop1 ?? NaN) - (expected?.knnTop1 ?? NaN))).toBeLessThan(0.1);
+    }
+    expect(Math.abs((found(two, 6)?.probeTop1 ?? NaN) - (found(one, 6)?.probeTop1 ?? NaN))).toBeLessThan(0.1);
   });
 
   test('a resumed run has the losses and the bytes of one that was not stopped', async () => {
@@ -107,7 +131,6 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     ['a batch that cannot be shared', ['--batch', '9'], {}, 'batch 9 with 2 ranks: each makes an equal share of it; use --batch 10'],
     ['another engine', ['--engine', 'wasm', '--device', 'auto'], {}, 'engine wasm computes in one process alone, and there are 2 ranks'],
     ['whole shards', ['--divide', 'shards'], {}, 'divide shards with 2 ranks: they share an epoch by samples'],
-    ['a probe', ['--eval', 'linear'], {}, 'a probe learns along in one process alone'],
   ])('%s: every rank says so, exit code 2', async (_, more, env, message) => {
     const { code, stderr } = await detco([...options, ...more, '--ranks', '2', '--out', at('refused')], { env });
     expect(stderr).toContain(message);
