@@ -1,13 +1,17 @@
 /** `detco train --ranks`, and what other launchers start: real processes on the engine torch, which talk by Gloo. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
 import type { EvaluationMetrics, StepMetrics } from '#dist/train/metrics.js';
 import { hasTools } from '../engine/available.js';
 import { whereRanks } from '../ranks/available.js';
 import { freePort, runCommand } from '../ranks/run-ranks.js';
+import { until } from '../support/bytes.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 import { writeTestShards } from '../support/shards.js';
 import { detco, type Outcome } from './detco.js';
@@ -126,6 +130,41 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     expect(state.step).toBe(STEPS);
     if (after < 4) await expectAlike(run, at('two'));
   });
+
+  test.each([
+    [0, 3],
+    [1, 7],
+  ])(
+    'rank %i, killed after update %i, is missed by the other, and a resume has the losses and the bytes of a run that was not',
+    async (killed, after) => {
+      const run = at(`killed-${killed}`);
+      const env = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()) };
+      const over = new AbortController();
+      const ranks = [0, 1].map((rank) => {
+        const child = spawn(process.execPath, ['bin/detco.cjs', ...options, '--out', run], {
+          env: { ...process.env, ...env, RANK: String(rank) },
+          stdio: ['ignore', 'ignore', 'pipe'],
+        });
+        const ended = Promise.all([text(child.stderr), once(child, 'close')]).then(([stderr]) => {
+          const { exitCode: code, signalCode: signal } = child;
+          return { code, signal, stderr };
+        });
+        return { child, ended };
+      });
+      void Promise.race(ranks.map(({ ended }) => ended)).then(() => over.abort());
+      await until(async () => over.signal.aborted || (await losses(run).catch(() => [])).length >= after);
+      ranks[killed]?.child.kill('SIGKILL');
+      const [gone, other] = await Promise.all([ranks[killed]?.ended, ranks[1 - killed]?.ended]);
+      expect(gone?.signal).toBe('SIGKILL');
+      expect(other?.code).toBe(1);
+      expect(other?.stderr).toMatch(
+        new RegExp(`rank ${killed} on .* is gone: .*The last good checkpoint is .*step-\\d+; continue with npx detco train --resume`),
+      );
+      await succeed(['train', '--resume', run, '--ranks', '2']);
+      expect(await losses(run)).toEqual(await losses(at('two')));
+      await expectSameTensors(run, at('two'));
+    },
+  );
 
   test.each<[string, readonly string[], Readonly<Record<string, string>>, string]>([
     ['a batch that cannot be shared', ['--batch', '9'], {}, 'batch 9 with 2 ranks: each makes an equal share of it; use --batch 10'],

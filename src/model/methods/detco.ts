@@ -199,7 +199,12 @@ export class DetCo extends QueueMethod<DetCoOptions> {
           loss = tf.add(loss, tf.mul(nce, levels[level] as number));
         }
       }
-      return { loss, terms, featureStd: deviation(Object.values(q).at(-1) as Tensor2D, this.engine.ranks), features: perImage(kind, features) };
+      return {
+        loss,
+        terms,
+        featureStd: deviation(Object.values(q).at(-1) as Tensor2D, this.engine.ranks),
+        features: perImage(kind, features),
+      };
     };
     const reached = [...this.trained].filter(([name]) => trains(this.options, kind, name));
     return differentiate(this.query, forward, new Map(reached));
