@@ -3,7 +3,7 @@ import { counted } from '../common/counted.js';
 import { type PipelineOptions } from '../pipeline/index.js';
 import { usableCores } from '../pipeline/machine.js';
 import { indexShards } from '../pipeline/shard/index-shards.js';
-import { listShards } from '../pipeline/source/index.js';
+import { listShards, openCacheFolder, parseByteSize } from '../pipeline/source/index.js';
 import type { Beginning } from './beginning.js';
 import type { TrainHooks } from './hooks.js';
 
@@ -34,9 +34,12 @@ export async function makeIndex(
     saidAt = performance.now();
     hooks.onInfo?.(`index ${done} of ${counted(locations.length, 'shard')}; ranks need it, and later runs keep it with --index`);
   };
+  const { cacheDir, cacheSize } = config;
+  const cache = cacheDir !== undefined && (await openCacheFolder(cacheDir, cacheSize === undefined ? undefined : parseByteSize(cacheSize)));
   const { failed } = await indexShards(locations, {
     dir,
     fields,
+    ...(cache && { cache }),
     workers: Math.ceil(usableCores()),
     batchSize: config.batch,
     onShard,

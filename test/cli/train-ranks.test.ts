@@ -1,7 +1,7 @@
 /** `detco train --ranks`, and what other launchers start: real processes on the engine torch, which talk by Gloo. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -13,6 +13,7 @@ import { whereRanks } from '../ranks/available.js';
 import { freePort, runCommand } from '../ranks/run-ranks.js';
 import { until } from '../support/bytes.js';
 import { expectSameTensors } from '../support/checkpoints.js';
+import { answer, startHttp } from '../support/http.js';
 import { writeTestShards } from '../support/shards.js';
 import { detco, type Outcome } from './detco.js';
 
@@ -165,6 +166,29 @@ where.describe(`detco train on several ranks${where.note}`, () => {
       await expectSameTensors(run, at('two'));
     },
   );
+
+  test('with a cache folder that the ranks share, each byte of a shard passes once: for the index, the epochs and the evaluation', async () => {
+    const names = (await readdir(join(folder, 'shards'))).toSorted();
+    const bodies = new Map<string, Buffer>();
+    for (const name of names) bodies.set(`/${name}`, await readFile(join(folder, 'shards', name)));
+    const sent = new Map<string, number>();
+    const server = await startHttp((request, response) => {
+      const path = request.url ?? '';
+      const body = bodies.get(path);
+      const [, first = 0, last = body?.byteLength ?? 0] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+      sent.set(path, (sent.get(path) ?? 0) + Number(last) - Number(first));
+      answer(request, response, body && { body, etag: '"one"' });
+    });
+    try {
+      const shards = names.map((name) => `${server.url}/${name}`);
+      const args = ['train', '--config', at('config.yaml'), '--shards', ...shards, '--val-shards', ...shards, '--eval', 'rank'];
+      await succeed([...args, '--cache-dir', at('cache'), '--ranks', '2', '--out', at('cached')]);
+      expect(await losses(at('cached'))).toEqual(await losses(at('two')));
+      expect(Object.fromEntries(sent)).toEqual(Object.fromEntries([...bodies].map(([path, { byteLength }]) => [path, byteLength])));
+    } finally {
+      await server.close();
+    }
+  });
 
   test.each<[string, readonly string[], Readonly<Record<string, string>>, string]>([
     ['a batch that cannot be shared', ['--batch', '9'], {}, 'batch 9 with 2 ranks: each makes an equal share of it; use --batch 10'],

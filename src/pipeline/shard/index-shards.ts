@@ -7,7 +7,7 @@ import type { LeftOutCount, LeftOutKind } from './left-out.js';
 import { ShardError } from './shard-error.js';
 import { mapInOrder } from './in-order.js';
 import { indexShard, readIndex, writeIndex, type ShardIndex } from './shard-index.js';
-import { SourceError } from '../source/index.js';
+import { type CacheFolder, SourceError } from '../source/index.js';
 import { identityOf } from '../source/identity.js';
 
 export interface IndexShardsOptions {
@@ -21,6 +21,8 @@ export interface IndexShardsOptions {
   readonly force?: boolean;
   /** Samples a batch, for the quality of the shuffle. */
   readonly batchSize: number;
+  /** Keeps the shards that are read from a server. */
+  readonly cache?: CacheFolder;
   readonly signal?: AbortSignal;
   /** Called after each shard, in order. */
   readonly onShard?: (done: number) => void;
@@ -82,14 +84,14 @@ const EVEN = 0.9;
  */
 export async function indexShards(
   locations: readonly string[],
-  { dir, fields, workers, force = false, batchSize, signal, onShard }: IndexShardsOptions,
+  { dir, fields, workers, force = false, batchSize, cache, signal, onShard }: IndexShardsOptions,
 ): Promise<IndexReport> {
   await mkdir(dir, { recursive: true });
   const summary = new Summary();
   const failed: { shard: string; problem: string }[] = [];
   let kept = 0;
   let done = 0;
-  const options = { fields, ...(signal && { signal }) };
+  const options = { fields, ...(cache && { cache }), ...(signal && { signal }) };
   const build = async (location: string): Promise<{ index: ShardIndex; kept: boolean } | { shard: string; problem: string }> => {
     signal?.throwIfAborted();
     const present = force ? undefined : await readIndex(dir, location, fields);

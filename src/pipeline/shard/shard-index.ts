@@ -51,7 +51,10 @@ export const HEADER_BYTES = 512;
  * Reads a shard from end to end and tells where its samples lie.
  * @throws as `readShard` does
  */
-export async function indexShard(location: string, options: Pick<ReadOptions, 'signal' | 'onRetry' | 'fields'> = {}): Promise<ShardIndex> {
+export async function indexShard(
+  location: string,
+  options: Pick<ReadOptions, 'signal' | 'onRetry' | 'fields' | 'cache'> = {},
+): Promise<ShardIndex> {
   const samples: IndexedSample[] = [];
   const leftOut = new LeftOutCounter();
   let bytes = 0;
