@@ -89,6 +89,8 @@ c10::intrusive_ptr<c10d::TCPStore> store;
 std::unique_ptr<Pulse> pulse;
 c10::intrusive_ptr<Group> group;
 int groupSize = 1;
+// Whether a collective has failed: others may never answer again.
+bool broken = false;
 Traffic traffic;
 
 c10d::TCPStore& opened() {
@@ -128,6 +130,7 @@ void pass(Call&& call) {
   try {
     call(joined())->wait();
   } catch (const std::exception& error) {
+    broken = true;
     TORCH_CHECK(false, kBroken, error.what());
   }
 }
@@ -217,10 +220,21 @@ void joinRanks(int rank, int size, const std::string& prefix, at::Device device,
   opened();
   group = connect(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, size, device, timeout);
   groupSize = size;
+  broken = false;
   traffic = {};
 }
 
 void leaveRanks() {
+#if defined(USE_C10D_NCCL) && (TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 1))
+  // A group of NCCL that is only let go of holds the process up at its end.
+  if (auto* nccl = dynamic_cast<c10d::ProcessGroupNCCL*>(group.get())) {
+    if (broken) {
+      nccl->abort();
+    } else {
+      nccl->shutdown();
+    }
+  }
+#endif
   group.reset();
   groupSize = 1;
 }
