@@ -4,6 +4,7 @@
  */
 import { selectEngine } from '../../dist/engine/index.js';
 import { openCompany } from '../../dist/engine/torch/company.js';
+import { loadNative } from '../../dist/engine/torch/native.js';
 import { methodKind, methodOptions } from '../../dist/model/index.js';
 import { createOptimizer } from '../../dist/train/optimizer/index.js';
 import { createTrainStep } from '../../dist/train/step.js';
@@ -35,13 +36,24 @@ const state = () =>
     ),
   );
 let first;
+let before;
 for (let at = 0; at < steps; at++) {
   const views = Object.fromEntries(method.views.map((one) => [one, view(random, one.startsWith('patches'))]));
   const staged = step.stage({ views, release: () => {} });
+  before = loadNative().rankTraffic();
   results.push(await step.run(staged, { step: at, progress: at / steps, learningRate: 0.002 }));
   first ??= state();
 }
-const end = { results, first, last: state(), host: method.host };
+const after = loadNative().rankTraffic();
+const traffic = { calls: after.calls - before.calls, bytes: after.bytes - before.bytes };
+const count = (variables, ofThese = () => true) =>
+  [...variables].filter(([key]) => ofThese(key)).reduce((total, [, { size }]) => total + size, 0);
+const sizes = {
+  trained: count(method.parameters.flatMap(({ variables }) => [...variables])),
+  // Of one network: means and variances.
+  statistics: count(Object.values(method.sections)[0], (key) => key.includes('running_')),
+};
+const end = { results, first, last: state(), host: method.host, traffic, sizes };
 method.dispose();
 optimizer.dispose();
 await engine.dispose();

@@ -9,6 +9,10 @@ interface Updates {
   readonly first: Readonly<Record<string, readonly number[]>>;
   readonly last: Readonly<Record<string, readonly number[]>>;
   readonly host: object;
+  /** Of the last update. */
+  readonly traffic: { readonly calls: number; readonly bytes: number };
+  /** Numbers in trained tensors, and in the running statistics of one network. */
+  readonly sizes: { readonly trained: number; readonly statistics: number };
 }
 
 const SMALL = { arch: 'resnet18', width: 4, stem: 'small', dim: 8, hidden: 16, keyMomentum: 0.9, queueSize: 32 };
@@ -25,7 +29,27 @@ function furthest(a: readonly number[] = [], b: readonly number[] = []): number 
   return a.reduce((most, x, i) => Math.max(most, Math.abs(x - (b[i] ?? Number.NaN))), 0) / largest;
 }
 
+/** What an update of a method sends, by docs/distributed.md: bytes of key views of one image, queues, and forward passes by kind. */
+const SENT = {
+  moco: { views: 16 * 16 * 3, queues: 1, queries: 1, keys: 1, terms: 0 },
+  detco: { views: 16 * 16 * 3 + 9 * 12 * 12 * 3, queues: 8, queries: 2, keys: 2, terms: 12 },
+};
+
 where.describe(`several ranks${where.note}`, () => {
+  test.each(Object.entries(SENT))(
+    'an update of %s sends the calls and bytes of the model',
+    async (name, { views, queues, queries, keys, terms }) => {
+      const task = { name, options: { ...SMALL, bnGroups: 2 } };
+      for (const { traffic, sizes } of await run(2, task)) {
+        const images = BATCH / 2;
+        const floats = sizes.trained + (queries + keys) * sizes.statistics + images * SMALL.dim * (queues + queries) + 2 + terms;
+        // Gradients and the report; of each kind of query its spread and statistics; of each of key its views, keys and statistics.
+        expect(traffic).toEqual({ calls: 2 + 2 * queries + 3 * keys, bytes: 4 * floats + images * views });
+      }
+    },
+    240_000,
+  );
+
   // One group is of all ranks.
   test.each([
     ['moco', 2, 2],
