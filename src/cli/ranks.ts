@@ -3,11 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
+import { underNohup } from './nohup.js';
 import { say } from './print.js';
 
 /** How long the others have to see for themselves that a rank is gone, and then to end. */
 const [SEE_MS, END_MS] = [25_000, 30_000];
-const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const;
+const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGUSR1'] as const;
 
 interface Ended {
   readonly rank: number;
@@ -22,7 +23,8 @@ interface Ended {
 export async function startRanks(count: number): Promise<number> {
   const port = await freePort();
   const ranks = Array.from({ length: count }, (_, rank) => startRank(rank, count, port));
-  for (const signal of PASSED_ON) process.on(signal, () => ranks.forEach((rank) => rank.kill(signal)));
+  for (const signal of [...PASSED_ON, ...(underNohup() ? [] : ['SIGHUP' as const])])
+    process.on(signal, () => ranks.forEach((rank) => rank.kill(signal)));
   const endings = ranks.map((child, rank) => ended(child, rank));
   const failed = await Promise.race([Promise.all(endings).then(() => undefined), firstFailure(endings)]);
   if (failed === undefined) return 0;
@@ -53,7 +55,8 @@ function startRank(rank: number, count: number, port: number): ChildProcess {
   const variables = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(value)]));
   // The first speaks for all; what others print is an error, or a warning.
   return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    env: { ...process.env, ...variables },
+    // As a shell names it: of what tells a process that nohup started it, not all ranks have the rest.
+    env: { ...process.env, ...variables, ...(underNohup() && { _: 'nohup' }) },
     stdio: [rank === 0 ? 'inherit' : 'ignore', rank === 0 ? 'inherit' : 'ignore', 'inherit', 'ipc'],
   });
 }

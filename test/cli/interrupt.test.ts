@@ -1,15 +1,15 @@
 /** What stops `detco`, and what must not: real processes, signals, shells, pipes and npx. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, watch } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
 import { ENGINE_NAMES } from '#dist/engine/index.js';
 import { hasTools, whereAvailable } from '../engine/available.js';
-import { until } from '../support/bytes.js';
 import { writeTestShards } from '../support/shards.js';
+import { closingTerminal } from '../support/terminal.js';
 import { detco, job, type Outcome, type Send } from './detco.js';
 
 // Two dozen processes, each of which starts an engine.
@@ -243,46 +243,25 @@ describe('output that nobody reads any more', () => {
 });
 
 describe('a terminal that closes', () => {
-  /** `script` gives a terminal, and takes it away when it is killed. */
   const withTerminal = hasTools('script', 'nohup') ? test : test.skip;
-
-  /**
-   * Runs a command line in a terminal that closes once the run has a checkpoint.
-   * @param shell what the shell of the terminal does before: where it takes no notice of SIGHUP the run is sent none
-   * @returns the exit code of the command line
-   */
-  async function closing(path: string, line: string, shell = ''): Promise<string> {
-    const status = `${path}.status`;
-    // The inner shell lives on to tell how the run ended; Node takes no notice of what its parent ignores.
-    await writeFile(
-      `${path}.sh`,
-      `${shell}\n(trap '' HUP; ${line}; echo $? > '${status}.partial'; mv '${status}.partial' '${status}')\n:\n`,
-    );
-    // exec: a shell between, which dash leaves, would be the one that the terminal ends, and its end sends the others SIGHUP.
-    const terminal = spawn('script', ['-qefc', `exec sh '${path}.sh'`, '/dev/null'], { stdio: ['ignore', 'ignore', 'ignore'] });
-    await until(() => existsSync(join(path, 'last')));
-    terminal.kill('SIGKILL');
-    await until(() => existsSync(status));
-    return (await readFile(status, 'utf8')).trim();
-  }
 
   withTerminal('ends a run as SIGTERM does, with a checkpoint', async () => {
     const path = run('closed');
-    expect(await closing(path, quoted(process.execPath, BIN, ...command, '--out', path))).toBe('129');
+    expect(await closingTerminal(path, quoted(process.execPath, BIN, ...command, '--out', path))).toBe('129');
     expect(updates(path)).toBeLessThanOrEqual(1);
     await expectSaved(path);
   });
 
   withTerminal('changes nothing for a run that is sent no signal', async () => {
     const path = run('disowned');
-    expect(await closing(path, quoted(process.execPath, BIN, ...command, '--steps', '4', '--out', path), "trap '' HUP")).toBe('0');
+    expect(await closingTerminal(path, quoted(process.execPath, BIN, ...command, '--steps', '4', '--out', path), "trap '' HUP")).toBe('0');
     expect(updates(path)).toBe(4);
   });
 
   withTerminal('does not end a run under nohup', async () => {
     const path = run('nohup');
     const line = quoted('nohup', process.execPath, BIN, ...command, '--steps', '4', '--out', path);
-    expect(await closing(path, `${line} > '${path}.log' 2>&1`)).toBe('0');
+    expect(await closingTerminal(path, `${line} > '${path}.log' 2>&1`)).toBe('0');
     expect(updates(path)).toBe(4);
   });
 

@@ -15,6 +15,7 @@ import { until } from '../support/bytes.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 import { answer, startHttp } from '../support/http.js';
 import { writeTestShards } from '../support/shards.js';
+import { closingTerminal } from '../support/terminal.js';
 import { detco, type Outcome } from './detco.js';
 
 jest.setTimeout(600_000);
@@ -198,6 +199,14 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     const { code, stderr } = await detco([...options, ...more, '--ranks', '2', '--out', at('refused')], { env });
     expect(stderr).toContain(message);
     expect(code).toBe(2);
+  });
+
+  const terminal = hasTools('script', 'nohup') ? test : test.skip;
+  terminal('under nohup all ranks go on when the terminal closes', async () => {
+    const words = [...options, '--epochs', '8', '--ranks', '2', '--out', at('nohup')];
+    const line = ['nohup', process.execPath, 'bin/detco.cjs', ...words].map((word) => `'${word}'`).join(' ');
+    expect(await closingTerminal(at('nohup'), `${line} > '${at('nohup.log')}' 2>&1`)).toBe('0');
+    expect(await losses(at('nohup'))).toHaveLength(4 * STEPS);
   });
 
   const mpirun = hasTools('mpirun') ? test : test.skip;
