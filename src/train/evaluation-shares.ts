@@ -3,6 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Ranks } from '../engine/ranks.js';
 import type { LabelledFeatures } from '../eval/index.js';
 import type { Agreement } from './agreement.js';
+import type { EvaluationResult } from './metrics.js';
+import { turn } from './turn.js';
 
 /** All ranks call these, in the same order. */
 export interface EvaluationShares {
@@ -22,7 +24,8 @@ export interface EvaluationShares {
   mean(images: number, of: () => Promise<number>): Promise<number>;
 }
 
-export const alone: EvaluationShares = {
+/** Of a process that is alone. */
+export const NO_SHARES: EvaluationShares = {
   own: undefined,
   total: async (images) => images,
   gathered: async (features) => features,
@@ -61,5 +64,23 @@ export function sharesOf(agreement: Agreement, ranks: Ranks, cores: number): Eva
       const all = await agreement.together({ images, mean: images === 0 ? 0 : await of() });
       return sum(all.map((rank) => rank.images * rank.mean)) / sum(all.map((rank) => rank.images));
     },
+  };
+}
+
+type Evaluate = (pause: () => Promise<void>) => Promise<EvaluationResult>;
+
+/** An evaluation by all ranks. One that is told to stop leaves it, and tells the others where they would hear of what it found. */
+export function evaluateTogether(evaluate: Evaluate, agreement: Agreement, signal: AbortSignal | undefined): Evaluate {
+  const pause = async (): Promise<void> => {
+    await turn();
+    signal?.throwIfAborted();
+  };
+  return async () => {
+    const found = await evaluate(pause).catch(async (error: unknown) => {
+      if (signal?.aborted && error === signal.reason) await agreement.orStop(true);
+      throw error;
+    });
+    await agreement.orStop(signal?.aborted ?? false);
+    return found;
   };
 }

@@ -279,28 +279,12 @@ class Loop {
     const { evaluate, run, hooks } = this.#context;
     if (evaluate === undefined || this.#evaluatedStep === this.#step) return;
     hooks.onWork?.('evaluation');
-    const found = await this.#evaluated(evaluate);
+    const found = await evaluate(() => this.#pause());
     this.#evaluatedStep = this.#step;
     if (Object.keys(found).length === 0) return;
     const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, ...found };
     run.appendMetrics(metrics);
     hooks.onEvaluation?.(metrics);
-  }
-
-  /** Several ranks share an evaluation; one that is told to stop in it tells the others where they would hear of what it found. */
-  async #evaluated(evaluate: NonNullable<LoopContext['evaluate']>): Promise<EvaluationResult> {
-    const { agreement, signal } = this.#context;
-    if (!agreement) return evaluate(() => this.#pause());
-    const pause = async (): Promise<void> => {
-      await turn();
-      signal?.throwIfAborted();
-    };
-    const found = await evaluate(pause).catch(async (error: unknown) => {
-      if (signal?.aborted && error === signal.reason) await agreement.orStop(true);
-      throw error;
-    });
-    await agreement.orStop(signal?.aborted ?? false);
-    return found;
   }
 
   /** Writes a checkpoint where the newest is of an earlier step, else its state. */

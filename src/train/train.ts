@@ -18,7 +18,7 @@ import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { asOptionsError, classNamesOf, waitingFor } from './data-options.js';
 import { runEvaluation } from './evaluation.js';
-import { alone, sharesOf } from './evaluation-shares.js';
+import { evaluateTogether, NO_SHARES, sharesOf } from './evaluation-shares.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
 import { followedRun } from './followed-run.js';
@@ -232,8 +232,9 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
 
   const { method, optimizer, probe } = trained;
-  const shares = agreement ? sharesOf(agreement, engine.ranks, coresFor(company)) : alone;
-  const evaluate = runEvaluation(beginning, { engine, method, probe, samples, signal, shares });
+  const shares = agreement ? sharesOf(agreement, engine.ranks, coresFor(company)) : NO_SHARES;
+  const alone = runEvaluation(beginning, { engine, method, probe, samples, signal, shares });
+  const evaluate = alone && agreement ? evaluateTogether(alone, agreement, signal) : alone;
   if (config.valShards === undefined && config.evaluate.includes('knn'))
     hooks.onInfo?.(`no --val-shards: ${evaluate ? 'kNN accuracy is not measured' : 'nothing is evaluated'}`);
   const evaluations: EvaluationMetrics[] = [];
