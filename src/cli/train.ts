@@ -115,10 +115,13 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       training.stop();
     });
     const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(() => progress.close());
-    if (result === undefined) throw signal.reason;
-    tell(outcomeInWords(result));
     // Where another rank was asked to stop, this one was not.
-    if (!result.finished) process.exitCode = (signal.reason as Interrupted | undefined)?.exitCode ?? STOPPED;
+    if (!result?.finished) process.exitCode = (signal.reason as Interrupted | undefined)?.exitCode ?? STOPPED;
+    if (result === undefined) {
+      signal.throwIfAborted();
+      return;
+    }
+    tell(outcomeInWords(result));
     const { profile: measured, ...rest } = result;
     if (!leads) return;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));

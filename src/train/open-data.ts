@@ -8,6 +8,7 @@ import { RUN_OPTIONS } from '../pipeline/run-options.js';
 import type { Company } from '../engine/company.js';
 import type { Beginning } from './beginning.js';
 import type { TrainConfig } from './config-schema.js';
+import { StopAgreed } from './agreement.js';
 import { coresFor } from './cores.js';
 import { makeIndex } from './index-for-ranks.js';
 import { assertMadeWith, configDigest } from './loss-options.js';
@@ -56,8 +57,8 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   const indexDir = config.indexDir ?? join(path, INDEX);
   if (config.divide === 'samples') {
-    if (!company?.rank) await makeIndex(beginning, { dir: indexDir, fields: samples, hooks, signal });
-    await company?.exchange('indexed');
+    const index = () => makeIndex(beginning, { dir: indexDir, fields: samples, hooks, signal });
+    await (company ? afterFirst(company, index, signal) : index());
   }
   const pipeline = await openPipeline(beginning, listeners, { samples, indexDir });
   try {
@@ -116,10 +117,21 @@ async function openPipeline(
     onCache: warnOnce(hooks),
     indexDir,
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
-    ...(signal === undefined ? {} : { signal }),
+    // Ranks stop between updates, when all have heard of it.
+    ...(signal === undefined || company ? {} : { signal }),
   })
     .catch(explainSpecs(path, specs, 'shards'))
     .catch((error: unknown) => asOptionsError(error, past && `${path} cannot go on`));
+}
+
+/** Rank 0 does it, while the others wait. @throws StopAgreed, on all, where it was stopped in it */
+async function afterFirst(company: Company, work: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  const stopped = (error: unknown): true => {
+    if (signal?.aborted && error === signal.reason) return true;
+    throw error;
+  };
+  const [first] = await company.exchange(company.rank === 0 ? await work().then(() => false, stopped) : undefined);
+  if (first) throw new StopAgreed();
 }
 
 /** What of the data, and of the machine's cores, is for a rank. */

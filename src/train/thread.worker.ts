@@ -1,5 +1,6 @@
 /** The thread that `startTraining` starts. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { StopAgreed } from './agreement.js';
 import { readConfigFile } from './config.js';
 import type { TrainHooks } from './hooks.js';
 import { RequestWords } from './request-words.js';
@@ -28,7 +29,7 @@ async function run({ options, configFile, profile, place }: TrainTask): Promise<
       result: await train({ ...options, ...file }, { ...hooks, profile, signal: stop.signal, poll: look, ...(place && { place }) }),
     };
   } catch (error) {
-    if (stop.signal.aborted && error === stop.signal.reason) return { result: undefined };
+    if (error instanceof StopAgreed || (stop.signal.aborted && error === stop.signal.reason)) return { result: undefined };
     if (!(error instanceof Error)) return { error: { name: 'Error', message: String(error) } };
     const { name, message, stack } = error;
     return { error: { name, message, ...(stack !== undefined && { stack }) } };

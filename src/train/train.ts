@@ -8,7 +8,7 @@ import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { listShards } from '../pipeline/source/index.js';
-import { Agreement } from './agreement.js';
+import { Agreement, StopAgreed } from './agreement.js';
 import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
@@ -177,7 +177,7 @@ async function trainRun(options: TrainOptions, { place, ...controls }: TrainCont
     await company.exchange('done');
     return result;
   } catch (error) {
-    throw await company.explain(error);
+    throw error instanceof StopAgreed ? error : await company.explain(error);
   }
 }
 
@@ -211,9 +211,8 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   const earlyBad: object[] = [];
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
   const agreement = company && new Agreement(company, record);
-  // Ranks stop between updates, when all have heard of it.
-  const listeners = { record: agreement ? (lost: object) => agreement.lost(lost) : record, hooks, classNames, company };
-  await using data = await openData(beginning, { ...listeners, signal: company ? undefined : signal });
+  const listeners = { record: agreement ? (lost: object) => agreement.lost(lost) : record, hooks, classNames, company, signal };
+  await using data = await openData(beginning, listeners);
   await company?.exchange(data.digest).then((digests) => assertSameData(digests, config));
   const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });

@@ -58,6 +58,8 @@ where.describe(`several ranks${where.note}`, () => {
     ['detco', 4, 4],
     ['moco', 2, 1],
     ['simclr', 2, 1],
+    ['simclr', 2, 2],
+    ['byol', 2, 2],
     ['byol', 2, 1],
   ])(
     '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',

@@ -158,7 +158,7 @@ describe('options of a new run', () => {
     [
       'groups that views do not divide into',
       { shards, preset: 'tiny-simclr', batch: 50, method: { bnGroups: 8 } },
-      'method.bnGroups 8 does not divide the 100 views of batch 50: expected a divisor, such as 5 or 10',
+      'method.bnGroups 8 does not divide batch 50: expected a divisor, such as 5 or 10',
     ],
     ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
     ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],

@@ -79,7 +79,7 @@ export interface TorchAddon {
   countInStore(key: string): number;
   /** Counts as often, until `closeStore`, whatever this thread waits for. */
   beatInStore(key: string, everyMs: number): void;
-  /** Connects the device of `configure` with that of each other rank; all have to call it. */
+  /** Connects the device of `configure` with that of each other rank, which counts by `beatInStore` at `PREFIXbeat/RANK`; all have to call it. */
   joinRanks(rank: number, size: number, prefix: string, timeoutMs: number): Promise<void>;
   /** Closes these connections: who waits for this rank gets an error. */
   leaveRanks(): void;

@@ -74,7 +74,7 @@ function assertTransport({ size }: Company, { rankTransports }: TorchInfo, devic
 /** Connects tensors of the device with those of the other ranks. */
 async function join({ rank, size, attempt }: Company, addon: TorchAddon): Promise<void> {
   try {
-    await addon.joinRanks(rank, size, `${attempt}/tensors/`, COLLECTIVE_MS);
+    await addon.joinRanks(rank, size, `${attempt}/`, COLLECTIVE_MS);
   } catch (error) {
     removeBackend(BACKEND);
     throw error;

@@ -166,15 +166,14 @@ export function queueConcern(
 }
 
 /**
- * For heads with batch norms, which see a row an image.
+ * For heads with batch norms, which see a row for each view of an image.
  *
  * @param views of each image that go through together
- * @throws RangeError for batch norm groups that do not divide the rows, or have one alone
+ * @throws RangeError for batch norm groups that do not divide the batch, or have one row alone
  */
 export function checkHeadGroups(options: { readonly bnGroups: number }, batch: number, views = 1): void {
   const { bnGroups: groups } = options;
-  const rows = views * batch;
-  const seen = views === 1 ? `batch ${batch}` : `the ${rows} views of batch ${batch}`;
-  if (rows % groups !== 0) throw new RangeError(`method.bnGroups ${groups} does not divide ${seen}: ${divisorsNear(groups, rows)}`);
+  if (batch % groups !== 0)
+    throw new RangeError(`method.bnGroups ${groups} does not divide batch ${batch}: ${divisorsNear(groups, batch)}`);
   checkCompany(options, batch, views);
 }

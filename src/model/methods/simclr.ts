@@ -7,7 +7,7 @@
  *   L = 1/2N sum over the pairs (i, j), (j, i) of two views of an image
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Scalar, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import { gatherRanks } from '../../engine/operations/gather-ranks.js';
@@ -16,7 +16,7 @@ import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { Network } from '../network/network.js';
+import { groupsOfRank, Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
 import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
@@ -128,11 +128,16 @@ class SimClr implements Method {
   }
 
   step(views: StepViews, { rows, columns = rows }: NamedTensors): StepResult {
-    const images = VIEWS.map((name) => viewOf(views, name, { bnGroups: 1 }));
+    const { size } = this.#engine.ranks;
+    const groups = groupsOfRank(this.#options.bnGroups, size);
+    const images = byGroup(
+      VIEWS.map((name) => viewOf(views, name, this.#options, size)),
+      groups,
+    );
     const result = differentiate(this.#network, (layers) => {
-      const features = lastStage(this.#resNet, layers, tf.concat(images), globalAverage);
-      const [first] = tf.split(features, VIEWS.length) as [Tensor2D, Tensor2D];
-      const embeddings = l2Normalise(this.#head.forward(layers, features));
+      const features = lastStage(this.#resNet, layers, images, globalAverage);
+      const [first] = tf.split(byView(features, groups), VIEWS.length) as [Tensor2D, Tensor2D];
+      const embeddings = l2Normalise(byView(this.#head.forward(layers, features), groups));
       const loss = ntXent(this.#engine, embeddings, { rows, columns } as Numbers, this.#options.temperature);
       return { loss, terms: {}, featureStd: deviation(embeddings, this.#engine.ranks), features: first };
     });
@@ -146,6 +151,20 @@ class SimClr implements Method {
   dispose(): void {
     this.#network.dispose();
   }
+}
+
+/** Both views of an image are in one batch norm group, as on a GPU of its own: of each group the first views, then the second. */
+function byGroup(views: readonly Tensor4D[], groups: number): Tensor4D {
+  if (groups === 1) return tf.concat([...views]);
+  const parts = views.map((view) => tf.split(view, groups));
+  return tf.concat(Array.from({ length: groups }, (_, group) => parts.map((part) => part[group] as Tensor4D)).flat());
+}
+
+/** Rows that came by group: the first views of all, then the second. */
+function byView(rows: Tensor2D, groups: number): Tensor2D {
+  if (groups === 1) return rows;
+  const parts = tf.split(rows, VIEWS.length * groups) as Tensor2D[];
+  return tf.concat(VIEWS.flatMap((_, view) => parts.filter((_part, i) => i % VIEWS.length === view)));
 }
 
 /** Far below any cosine over temperature: exp gives 0. */
