@@ -3,12 +3,17 @@
 #include <torch/library.h>
 #include <torch/version.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #if __has_include(<torch/csrc/distributed/c10d/TCPStore.hpp>)
 #define DETCO_C10D
@@ -53,6 +58,10 @@ using Group = c10d::ProcessGroup;
 #endif
 
 constexpr const char* kBroken = "ranks lost each other: ";
+constexpr const char* kNoAnswer = "rank 0 does not answer";
+// As in src/engine/torch/company.ts.
+constexpr std::chrono::seconds kSilent{15};
+constexpr std::chrono::milliseconds kBetweenLooks{1000};
 
 // Calls `body` every so often on a thread of its own, until it throws or is stopped.
 class Pulse {
@@ -85,17 +94,74 @@ class Pulse {
   std::thread thread_;
 };
 
+// Asks on a thread of its own: a machine that is lost leaves a question without an answer, and a store waits for it without end.
+class Line {
+ public:
+  Line() : thread_([this] { answer(); }) {}
+  ~Line() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  // What `question` refers to has to outlive an answer that comes too late.
+  template <typename Question>
+  auto ask(Question question) -> decltype(question()) {
+    auto task = std::make_shared<std::packaged_task<decltype(question())()>>(std::move(question));
+    auto answer = task->get_future();
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      TORCH_CHECK(!silent_, kNoAnswer);
+      questions_.emplace_back([task] { (*task)(); });
+    }
+    changed_.notify_all();
+    silent_ = answer.wait_for(kSilent) == std::future_status::timeout;
+    TORCH_CHECK(!silent_, kNoAnswer);
+    return answer.get();
+  }
+
+  bool silent() const { return silent_; }
+
+ private:
+  void answer() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return stopped_ || !questions_.empty(); });
+      if (stopped_) return;
+      const auto question = std::move(questions_.front());
+      questions_.pop_front();
+      lock.unlock();
+      question();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> questions_;
+  bool stopped_ = false;
+  std::atomic<bool> silent_{false};
+  std::thread thread_;
+};
+
 c10::intrusive_ptr<c10d::TCPStore> store;
+std::unique_ptr<Line> line;
 std::unique_ptr<Pulse> pulse;
 c10::intrusive_ptr<Group> group;
+int groupRank = 0;
 int groupSize = 1;
+// Of the numbers that ranks count in the store, each with its rank behind it.
+std::string beatKeys;
 // Whether a collective has failed: others may never answer again.
 bool broken = false;
 Traffic traffic;
 
-c10d::TCPStore& opened() {
-  TORCH_CHECK(store, "this rank has no store: it has not joined the others, or has left them");
-  return *store;
+Line& opened() {
+  TORCH_CHECK(line, "this rank has no store: it has not joined the others, or has left them");
+  return *line;
 }
 
 Group& joined() {
@@ -124,11 +190,49 @@ c10::intrusive_ptr<Group> connect(const c10::intrusive_ptr<c10d::Store>& among, 
   TORCH_CHECK(false, "ranks on ", device.is_cpu() ? "CPUs need Gloo" : "GPUs need NCCL", ", which this addon was built without");
 }
 
+// Looks at how far the others have counted: a machine that is lost, or a process that stands still, breaks no connection.
+class Watch {
+ public:
+  void look() {
+    const auto now = std::chrono::steady_clock::now();
+    counts_.resize(groupSize);
+    for (int rank = 0; rank < groupSize; ++rank) {
+      if (rank == groupRank) continue;
+      const int64_t count = opened().ask([among = store, key = beatKeys + std::to_string(rank)] { return among->add(key, 0); });
+      auto& [last, at] = counts_[rank];
+      if (count != last || at == std::chrono::steady_clock::time_point{}) {
+        last = count;
+        at = now;
+      }
+      TORCH_CHECK(now - at < kSilent, "rank ", rank, " has not been heard of for ", kSilent.count(), " seconds");
+    }
+  }
+
+ private:
+  std::vector<std::pair<int64_t, std::chrono::steady_clock::time_point>> counts_;
+};
+
+// On CPUs the caller waits, and looks after the others meanwhile; on GPUs the stream does.
+void finish(c10d::Work& work) {
+  if (!group->getBackendName().compare("gloo")) {
+    Watch watch;
+    while (!work.isCompleted()) {
+      try {
+        work.wait(kBetweenLooks);
+      } catch (const std::exception&) {
+        if (work.isCompleted()) throw;
+        watch.look();
+      }
+    }
+  }
+  work.wait();
+}
+
 // Calls what passes tensors, and waits for it: that others are gone is another error than what an operator throws for its arguments.
 template <typename Call>
 void pass(Call&& call) {
   try {
-    call(joined())->wait();
+    finish(*call(joined()));
   } catch (const std::exception& error) {
     broken = true;
     TORCH_CHECK(false, kBroken, error.what());
@@ -196,30 +300,39 @@ void openStore(const std::string& host, uint16_t port, bool serve, std::chrono::
   options.waitWorkers = false;
   options.timeout = timeout;
   store = c10::make_intrusive<c10d::TCPStore>(host, options);
+  line = std::make_unique<Line>();
 }
 
-void setInStore(const std::string& key, const std::string& value) { opened().set(key, std::vector<uint8_t>(value.begin(), value.end())); }
+void setInStore(const std::string& key, const std::string& value) {
+  opened().ask([among = store, key, bytes = std::vector<uint8_t>(value.begin(), value.end())] { among->set(key, bytes); });
+}
 
 bool getFromStore(const std::string& key, std::string& value) {
   // `get` waits for a key, and LibTorch 1.13 cannot take a request back that has waited in vain.
-  if (!opened().check({key})) return false;
-  const auto bytes = opened().get(key);
-  value.assign(bytes.begin(), bytes.end());
+  const auto found = opened().ask([among = store, key] {
+    return among->check({key}) ? std::optional<std::vector<uint8_t>>(among->get(key)) : std::nullopt;
+  });
+  if (!found) return false;
+  value.assign(found->begin(), found->end());
   return true;
 }
 
-int64_t countInStore(const std::string& key) { return opened().add(key, 1); }
+int64_t countInStore(const std::string& key) {
+  return opened().ask([among = store, key] { return among->add(key, 1); });
+}
 
 void beatInStore(const std::string& key, std::chrono::milliseconds every) {
   opened();
   pulse.reset();
-  pulse = std::make_unique<Pulse>(every, [key] { opened().add(key, 1); });
+  pulse = std::make_unique<Pulse>(every, [among = store, key] { among->add(key, 1); });
 }
 
 void joinRanks(int rank, int size, const std::string& prefix, at::Device device, std::chrono::milliseconds timeout) {
   opened();
-  group = connect(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, size, device, timeout);
+  group = connect(c10::make_intrusive<c10d::PrefixStore>(prefix + "tensors/", store), rank, size, device, timeout);
+  groupRank = rank;
   groupSize = size;
+  beatKeys = prefix + "beat/";
   broken = false;
   traffic = {};
 }
@@ -235,12 +348,20 @@ void leaveRanks() {
     }
   }
 #endif
+  // One of Gloo waits at its end for those that are gone, and this process ends next.
+  if (broken) group.release();
   group.reset();
   groupSize = 1;
 }
 
 void closeStore() {
+  // Their threads wait for an answer that does not come.
+  if (line && line->silent()) {
+    pulse.release();
+    line.release();
+  }
   pulse.reset();
+  line.reset();
   store.reset();
 }
 
