@@ -133,13 +133,16 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     if (after < 4) await expectAlike(run, at('two'));
   });
 
-  test.each([
-    [0, 3],
-    [1, 7],
+  test.each<[NodeJS.Signals, number, number]>([
+    ['SIGKILL', 0, 3],
+    ['SIGKILL', 1, 7],
+    // As where its machine is lost: no connection breaks.
+    ['SIGSTOP', 0, 5],
+    ['SIGSTOP', 1, 5],
   ])(
-    'rank %i, killed after update %i, is missed by the other, and a resume has the losses and the bytes of a run that was not',
-    async (killed, after) => {
-      const run = at(`killed-${killed}`);
+    'by %s rank %i is missed by the other after update %i, and a resume has the losses and the bytes of a run that was not',
+    async (signal, lost, after) => {
+      const run = at(`lost-${signal}-${lost}`);
       const env = { WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: String(await freePort()) };
       const over = new AbortController();
       const ranks = [0, 1].map((rank) => {
@@ -155,12 +158,13 @@ where.describe(`detco train on several ranks${where.note}`, () => {
       });
       void Promise.race(ranks.map(({ ended }) => ended)).then(() => over.abort());
       await until(async () => over.signal.aborted || (await losses(run).catch(() => [])).length >= after);
-      ranks[killed]?.child.kill('SIGKILL');
-      const [gone, other] = await Promise.all([ranks[killed]?.ended, ranks[1 - killed]?.ended]);
-      expect(gone?.signal).toBe('SIGKILL');
+      ranks[lost]?.child.kill(signal);
+      const other = await ranks[1 - lost]?.ended;
+      ranks[lost]?.child.kill('SIGKILL');
+      expect((await ranks[lost]?.ended)?.signal).toBe('SIGKILL');
       expect(other?.code).toBe(1);
       expect(other?.stderr).toMatch(
-        new RegExp(`rank ${killed} on .* is gone: .*The last good checkpoint is .*step-\\d+; continue with npx detco train --resume`),
+        new RegExp(`rank ${lost} on .* is gone: .*The last good checkpoint is .*step-\\d+; continue with npx detco train --resume`),
       );
       await succeed(['train', '--resume', run, '--ranks', '2']);
       expect(await losses(run)).toEqual(await losses(at('two')));
