@@ -4,6 +4,7 @@ import type { FoundShard } from '../pipeline/index.js';
 import type { Options } from '../common/options.js';
 import { shellWord } from '../common/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
+import type { ClassNamesFact } from './class-names.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
 import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
@@ -33,6 +34,8 @@ export interface RunFacts extends SpecFacts {
   readonly versions: Readonly<Record<string, string>>;
   /** Absent where the backbone started at random. */
   readonly initWeights?: InitFact;
+  /** Absent where labels are numbers. */
+  readonly classNames?: ClassNamesFact;
 }
 
 /** What a run starts from: its options, folder, and when it is resumed its past. */
@@ -49,6 +52,7 @@ export interface Beginning {
     /** What the run began with: what a resume is told is for that resume. */
     readonly checkShards: unknown;
     readonly initWeights?: InitFact;
+    readonly classNames?: ClassNamesFact;
   };
 }
 
@@ -75,6 +79,7 @@ async function beginAgain(
     engineDescription: _engine,
     versions: _versions,
     initWeights,
+    classNames,
     ...saved
   } = (await readRunConfig(path)) as Options & Partial<RunFacts>;
   await assertWritable(path);
@@ -107,6 +112,7 @@ async function beginAgain(
         warnings,
         checkShards: saved['checkShards'],
         ...(initWeights && { initWeights }),
+        ...(classNames && { classNames }),
         ...(shards && { shards }),
         ...(checkpoint && { checkpoint }),
       },

@@ -12,7 +12,8 @@ import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
-import { asOptionsError, classNamesOf, waitingFor } from './data-options.js';
+import { classNamesOf } from './class-names.js';
+import { asOptionsError, waitingFor } from './data-options.js';
 import { runEvaluation } from './evaluation.js';
 import { estimateImages } from '../pipeline/extent.js';
 import { optionName } from './flags.js';
@@ -113,7 +114,7 @@ function createTrained(
 async function keepConfig(
   { path, past, specs: { folders, loginLeftOut } }: Beginning,
   config: TrainConfig,
-  facts: Pick<RunFacts, 'engineDescription' | 'versions' | 'initWeights'>,
+  facts: Pick<RunFacts, 'engineDescription' | 'versions' | 'initWeights' | 'classNames'>,
 ): Promise<RunDirectory> {
   const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), folders, loginLeftOut, ...facts };
   if (!past) return RunDirectory.create(path, kept);
@@ -144,7 +145,7 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
   // What a checkpoint holds comes in the place of what the run began with.
   const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.initWeights);
-  const classNames = await classNamesOf(given.config);
+  const classNames = await classNamesOf(given.config, past?.classNames);
   await assertValidationShards(given, hooks, signal);
   const engine = await startEngine(given.config);
   // After everything below, whatever ends this.
@@ -158,7 +159,7 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   await run?.continueAfter(past?.checkpoint?.state.step ?? -1);
   const earlyBad: object[] = [];
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
-  await using data = await openData(beginning, { record, hooks, signal, classNames });
+  await using data = await openData(beginning, { record, hooks, signal, classNames: classNames?.names });
   const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   outlook.begin();
@@ -167,7 +168,12 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
   for (const warning of init?.warnings ?? []) hooks.onWarning?.(warning);
   if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);
-  const facts = { engineDescription: engine.description, versions: versions(), ...(initWeights && { initWeights }) };
+  const facts = {
+    engineDescription: engine.description,
+    versions: versions(),
+    ...(initWeights && { initWeights }),
+    ...(classNames && { classNames: classNames.fact }),
+  };
   run = await keepConfig(beginning, config, facts);
   const shards = new RunShards(() => pipeline.found());
   await shards.save(path);
