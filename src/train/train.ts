@@ -6,6 +6,7 @@ import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
+import { skippedNames } from '../pipeline/plan/skip.js';
 import { listShards } from '../pipeline/source/index.js';
 import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
@@ -28,7 +29,7 @@ import { Outlook } from './outlook.js';
 import type { EvaluationMetrics } from './metrics.js';
 import { RunDirectory } from './run-directory.js';
 import { RunShards } from './run-shards.js';
-import { explainSpecs, withoutLogins } from './shard-specs.js';
+import { explainSpecs, type SpecOption, withoutLogins } from './shard-specs.js';
 import { restore } from './tensors.js';
 
 export interface TrainControls extends TrainHooks, TrainRequests {
@@ -69,17 +70,23 @@ function sayEngine({ augment }: TrainConfig, { name, description }: Engine, { on
     onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 }
 
-/** The first evaluation comes when the run has a folder: that its shards are there is to be known before. */
-async function assertValidationShards(
-  { path, config, specs }: Beginning,
-  hooks: TrainHooks,
-  signal: AbortSignal | undefined,
+/**
+ * An engine takes its time to start, and the first evaluation comes when the run has a folder: that the shards are there is to be known before.
+ * @throws OptionsError for those that cannot be listed
+ */
+async function assertShards(
+  { path, config, specs, past }: Beginning,
+  option: SpecOption,
+  { hooks, signal }: { readonly hooks: TrainHooks; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
-  if (!config.valShards) return;
-  hooks.onWork?.(waitingFor(config.valShards));
-  await listShards(config.valShards, { cwd: specs.folders.valShards, ...(signal && { signal }) })
-    .catch(explainSpecs(path, specs, 'valShards'))
-    .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
+  const named = config[option];
+  if (!named) return;
+  const about = option === 'valShards' ? optionName(option) : past && `${path} cannot go on`;
+  const mayBeMissing = option === 'shards' ? skippedNames(config.skipShards ?? []) : new Set<string>();
+  hooks.onWork?.(waitingFor(named));
+  await listShards(named, { cwd: specs.folders[option], mayBeMissing, ...(signal && { signal }) })
+    .catch(explainSpecs(path, specs, option))
+    .catch((error: unknown) => asOptionsError(error, about));
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
@@ -146,7 +153,7 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   // What a checkpoint holds comes in the place of what the run began with.
   const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.initWeights);
   const classNames = await classNamesOf(given.config, past?.classNames);
-  await assertValidationShards(given, hooks, signal);
+  for (const option of ['shards', 'valShards'] as const) await assertShards(given, option, { hooks, signal });
   const engine = await startEngine(given.config);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
