@@ -19,7 +19,8 @@ function checked({ shape: { name, ...shape } }: (typeof schemas)[number]): (opti
   const schema = z.object(shape);
   const refused = (problem: string): RangeError => new RangeError(`recipes.${name.value}: ${problem}`);
   return (options = {}) => {
-    if (!isOptions(options)) throw refused(`${quoted(options)} holds no options; expected an object, such as { globalSize: ${GLOBAL_SIZE} }`);
+    if (!isOptions(options))
+      throw refused(`${quoted(options)} holds no options; expected an object, such as { globalSize: ${GLOBAL_SIZE} }`);
     const unknown = Object.keys(options).filter((key) => !Object.hasOwn(shape, key));
     if (unknown.length > 0) throw refused(noSuch(unknown, Object.keys(shape)));
     const { data, error } = schema.safeParse(options);

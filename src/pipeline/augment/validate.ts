@@ -7,7 +7,8 @@ import type { Recipe } from './recipe.js';
 /** An object with these entries and no others. */
 function entries<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.strictObject(shape, {
-    error: ({ code, keys }) => (code === 'unrecognized_keys' ? `no such entry; ${expectedOneOf(String(keys[0]), Object.keys(shape))}` : undefined),
+    error: ({ code, keys }) =>
+      code === 'unrecognized_keys' ? `no such entry; ${expectedOneOf(String(keys[0]), Object.keys(shape))}` : undefined,
   });
 }
 

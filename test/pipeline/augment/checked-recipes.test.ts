@@ -19,7 +19,8 @@ test.each<[keyof typeof recipes, unknown, string]>([
 
 test('what is given is what the recipes are made with', () => {
   expect(Object.keys(recipes).toSorted()).toEqual(Object.keys(unchecked).toSorted());
-  for (const [name, make] of Object.entries(recipes)) expect(make()).toEqual(Object.entries(unchecked).find(([other]) => other === name)?.[1]());
+  for (const [name, make] of Object.entries(recipes))
+    expect(make()).toEqual(Object.entries(unchecked).find(([other]) => other === name)?.[1]());
   const options = { globalSize: 64, patchSize: 32, randAugment: false };
   expect(recipes.detco(options)).toEqual(unchecked.detco(options));
   expect(recipes.simclr({ strength: 0.5 })).toEqual(unchecked.simclr({ strength: 0.5 }));
