@@ -10,7 +10,6 @@ import { interruptible, type Interrupted } from './interrupt.js';
 import { numberOption, numberText } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
-import { quoted } from '../common/quoted.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
 
@@ -56,10 +55,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
   const { config, json, profile, ...flags } = parseOptions(schema, raw);
+  // It takes the place of nothing that the run writes meanwhile: none of that has a page's ending.
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
-  // A page takes the place of nothing that the run writes meanwhile: none of that has this ending.
-  if (typeof profile === 'string' && !profile.endsWith('.html'))
-    throw new UsageError(`--profile ${quoted(profile)}: expected a name that ends in .html`);
   const { startTraining } = await import('../train/thread.js');
   const { terminalProgress } = await import('../train/progress.js');
   const terminal = terminalProgress(process.stderr);

@@ -158,12 +158,23 @@ describe('a place for results', () => {
     expect(await readdir(run).catch(() => undefined)).toEqual(before);
   });
 
+  test.each([
+    ['--out', '.png', ['views', ...SHARDS]],
+    ['--confusion', '.png', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', ...SHARDS.slice(1)]],
+    ['--neighbours', '.png', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', ...SHARDS.slice(1)]],
+    ['--report', '.html', ['profile', ...SHARDS]],
+  ])('of %s has a name that ends in %s', async (option, ending, args) => {
+    const at = join(folder, 'made-into.jpg');
+    expect(await refusal([...args, option, at])).toContain(`${option} "${at}": expected a name that ends in ${ending}`);
+    expect(await readdir(folder)).not.toContain('made-into.jpg');
+  });
+
   test('is of one result alone', async () => {
-    const at = join(folder, 'both');
+    const at = join(folder, 'both.html');
     expect(await refusal(['profile', ...SHARDS, '--report', at, '--trace', at])).toContain(
       `--trace "${at}": this is the file of --report, too; give each its own`,
     );
-    expect(await readdir(folder)).not.toContain('both');
+    expect(await readdir(folder)).not.toContain('both.html');
   });
 
   test('is made when it is not there', async () => {
