@@ -1,18 +1,17 @@
 /** What a run begins from: its options, its folder and, when it is resumed, its past. */
 import { resolve } from 'node:path';
 import type { FoundShard } from '../pipeline/index.js';
-import type { Options } from '../common/options.js';
 import { shellWord } from '../common/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
-import type { ClassNamesFact } from './class-names.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
 import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
-import { type InitFact, withoutSameInit } from './init.js';
+import { withoutSameInit } from './init.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { assertNoRun, assertWritable, readRunConfig, RunDirectory } from './run-directory.js';
+import { type RunFacts, withoutFacts } from './run-facts.js';
 import { readRunShards } from './run-shards.js';
-import { shardSpecs, type ShardSpecs, type SpecFacts } from './shard-specs.js';
+import { shardSpecs, type ShardSpecs } from './shard-specs.js';
 
 export interface TrainOptions extends ConfigInput {
   /** Folder of a new run. Default `runs/PRESET-TIME`. */
@@ -28,16 +27,6 @@ export interface TrainOptions extends ConfigInput {
   readonly filePath?: string;
 }
 
-/** `config.json` beyond the options. */
-export interface RunFacts extends SpecFacts {
-  readonly engineDescription: string;
-  readonly versions: Readonly<Record<string, string>>;
-  /** Absent where the backbone started at random. */
-  readonly initWeights?: InitFact;
-  /** Absent where labels are numbers. */
-  readonly classNames?: ClassNamesFact;
-}
-
 /** What a run starts from: its options, folder, and when it is resumed its past. */
 export interface Beginning {
   readonly path: string;
@@ -51,8 +40,7 @@ export interface Beginning {
     readonly shards?: readonly FoundShard[];
     /** What the run began with: what a resume is told is for that resume. */
     readonly checkShards: unknown;
-    readonly initWeights?: InitFact;
-    readonly classNames?: ClassNamesFact;
+    readonly facts: Pick<RunFacts, 'initWeights' | 'classNames'>;
   };
 }
 
@@ -73,15 +61,9 @@ async function beginAgain(
 ): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${shellWord(out)} with --resume ${shellWord(path)}: a resumed run stays in its folder; leave --out out`);
-  const {
-    folders,
-    loginLeftOut,
-    engineDescription: _engine,
-    versions: _versions,
-    initWeights,
-    classNames,
-    ...saved
-  } = (await readRunConfig(path)) as Options & Partial<RunFacts>;
+  const kept = await readRunConfig(path);
+  const { folders, loginLeftOut, initWeights, classNames } = kept as Partial<RunFacts>;
+  const saved = withoutFacts(kept);
   await assertWritable(path);
   const [givenNow, fileNow] = [await withoutSameInit(given, initWeights), await withoutSameInit(file, initWeights)];
   const config = resumeConfig(saved, givenNow, fileNow, path, filePath);
@@ -111,8 +93,7 @@ async function beginAgain(
         run,
         warnings,
         checkShards: saved['checkShards'],
-        ...(initWeights && { initWeights }),
-        ...(classNames && { classNames }),
+        facts: { ...(initWeights && { initWeights }), ...(classNames && { classNames }) },
         ...(shards && { shards }),
         ...(checkpoint && { checkpoint }),
       },

@@ -8,7 +8,7 @@ import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
 import { skippedNames } from '../pipeline/plan/skip.js';
 import { listShards } from '../pipeline/source/index.js';
-import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
+import { begin, type Beginning, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
@@ -28,6 +28,7 @@ import { createOptimizer } from './optimizer/index.js';
 import { Outlook } from './outlook.js';
 import type { EvaluationMetrics } from './metrics.js';
 import { RunDirectory } from './run-directory.js';
+import type { RunFacts } from './run-facts.js';
 import { RunShards } from './run-shards.js';
 import { explainSpecs, type SpecOption, withoutLogins } from './shard-specs.js';
 import { restore } from './tensors.js';
@@ -151,8 +152,8 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   // Whatever ends this, another may train there after it.
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
   // What a checkpoint holds comes in the place of what the run began with.
-  const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.initWeights);
-  const classNames = await classNamesOf(given.config, past?.classNames);
+  const init = past?.checkpoint ? undefined : await loadInit(given.config, past?.facts.initWeights);
+  const classNames = await classNamesOf(given.config, past?.facts.classNames);
   for (const option of ['shards', 'valShards'] as const) await assertShards(given, option, { hooks, signal });
   const engine = await startEngine(given.config);
   // After everything below, whatever ends this.
@@ -172,7 +173,7 @@ async function trainRun(options: TrainOptions, controls: TrainControls): Promise
   outlook.begin();
   hooks.onWork?.('making the network');
   using trained = createTrained(engine, config, { checkpoint: past?.checkpoint, init });
-  const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
+  const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.facts.initWeights;
   for (const warning of init?.warnings ?? []) hooks.onWarning?.(warning);
   if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);
   const facts = {
