@@ -41,6 +41,7 @@ python.describe(`a ResNet-18 of width 4${python.note}`, () => {
     ['old.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['parameters.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['channels-last.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
+    ['expanded.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['one-storage.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['double.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['half.pth', 'torchvision, timm, DINO or DetCo', '', 1e-3],
