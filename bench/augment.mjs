@@ -5,20 +5,18 @@
  *     node bench/augment.mjs [--width 500] [--height 375] [--samples 200]
  */
 import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
 import { applyStep } from '../dist/pipeline/augment/execute.js';
 import { createAugmenter } from '../dist/pipeline/augment/augmenter.js';
 import { Kernels } from '../dist/pipeline/augment/kernels.js';
 import { drawSample } from '../dist/pipeline/augment/parameters.js';
 import { recipes, viewBytes } from '../dist/pipeline/augment/recipe.js';
 import { Random } from '../dist/common/random.js';
+import { readOptions } from './arguments.mjs';
 
-const { values } = parseArgs({
-  options: {
-    width: { type: 'string', default: '500' },
-    height: { type: 'string', default: '375' },
-    samples: { type: 'string', default: '200' },
-  },
+const values = readOptions({
+  width: { type: 'string', default: '500' },
+  height: { type: 'string', default: '375' },
+  samples: { type: 'string', default: '200' },
 });
 const width = Number(values.width);
 const height = Number(values.height);

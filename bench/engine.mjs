@@ -4,20 +4,18 @@
  *
  *     node bench/engine.mjs [--engine wasm] [--batch 32] [--width 16] [--image 64] [--patch 24] [--json]
  */
-import { parseArgs } from 'node:util';
 import { cpus } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from 'detco/engine';
+import { readOptions } from './arguments.mjs';
 
-const { values } = parseArgs({
-  options: {
-    engine: { type: 'string', default: 'wasm' },
-    batch: { type: 'string', default: '32' },
-    width: { type: 'string', default: '16' },
-    image: { type: 'string', default: '64' },
-    patch: { type: 'string', default: '24' },
-    json: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  engine: { type: 'string', default: 'wasm' },
+  batch: { type: 'string', default: '32' },
+  width: { type: 'string', default: '16' },
+  image: { type: 'string', default: '64' },
+  patch: { type: 'string', default: '24' },
+  json: { type: 'boolean', default: false },
 });
 const [batch, width, image, patch] = [values.batch, values.width, values.image, values.patch].map(Number);
 const engine = await selectEngine(values.engine);

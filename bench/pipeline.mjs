@@ -10,21 +10,19 @@
  * machine that slows down slows all of them. Raw numbers go to bench/results/.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { compare } from './pipeline/compare.mjs';
 import { scale } from './pipeline/scaling.mjs';
-import { benchShards, wholeNumber } from './pipeline/shards.mjs';
+import { readOptions, wholeNumber } from './arguments.mjs';
+import { benchShards } from './pipeline/shards.mjs';
 
-const { values } = parseArgs({
-  options: {
-    scaling: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '7' },
-    workers: { type: 'string', default: String(availableParallelism()) },
-    batch: { type: 'string', default: '32' },
-    images: { type: 'string', default: '1280' },
-    json: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  scaling: { type: 'boolean', default: false },
+  rounds: { type: 'string', default: '3' },
+  seconds: { type: 'string', default: '7' },
+  workers: { type: 'string', default: String(availableParallelism()) },
+  batch: { type: 'string', default: '32' },
+  images: { type: 'string', default: '1280' },
+  json: { type: 'boolean', default: false },
 });
 const numbers = ['rounds', 'seconds', 'workers', 'batch', 'images'].map((name) => [name, wholeNumber(name, values[name])]);
 const settings = Object.fromEntries(numbers);

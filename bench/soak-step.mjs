@@ -13,7 +13,6 @@
  * on torch the step's JavaScript did not run three times: twice to warm up, once to be recorded, on a GPU as a CUDA graph. The peaks are shown
  * too: they depend on when garbage was collected last. Fifths of fewer than 100 updates say nothing of the resident set, which is not judged then.
  */
-import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
 import { selectEngine } from '../dist/engine/index.js';
 import { methodKind } from '../dist/model/index.js';
@@ -24,17 +23,15 @@ import { learningRate } from '../dist/train/schedule.js';
 import { Staging } from '../dist/train/staging.js';
 import { createTrainStep } from '../dist/train/step.js';
 import { trainingRecipe } from '../dist/train/training-recipe.js';
-import { wholeNumber } from './pipeline/shards.mjs';
+import { readOptions, wholeNumber } from './arguments.mjs';
 
-const { values } = parseArgs({
-  options: {
-    preset: { type: 'string', default: 'tiny' },
-    engine: { type: 'string', default: 'torch' },
-    optimizer: { type: 'string' },
-    device: { type: 'string', default: 'auto' },
-    steps: { type: 'string', default: '2000' },
-    json: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  preset: { type: 'string', default: 'tiny' },
+  engine: { type: 'string', default: 'torch' },
+  optimizer: { type: 'string' },
+  device: { type: 'string', default: 'auto' },
+  steps: { type: 'string', default: '2000' },
+  json: { type: 'boolean', default: false },
 });
 const steps = wholeNumber('steps', values.steps);
 const FIFTH = Math.max(1, Math.floor(steps / 5));

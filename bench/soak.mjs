@@ -8,21 +8,19 @@
  * reaches 1 GB.
  */
 import { availableParallelism, cpus } from 'node:os';
-import { parseArgs } from 'node:util';
 import { createPipeline, recipes } from '../dist/pipeline/index.js';
-import { benchShards, wholeNumber } from './pipeline/shards.mjs';
+import { readOptions, wholeNumber } from './arguments.mjs';
+import { benchShards } from './pipeline/shards.mjs';
 
 const SAMPLE_MS = 250;
 const MAX_GROWTH = 1.05;
 const MAX_PEAK_MB = 1000;
 
-const { values } = parseArgs({
-  options: {
-    images: { type: 'string', default: '50000' },
-    batch: { type: 'string', default: '64' },
-    workers: { type: 'string', default: String(Math.min(16, availableParallelism())) },
-    json: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  images: { type: 'string', default: '50000' },
+  batch: { type: 'string', default: '64' },
+  workers: { type: 'string', default: String(Math.min(16, availableParallelism())) },
+  json: { type: 'boolean', default: false },
 });
 const images = wholeNumber('images', values.images);
 const batchSize = wholeNumber('batch', values.batch);

@@ -15,9 +15,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { inspectEngines } from '../dist/engine/index.js';
-import { wholeNumber } from './pipeline/shards.mjs';
+import { readOptions, wholeNumber } from './arguments.mjs';
 import { findPeer, PEER_INSTALL, peerArguments } from './step/peer.mjs';
 
 const OURS = join(dirname(fileURLToPath(import.meta.url)), 'step', 'ours.mjs');
@@ -46,34 +46,26 @@ if (json) console.log(JSON.stringify(report));
 process.exitCode = precisions.every((precision) => report.runs[precision].imagesPerSecond !== null) ? 0 : 1;
 
 function readArguments() {
-  let values;
-  try {
-    ({ values } = parseArgs({
-      allowNegative: true,
-      options: {
-        engine: { type: 'string', default: 'torch' },
-        device: { type: 'string', default: 'cpu' },
-        precision: { type: 'string' },
-        arch: { type: 'string', default: 'resnet50' },
-        batch: { type: 'string', default: '8' },
-        'global-size': { type: 'string', default: '224' },
-        'patch-size': { type: 'string', default: '64' },
-        'queue-size': { type: 'string', default: '65536' },
-        steps: { type: 'string', default: '5' },
-        rounds: { type: 'string', default: '3' },
-        threads: { type: 'string', default: String(availableParallelism()) },
-        graph: { type: 'boolean', default: true },
-        eager: { type: 'boolean', default: false },
-        peer: { type: 'boolean', default: true },
-        python: { type: 'string' },
-        kernels: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        out: { type: 'string' },
-      },
-    }));
-  } catch (error) {
-    return refuse(error.message);
-  }
+  const values = readOptions({
+    engine: { type: 'string', default: 'torch' },
+    device: { type: 'string', default: 'cpu' },
+    precision: { type: 'string' },
+    arch: { type: 'string', default: 'resnet50' },
+    batch: { type: 'string', default: '8' },
+    'global-size': { type: 'string', default: '224' },
+    'patch-size': { type: 'string', default: '64' },
+    'queue-size': { type: 'string', default: '65536' },
+    steps: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    graph: { type: 'boolean', default: true },
+    eager: { type: 'boolean', default: false },
+    peer: { type: 'boolean', default: true },
+    python: { type: 'string' },
+    kernels: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    out: { type: 'string' },
+  });
   const cuda = values.device.startsWith('cuda');
   const asked = (values.precision ?? defaultPrecisions(values.engine, cuda)).split(',');
   const unknown = asked.find((name) => !PRECISIONS.includes(name));

@@ -1,6 +1,7 @@
 """Two Faster R-CNNs of torchvision's parts, whose ResNet begins with weights of somebody's pre-training."""
 
 import collections
+import os
 
 import torch
 import torchvision
@@ -43,9 +44,14 @@ def load_backbone(name, path):
 
     A key that does not match is an error and never a warning: a backbone that was loaded in part trains as if nothing
     were wrong, to an AP that is a few points too low."""
+    export = f"npx detco export --checkpoint {path} --format torchvision --out backbone.pth"
+    if os.path.isdir(path):
+        raise WeightsError(f"{path}: is a folder: expected a .pth; of a run, {export} writes it")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a pickle or a zip can be wrong in
+        if path.endswith(".pkl") and os.path.isfile(path):
+            raise WeightsError(f"{path}: this is Detectron2's format: expected a .pth; {export} writes it") from error
         raise WeightsError(f"{path}: torch.load cannot read it: {error}") from error
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

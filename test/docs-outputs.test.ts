@@ -14,10 +14,11 @@ const DOCUMENTS = [
 test('what the commands of README.md and docs/ write is ignored by git', () => {
   const commands = DOCUMENTS.flatMap((document) => readFileSync(document, 'utf8').match(/\bdetco [a-z]+ [^`\n]*/g) ?? []);
   // Names in capitals stand for the reader's own.
-  const outputs = [...commands.join('\n').matchAll(/ --(?:out|cache-dir|index|report|trace) ([a-z][\w./-]*)/g)];
+  const outputs = [...commands.join('\n').matchAll(/ --(?:out|cache-dir|index|report|trace|neighbours|confusion) ([a-z][\w./-]*)/g)];
   const paths = [...new Set(outputs.map(([, path = '']) => path))];
   expect(paths).toEqual(expect.arrayContaining(['runs/first', 'views.png', 'toy', 'weights/moco-v2']));
-  const inThem = paths.map((path) => (/\.\w+$/.test(path) ? path : `${path}/file`));
+  // `detco eval` keeps what it finds of a file of weights beside it.
+  const inThem = paths.flatMap((path) => (/\.\w+$/.test(path) ? [path, `${path}.eval.json`] : [`${path}/file`]));
   const ignored = execFileSync('git', ['check-ignore', ...inThem], { encoding: 'utf8' })
     .trimEnd()
     .split('\n');

@@ -24,11 +24,3 @@ export async function benchShards(images) {
   }
   return (await found()).toSorted().map((name) => join(out, name));
 }
-
-/** A number given to `--name`, or the end of the program. */
-export function wholeNumber(name, text) {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  process.stderr.write(`--${name} ${JSON.stringify(text)}: expected a whole number from 1; give for example --${name} 8\n`);
-  return process.exit(2);
-}

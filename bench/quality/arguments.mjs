@@ -2,10 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { isDeepStrictEqual } from 'node:util';
 import { inspectEngines } from '../../dist/engine/index.js';
 import { STAGES } from '../../dist/model/index.js';
-import { wholeNumber } from '../pipeline/shards.mjs';
+import { readOptions, wholeNumber } from '../arguments.mjs';
 import { ARMS, BASELINE } from './arms.mjs';
 import { FULL, QUICK } from './settings.mjs';
 import { MOST_SEEDS } from './statistics.mjs';
@@ -14,24 +14,22 @@ const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));
 
 /** @throws Error for what cannot be used, with what was expected */
 export async function readArguments() {
-  const { values } = parseArgs({
-    options: {
-      quick: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      'as-it-is': { type: 'boolean', default: false },
-      page: { type: 'boolean', default: false },
-      out: { type: 'string' },
-      work: { type: 'string' },
-      arms: { type: 'string', default: Object.keys(ARMS).join() },
-      seeds: { type: 'string' },
-      jobs: { type: 'string', default: String(availableParallelism()) },
-      engine: { type: 'string' },
-      updates: { type: 'string' },
-      images: { type: 'string' },
-      'queue-size': { type: 'string' },
-      levels: { type: 'string' },
-      photo: { type: 'boolean', default: false },
-    },
+  const values = readOptions({
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    'as-it-is': { type: 'boolean', default: false },
+    page: { type: 'boolean', default: false },
+    out: { type: 'string' },
+    work: { type: 'string' },
+    arms: { type: 'string', default: Object.keys(ARMS).join() },
+    seeds: { type: 'string' },
+    jobs: { type: 'string', default: String(availableParallelism()) },
+    engine: { type: 'string' },
+    updates: { type: 'string' },
+    images: { type: 'string' },
+    'queue-size': { type: 'string' },
+    levels: { type: 'string' },
+    photo: { type: 'boolean', default: false },
   });
   const { quick, json, photo } = values;
   const number = (name, otherwise) => (values[name] === undefined ? otherwise : wholeNumber(name, values[name]));

@@ -18,25 +18,35 @@ export function assertFolder(option: string, path: string | undefined): Promise<
   return assertPlace(option, path, folderProblem);
 }
 
-/** What commands write over earlier results of their kind, and over nothing else: how each begins, and what it is. */
+/** What commands write over earlier results of their kind, and over nothing else: how each begins, what it is, and how its name ends. */
 const RESULTS = {
-  picture: { begins: '\u0089PNG\r\n\u001A\n', what: 'PNG' },
-  page: { begins: '<!doctype html>', what: 'HTML page' },
-  trace: { begins: '{"traceEvents":', what: 'trace' },
+  picture: { begins: '\u0089PNG\r\n\u001A\n', what: 'PNG', ending: '.png' },
+  page: { begins: '<!doctype html>', what: 'HTML page', ending: '.html' },
+  trace: { begins: '{"traceEvents":', what: 'trace', ending: '' },
 } as const;
 
 type Result = keyof typeof RESULTS;
 
-/** @throws UsageError when the file that an option names cannot be written, or holds something else; neither it nor its folder need be there */
+/**
+ * Neither the file nor its folder need be there.
+ * @throws UsageError when the file that an option names cannot be written, holds something else or has a name that says that it is something else
+ */
 export function assertFile(option: string, path: string | undefined, result?: Result): Promise<void> {
-  return assertPlace(option, path, async (file) => (await fileProblem(file)) ?? (result && (await otherProblem(file, result))));
+  return assertPlace(option, path, async (file) => (await fileProblem(file)) ?? (result && (await resultProblem(file, result))));
+}
+
+async function resultProblem(path: string, result: Result): Promise<string | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  // Nothing lies in a device, and its name says nothing.
+  if (found && !found.isFile()) return undefined;
+  // Nothing is lost with an empty file.
+  const other = found && found.size > 0 ? await otherProblem(path, result) : undefined;
+  const { ending } = RESULTS[result];
+  return other ?? (path.toLowerCase().endsWith(ending) ? undefined : `expected a name that ends in ${ending}`);
 }
 
 /** Files of a run, shards and what a command reads are no results: whatever is there and begins otherwise stays. */
 async function otherProblem(path: string, result: Result): Promise<string | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  // Nothing is lost with an empty file, and nothing lies in a device.
-  if (!found?.isFile() || found.size === 0) return undefined;
   const { begins, what } = RESULTS[result];
   await using file = await open(path, 'r');
   const head = Buffer.alloc(begins.length);

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../common/counted.js';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
+import { looseInWords } from '../pipeline/shard/make/listed.js';
 import { makeShards, ShardPlanError, type ShardingReport } from '../pipeline/shard/make/index.js';
 import { ShardExistsError } from '../pipeline/shard/write.js';
 import { byteSize } from './byte-size.js';
@@ -82,11 +83,12 @@ function summary({ images, labelled, classes, resized, pattern, bytes, kept }: S
   ].join(', ');
 }
 
-function notes({ images, bad, ignored, leftOut }: ShardingReport, out: string): string[] {
+function notes({ images, bad, ignored, loose, leftOut }: ShardingReport, out: string): string[] {
   const share = (100 * bad) / (images + bad);
   const warning = share > 100 * MANY_BAD ? `warning: ${share.toFixed(1)} % of the images are bad; check the source. ` : '';
   return [
     ...(ignored > 0 ? [`${counted(ignored, 'file')} left out: not named .jpg, .jpeg, .png or .webp`] : []),
+    ...(loose ? [looseInWords(loose)] : []),
     ...leftOut.map((one) => `left out: ${archiveLeftOutInWords(one)}`),
     ...(bad > 0 ? [`${warning}${counted(bad, 'bad image')} left out: ${out}/bad-samples.jsonl`] : []),
   ];

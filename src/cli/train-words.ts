@@ -3,10 +3,15 @@ import { counted } from '../common/counted.js';
 import { shellWord } from '../common/shell-word.js';
 import type { TrainResult } from '../train/index.js';
 
+/** Work of a run that has a network to save. */
+const DURING_RUN = /^(update|evaluation|checkpoint|waiting for data)/;
+
 /** @param work what is being done, as `TrainHooks.onWork` names it */
 export function stoppingInWords(work: string): string {
+  const again = '(again to stop at once)';
+  if (!DURING_RUN.test(work)) return `stopping ${again}`;
   const meanwhile = work === 'evaluation' ? 'leaving the evaluation, which --resume makes again,' : 'finishing the update';
-  return `stopping: ${meanwhile} and writing a checkpoint (again to stop at once)`;
+  return `stopping: ${meanwhile} and writing a checkpoint ${again}`;
 }
 
 export function outcomeInWords({

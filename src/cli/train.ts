@@ -13,7 +13,6 @@ import { interruptible, type Interrupted } from './interrupt.js';
 import { numberOption, numberText, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
-import { quoted } from '../common/quoted.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
 import { endWithStarter, startRanks } from './ranks.js';
@@ -75,10 +74,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
   const { config, json, profile, ranks = 1, ...flags } = parseOptions(schema, raw);
+  // It takes the place of nothing that the run writes meanwhile: none of that has a page's ending.
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
-  // A page takes the place of nothing that the run writes meanwhile: none of that has this ending.
-  if (typeof profile === 'string' && !profile.endsWith('.html'))
-    throw new UsageError(`--profile ${quoted(profile)}: expected a name that ends in .html`);
   const place = launched();
   if (ranks > 1 && place === undefined) {
     process.exitCode = await startRanks(ranks);

@@ -106,11 +106,12 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
 /**
  * Meets the other processes that train with this one; `EngineOptions.company` then gives an engine its ranks. Of all engines torch alone
  * has any.
- * @throws CompanyError when they do not come, Error where the engine is not available
+ * @param signal ends the waiting for those that have not come
+ * @throws CompanyError when they do not come, Error where the engine is not available, the signal's reason
  */
-export async function meet(place: CompanyPlace): Promise<Company> {
+export async function meet(place: CompanyPlace, signal?: AbortSignal): Promise<Company> {
   const { openCompany } = await import('./torch/company.js');
-  return openCompany(place);
+  return openCompany(place, { signal });
 }
 
 async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefined> {

@@ -108,10 +108,10 @@ export function classesOf(labels: readonly number[], shards: readonly string[]):
   const highest = labels.reduce((a, b) => Math.max(a, b), 0);
   const where = shards.join(', ');
   assertClass(highest, where);
-  if (labels.every((label) => label === first))
-    throw new EvaluationError(
-      `all ${labels.length} labelled images of ${where} are of class ${first}: there is nothing to tell apart; give shards of several classes`,
-    );
+  if (labels.every((label) => label === first)) {
+    const every = labels.length === 1 ? `the only labelled image of ${where} is` : `all ${labels.length} labelled images of ${where} are`;
+    throw new EvaluationError(`${every} of class ${first}: there is nothing to tell apart; give shards of several classes`);
+  }
   return highest + 1;
 }
 

@@ -74,10 +74,12 @@ export function nearest(similarities: Float32Array, k: number): number[] {
  */
 export function vote(similarities: Float32Array, labels: readonly number[], k: number, temperature: number): number[] {
   const votes = new Map<number, number>();
-  for (const index of largest(similarities, Math.min(k, labels.length))) {
+  const neighbours = largest(similarities, Math.min(k, labels.length));
+  // Relative to the best of them, whose vote is 1: at small temperatures exp does not overflow, and not every vote comes to 0.
+  const best = neighbours.reduce((most, index) => Math.max(most, similarities[index] ?? 0), -Infinity);
+  for (const index of neighbours) {
     const label = labels[index] ?? 0;
-    // Relative to cosine 1, so that exp never overflows at small temperatures.
-    const weight = Math.exp(((similarities[index] ?? 0) - 1) / temperature);
+    const weight = Math.exp(((similarities[index] ?? 0) - best) / temperature);
     votes.set(label, (votes.get(label) ?? 0) + weight);
   }
   return [...votes].toSorted(([a, forA], [b, forB]) => forB - forA || a - b).map(([label]) => label);

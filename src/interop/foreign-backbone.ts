@@ -34,7 +34,7 @@ const MOST_LISTED = 4;
 
 /** @throws WeightsError for keys that are unknown or missing, shapes that are none of a ResNet of detco, and numbers that are none */
 export async function readBackbone({ root }: Pick<OpenedFile, 'root'>, encoder: Encoder): Promise<ForeignBackbone> {
-  const { tensors, beside } = findStateDict(root);
+  const { tensors, beside } = findStateDict(root, encoder);
   const named = nameTensors(tensors, encoder);
   const architecture = inferArchitecture(new Map([...named.tensors].map(([name, { tensor }]) => [name, tensor.shape])));
   const { parameters, buffers } = resNet(architecture);

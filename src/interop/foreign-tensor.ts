@@ -12,6 +12,9 @@ export interface Layout {
   readonly strides?: readonly number[];
 }
 
+/** Most values of a tensor that repeats what the file has once: more than any filter of a ResNet-101 takes, and 16 MiB. */
+export const MOST_REPEATED = 2 ** 22;
+
 export class ForeignTensor {
   /** As safetensors names it. */
   readonly dtype: string;
@@ -29,7 +32,7 @@ export class ForeignTensor {
 
   /**
    * Its values as float32, row by row.
-   * @throws WeightsError for integers, and where there are too few bytes for the shape
+   * @throws WeightsError for integers, where there are too few bytes for the shape, and for more than `MOST_REPEATED` values of fewer bytes
    */
   async values(): Promise<Float32Array> {
     if (!isFloat(this.dtype)) throw new WeightsError(`is of ${this.dtype}: expected ${FLOATS.join(', ')}`);
@@ -38,9 +41,16 @@ export class ForeignTensor {
     const count = size(this.shape);
     const held = Math.floor(bytes.byteLength / DTYPE_BYTES[this.dtype]);
     const last = this.shape.reduce((at, side, i) => at + (side - 1) * (strides[i] ?? 0), offset);
-    // A view that repeats its values would be larger than what it lies in: no file of weights has one, and no claim of a file is allocated.
-    if (count > 0 && (last >= held || count > held))
+    // What torch's `expand` makes: a stride of 0 repeats the values of the other sides.
+    const distinct = size(this.shape.filter((_, i) => strides[i] !== 0));
+    if (count > 0 && (last >= held || distinct > held))
       throw new WeightsError(`has ${counted(held, 'value')} for its shape [${this.shape.join(', ')}]`);
+    // Beyond the bytes of the file no claim of it is allocated.
+    if (count > held && count > MOST_REPEATED)
+      throw new WeightsError(
+        `repeats ${counted(distinct, 'value')} for its shape [${this.shape.join(', ')}]: expected at most ${MOST_REPEATED} values so; ` +
+          'save its tensor.contiguous()',
+      );
     if (count === 0) return new Float32Array(0);
     const values = toFloat32(this.dtype, bytes.subarray(offset * DTYPE_BYTES[this.dtype], (last + 1) * DTYPE_BYTES[this.dtype]));
     return isRowMajor(this.shape, strides) ? values : gather(values, this.shape, strides);

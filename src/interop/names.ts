@@ -9,36 +9,47 @@ export interface Naming {
   readonly form: string;
   /** What stands before torchvision's names. */
   readonly prefix: string;
-  /** The same of the momentum encoder, where the file has both. */
-  readonly keyPrefix?: string;
+  /** The same of the momentum encoder, where the file has both: the first that is there is taken. */
+  readonly keyPrefixes?: readonly string[];
   /** The name of its first filter behind the prefix; by default torchvision's, `conv1.weight`. */
   readonly first?: string;
   /** A name behind the prefix -> torchvision's. */
   readonly rename?: (name: string) => string;
 }
 
+/** Momentum encoders beside a `backbone.`: of solo-learn; MoCo and BYOL of OpenSelfSup; the same of mmselfsup 1, whose averaged models wrap. */
+const BESIDE_BACKBONE = ['momentum_backbone.', 'encoder_k.0.', 'target_net.0.', 'encoder_k.module.0.', 'target_net.module.0.'] as const;
+
 /** The first whose first filter is there is taken. */
 export const NAMINGS: readonly Naming[] = [
   { form: 'torchvision, timm, DINO or DetCo', prefix: '' },
   { form: 'Detectron2', prefix: '', first: 'stem.conv1.weight', rename: fromDetectron2 },
-  { form: 'MoCo', prefix: 'module.encoder_q.', keyPrefix: 'module.encoder_k.' },
-  { form: 'OpenSelfSup, mmselfsup or solo-learn', prefix: 'backbone.', keyPrefix: 'encoder_k.0.' },
+  { form: 'MoCo', prefix: 'module.encoder_q.', keyPrefixes: ['module.encoder_k.'] },
+  { form: 'MoCo v3', prefix: 'module.base_encoder.', keyPrefixes: ['module.momentum_encoder.'] },
+  { form: 'OpenSelfSup, mmselfsup or solo-learn', prefix: 'backbone.', keyPrefixes: BESIDE_BACKBONE },
   { form: 'VISSL', prefix: '_feature_blocks.' },
   { form: 'VISSL', prefix: 'trunk._feature_blocks.' },
   { form: 'VISSL', prefix: 'trunk.' },
   { form: 'DINO', prefix: 'module.backbone.' },
+  { form: 'Lightning', prefix: 'model.backbone.' },
   { form: 'SimSiam or PyContrast', prefix: 'module.encoder.' },
-  { form: 'PyContrast or solo-learn', prefix: 'encoder.' },
-  { form: 'OpenSelfSup', prefix: 'encoder_q.0.', keyPrefix: 'encoder_k.0.' },
-  { form: 'MoCo', prefix: 'encoder_q.', keyPrefix: 'encoder_k.' },
+  { form: 'PyContrast or solo-learn', prefix: 'encoder.', keyPrefixes: ['momentum_encoder.'] },
+  { form: 'OpenSelfSup', prefix: 'encoder_q.0.', keyPrefixes: ['encoder_k.0.'] },
+  { form: 'OpenSelfSup', prefix: 'online_net.0.', keyPrefixes: ['target_net.0.'] },
+  { form: 'MoCo', prefix: 'encoder_q.', keyPrefixes: ['encoder_k.'] },
   { form: 'DistributedDataParallel', prefix: 'module.' },
+  { form: 'torch.compile', prefix: '_orig_mod.' },
+  { form: 'torch.compile', prefix: 'module._orig_mod.' },
 ];
 
-/** Where a file keeps its state dict, by keys; first the more particular. The teacher is what DINO evaluates. */
+/** Where DINO keeps its momentum encoder, which is what it evaluates. */
+export const TEACHER = 'teacher';
+
+/** Where a file keeps its state dict, by keys; first the more particular. */
 export const PLACES: readonly (readonly string[])[] = [
   ['state_dict'],
   ['classy_state_dict', 'base_model', 'model', 'trunk'],
-  ['teacher'],
+  [TEACHER],
   ['model'],
   ['model_state_dict'],
   [],

@@ -1,7 +1,7 @@
 /** Finds the tensors of a backbone in what a file holds, and accounts for every other key. */
 import { quoted } from '../common/quoted.js';
 import { ForeignTensor } from './foreign-tensor.js';
-import { NAMINGS, type Naming, PLACES } from './names.js';
+import { NAMINGS, type Naming, PLACES, TEACHER } from './names.js';
 import { NumpyArray } from './numpy-array.js';
 import { WeightsError } from './weights-error.js';
 
@@ -20,8 +20,8 @@ function asTensor(value: unknown): ForeignTensor | undefined {
   return value instanceof NumpyArray ? value.tensor : value instanceof ForeignTensor ? value : undefined;
 }
 
-/** @throws WeightsError when there are tensors nowhere */
-export function findStateDict(root: unknown): StateDict {
+/** @throws WeightsError when there are tensors nowhere, or only those of a teacher and the momentum encoder is asked for beside them */
+export function findStateDict(root: unknown, encoder: Encoder): StateDict {
   for (const place of PLACES) {
     const beside: string[] = [];
     let inner = root;
@@ -34,6 +34,10 @@ export function findStateDict(root: unknown): StateDict {
     const entries = [...(inner as Map<unknown, unknown>)].map(([key, value]) => [String(key), asTensor(value)] as const);
     const tensors = new Map(entries.filter((entry): entry is [string, ForeignTensor] => entry[1] !== undefined));
     if (tensors.size === 0) continue;
+    if (place[0] === TEACHER && encoder === 'key')
+      throw new WeightsError(
+        `holds its momentum encoder as ${quoted(TEACHER)}, which is what is read of it anyway: leave --encoder key out`,
+      );
     return { tensors, beside: [...beside, ...entries.flatMap(([key, tensor]) => (tensor ? [] : [key]))] };
   }
   const holds = root instanceof Map ? `a dict of ${quoted(keysOf(root).slice(0, 8))}` : 'no dict';
@@ -62,16 +66,16 @@ export interface Named {
 
 /** @throws WeightsError when the names are nobody's, or there is no such encoder */
 export function nameTensors(tensors: StateDict['tensors'], encoder: Encoder): Named {
-  const hasMomentum = ({ keyPrefix: prefix, ...rest }: Naming): boolean =>
-    prefix !== undefined && tensors.has(firstOf({ ...rest, prefix }));
-  const naming = NAMINGS.find((one) => tensors.has(firstOf(one))) ?? NAMINGS.find(hasMomentum);
+  const has = (one: Naming, prefix: string): boolean => tensors.has(firstOf({ ...one, prefix }));
+  const momentumOf = (one: Naming): string | undefined => one.keyPrefixes?.find((prefix) => has(one, prefix));
+  const naming = NAMINGS.find((one) => has(one, one.prefix)) ?? NAMINGS.find((one) => momentumOf(one) !== undefined);
   if (!naming) {
     const some = [...tensors.keys()].slice(0, 4).map(quoted).join(', ');
     const known = NAMINGS.map((one) => quoted(firstOf(one))).join(', ');
     throw new WeightsError(`holds no ResNet under a name that is known: it has ${some}; expected one of ${known}`);
   }
-  const prefix = encoder === 'query' ? naming.prefix : naming.keyPrefix;
-  if (prefix === undefined || !tensors.has(firstOf({ ...naming, prefix })))
+  const prefix = encoder === 'query' ? naming.prefix : momentumOf(naming);
+  if (prefix === undefined || !has(naming, prefix))
     throw new WeightsError(
       encoder === 'query'
         ? `holds a momentum encoder and no query encoder (its names are those of ${naming.form}): give --encoder key`

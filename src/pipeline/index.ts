@@ -21,7 +21,8 @@ export type { Span, StageTotals } from './profile/meters.js';
 export type { LoopTotals, PipelineMeters, PipelineSetup, Totals } from './profile/snapshot.js';
 export type { PendingView } from './augment/defer.js';
 export type { JigsawPlan, Step } from './augment/parameters.js';
-export { recipes, viewBytes, viewShape } from './augment/recipe.js';
+export { recipes } from './augment/checked-recipes.js';
+export { viewBytes, viewShape } from './augment/recipe.js';
 export type {
   GlobalViews,
   ImageView,

@@ -47,7 +47,9 @@ export const readingShape = {
   /** Folder of shard indexes, which a resume uses to read only what it needs; a run has one of its own by default. */
   indexDir: folder.optional().register(optionFlags, {
     flag: '--index <folder>',
-    help: 'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it',
+    help:
+      'indexes of the shards, by which a resume reads only what it needs (default: index in the run); runs may share it. A run of fewer shards ' +
+      'than lanes, which are 16, leaves none: npx detco index --out RUN/index makes them',
     example: 'shards/index',
   }),
   /** What is asked of each shard at the start, and compared at a resume: its time or ETag, its size only, or nothing. */

@@ -46,8 +46,12 @@ export class Agreement {
 
   /** What to end with where `error` stopped this rank of a run, which may be that another is gone. */
   async explain(error: unknown, run: string): Promise<unknown> {
-    const good = (await lastCheckpoint(run)) ?? 'none';
-    return this.#company.explain(error, `The last good checkpoint is ${good}; continue with npx detco train --resume ${shellWord(run)}`);
+    const good = await lastCheckpoint(run);
+    const remedy =
+      good === undefined
+        ? 'There is no checkpoint yet: start again'
+        : `The last good checkpoint is ${good}; continue with npx detco train --resume ${shellWord(run)}`;
+    return this.#company.explain(error, remedy);
   }
 
   /**

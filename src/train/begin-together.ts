@@ -25,14 +25,10 @@ export async function beginTogether(options: TrainOptions, version: string, comp
 
 /** What the other ranks need of a beginning: no folder that is locked, and no tensors. */
 function told({ path, past, ...rest }: Beginning): Beginning {
-  const { run: _run, warnings: _warnings, checkpoint, ...known } = past ?? {};
-  return {
-    ...rest,
-    path: resolve(path),
-    ...(past && {
-      past: { ...known, checkShards: past.checkShards, warnings: [], ...(checkpoint && { checkpoint: { ...checkpoint, tensors: {} } }) },
-    }),
-  };
+  const beginning = { ...rest, path: resolve(path) };
+  if (!past) return beginning;
+  const { run: _run, checkpoint, ...known } = past;
+  return { ...beginning, past: { ...known, warnings: [], ...(checkpoint && { checkpoint: { ...checkpoint, tensors: {} } }) } };
 }
 
 function assertAlike([first, ...others]: readonly Started[]): void {

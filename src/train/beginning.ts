@@ -1,18 +1,18 @@
 /** What a run begins from: its options, its folder and, when it is resumed, its past. */
 import { resolve } from 'node:path';
 import type { FoundShard } from '../pipeline/index.js';
-import type { Options } from '../common/options.js';
 import { shellWord } from '../common/shell-word.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import { presetOf, resolveConfig, resumeConfig } from './config.js';
 import { otherGroups } from './rank-options.js';
 import type { ConfigInput, TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
-import { type InitFact, withoutSameInit } from './init.js';
+import { withoutSameInit } from './init.js';
 import { AUTO, loadResumed, newestRun, resumePoint, type ResumePoint } from './resume.js';
 import { assertNoRun, assertWritable, readRunConfig, RunDirectory } from './run-directory.js';
+import { type RunFacts, withoutFacts } from './run-facts.js';
 import { readRunShards } from './run-shards.js';
-import { shardSpecs, type ShardSpecs, type SpecFacts } from './shard-specs.js';
+import { shardSpecs, type ShardSpecs } from './shard-specs.js';
 
 export interface TrainOptions extends ConfigInput {
   /** Folder of a new run. Default `runs/PRESET-TIME`. */
@@ -26,14 +26,6 @@ export interface TrainOptions extends ConfigInput {
   readonly file?: ConfigInput;
   /** Where that file is, for messages. */
   readonly filePath?: string;
-}
-
-/** `config.json` beyond the options. */
-export interface RunFacts extends SpecFacts {
-  readonly engineDescription: string;
-  readonly versions: Readonly<Record<string, string>>;
-  /** Absent where the backbone started at random. */
-  readonly initWeights?: InitFact;
 }
 
 /** What a run starts from: its options, folder, and when it is resumed its past. */
@@ -50,7 +42,7 @@ export interface Beginning {
     readonly shards?: readonly FoundShard[];
     /** What the run began with: what a resume is told is for that resume. */
     readonly checkShards: unknown;
-    readonly initWeights?: InitFact;
+    readonly facts: Pick<RunFacts, 'initWeights' | 'classNames'>;
   };
 }
 
@@ -72,14 +64,9 @@ async function beginAgain(
 ): Promise<Beginning> {
   if (out !== undefined && resolve(out) !== resolve(path))
     throw new OptionsError(`--out ${shellWord(out)} with --resume ${shellWord(path)}: a resumed run stays in its folder; leave --out out`);
-  const {
-    folders,
-    loginLeftOut,
-    engineDescription: _engine,
-    versions: _versions,
-    initWeights,
-    ...saved
-  } = (await readRunConfig(path)) as Options & Partial<RunFacts>;
+  const kept = await readRunConfig(path);
+  const { folders, loginLeftOut, initWeights, classNames } = kept as Partial<RunFacts>;
+  const saved = withoutFacts(kept);
   await assertWritable(path);
   const [givenNow, fileNow] = [await withoutSameInit(given, initWeights), await withoutSameInit(file, initWeights)];
   const config = resumeConfig(saved, givenNow, fileNow, path, filePath, ranks);
@@ -110,7 +97,7 @@ async function beginAgain(
         run,
         warnings,
         checkShards: saved['checkShards'],
-        ...(initWeights && { initWeights }),
+        facts: { ...(initWeights && { initWeights }), ...(classNames && { classNames }) },
         ...(shards && { shards }),
         ...(checkpoint && { checkpoint }),
       },

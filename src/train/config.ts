@@ -22,13 +22,14 @@ import { canonical, FREE_ON_RESUME, quotedOrNone } from './loss-options.js';
 import { merge, NESTED } from './merge.js';
 import { checkNames, presetsOf } from './option-names.js';
 import { OptionsError } from './options-error.js';
+import { withoutFacts } from './run-facts.js';
 import { checkViews } from './training-recipe.js';
 
 export const PRESET_NAMES: readonly string[] = Object.keys(METHOD_PRESETS);
 
 /**
- * Reads a YAML (or JSON) file of options. Those inside a method, an optimizer or a recipe are checked when it is known what they are laid
- * upon.
+ * Reads a YAML (or JSON) file of options, or a run's `config.json`, whose facts are passed over. Options inside a method, an optimizer or a
+ * recipe are checked when it is known what they are laid upon.
  *
  * @throws OptionsError for a file that cannot be read, and for an option that does not exist
  */
@@ -43,7 +44,7 @@ export async function readConfigFile(path: string): Promise<ConfigInput> {
   }
   if (value !== null && !isOptions(value))
     throw new OptionsError(`The config file "${path}" holds ${quoted(value)}: expected options, one a line, as in "batch: 64"`);
-  const options = withOptimizer(value ?? {}, where(path));
+  const options = withOptimizer(withoutFacts(value ?? {}), where(path));
   checkNames(options, where(path));
   return options;
 }

@@ -1,6 +1,5 @@
 /** The options of a run as its pipelines take them, and what they have to say as the run says it. */
 import { type CacheEvent, type PipelineOptions, SourceError } from '../pipeline/index.js';
-import { readClassNames } from '../pipeline/shard/class-names.js';
 import { PipelineOptionError } from '../pipeline/option-error.js';
 import { type ShardLeftOut, warnOncePerKind } from '../pipeline/shard/left-out.js';
 import { given } from '../common/options.js';
@@ -22,12 +21,6 @@ export function asOptionsError(error: unknown, about?: string): never {
 }
 
 export type SampleOptions = Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames' | 'onLeftOut'>;
-
-/** The names of the classes, where labels are such. @throws OptionsError for a file that is no list of them */
-export async function classNamesOf({ classesFile }: Pick<TrainConfig, 'classesFile'>): Promise<readonly string[] | undefined> {
-  if (classesFile === undefined) return undefined;
-  return readClassNames(classesFile).catch((error: unknown) => asOptionsError(error, optionName('classesFile')));
-}
 
 /** What members of shards are what. What is left out is recorded for each shard, and warned of once for each reason. */
 export function sampleOptions(

@@ -74,7 +74,9 @@ function hostOf(env: Environment, { launcher }: Names, oneMachine: boolean): str
   const nodes = env['SLURM_STEP_NODELIST'] ?? env['SLURM_JOB_NODELIST'];
   if (launcher === SLURM.launcher && nodes !== undefined) return firstNode(nodes);
   if (oneMachine) return '127.0.0.1';
-  throw new OptionsError(`MASTER_ADDR is not set, and ${launcher} started ranks on several machines: set it to the address of rank 0's`);
+  throw new OptionsError(
+    `MASTER_ADDR is not set: expected the address of the machine of rank 0, or 127.0.0.1 where ${launcher} started all ranks on this one`,
+  );
 }
 
 /** `node[03-05,9],other` -> `node03` */

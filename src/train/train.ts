@@ -7,16 +7,18 @@ import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
+import { skippedNames } from '../pipeline/plan/skip.js';
 import { listShards } from '../pipeline/source/index.js';
 import { Agreement, StopAgreed } from './agreement.js';
 import { beginTogether } from './begin-together.js';
-import { begin, type Beginning, type RunFacts, type TrainOptions } from './beginning.js';
+import { begin, type Beginning, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
 import { coresFor, tiedToOneCore } from './cores.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
-import { asOptionsError, classNamesOf, waitingFor } from './data-options.js';
+import { classNamesOf } from './class-names.js';
+import { asOptionsError, waitingFor } from './data-options.js';
 import { runEvaluation } from './evaluation.js';
 import { evaluateTogether, NO_SHARES, sharesOf } from './evaluation-shares.js';
 import { estimateImages } from '../pipeline/extent.js';
@@ -32,8 +34,9 @@ import { createOptimizer } from './optimizer/index.js';
 import { Outlook } from './outlook.js';
 import type { EvaluationMetrics } from './metrics.js';
 import { RunDirectory } from './run-directory.js';
+import type { RunFacts } from './run-facts.js';
 import { RunShards } from './run-shards.js';
-import { explainSpecs, withoutLogins } from './shard-specs.js';
+import { explainSpecs, type SpecOption, withoutLogins } from './shard-specs.js';
 import { restore, variablesOf } from './tensors.js';
 
 export interface TrainControls extends TrainHooks, TrainRequests {
@@ -86,17 +89,23 @@ function sayEngine({ augment }: TrainConfig, { name, description }: Engine, { on
     onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
 }
 
-/** The first evaluation comes when the run has a folder: that its shards are there is to be known before. */
-async function assertValidationShards(
-  { path, config, specs }: Beginning,
-  hooks: TrainHooks,
-  signal: AbortSignal | undefined,
+/**
+ * An engine takes its time to start, and the first evaluation comes when the run has a folder: that the shards are there is to be known before.
+ * @throws OptionsError for those that cannot be listed
+ */
+async function assertShards(
+  { path, config, specs, past }: Beginning,
+  option: SpecOption,
+  { hooks, signal }: { readonly hooks: TrainHooks; readonly signal: AbortSignal | undefined },
 ): Promise<void> {
-  if (!config.valShards) return;
-  hooks.onWork?.(waitingFor(config.valShards));
-  await listShards(config.valShards, { cwd: specs.folders.valShards, ...(signal && { signal }) })
-    .catch(explainSpecs(path, specs, 'valShards'))
-    .catch((error: unknown) => asOptionsError(error, optionName('valShards')));
+  const named = config[option];
+  if (!named) return;
+  const about = option === 'valShards' ? optionName(option) : past && `${path} cannot go on`;
+  const mayBeMissing = option === 'shards' ? skippedNames(config.skipShards ?? []) : new Set<string>();
+  hooks.onWork?.(waitingFor(named));
+  await listShards(named, { cwd: specs.folders[option], mayBeMissing, ...(signal && { signal }) })
+    .catch(explainSpecs(path, specs, option))
+    .catch((error: unknown) => asOptionsError(error, about));
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
@@ -145,7 +154,7 @@ function hooksOf(hooks: TrainHooks, company: Company | undefined): TrainHooks {
 async function keepConfig(
   { path, past, specs: { folders, loginLeftOut } }: Beginning,
   config: TrainConfig,
-  facts: Pick<RunFacts, 'engineDescription' | 'versions' | 'initWeights'>,
+  facts: Pick<RunFacts, 'engineDescription' | 'versions' | 'initWeights' | 'classNames'>,
 ): Promise<RunDirectory> {
   const kept = { ...withoutLogins(config), ...(past && { checkShards: past.checkShards }), folders, loginLeftOut, ...facts };
   if (!past) return RunDirectory.create(path, kept);
@@ -170,7 +179,8 @@ export function train(options: TrainOptions, controls: TrainControls = {}): Prom
 
 async function trainRun(options: TrainOptions, { place, ...controls }: TrainControls): Promise<TrainResult> {
   if (place === undefined) return trainAs(options, controls);
-  await using company = await meet(place);
+  controls.onWork?.('waiting for the other ranks');
+  await using company = await meet(place, controls.signal);
   try {
     const result = await trainAs(options, controls, company);
     // What rank 0 could not write is a failure of all.
@@ -193,9 +203,9 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   // Whatever ends this, another may train there after it.
   await using _run = { [Symbol.asyncDispose]: async () => run?.close() };
   // What a checkpoint holds comes in the place of what the run began with.
-  const init = past?.checkpoint || !leads ? undefined : await loadInit(begun.config, past?.initWeights);
-  const classNames = await classNamesOf(begun.config);
-  if (leads) await assertValidationShards(begun, hooks, signal);
+  const init = past?.checkpoint || !leads ? undefined : await loadInit(begun.config, past?.facts.initWeights);
+  const classNames = await classNamesOf(begun.config, past?.facts.classNames);
+  if (leads) for (const option of ['shards', 'valShards'] as const) await assertShards(begun, option, { hooks, signal });
   const engine = await startEngine(begun.config, company);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
@@ -211,18 +221,23 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   const earlyBad: object[] = [];
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
   const agreement = company && new Agreement(company, record);
-  const listeners = { record: agreement ? (lost: object) => agreement.lost(lost) : record, hooks, classNames, company, signal };
-  await using data = await openData(beginning, listeners);
+  const noted = agreement ? (lost: object) => agreement.lost(lost) : record;
+  await using data = await openData(beginning, { record: noted, hooks, classNames: classNames?.names, company, signal });
   await company?.exchange(data.digest).then((digests) => assertSameData(digests, config));
   const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   if (leads) outlook.begin();
   hooks.onWork?.('making the network');
   using trained = await createTrained(engine, config, { checkpoint: past?.checkpoint, init }, company);
-  const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.initWeights;
+  const initWeights = init ? { path: init.source.path, sha256: init.source.sha256 } : past?.facts.initWeights;
   for (const warning of init?.warnings ?? []) hooks.onWarning?.(warning);
   if (init) hooks.onInfo?.(`the backbone starts from ${init.source.path}, all else at random`);
-  const facts = { engineDescription: engine.description, versions: known, ...(initWeights && { initWeights }) };
+  const facts = {
+    engineDescription: engine.description,
+    versions: known,
+    ...(initWeights && { initWeights }),
+    ...(classNames && { classNames: classNames.fact }),
+  };
   run = leads ? await keepConfig(beginning, config, facts) : undefined;
   const shards = new RunShards(() => pipeline.found());
   if (leads) await shards.save(path);

@@ -42,6 +42,10 @@ describe('a number', () => {
     [['train', '--lr', '0x10'], '--lr "0x10": expected a number above 0'],
     [['train', '--lr', 'NaN'], '--lr "NaN": expected a number above 0'],
     [['profile', ...SHARDS, '--seconds', '1e308'], '--seconds "1e308": expected a number above 0, at most 86400'],
+    [
+      ['profile', ...SHARDS, '--consume', '0.001'],
+      'consume (--consume) 0.001: a batch of 64 takes 64000 s at this rate, longer than the 10 s',
+    ],
     [['profile', ...SHARDS, '--consume', ' '], '--consume " ": expected a number above 0'],
     [['views', ...SHARDS, '--patch-size', '600'], '--patch-size "600": expected a whole number, 1..256'],
     [['views', ...SHARDS, ...SMALL, '--global-size', '1000000000'], '--global-size "1000000000": expected a whole number, 1..896'],
@@ -83,6 +87,9 @@ describe('a number', () => {
 
 describe('before an engine starts', () => {
   test.each<[string, string[]]>([
+    ['nosuch-*.tar: matches no shard', ['train', '--shards', 'nosuch-*.tar', '--preset', 'tiny']],
+    ['is a folder without a .tar file', ['train', '--shards', 'fixtures/odd/files', '--preset', 'tiny']],
+    ['nosuch.tar: matches no shard (of ', ['train', '--shards', '{fixtures/shards/val-000,nosuch}.tar', '--preset', 'tiny']],
     ['nosuch.tar: ', ['train', ...SHARDS, '--preset', 'tiny', '--val-shards', 'nosuch.tar']],
     ['nosuch.txt" cannot be read', ['train', ...SHARDS, '--preset', 'tiny', '--classes-file', 'nosuch.txt']],
     ['decodedCache (--decoded-cache) = "200X": "200X" is no amount', ['train', ...SHARDS, '--preset', 'tiny', '--decoded-cache', '200X']],
@@ -151,12 +158,23 @@ describe('a place for results', () => {
     expect(await readdir(run).catch(() => undefined)).toEqual(before);
   });
 
+  test.each([
+    ['--out', '.png', ['views', ...SHARDS]],
+    ['--confusion', '.png', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', ...SHARDS.slice(1)]],
+    ['--neighbours', '.png', ['eval', 'knn', '--checkpoint', 'random', ...SHARDS, '--val-shards', ...SHARDS.slice(1)]],
+    ['--report', '.html', ['profile', ...SHARDS]],
+  ])('of %s has a name that ends in %s', async (option, ending, args) => {
+    const at = join(folder, 'made-into.jpg');
+    expect(await refusal([...args, option, at])).toContain(`${option} "${at}": expected a name that ends in ${ending}`);
+    expect(await readdir(folder)).not.toContain('made-into.jpg');
+  });
+
   test('is of one result alone', async () => {
-    const at = join(folder, 'both');
+    const at = join(folder, 'both.html');
     expect(await refusal(['profile', ...SHARDS, '--report', at, '--trace', at])).toContain(
       `--trace "${at}": this is the file of --report, too; give each its own`,
     );
-    expect(await readdir(folder)).not.toContain('both');
+    expect(await readdir(folder)).not.toContain('both.html');
   });
 
   test('is made when it is not there', async () => {

@@ -28,7 +28,9 @@ test('tells how long an update has taken so far, then how long the run takes and
     const order = [
       at(/^engine wasm: /),
       at(/^engine wasm computes on one core: it suits small networks and images$/),
-      at(/^warning: queueSize 65536 is more than the about 432 images of an epoch: .*; use at most --queue-size 432$/),
+      at(
+        /^warning: queueSize 65536 is more than the about 432 images of an epoch: .*; use at most --queue-size 432; a fifth of that or less is better$/,
+      ),
       at(/^update 1: \d+s so far$/),
       at(/^step 1\/~27000000 .* ETA \d+d\d\dh$/),
       at(

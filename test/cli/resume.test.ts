@@ -44,6 +44,14 @@ describe('detco train --resume', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
+  test("a run's config.json is the config file of another, which has its options and its losses", async () => {
+    const again = join(folder, 'again-by-config');
+    expect(await detco(['train', '--config', join(whole, 'config.json'), '--out', again])).toMatchObject({ code: 0 });
+    const [options, before] = await Promise.all([again, whole].map((run) => readFile(join(run, 'config.json'), 'utf8')));
+    expect(JSON.parse(options ?? '')).toEqual(JSON.parse(before ?? '{}'));
+    await expectWhole(again);
+  });
+
   const checkpoints = async (run: string) => (await readdir(join(run, 'checkpoints'))).toSorted();
   const log = (run: string) => readFile(join(run, 'metrics.jsonl'), 'utf8');
 

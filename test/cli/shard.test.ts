@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -49,6 +49,20 @@ test('warns when more than one image in a hundred is bad', async () => {
   const { code, stderr } = await detco(['shard', 'fixtures/odd/files', '--out', out]);
   expect(code).toBe(0);
   expect(stderr).toContain(`warning: 30.0 % of the images are bad; check the source. 3 bad images left out: ${out}/bad-samples.jsonl`);
+});
+
+test('of images beside class folders, says that they have no class', async () => {
+  const mixed = join(root, 'beside');
+  await mkdir(join(mixed, 'thumbs'), { recursive: true });
+  for (const name of ['b.jpg', 'a.jpg', 'thumbs/c.jpg']) await copyFile('fixtures/odd/files/a-plain.jpg', join(mixed, name));
+  const { code, stderr } = await detco(['shard', mixed, '--out', out]);
+  expect(code).toBe(0);
+  expect(stderr).toContain(`2 images left out, the first "${join(mixed, 'a.jpg')}": they lie beside the class folders`);
+  expect(stderr).not.toContain('not named');
+  await rm(join(mixed, 'thumbs/c.jpg'));
+  const none = await detco(['shard', mixed, '--out', `${out}-none`]);
+  expect(none.code).toBe(2);
+  expect(none.stderr).toContain(`has no image in its class folders: 2 images left out, the first "${join(mixed, 'a.jpg')}"`);
 });
 
 test('of labels that are text, tells what they are to be, and of no flag that it has not', async () => {

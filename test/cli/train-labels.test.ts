@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { sumOfFile } from '#dist/common/file-sum.js';
 import { detco } from './detco.js';
 
 jest.setTimeout(120_000);
@@ -50,6 +51,49 @@ test('labels of words are classes where a file names them', async () => {
   expect(code).toBe(0);
   expect(stderr).not.toContain('unusable label');
   expect(await readFile(join(dir, 'named', 'metrics.jsonl'), 'utf8')).toContain('knnTop1');
+});
+
+test('a run goes on with the list of names that it began with, wherever that lies, and with no other', async () => {
+  const names = Array.from({ length: 6 }, (_, i) => `n0144076${i}`);
+  const file = join(dir, 'kept.txt');
+  const changed = async (text: string): Promise<void> => writeFile(file, text);
+  await changed(names.map((name) => `${name}\n`).join(''));
+  expect(await train('kept', '--classes-file', file)).toMatchObject({ code: 0 });
+  const run = join(dir, 'kept');
+  const resume = (...more: readonly string[]) => detco(['train', '--resume', run, '--steps', '2', ...more]);
+
+  const others = [names.toReversed().join('\n'), names.slice(1).join('\n')];
+  for (const [count, other] of [
+    [6, others[0]],
+    [5, others[1]],
+  ] as const) {
+    await changed(other ?? '');
+    const { code, stderr } = await resume();
+    expect({ code, stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        new RegExp(
+          `classesFile \\(--classes-file\\) ${file} is not the list that the run began with.* has ${count} classes .*, and had 6 .*; bring it back`,
+        ),
+      ),
+    });
+  }
+  const moved = join(dir, 'moved.txt');
+  await writeFile(moved, names.join('\r\n'));
+  expect(await resume('--classes-file', moved)).toMatchObject({ code: 0 });
+});
+
+test('a run whose config.json does not say which names it began with goes on', async () => {
+  const file = join(dir, 'unknown.txt');
+  await writeFile(file, 'n01440760\nn01440761\n');
+  expect(await train('unknown', '--classes-file', file)).toMatchObject({ code: 0 });
+  const path = join(dir, 'unknown', 'config.json');
+  const { classNames, ...config } = JSON.parse(await readFile(path, 'utf8')) as { readonly classNames: object };
+  const { sha256 } = await sumOfFile(file);
+  expect(classNames).toEqual({ count: 2, sha256 });
+  await writeFile(path, JSON.stringify(config));
+  await writeFile(file, 'n01440761\nn01440760\n');
+  expect(await detco(['train', '--resume', join(dir, 'unknown'), '--steps', '2'])).toMatchObject({ code: 0 });
 });
 
 describe('--eval', () => {

@@ -162,6 +162,25 @@ python.describe(`detect.py${python.note}`, () => {
   );
 
   test(
+    "refuses a folder and Detectron2's file, with the command that writes what is expected",
+    async () => {
+      const pickled = at('r18.pkl');
+      await succeed(detco(['export', '--checkpoint', RUN, '--format', 'detectron2', '--out', pickled]));
+      for (const [weights, what] of [
+        [RUN, 'is a folder: expected a .pth; of a run, '],
+        [pickled, "this is Detectron2's format: expected a .pth; "],
+      ] as const) {
+        const command = `npx detco export --checkpoint ${weights} --format torchvision --out backbone.pth writes it`;
+        await expect(python.run(DETECT, '--weights', weights, '--data', at('toy'), ...SMALL)).rejects.toMatchObject({
+          code: 1,
+          stderr: expect.stringContaining(`detect.py: ${weights}: ${what}${command}\n`),
+        });
+      }
+    },
+    PATIENT_MS,
+  );
+
+  test(
     'refuses weights of another ResNet, with keys and shapes',
     async () => {
       const options = [...SMALL, '--backbone', 'resnet34'];

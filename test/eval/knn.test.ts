@@ -48,6 +48,16 @@ describe('weighted kNN', () => {
     expect(vote(cosines, [0, 1, 1, 1], 3, 10)[0]).toBe(1);
   });
 
+  test('comes at small temperatures to the class of the nearest neighbour, however far that is', () => {
+    const random = new Random(7);
+    const labels = Array.from({ length: 50 }, (_, index) => index % 5);
+    for (let round = 0; round < 20; round++) {
+      const cosines = Float32Array.from(labels, () => random.between(-1, 0.9));
+      const [one] = vote(cosines, labels, 1, 0.07);
+      for (const temperature of [1e-7, 1e-30, Number.MIN_VALUE]) expect(vote(cosines, labels, 10, temperature)[0]).toBe(one);
+    }
+  });
+
   test('asks the k most similar alone', () => {
     const cosines = Float32Array.of(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8);
     expect(vote(cosines, [1, 1, 1, 1, 1, 0, 0, 2], 3, 1e6)[0]).toBe(0);

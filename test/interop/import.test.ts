@@ -41,6 +41,7 @@ python.describe(`a ResNet-18 of width 4${python.note}`, () => {
     ['old.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['parameters.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['channels-last.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
+    ['expanded.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['one-storage.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['double.pth', 'torchvision, timm, DINO or DetCo', '', EXACT],
     ['half.pth', 'torchvision, timm, DINO or DetCo', '', 1e-3],
@@ -105,8 +106,14 @@ python.describe(`a ResNet-18 of width 4${python.note}`, () => {
   });
 
   test('a file with one encoder has no other', async () => {
+    await expect(loadBackbone(join(folder, 'vissl.torch'), { encoder: 'key' })).rejects.toThrow(
+      'vissl.torch holds one encoder and no momentum encoder (its names are those of VISSL): leave --encoder key out',
+    );
+  });
+
+  test('of DINO the teacher is read, which is the momentum encoder', async () => {
     await expect(loadBackbone(join(folder, 'dino.pth'), { encoder: 'key' })).rejects.toThrow(
-      'dino.pth holds one encoder and no momentum encoder (its names are those of DINO): leave --encoder key out',
+      'dino.pth holds its momentum encoder as "teacher", which is what is read of it anyway: leave --encoder key out',
     );
   });
 });

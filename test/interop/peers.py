@@ -55,6 +55,7 @@ def write_forms(folder, by=16):
     save("half.pth", {n: t.half() if t.is_floating_point() else t for n, t in state.items()})
     save("bfloat16.pth", {n: t.bfloat16() if t.is_floating_point() else t for n, t in state.items()})
     save("double.pth", {n: t.double() if t.is_floating_point() else t for n, t in state.items()})
+    save("expanded.pth", {n: t[:1].clone().expand(t.shape) if t.dim() == 1 and bool((t == t[0]).all()) else t for n, t in state.items()})
     flat = torch.cat([t.flatten() for t in state.values() if t.is_floating_point()])
     shared, at = collections.OrderedDict(), 0
     for name, tensor in state.items():

@@ -44,7 +44,7 @@ test('a built-in recipe gives its views by name, each with the shape of its kind
 });
 
 test('a recipe written in place gives the names and kinds that were written', async () => {
-  const { view1, view2 } = recipes.byol(sizes).views;
+  const { view1, view2 } = recipes.byol({ globalSize: 16 }).views;
   const crop = { op: 'randomResizedCrop', scale: [0.05, 0.14], ratio: [3 / 4, 4 / 3] } as const;
   const small: MultiCropView = { kind: 'multicrop', crops: 3, size: 12, crop, operations: view2.operations };
   const { views } = await first(await createPipeline({ ...run, recipe: { name: 'mine', views: { view1, small } } }));
@@ -67,7 +67,7 @@ test.each(['worker', 'device'] as const)('where it is open who augments, %s too,
 });
 
 test('a recipe of which nothing is known gives views by any name, with some shape', async () => {
-  const recipe: Recipe = recipes.mocoV2(sizes);
+  const recipe: Recipe = recipes.mocoV2({ globalSize: 16 });
   const options: PipelineOptions = { ...run, recipe };
   const pipeline: Pipeline = await createPipeline(options);
   const { views } = await first(pipeline);
@@ -78,6 +78,6 @@ test('a recipe of which nothing is known gives views by any name, with some shap
 });
 
 test('a batch of known views can be given where any batch is taken', async () => {
-  const batch: Batch = await first(await createPipeline({ ...run, recipe: recipes.simclr(sizes) }));
+  const batch: Batch = await first(await createPipeline({ ...run, recipe: recipes.simclr({ globalSize: 16 }) }));
   expect(Object.keys(batch.views)).toEqual(['view1', 'view2']);
 });

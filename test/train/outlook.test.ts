@@ -79,7 +79,7 @@ describe('queues that are longer than the data', () => {
     told.begin();
     told.counted(1792);
     expect(warnings).toEqual([
-      'queueSize 65536 is more than the about 2000 images of an epoch: images are held against older keys of their own; use at most --queue-size 1792',
+      'queueSize 65536 is more than the about 2000 images of an epoch: images are held against older keys of their own; use at most --queue-size 1792; a fifth of that or less is better',
     ]);
   });
 

@@ -14,7 +14,7 @@ import { loadNative } from './native.js';
 
 /** How long ranks wait for each other to start, and for one that evaluates or writes meanwhile. */
 const START_MS = 5 * 60_000;
-const WAIT_MS = 60 * 60_000;
+const WAIT_MS = 24 * 60 * 60_000;
 /** Between two looks at the store: short at first, for most answers come at once. */
 const [FIRST_LOOK_MS, LAST_LOOK_MS] = [1, 50];
 const BEAT_MS = 1000;
@@ -25,8 +25,18 @@ const WATCH_MS = 4 * BEAT_MS;
 /** How long rank 0 lets the others read why it ends. */
 const FAREWELL_MS = 10_000;
 
+/** Of one attempt to reach rank 0. */
+const ATTEMPT_MS = 5000;
+
 /** Of what the addon throws where a rank is gone. */
 const BROKEN = 'ranks lost each other';
+
+export interface MeetingOptions {
+  /** How long ranks are waited for. Default: 5 minutes. */
+  readonly startMs?: number;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** Of a rank. */
 interface Machine {
@@ -55,13 +65,14 @@ interface Failure {
  * Meets the other ranks.
  * @throws CompanyError when they do not come, or one of the same number has
  */
-export async function openCompany(place: CompanyPlace, { startMs = START_MS }: { readonly startMs?: number } = {}): Promise<Company> {
+export async function openCompany(place: CompanyPlace, { startMs = START_MS, signal }: MeetingOptions = {}): Promise<Company> {
   const { rank, size, host, port, attempt } = place;
   const addon = loadNative();
   const where = `${host}:${port}`;
   try {
-    await addon.openStore(rank === 0 ? '127.0.0.1' : host, port, rank === 0, startMs);
+    await openStore(addon, place, { startMs, signal });
   } catch (error) {
+    signal?.throwIfAborted();
     throw new CompanyError(
       rank === 0
         ? `rank 0 cannot listen at port ${port}: ${reasonOf(error)}; end what uses it, or set MASTER_PORT to one that is free`
@@ -75,12 +86,31 @@ export async function openCompany(place: CompanyPlace, { startMs = START_MS }: {
     const came = addon.countInStore(`${attempt}/came/${rank}`);
     if (came > 1) throw new CompanyError(`${came} processes say that they are rank ${rank} of ${size}: each needs a RANK of its own`);
     addon.beatInStore(`${attempt}/beat/${rank}`, BEAT_MS);
-    await company.meet(startMs);
+    await company.meet(startMs, signal);
     return company;
   } catch (error) {
     const explained = await company.explain(error);
     await company[Symbol.asyncDispose]();
     throw explained;
+  }
+}
+
+/** Rank 0 may not be there yet. One attempt at a time, for what waits in LibTorch hears of no signal. */
+async function openStore(
+  addon: TorchAddon,
+  { rank, host, port }: CompanyPlace,
+  { startMs, signal }: MeetingOptions & { readonly startMs: number },
+): Promise<void> {
+  if (rank === 0) return addon.openStore('127.0.0.1', port, true, startMs);
+  const until = performance.now() + startMs;
+  for (;;) {
+    signal?.throwIfAborted();
+    const left = until - performance.now();
+    try {
+      return await addon.openStore(host, port, false, Math.max(1, Math.min(ATTEMPT_MS, left)));
+    } catch (error) {
+      if (left <= ATTEMPT_MS) throw error;
+    }
   }
 }
 
@@ -110,8 +140,8 @@ class StoreCompany implements Company {
   }
 
   /** Waits for all to come. */
-  async meet(withinMs: number): Promise<void> {
-    this.#machines = await this.#all({ host: hostname(), cores: allowedCores() }, withinMs);
+  async meet(withinMs: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#machines = await this.#all({ host: hostname(), cores: allowedCores() }, withinMs, signal);
   }
 
   get sharers(): number {
@@ -155,25 +185,26 @@ class StoreCompany implements Company {
     }
   }
 
-  async #all<T>(said: T, withinMs: number): Promise<T[]> {
+  async #all<T>(said: T, withinMs: number, signal?: AbortSignal): Promise<T[]> {
     const round = this.#rounds++;
     const until = performance.now() + withinMs;
     this.#set(`${round}/${this.rank}`, said);
-    if (this.rank > 0) return (await this.#wait(`${round}/all`, until, 0)) as T[];
+    if (this.rank > 0) return (await this.#wait(`${round}/all`, until, 0, signal)) as T[];
     const all: T[] = [];
-    for (let rank = 0; rank < this.size; rank++) all.push((await this.#wait(`${round}/${rank}`, until, rank)) as T);
+    for (let rank = 0; rank < this.size; rank++) all.push((await this.#wait(`${round}/${rank}`, until, rank, signal)) as T);
     this.#set(`${round}/all`, all);
     return all;
   }
 
   /** @param of the rank that sets the key */
-  async #wait(key: string, until: number, of: number): Promise<unknown> {
+  async #wait(key: string, until: number, of: number, signal: AbortSignal | undefined): Promise<unknown> {
     let [beat, beatAt] = [undefined as unknown, performance.now()];
     for (let pause = FIRST_LOOK_MS; ; pause = Math.min(2 * pause, LAST_LOOK_MS)) {
       const found = this.#get(key);
       if (found !== undefined) return found;
       const failure = this.#failure();
       if (failure !== undefined) throw new OtherFailed(failure);
+      signal?.throwIfAborted();
       const now = this.#get(`beat/${of}`);
       if (now !== beat) [beat, beatAt] = [now, performance.now()];
       // One that has not come yet has no beat; one that came may have died before its first.
@@ -232,7 +263,7 @@ class StoreCompany implements Company {
 
   #late(of: number): string {
     const machine = this.#machines[of];
-    if (machine) return `rank ${of} on ${machine.host} has not answered for ${WAIT_MS / 60_000} minutes`;
+    if (machine) return `rank ${of} on ${machine.host} has not answered for ${WAIT_MS / 3_600_000} hours`;
     const who = this.rank === 0 ? `rank ${of} of ${this.size}` : `one of ${this.size} ranks`;
     return `${who} has not come to ${this.#where} within the time: start all ranks, each with its RANK and the same WORLD_SIZE`;
   }
@@ -251,6 +282,11 @@ class StoreCompany implements Company {
     try {
       return ask();
     } catch (error) {
+      if (this.rank > 0 && this.#machines.length === 0)
+        throw new CompanyError(
+          `what listens at ${this.#where} does not answer as rank 0: start all ranks, with MASTER_ADDR and MASTER_PORT of the machine and a free port of rank 0`,
+          { cause: error },
+        );
       throw new OtherFailed(this.#lost(0), { cause: error });
     }
   }

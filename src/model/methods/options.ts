@@ -161,7 +161,7 @@ export function queueConcern(
   const fitting = Math.max(1, Math.floor(images / batch)) * batch;
   return (
     `queueSize ${queueSize} is more than the ${estimated ? 'about ' : ''}${images} images of an epoch: ` +
-    `images are held against older keys of their own; use at most --queue-size ${fitting}`
+    `images are held against older keys of their own; use at most --queue-size ${fitting}; a fifth of that or less is better`
   );
 }
 

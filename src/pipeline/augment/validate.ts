@@ -1,7 +1,16 @@
 /** Checks a recipe that came from a file, a flag or another thread. */
 import { z } from 'zod';
+import { expectedOneOf } from '../../common/nearest.js';
 import { quoted } from '../../common/quoted.js';
 import type { Recipe } from './recipe.js';
+
+/** An object with these entries and no others. */
+function entries<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: ({ code, keys }) =>
+      code === 'unrecognized_keys' ? `no such entry; ${expectedOneOf(String(keys[0]), Object.keys(shape))}` : undefined,
+  });
+}
 
 const side = z.int().min(1).max(2048);
 const p = z.number().min(0).max(1);
@@ -12,12 +21,12 @@ function range(low: number, high: number): z.ZodType<readonly [number, number]> 
   return z.tuple([end, end]).refine(([from, to]) => from <= to, { error: 'expected [low, high] with low <= high' });
 }
 
-const randomResizedCrop = z.strictObject({
+const randomResizedCrop = entries({
   op: z.literal('randomResizedCrop'),
   scale: range(1e-6, 1),
   ratio: range(0.01, 100),
 });
-const centerCrop = z.strictObject({
+const centerCrop = entries({
   op: z.literal('centerCrop'),
   fraction: z.number().min(0.01).max(1),
 });
@@ -26,7 +35,7 @@ const centerCrop = z.strictObject({
 const strength = z.number().min(0).max(2);
 
 const operation = z.discriminatedUnion('op', [
-  z.strictObject({
+  entries({
     op: z.literal('colorJitter'),
     brightness: strength,
     contrast: strength,
@@ -34,12 +43,12 @@ const operation = z.discriminatedUnion('op', [
     hue: z.number().min(0).max(0.5),
     p,
   }),
-  z.strictObject({ op: z.literal('grayscale'), p }),
+  entries({ op: z.literal('grayscale'), p }),
   // Box blurs of the kernels reach a standard deviation of 8 pixels.
-  z.strictObject({ op: z.literal('gaussianBlur'), sigma: range(0, 8), p }),
-  z.strictObject({ op: z.literal('horizontalFlip'), p }),
-  z.strictObject({ op: z.literal('solarize'), threshold: z.int().min(0).max(256), p }),
-  z.strictObject({
+  entries({ op: z.literal('gaussianBlur'), sigma: range(0, 8), p }),
+  entries({ op: z.literal('horizontalFlip'), p }),
+  entries({ op: z.literal('solarize'), threshold: z.int().min(0).max(256), p }),
+  entries({
     op: z.literal('randAugment'),
     n: z.int().min(0).max(16),
     magnitude: z.number().min(0).max(10),
@@ -48,7 +57,7 @@ const operation = z.discriminatedUnion('op', [
   }),
 ]);
 
-const imageView = z.strictObject({
+const imageView = entries({
   kind: z.literal('image'),
   size: side,
   crop: z.discriminatedUnion('op', [randomResizedCrop, centerCrop]),
@@ -67,7 +76,7 @@ const jigsawView = z
     path: ['patchSize'],
   });
 
-const multiCropView = z.strictObject({
+const multiCropView = entries({
   kind: z.literal('multicrop'),
   crops: z.int().min(1).max(64),
   size: side,
@@ -75,7 +84,7 @@ const multiCropView = z.strictObject({
   operations: z.array(operation),
 });
 
-const recipeSchema: z.ZodType<Recipe> = z.strictObject({
+const recipeSchema: z.ZodType<Recipe> = entries({
   name: z.string(),
   views: z
     .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView, multiCropView]))
@@ -96,6 +105,8 @@ export function validateRecipe(recipe: unknown): Recipe {
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   if (issue === undefined) throw new RangeError('recipe is not usable');
-  const where = ['recipe', ...issue.path.map(String)].join('.');
-  throw new RangeError(`${where} is ${quoted(at(recipe, issue.path))}: ${issue.message}`);
+  // Of what holds an entry that there is not, only that entry is to be seen.
+  const path = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path;
+  const where = ['recipe', ...path.map(String)].join('.');
+  throw new RangeError(`${where} is ${quoted(at(recipe, path))}: ${issue.message}`);
 }

@@ -33,7 +33,10 @@ export function profileReport(measured: Measured): ProfileReport {
   const drainedRate = drained ? imagesPerSecond : supply?.imagesPerSecond;
   // A core is faster at one time than at another, and beside a consumer than without: at the best of them no part gave more.
   const cheapest = Math.min(cpuMsPerImage, supply?.cpuMsPerImage ?? Infinity);
-  const measuredSupply = drainedRate === undefined ? undefined : Math.max(drainedRate, imagesPerSecond);
+  const most = ratio(1000 * setup.cores, cheapest);
+  // Times of steps and of threads are not taken at one instant, so an estimate may come out above what the cores can do.
+  const estimate = Math.min(ratio(imagesPerSecond, Math.min(1, busiest)), most);
+  const supplied = Math.max(drainedRate ?? estimate, imagesPerSecond);
   const facts: Facts = {
     imagesPerSecond,
     dataWaitShare: ratio(waitMs, waitMs + stepMs),
@@ -55,9 +58,9 @@ export function profileReport(measured: Measured): ProfileReport {
     },
     ...(firstBatchMs === undefined ? {} : { firstBatchMs }),
     ...(drained || stepMs === 0 ? {} : { demand: (1000 * images) / stepMs }),
-    supply: { imagesPerSecond: measuredSupply ?? ratio(imagesPerSecond, Math.min(1, busiest)), measured: measuredSupply !== undefined },
+    supply: { imagesPerSecond: supplied, measured: drainedRate !== undefined },
     ...(free === undefined ? {} : { ifDataWereFree: { imagesPerSecond: free, gain: ratio(free, imagesPerSecond) - 1 } }),
-    ceiling: { cpuMsPerImage, imagesPerSecond: ratio(1000 * setup.cores, cheapest) },
+    ceiling: { cpuMsPerImage, imagesPerSecond: Math.max(most, supplied) },
     utilisation,
     medium: hits > misses ? 'disk' : setup.medium,
     bytesPerSecond: ratio(1000 * stage('source').bytes, totals.ms),

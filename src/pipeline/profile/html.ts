@@ -5,7 +5,7 @@ import type { Measured } from './record.js';
 import type { ProfileReport } from './report.js';
 import { escaped } from './svg.js';
 import type { SweepPoint } from './sweep.js';
-import { stageCells, stageColumns, summary } from './table.js';
+import { stageCells, stageColumns, summary, wasDisturbed } from './table.js';
 
 const STYLE = `
 :root { color-scheme: light dark; --page:#fbfaf8; --ink:#1d1f23; --soft:#666a72; --rule:#e2e0db; --card:#fff; --accent:#2f6db5; --fill:#2f6db533;
@@ -36,6 +36,12 @@ function key(colour: string, name: string): string {
   return `<span class="key" style="--key:var(--${colour})">${escaped(name)}</span>`;
 }
 
+function freeTile(free: NonNullable<ProfileReport['ifDataWereFree']>): [string, string] {
+  return wasDisturbed(free)
+    ? [rate(free.imagesPerSecond), 'images/s if data were free, slower than the run itself: this was disturbed']
+    : [`+${percent(Math.max(0, free.gain))}`, 'if data were free, measured'];
+}
+
 function tiles(report: ProfileReport): string {
   const { drained, dataWaitShare, imagesPerSecond, supply, demand, ifDataWereFree, utilisation } = report;
   const list: [string, string][] = [
@@ -45,7 +51,7 @@ function tiles(report: ProfileReport): string {
     ...(drained
       ? []
       : [[rate(supply.imagesPerSecond), `images/s the pipeline can feed${supply.measured ? '' : ' (estimate)'}`] as [string, string]]),
-    ...(ifDataWereFree ? [[`+${percent(Math.max(0, ifDataWereFree.gain))}`, 'if data were free, measured'] as [string, string]] : []),
+    ...(ifDataWereFree ? [freeTile(ifDataWereFree)] : []),
     [percent(utilisation.cores), `of ${rate(report.setup.cores)} cores`],
     ...(drained ? [[percent(Math.max(...utilisation.workers)), 'busy: the busiest worker'] as [string, string]] : []),
   ];

@@ -1,9 +1,10 @@
 /** Runs a pipeline for a while with a consumer of a given pace, and records it. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch } from '../batch/batch.js';
 import type { PipelineOptions } from '../options.js';
 import { createPipeline } from '../create-pipeline.js';
+import { rate } from './format.js';
 import { clock, type Span } from './meters.js';
+import { Pace } from './pace.js';
 import { type Drained, type Measured, ProfileRecorder } from './record.js';
 
 export interface MeasureOptions {
@@ -26,12 +27,13 @@ const ENDLESS = 0x7fffffff;
  * what the consumer would take if data were free (after).
  *
  * @returns the measurement, and as many spans as `options.spans` says
- * @throws as `createPipeline` and its iteration do
+ * @throws RangeError for a consumer that takes longer than `seconds` for a batch; besides as `createPipeline` and its iteration do
  */
 export async function measurePipeline(
   options: PipelineOptions,
   { seconds, consume, onPhase }: MeasureOptions,
 ): Promise<{ readonly measured: Measured; readonly spans: readonly Span[] }> {
+  if (consume !== undefined) assertPace(consume, options.batchSize, seconds);
   const began = clock();
   await using pipeline = await createPipeline({ ...options, epochs: ENDLESS });
   const { slots, batchSize } = pipeline.meters().setup;
@@ -42,7 +44,7 @@ export async function measurePipeline(
     return value;
   };
   const sideMs = 1000 * Math.max(1, SIDE_SHARE * seconds);
-  const pace = consume === undefined ? undefined : new Pace((1000 * batchSize) / consume);
+  const pace = consume === undefined ? undefined : new Pace((1000 * batchSize) / consume, options.signal);
   const recorder = new ProfileRecorder(pipeline);
 
   await next();
@@ -87,6 +89,15 @@ export async function measurePipeline(
   return { measured, spans: pipeline.spans() };
 }
 
+/** Of a batch that takes longer than the measurement nothing would be measured. */
+function assertPace(consume: number, batchSize: number, seconds: number): void {
+  if (batchSize / consume <= seconds) return;
+  throw new RangeError(
+    `consume (--consume) ${consume}: a batch of ${batchSize} takes ${rate(batchSize / consume)} s at this rate, longer than the ${seconds} s to measure; ` +
+      `use ${Math.ceil(batchSize / seconds)} or more images a second, a smaller batch or more seconds (--seconds)`,
+  );
+}
+
 /** What the pipeline gives a consumer that only asks. */
 async function drain(next: () => Promise<Batch>, ms: number): Promise<Drained> {
   const [began, cpu] = [clock(), process.cpuUsage()];
@@ -94,30 +105,4 @@ async function drain(next: () => Promise<Batch>, ms: number): Promise<Drained> {
   while (clock() - began < ms) images += (await next()).size;
   const { user, system } = process.cpuUsage(cpu);
   return { imagesPerSecond: (1000 * images) / (clock() - began), cpuMsPerImage: (user + system) / 1000 / images };
-}
-
-/** A consumer that takes the same time for every batch, on average: a timer that came late is made up for. */
-class Pace {
-  readonly #stepMs: number;
-  #late = 0;
-
-  constructor(stepMs: number) {
-    this.#stepMs = stepMs;
-  }
-
-  async step(): Promise<void> {
-    const began = performance.now();
-    const wanted = this.#stepMs - this.#late;
-    if (wanted > 0) await sleep(wanted);
-    // More than a step's worth is the machine's doing, not the timer's.
-    this.#late = Math.min(performance.now() - began - wanted, this.#stepMs);
-  }
-
-  /** Images a second when nothing is waited for. */
-  async rate(batchSize: number, ms: number): Promise<number> {
-    const began = performance.now();
-    let images = 0;
-    for (; performance.now() - began < ms; images += batchSize) await this.step();
-    return (1000 * images) / (performance.now() - began);
-  }
 }

@@ -59,6 +59,14 @@ export function reportLines(report: ProfileReport): string[] {
   ];
 }
 
+/** Free data slow nobody down: something else took the machine's time. Below this it is noise. */
+const NOISE = 0.05;
+
+/** Whether a measurement with free data says nothing, being slower than the run itself. */
+export function wasDisturbed({ gain }: NonNullable<ProfileReport['ifDataWereFree']>): boolean {
+  return gain < -NOISE;
+}
+
 /** Name and value of the figures that stand above the table. */
 export function summary(report: ProfileReport): [name: string, value: string][] {
   const { imagesPerSecond, demand, supply, ifDataWereFree, ceiling, utilisation, setup, firstBatchMs, epochFirst, steps, seconds } = report;
@@ -73,10 +81,10 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
     ...(ifDataWereFree === undefined
       ? []
       : [
-          ['if data were free', `${rate(ifDataWereFree.imagesPerSecond)} images/s: ${percent(Math.max(0, ifDataWereFree.gain))} more`] as [
-            string,
-            string,
-          ],
+          [
+            'if data were free',
+            `${rate(ifDataWereFree.imagesPerSecond)} images/s${wasDisturbed(ifDataWereFree) ? ', slower than the run itself: this was disturbed' : `: ${percent(Math.max(0, ifDataWereFree.gain))} more`}`,
+          ] as [string, string],
         ]),
     [
       'first batch',

@@ -37,7 +37,16 @@ test.each([
   ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
   ['no crops', one({ ...multicrop, crops: 0 }), /recipe\.views\.image\.crops is 0: .*>=1/],
   ['more crops than anybody cuts', one({ ...multicrop, crops: 65 }), /crops is 65: .*<=64/],
-  ['a misspelt option', one({ ...image, sise: 3 }), /recipe\.views\.image is .*sise/],
+  [
+    'a misspelt option',
+    one({ ...image, sise: 3 }),
+    /^recipe\.views\.image\.sise is 3: no such entry; did you mean "size"\? Expected one of kind, size, crop, operations$/,
+  ],
+  [
+    'a misspelt option of the whole',
+    { ...recipes.detco(), nmae: 1 },
+    /^recipe\.nmae is 1: no such entry; did you mean "name"\? Expected one of name, views$/,
+  ],
   ['no views', { name: 'mine', views: {} }, /recipe\.views is \{\}: expected at least one view/],
   ['nothing', undefined, /recipe is undefined/],
 ])('%s is refused with its value', (_, recipe, message) => {

@@ -43,6 +43,18 @@ test('what the cores could do is no less than what was measured, when images cos
   expect(ceiling.imagesPerSecond).toBeCloseTo(2000 / 2.2);
 });
 
+test.each([
+  ['no more than the cores could do', { images: 325, ms: 1050 }, 764],
+  ['no less than the run took', { images: 900, ms: 1500 }, 900],
+])('an estimate of the supply is %s', (_what, { images, ms }, supplied) => {
+  const steps = [{ ms: 1000, steps: 1, images, waitMs: 20, stepMs: 980 }];
+  const cpuMs = (2000 / 764) * images;
+  const { supply, ceiling } = profileReport({ ...measured(0.02, { ms, cpuMs }), steps });
+  expect(supply.measured).toBe(false);
+  expect(supply.imagesPerSecond).toBeCloseTo(supplied);
+  expect(ceiling.imagesPerSecond).toBeCloseTo(supplied);
+});
+
 describe('what limits the run', () => {
   test('the consumer, when it does not wait', () => {
     const report = profileReport(measured(0.02, { cpuMs: 1990 }, { supply: { imagesPerSecond: 900, cpuMsPerImage: 2 }, free: 330 }));

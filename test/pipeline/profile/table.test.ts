@@ -30,6 +30,16 @@ test('a report fits a terminal 100 columns wide, at its worst', () => {
   for (const name of ['source', 'decode', 'globalQ', 'wait']) expect(text).toMatch(new RegExp(`^ *${name} `, 'm'));
 });
 
+test.each([
+  [1, -0.19, 'images/s, slower than the run itself: this was disturbed'],
+  [2, -0.01, 'images/s: 0 % more'],
+  [3, 0.2, 'images/s: 20 % more'],
+])('free data, case %i, of a gain of %f', (_case, gain, words) => {
+  const rate = profileReport(measured(0.3)).imagesPerSecond;
+  const report = profileReport(measured(0.3, {}, { free: rate * (1 + gain) }));
+  expect(reportLines(report).find((line) => line.startsWith('if data were free'))).toMatch(new RegExp(`${words}$`));
+});
+
 test('a sweep marks the fewest workers that are enough', () => {
   const lines = sweepLines(
     [

@@ -7,7 +7,7 @@ import { Random, streamId } from '../../../common/random.js';
 import { DecodeRoom, defaultDecodeMemory } from '../../worker/decode-room.js';
 import { prepareSample } from './image.js';
 import { mapInOrder } from '../in-order.js';
-import type { ImageList, ListedImage } from './listed.js';
+import { type ImageList, type ListedImage, looseInWords } from './listed.js';
 import type { MakeShardsOptions } from './options.js';
 import { firstOf, planOf, shardCount, ShardPlanError } from './plan.js';
 import { type MadeShards, ShardSet } from './set.js';
@@ -20,11 +20,12 @@ const ORDER_STREAM = streamId('shard order');
 export async function fromList(
   options: MakeShardsOptions,
   source: string,
-  { images, classes = [], ignored }: ImageList,
+  { images, classes = [], ignored, loose }: ImageList,
 ): Promise<MadeShards> {
   const { dir, perShard, seed, signal, onProgress, workers } = options;
   if (images.length === 0) {
     const others = ignored === 0 ? '' : ` (it has ${counted(ignored, 'other file')})`;
+    if (loose) throw new ShardPlanError(`${quoted(source)} has no image in its class folders: ${looseInWords(loose)}`);
     throw new ShardPlanError(`${quoted(source)} has no image${others}; expected files named .jpg, .jpeg, .png or .webp`);
   }
   const listing = createHash('sha256');
@@ -55,7 +56,7 @@ export async function fromList(
     ...(signal && { signal }),
     onImage: () => onProgress?.({ images: ++done, share: done / images.length }),
   });
-  return { set, classes, kept, ignored, leftOut: [] };
+  return { set, classes, kept, ignored, ...(loose && { loose }), leftOut: [] };
 }
 
 /** A pipe or a device may never end, and a pipe that nobody writes to is not even opened, but where it is asked not to wait. */

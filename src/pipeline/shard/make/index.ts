@@ -6,7 +6,7 @@ import { reasonOf } from '../../source/source.js';
 import { shardPattern } from '../write.js';
 import { fromArchives } from './from-archives.js';
 import { fromList } from './from-list.js';
-import { listFolder, readImageList } from './listed.js';
+import { listFolder, type LooseImages, readImageList } from './listed.js';
 import type { MakeShardsOptions } from './options.js';
 import { ShardPlanError } from './plan.js';
 import { type ArchiveLeftOut, type Counts, DIGITS, type MadeShards } from './set.js';
@@ -27,6 +27,7 @@ export interface ShardingReport extends Counts {
   readonly classes: number;
   /** Files of a folder that are no images by their name. */
   readonly ignored: number;
+  readonly loose?: LooseImages;
   /** Members of archives that are no images of the set, by the reason. */
   readonly leftOut: readonly ArchiveLeftOut[];
   /** Shards that an earlier run had written. */
@@ -56,7 +57,7 @@ export async function makeShards(options: MakeShardsOptions): Promise<ShardingRe
   }
 }
 
-function report({ set, classes, kept, ignored, leftOut }: MadeShards, source: string): ShardingReport {
+function report({ set, classes, kept, ignored, loose, leftOut }: MadeShards, source: string): ShardingReport {
   const counts = set.counts();
   if (counts.images === 0) {
     throw new Error(
@@ -67,7 +68,7 @@ function report({ set, classes, kept, ignored, leftOut }: MadeShards, source: st
   let bytes = 0;
   for (const record of set.records.values()) bytes += record.bytes;
   const pattern = shardPattern(set.plan.prefix, shards, DIGITS);
-  return { shards, pattern, bytes, ...counts, classes: classes.length, kept, ignored, leftOut };
+  return { shards, pattern, bytes, ...counts, classes: classes.length, kept, ignored, ...(loose && { loose }), leftOut };
 }
 
 function isWithin(dir: string, folder: string): boolean {

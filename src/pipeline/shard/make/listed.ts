@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { counted } from '../../../common/counted.js';
 import { codeOf } from '../../../common/error-code.js';
 import { realPlace } from '../../../common/real-place.js';
 import { reasonOf } from '../../source/source.js';
@@ -23,6 +24,15 @@ export interface ImageList {
   readonly classes?: readonly string[];
   /** Files that are no images by their name. */
   readonly ignored: number;
+  /** Where folders are the classes. */
+  readonly loose?: LooseImages;
+}
+
+/** Images that are left out because they lie beside the class folders, and so have no class. */
+export interface LooseImages {
+  readonly count: number;
+  /** Path of the first, by name. */
+  readonly first: string;
 }
 
 const LINE = 'expected "path", or "path label" with a whole number after a tab or a space, relative to the list';
@@ -30,15 +40,15 @@ const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
 
 /**
  * The images under a folder. Its folders are the classes: labels are their places in sorted order, as in torchvision's
- * ImageFolder; images may lie at any depth below. A folder without folders holds images without labels.
+ * ImageFolder; images may lie at any depth below. A folder without folders holds images without labels; images beside folders are left out.
  * @throws ShardPlanError for a folder that cannot be read, or holds a link that leads back to it; the signal's reason
  */
 export async function listFolder(dir: string, signal?: AbortSignal): Promise<ImageList> {
-  const { folders, images: loose, ignored } = await readFolder(dir);
+  const { folders, images: direct, ignored } = await readFolder(dir);
   const unique = uniqueKeys();
-  if (folders.length === 0) return { images: loose.map((name) => ({ path: join(dir, name), key: unique(name) })), ignored };
+  if (folders.length === 0) return { images: direct.map((name) => ({ path: join(dir, name), key: unique(name) })), ignored };
   const found: ListedImage[] = [];
-  let others = ignored + loose.length;
+  let others = ignored;
   const collect = async (folder: string, label: number, within: readonly string[]): Promise<void> => {
     signal?.throwIfAborted();
     const path = join(dir, folder);
@@ -52,7 +62,9 @@ export async function listFolder(dir: string, signal?: AbortSignal): Promise<Ima
   };
   const place = await realPlace(dir);
   for (const [label, name] of folders.entries()) await collect(name, label, [place]);
-  return { images: found, classes: folders, ignored: others };
+  const [first] = direct;
+  const loose = first === undefined ? undefined : { count: direct.length, first: join(dir, first) };
+  return { images: found, classes: folders, ignored: others, ...(loose && { loose }) };
 }
 
 /**
@@ -80,6 +92,12 @@ export async function readImageList(file: string): Promise<ImageList> {
     found.push(label === undefined ? image : { ...image, label });
   }
   return { images: found, ignored: 0 };
+}
+
+/** One line for a person. */
+export function looseInWords({ count, first }: LooseImages): string {
+  const [which, them, one] = count === 1 ? ['it lies', 'it', ''] : ['they lie', 'them', ' the first'];
+  return `${counted(count, 'image')} left out,${one} ${quoted(first)}: ${which} beside the class folders, which leaves ${them} without a class; move ${them} into one, or give a list of all images`;
 }
 
 /** A function from paths to keys, no two alike: a key that has been given gets a number. */

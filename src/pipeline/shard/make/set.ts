@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { codeOf } from '../../../common/error-code.js';
 import { refuseShards, shardName } from '../write.js';
 import type { LeftOutCount } from '../left-out.js';
+import type { LooseImages } from './listed.js';
 import type { Place } from './archives.js';
 import { planDifferences, ShardPlanError, type ShardPlan } from './plan.js';
 import type { SpoolSize } from './spool.js';
@@ -70,6 +71,7 @@ export interface MadeShards {
   readonly kept: number;
   /** Files of a folder that are no images by their name. */
   readonly ignored: number;
+  readonly loose?: LooseImages;
   readonly leftOut: readonly ArchiveLeftOut[];
 }
 

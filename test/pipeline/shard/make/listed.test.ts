@@ -97,10 +97,11 @@ describe('an ImageFolder', () => {
     await cp('fixtures/odd/files/f-png.JPEG', join(odd, 'b', 'deep', 'x_1.JPEG'));
     await cp('fixtures/odd/files/a-plain.jpg', join(odd, '.hidden', 'y.jpg'));
     await writeFile(join(odd, 'b', 'notes.txt'), 'no picture');
+    await cp('fixtures/odd/files/a-plain.jpg', join(odd, 'loose.jpg'));
     await symlink(join(folder, className(samples[0]?.label ?? 0)), join(odd, 'a'));
     const report = await make({ source: odd });
     const read = await readAll(await shardPaths(out));
-    expect(report).toMatchObject({ classes: 2, ignored: 1 });
+    expect(report).toMatchObject({ classes: 2, ignored: 1, loose: { count: 1, first: join(odd, 'loose.jpg') } });
     expect(read.get('b/deep/x_1')?.label).toBe(1);
     expect(read.get('b/deep/x_1-2')?.image).toEqual(await readFile('fixtures/odd/files/f-png.JPEG'));
     expect([...read.keys()].some((key) => key.startsWith('a/'))).toBe(true);
