@@ -148,6 +148,9 @@ class Line {
 };
 
 c10::intrusive_ptr<c10d::TCPStore> store;
+// Of `store`.
+std::string storeHost;
+c10d::TCPStoreOptions storeOptions;
 std::unique_ptr<Line> line;
 std::unique_ptr<Pulse> pulse;
 c10::intrusive_ptr<Group> group;
@@ -300,6 +303,9 @@ void openStore(const std::string& host, uint16_t port, bool serve, std::chrono::
   options.waitWorkers = false;
   options.timeout = timeout;
   store = c10::make_intrusive<c10d::TCPStore>(host, options);
+  storeHost = host;
+  storeOptions = options;
+  storeOptions.isServer = false;
   line = std::make_unique<Line>();
 }
 
@@ -329,12 +335,26 @@ void beatInStore(const std::string& key, std::chrono::milliseconds every) {
 
 void joinRanks(int rank, int size, const std::string& prefix, at::Device device, std::chrono::milliseconds timeout) {
   opened();
-  group = connect(c10::make_intrusive<c10d::PrefixStore>(prefix + "tensors/", store), rank, size, device, timeout);
   groupRank = rank;
   groupSize = size;
   beatKeys = prefix + "beat/";
   broken = false;
   traffic = {};
+  // By a connection of its own: who waits on one for the others keeps everything else on it waiting, beats too. And on a thread that is left
+  // behind where one of them is gone.
+  std::packaged_task<c10::intrusive_ptr<Group>()> task([rank, size, prefix, device, timeout, host = storeHost, options = storeOptions] {
+    auto own = c10::make_intrusive<c10d::TCPStore>(host, options);
+    return connect(c10::make_intrusive<c10d::PrefixStore>(prefix + "tensors/", std::move(own)), rank, size, device, timeout);
+  });
+  auto connected = task.get_future();
+  std::thread(std::move(task)).detach();
+  Watch watch;
+  try {
+    while (connected.wait_for(kBetweenLooks) == std::future_status::timeout) watch.look();
+    group = connected.get();
+  } catch (const std::exception& error) {
+    TORCH_CHECK(false, kBroken, error.what());
+  }
 }
 
 void leaveRanks() {
