@@ -255,8 +255,8 @@ const toySize = (command: string): string =>
 
 /** The lines of a document's code blocks that have no language, those joined that end in a backslash. */
 async function commandsOf(document: string): Promise<string[]> {
-  const blocks = (await readFile(document, 'utf8')).matchAll(/^```\n([^`]*)^```/gm);
-  return [...blocks].flatMap(([, block = '']) => block.replaceAll('\\\n', '').trim().split('\n'));
+  const blocks = (await readFile(document, 'utf8')).matchAll(/^```(\w*)\n([^`]*)^```/gm);
+  return [...blocks].flatMap(([, language, block = '']) => (language === '' ? block.replaceAll('\\\n', '').trim().split('\n') : []));
 }
 
 python.describe(`${DOCUMENT}${python.note}`, () => {
