@@ -128,7 +128,9 @@ async function makeRoom(folder: CacheFolder, entry: CacheEntry, own: string, sta
   const others = files.filter(({ path, writer }) => writer && path !== own);
   // The first of several that begin at once goes on: lanes that share a shard do.
   if (others.some(({ key, writer }) => key === entry.key && writer && writer.stamp < stamp)) return 'another reader is storing it';
-  const stored = files.filter(({ writer, key }) => !writer && key !== entry.key);
+  const stored = files.filter(({ writer }) => !writer);
+  // Since we looked for it: a second copy would be on the disk beside it, uncounted, until it takes its name.
+  if (stored.some(({ key }) => key === entry.key)) return 'another reader has just stored it';
   const reserved = entry.bytes + sum(others);
   const limit = folder.limit ?? (await shareOfDisk(folder.dir, files));
   if (reserved > limit) return `${reserved} bytes are being stored, and ${limit} is the limit`;

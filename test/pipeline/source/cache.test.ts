@@ -1,13 +1,15 @@
 /** The shard cache against real servers, folders and processes: what it serves, what it keeps, and what it never does. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type CacheEvent, type CacheFolder, closeSources, openCacheFolder, openShard, parseByteSize } from '#dist/pipeline/source/index.js';
+import { reserve } from '#dist/pipeline/source/cache-folder.js';
 import { collect, noise, until } from '../../support/bytes.js';
 import { setEnv } from '../../support/env.js';
 import { answer, type Handler, type HttpServer, type Served, startHttp } from '../../support/http.js';
@@ -253,6 +255,20 @@ describe('several processes', () => {
     return { child, outcome };
   }
 
+  /**
+   * No more than the folder held at one moment. Others write and remove meanwhile, so a file counts only when a second look, after the first
+   * one has ended, finds the same one still there, with its size at the first: files grow and never shrink.
+   */
+  async function bytesInFolder(): Promise<number> {
+    const look = async (names: readonly string[]): Promise<(Stats | undefined)[]> =>
+      Promise.all(names.map((name) => stat(join(dir, name)).catch(() => undefined)));
+    const names = await readdir(dir);
+    const before = await look(names);
+    const after = await look(names);
+    const kept = before.filter((file, i) => file && file.ino === after[i]?.ino && file.birthtimeMs === after[i].birthtimeMs);
+    return kept.reduce((total, file) => total + (file?.size ?? 0), 0);
+  }
+
   const expected = (names: readonly string[]): Record<string, string> =>
     Object.fromEntries(names.map((name) => [url(name), createHash('sha256').update(bodyOf(name)).digest('hex')]));
 
@@ -283,24 +299,23 @@ describe('several processes', () => {
     const outcomes = Promise.all(runs.map(({ outcome }) => outcome)).finally(() => (over = true));
     let most = 0;
     await until(async () => {
-      const sizes = await Promise.all(
-        (await readdir(dir)).map((name) =>
-          stat(join(dir, name)).then(
-            ({ size }) => size,
-            () => 0,
-          ),
-        ),
-      );
-      most = Math.max(
-        most,
-        sizes.reduce((a, b) => a + b, 0),
-      );
+      most = Math.max(most, await bytesInFolder());
       return over;
     });
     for (const outcome of await outcomes) expect(outcome?.hashes).toEqual(expected(names));
     expect(most).toBeGreaterThan(2 * SIZE);
     expect(most).toBeLessThanOrEqual(limit);
     expect(await files('.tmp')).toEqual([]);
+  });
+
+  test('one of which has stored the shard since the other looked for it: no second copy is made beside it', async () => {
+    expect(await kindOf('a')).toBe('stored');
+    const [name = ''] = await readdir(dir);
+    const [key = '', bytes] = basename(name, '.shard').split('-');
+    await expect(reserve(await openCacheFolder(dir, 2 * SIZE), { key, bytes: Number(bytes) })).resolves.toBe(
+      'another reader has just stored it',
+    );
+    expect(await readdir(dir)).toEqual([name]);
   });
 
   test('one of which is killed while it writes: the next removes what it left and stores the shard', async () => {
