@@ -35,7 +35,7 @@ where.describe(`a company of ranks${where.note}`, () => {
     const [first, failed, other] = await talk([0, 1, 2], { does: 'fail' });
     expect(failed).toEqual({ met, ended: 'the disk of this one is full' });
     for (const heard of [first, other])
-      expect(heard).toEqual({ met, ended: `rank 1 on ${hostname()} has failed: the disk of this one is full. Try again` });
+      expect(heard).toEqual({ met, ended: `rank 1 on ${hostname()} cannot go on: the disk of this one is full. Try again` });
   }, 240_000);
 
   test('one that is killed is missed', async () => {

@@ -141,11 +141,6 @@ describe('options of a new run', () => {
       'method.bnGroups 8 leaves one image of batch 8 to a group, and batch norm would normalise it by itself: use --batch 16 or more, or method.bnGroups 1',
     ],
     [
-      'groups of one view',
-      { shards, preset: 'tiny-simclr', batch: 4, method: { bnGroups: 8 } },
-      'method.bnGroups 8 leaves one view of batch 4 to a group, and batch norm would normalise it by itself: use --batch 8 or more, or method.bnGroups 1',
-    ],
-    [
       'a hidden width of the linear heads of DetCo',
       { shards, method: { head: 'linear', hidden: 512 } },
       'method.hidden 512 with method.head linear, which has no hidden layer: leave method.hidden out, or use method.head mlp',
@@ -156,9 +151,9 @@ describe('options of a new run', () => {
       'method.hidden 512 with method.head linear',
     ],
     [
-      'groups that views do not divide into',
-      { shards, preset: 'tiny-simclr', batch: 50, method: { bnGroups: 8 } },
-      'method.bnGroups 8 does not divide batch 50: expected a divisor, such as 5 or 10',
+      'groups that images do not divide into, though their views do',
+      { shards, preset: 'tiny-simclr', batch: 4, method: { bnGroups: 8 } },
+      'method.bnGroups 8 does not divide batch 4: expected a divisor, such as 2',
     ],
     ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
     ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],

@@ -298,7 +298,7 @@ class OtherFailed extends CompanyError {
   explained = false;
 
   constructor({ rank, host, reason, name }: Failure, options?: ErrorOptions) {
-    super(`rank ${rank} on ${host} ${name === undefined ? reason : `has failed: ${reason}`}`, options);
+    super(`rank ${rank} on ${host} ${name === undefined ? reason : `cannot go on: ${reason}`}`, options);
     this.name = name ?? this.name;
   }
 
