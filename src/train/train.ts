@@ -7,8 +7,6 @@ import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
-import { skippedNames } from '../pipeline/plan/skip.js';
-import { listShards } from '../pipeline/source/index.js';
 import { Agreement, StopAgreed } from './agreement.js';
 import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type TrainOptions } from './beginning.js';
@@ -18,11 +16,10 @@ import { coresFor, tiedToOneCore } from './cores.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { classNamesOf } from './class-names.js';
-import { asOptionsError, waitingFor } from './data-options.js';
 import { runEvaluation } from './evaluation.js';
 import { evaluateTogether, NO_SHARES, sharesOf } from './evaluation-shares.js';
 import { estimateImages } from '../pipeline/extent.js';
-import { optionName } from './flags.js';
+import { assertSameData, findData } from './find-data.js';
 import { followedRun } from './followed-run.js';
 import { loadInit, startFrom } from './init.js';
 import type { TrainHooks, TrainRequests } from './hooks.js';
@@ -36,7 +33,7 @@ import type { EvaluationMetrics } from './metrics.js';
 import { RunDirectory } from './run-directory.js';
 import type { RunFacts } from './run-facts.js';
 import { RunShards } from './run-shards.js';
-import { explainSpecs, type SpecOption, withoutLogins } from './shard-specs.js';
+import { withoutLogins } from './shard-specs.js';
 import { restore, variablesOf } from './tensors.js';
 
 export interface TrainControls extends TrainHooks, TrainRequests {
@@ -71,15 +68,6 @@ function startEngine({ engine, precision, device, threads }: TrainConfig, compan
   });
 }
 
-/** @throws OptionsError, on all ranks, where one reads other shards than rank 0 */
-function assertSameData([first, ...others]: readonly string[], { shards }: TrainConfig): void {
-  const other = others.findIndex((digest) => digest !== first);
-  if (other < 0) return;
-  throw new OptionsError(
-    `rank ${other + 1} finds other shards than rank 0 in ${shards.join(' ')}: expected the same names in the same order on every machine`,
-  );
-}
-
 /** What is known of a run before its data are. */
 function sayEngine({ augment }: TrainConfig, { name, description }: Engine, { onInfo, onWarning }: TrainHooks): void {
   onInfo?.(`engine ${description}`);
@@ -87,25 +75,6 @@ function sayEngine({ augment }: TrainConfig, { name, description }: Engine, { on
   onInfo?.('engine wasm computes on one core: it suits small networks and images');
   if (augment === 'device')
     onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
-}
-
-/**
- * An engine takes its time to start, and the first evaluation comes when the run has a folder: that the shards are there is to be known before.
- * @throws OptionsError for those that cannot be listed
- */
-async function assertShards(
-  { path, config, specs, past }: Beginning,
-  option: SpecOption,
-  { hooks, signal }: { readonly hooks: TrainHooks; readonly signal: AbortSignal | undefined },
-): Promise<void> {
-  const named = config[option];
-  if (!named) return;
-  const about = option === 'valShards' ? optionName(option) : past && `${path} cannot go on`;
-  const mayBeMissing = option === 'shards' ? skippedNames(config.skipShards ?? []) : new Set<string>();
-  hooks.onWork?.(waitingFor(named));
-  await listShards(named, { cwd: specs.folders[option], mayBeMissing, ...(signal && { signal }) })
-    .catch(explainSpecs(path, specs, option))
-    .catch((error: unknown) => asOptionsError(error, about));
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
@@ -205,7 +174,8 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   // What a checkpoint holds comes in the place of what the run began with.
   const init = past?.checkpoint || !leads ? undefined : await loadInit(begun.config, past?.facts.initWeights);
   const classNames = await classNamesOf(begun.config, past?.facts.classNames);
-  if (leads) for (const option of ['shards', 'valShards'] as const) await assertShards(begun, option, { hooks, signal });
+  const found = await findData(begun, classNames?.fact, { hooks, signal });
+  await company?.exchange(found).then((all) => assertSameData(all, begun.config));
   const engine = await startEngine(begun.config, company);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
@@ -223,7 +193,6 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   const agreement = company && new Agreement(company, record);
   const noted = agreement ? (lost: object) => agreement.lost(lost) : record;
   await using data = await openData(beginning, { record: noted, hooks, classNames: classNames?.names, company, signal });
-  await company?.exchange(data.digest).then((digests) => assertSameData(digests, config));
   const { pipeline, samples, indexDir } = data;
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   if (leads) outlook.begin();

@@ -1,9 +1,9 @@
 /** `detco train --ranks`, and what other launchers start: real processes on the engine torch, which talk by Gloo. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
@@ -135,7 +135,7 @@ where.describe(`detco train on several ranks${where.note}`, () => {
 
   test.each<[NodeJS.Signals, number, number]>([
     ['SIGKILL', 0, 3],
-    ['SIGKILL', 1, 7],
+    ['SIGKILL', 1, 5],
     // As where its machine is lost: no connection breaks.
     ['SIGSTOP', 0, 5],
     ['SIGSTOP', 1, 5],
@@ -232,6 +232,44 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     const ended = await Promise.all([rank('0', []), rank('1', ['--seed', '3'])]);
     for (const { code, stderr } of ended) {
       expect(stderr).toContain('seed is 3 on rank 1, and none on rank 0: start all ranks with the same options');
+      expect(code).toBe(2);
+    }
+  });
+
+  test.each([
+    [
+      'other shards',
+      'rank 1 finds 1 shard, and rank 0 2 shards, in shards /proc/self/cwd/shards/shard-*.tar',
+      ['shard-000.tar'],
+      'cat\ndog\n',
+    ],
+    [
+      'other names of classes',
+      'rank 1 finds other names than rank 0 in classesFile (--classes-file) /proc/self/cwd/names.txt',
+      ['shard-000.tar', 'shard-001.tar'],
+      'dog\ncat\n',
+    ],
+  ])('ranks on machines with %s: both say so', async (what, message, shards, names) => {
+    const port = String(await freePort());
+    const rank = async (number: string, have: readonly string[], list: string) => {
+      const cwd = at(`${what} ${number}`);
+      await mkdir(join(cwd, 'shards'), { recursive: true });
+      for (const name of have) await symlink(join(folder, 'shards', name), join(cwd, 'shards', name));
+      await writeFile(join(cwd, 'names.txt'), list);
+      // The same words on both, and the own folder of each.
+      const data = ['--shards', '/proc/self/cwd/shards/shard-*.tar', '--classes-file', '/proc/self/cwd/names.txt'];
+      const args = ['train', '--config', at('config.yaml'), ...data, '--out', at('other')];
+      return detco(args, {
+        bin: resolve('bin/detco.cjs'),
+        cwd,
+        env: { RANK: number, WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port },
+      });
+    };
+    for (const { code, stderr } of await Promise.all([
+      rank('0', ['shard-000.tar', 'shard-001.tar'], 'cat\ndog\n'),
+      rank('1', shards, names),
+    ])) {
+      expect(stderr).toContain(message);
       expect(code).toBe(2);
     }
   });

@@ -23,8 +23,8 @@ const where = await whereRanks();
 
 const run = (size: number, task: object) => runRanks<Updates>('test/ranks/updates.mjs', size, { batch: BATCH, steps: STEPS, ...task });
 
-/** Numbers below it are not compared by their ratio: a bias before a batch norm has the gradient 0, and rounding leaves 1e-9 of it. */
-const LEAST = 1e-4;
+/** Numbers below it are not compared by their ratio: a bias before a batch norm has the gradient 0, and rounding leaves 1e-8 of it. */
+const LEAST = 1e-3;
 
 /** How far two tensors are from each other, as a share of the largest number of either. */
 function furthest(a: readonly number[] = [], b: readonly number[] = []): number {

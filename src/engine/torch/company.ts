@@ -22,6 +22,8 @@ const BEAT_MS = 1000;
 const SILENT_MS = 15_000;
 /** Of a connection that broke: how long it is watched who still beats. */
 const WATCH_MS = 4 * BEAT_MS;
+/** Rank 0 alone knows who has not come: the others let it say so first. */
+const HEAD_START_MS = 5000;
 /** How long rank 0 lets the others read why it ends. */
 const FAREWELL_MS = 10_000;
 
@@ -189,7 +191,7 @@ class StoreCompany implements Company {
     const round = this.#rounds++;
     const until = performance.now() + withinMs;
     this.#set(`${round}/${this.rank}`, said);
-    if (this.rank > 0) return (await this.#wait(`${round}/all`, until, 0, signal)) as T[];
+    if (this.rank > 0) return (await this.#wait(`${round}/all`, until + HEAD_START_MS, 0, signal)) as T[];
     const all: T[] = [];
     for (let rank = 0; rank < this.size; rank++) all.push((await this.#wait(`${round}/${rank}`, until, rank, signal)) as T);
     this.#set(`${round}/all`, all);
