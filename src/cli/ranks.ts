@@ -2,12 +2,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
+import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { underNohup } from './nohup.js';
 import { say } from './print.js';
 
 /** How long the others have to see for themselves that a rank is gone, and then to end. */
 const [SEE_MS, END_MS] = [25_000, 30_000];
+/** What a line begins with that says why a command ends. */
+const ERROR = 'detco: ';
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGUSR1'] as const;
 
 interface Ended {
@@ -25,6 +28,7 @@ export async function startRanks(count: number): Promise<number> {
   const ranks = Array.from({ length: count }, (_, rank) => startRank(rank, count, port));
   for (const signal of [...PASSED_ON, ...(underNohup() ? [] : ['SIGHUP' as const])])
     process.on(signal, () => ranks.forEach((rank) => rank.kill(signal)));
+  const held = ranks.map(holdErrors);
   const endings = ranks.map((child, rank) => ended(child, rank));
   const failed = await Promise.race([Promise.all(endings).then(() => undefined), firstFailure(endings)]);
   if (failed === undefined) return 0;
@@ -34,6 +38,9 @@ export async function startRanks(count: number): Promise<number> {
     for (const child of ranks) child.kill(signal);
     await settle(ranks, endings, END_MS);
   }
+  const [first] = await Promise.all(endings);
+  // It has said why all ended; where it was killed another has.
+  if (first?.signal || first?.code === 0) for (const line of (await Promise.all(held)).flat()) process.stderr.write(`${line}\n`);
   return failed.code;
 }
 
@@ -53,12 +60,23 @@ function startRank(rank: number, count: number, port: number): ChildProcess {
     MASTER_PORT: port,
   };
   const variables = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(value)]));
-  // The first speaks for all; what others print is an error, or a warning.
+  // The first speaks for all; what others say is a warning, or why they end.
   return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     // As a shell names it: of what tells a process that nohup started it, not all ranks have the rest.
     env: { ...process.env, ...variables, ...(underNohup() && { _: 'nohup' }) },
-    stdio: [rank === 0 ? 'inherit' : 'ignore', rank === 0 ? 'inherit' : 'ignore', 'inherit', 'ipc'],
+    stdio: rank === 0 ? ['inherit', 'inherit', 'inherit', 'ipc'] : ['ignore', 'ignore', 'pipe', 'ipc'],
   });
+}
+
+/** What others than the first say passes at once, but for what they end with: each says the same. */
+async function holdErrors({ stderr }: ChildProcess): Promise<string[]> {
+  const held: string[] = [];
+  if (!stderr) return held;
+  for await (const line of createInterface({ input: stderr })) {
+    if (held.length > 0 || line.startsWith(ERROR)) held.push(line);
+    else process.stderr.write(`${line}\n`);
+  }
+  return held;
 }
 
 function ended(child: ChildProcess, rank: number): Promise<Ended> {

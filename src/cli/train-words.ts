@@ -14,16 +14,21 @@ export function stoppingInWords(work: string): string {
   return `stopping: ${meanwhile} and writing a checkpoint ${again}`;
 }
 
-export function outcomeInWords({
-  finished,
-  step,
-  seconds,
-  loss,
-  evaluations,
-  checkpoint,
-  run,
-}: Pick<TrainResult, 'finished' | 'step' | 'seconds' | 'loss' | 'evaluations' | 'checkpoint' | 'run'>): string {
-  if (!finished) return `stopped after step ${step}; continue with: npx detco train --resume ${shellWord(run)}`;
+/** @param ranks that this command started */
+export function outcomeInWords(
+  {
+    finished,
+    step,
+    seconds,
+    loss,
+    evaluations,
+    checkpoint,
+    run,
+  }: Pick<TrainResult, 'finished' | 'step' | 'seconds' | 'loss' | 'evaluations' | 'checkpoint' | 'run'>,
+  ranks = 1,
+): string {
+  const again = ranks === 1 ? '' : ` --ranks ${ranks}`;
+  if (!finished) return `stopped after step ${step}; continue with: npx detco train --resume ${shellWord(run)}${again}`;
   if (loss !== undefined) return `done: ${counted(step, 'step')} in ${seconds.toFixed(0)} s, loss ${loss.toFixed(3)}; ${checkpoint}`;
   return `${evaluations.length > 0 ? 'evaluated' : 'nothing to do'}: step ${step} was the last; ${checkpoint}`;
 }

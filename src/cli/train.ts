@@ -97,12 +97,14 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   // The first of several ranks speaks for all.
   const leads = !place?.rank;
   const tell = (message: string): void => (leads ? progress.onInfo(message) : undefined);
+  // Who started it with others has a channel to it.
+  const byRanks = process.connected;
   endWithStarter();
   const task = {
     options: optionsOf(flags),
     profile: profile !== undefined,
     ...(config === undefined ? {} : { configFile: config }),
-    ...(place && { place }),
+    ...(place && { place: { ...place, byRanks } }),
   };
   await interruptible('stopped before the first update', async (signal) => {
     const training = startTraining(task, progress);
@@ -118,7 +120,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       signal.throwIfAborted();
       return;
     }
-    tell(outcomeInWords(result));
+    tell(outcomeInWords(result, byRanks ? place?.size : 1));
     const { profile: measured, ...rest } = result;
     if (!leads) return;
     const report = measured && (await showProfile(measured, result.run, profile, progress.onWarning));

@@ -1,5 +1,8 @@
 /** Several processes that train one network, as they talk on the host: before there is an engine, and where no tensor passes. */
 
+/** How long ranks wait for each other to start. */
+export const MEETING_MS = 5 * 60_000;
+
 /** Where a process stands among the others. */
 export interface Place {
   readonly rank: number;
@@ -14,9 +17,16 @@ export interface CompanyPlace extends Place {
   /** Of rank 0, where the others find it. */
   readonly host: string;
   readonly port: number;
+  /** Whether `detco train --ranks` started it: it is what starts as many again. */
+  readonly byRanks?: boolean;
 }
 
 export interface Company extends Place, AsyncDisposable {
+  /** On how many machines they are. */
+  readonly machines: number;
+  /** As in `CompanyPlace`. */
+  readonly byRanks: boolean;
+
   /** Ranks that may use the cores that this one may use, itself among them: a launcher may tie each to some of its own. */
   readonly sharers: number;
 

@@ -16,6 +16,25 @@ interface Said<T> {
   readonly value?: T;
 }
 
+/** What a command to go on with as many ranks needs besides. */
+export function ranksAgain({ byRanks, size }: { readonly byRanks?: boolean; readonly size: number }): string {
+  return byRanks ? ` --ranks ${size}` : '';
+}
+
+/**
+ * What to end with where `error` stopped this rank, which may be that another is gone.
+ * @param run undefined where it is not known yet
+ */
+export async function explained(error: unknown, company: Company, run: string | undefined): Promise<unknown> {
+  if (run === undefined) return company.explain(error);
+  const good = await lastCheckpoint(run);
+  const remedy =
+    good === undefined
+      ? 'There is no checkpoint yet: start again'
+      : `The last good checkpoint is ${good}; continue with npx detco train --resume ${shellWord(run)}${ranksAgain(company)}`;
+  return company.explain(error, remedy);
+}
+
 export class Agreement {
   /** Whether this rank writes the run's folder, and evaluates. */
   readonly leads: boolean;
@@ -44,14 +63,9 @@ export class Agreement {
     return own && joinStates(all.flatMap(({ state }) => state ?? []));
   }
 
-  /** What to end with where `error` stopped this rank of a run, which may be that another is gone. */
-  async explain(error: unknown, run: string): Promise<unknown> {
-    const good = await lastCheckpoint(run);
-    const remedy =
-      good === undefined
-        ? 'There is no checkpoint yet: start again'
-        : `The last good checkpoint is ${good}; continue with npx detco train --resume ${shellWord(run)}`;
-    return this.#company.explain(error, remedy);
+  /** @see explained */
+  explain(error: unknown, run: string): Promise<unknown> {
+    return explained(error, this.#company, run);
   }
 
   /**

@@ -117,9 +117,11 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePa
     throw new OptionsError('No shards to train on: give --shards, such as --shards "data/train-{000000..000009}.tar"');
   const config = parseConfig(merged, whereOf);
   const chosen = new Set([given, file].flatMap(({ method = {} }) => Object.keys(method)));
+  if ((given.lanes ?? file.lanes) !== undefined) chosen.add('lanes');
   const kind = methodKind(name);
   const fitting = kind.fit?.(config.method, config.batch, chosen) ?? config.method;
-  return check(forRanks({ ...config, method: fitting }, ranks, chosen), { ranks });
+  // Once more, for the order of the options: that of a run that goes on.
+  return check(parseConfig(forRanks({ ...config, method: fitting }, ranks, chosen), whereOf), { ranks });
 }
 
 /** A run's options with what those come to that it did not say, which `config.json` leaves out. */

@@ -10,7 +10,7 @@ export interface TrainHooks {
   readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined, estimated: boolean) => void;
   readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
   readonly onCheckpoint?: (path: string) => void;
-  /** Called before a piece of work that may take long, with its name: `update 48`, `evaluation`, `waiting for data`. */
+  /** Called before a piece of work that may take long, with its name: `update 48`, `evaluation`, `waiting for data`; '' where nothing is to be told of what follows. */
   readonly onWork?: (name: string) => void;
   readonly onInfo?: (message: string) => void;
   readonly onWarning?: (message: string) => void;

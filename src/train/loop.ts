@@ -140,10 +140,11 @@ class Loop {
 
   async #failed(cause: unknown): Promise<unknown> {
     const { run, config, agreement } = this.#context;
-    const error = agreement ? await agreement.explain(cause, run.path) : cause;
     const unsaved = !this.#checkpoints.writing && this.#step > (this.#checkpoints.newest?.step ?? 0);
     const save = (folder: string) => this.#checkpoints.save(folder, this.#place());
-    return afterFailure(error, { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && !agreement && { save }) });
+    const failed = { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && !agreement && { save }) };
+    const error = await afterFailure(cause, failed);
+    return agreement ? agreement.explain(error, run.path) : error;
   }
 
   /** @returns whether the last update of the run was reached */

@@ -111,7 +111,7 @@ export function terminalProgress(stream: NodeJS.WriteStream): Progress {
     },
     onCheckpoint: (path) => print(`checkpoint ${path}`),
     onWork: (name) => {
-      work = { name, since: performance.now(), tellAt: LONG_WORK_MS };
+      work = name === '' ? undefined : { name, since: performance.now(), tellAt: LONG_WORK_MS };
     },
     onInfo: (message) => print(message),
     onWarning: (message) => print(`warning: ${message}`),

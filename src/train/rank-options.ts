@@ -1,4 +1,6 @@
 /** What options of a run are when several ranks share it, and what has to hold of them. */
+import { counted } from '../common/counted.js';
+import type { Company } from '../engine/company.js';
 import { MOST_LANES } from '../pipeline/run-options.js';
 import type { TrainConfig } from './config-schema.js';
 import { optionName } from './flags.js';
@@ -6,13 +8,16 @@ import { OptionsError } from './options-error.js';
 
 /**
  * The options of a new run with those that several ranks need, where they were not chosen: a batch norm group is within a rank, or of
- * all of them.
+ * all of them, and each rank serves as many lanes.
+ *
+ * @param chosen names of options, and of those of the method
  */
 export function forRanks(config: TrainConfig, ranks: number, chosen: ReadonlySet<string>): TrainConfig {
   if (ranks === 1) return config;
   const { method, divide = 'samples', groupRows = 'interleaved' } = config;
   const fits = fitRanks(method, ranks) || chosen.has('bnGroups');
-  return { ...config, divide, groupRows, method: fits ? method : { ...method, bnGroups: ranks } };
+  const lanes = chosen.has('lanes') ? config.lanes : Math.ceil(config.lanes / ranks) * ranks;
+  return { ...config, lanes, divide, groupRows, method: fits ? method : { ...method, bnGroups: ranks } };
 }
 
 /** @throws OptionsError for options with which so many ranks cannot share a run */
@@ -45,6 +50,12 @@ export function checkRanks(config: TrainConfig, { ranks, resumed }: { readonly r
 
 function fitRanks({ bnGroups }: TrainConfig['method'], ranks: number): boolean {
   return bnGroups === 1 || bnGroups % ranks === 0;
+}
+
+/** `16 ranks on 2 machines: 16 images each, 16 batch norm groups`. */
+export function ranksInWords({ size, machines }: Pick<Company, 'size' | 'machines'>, { batch, method: { bnGroups } }: TrainConfig): string {
+  const groups = bnGroups === 1 ? 'batch norm over all of them' : counted(bnGroups, 'batch norm group');
+  return `${counted(size, 'rank')} on ${counted(machines, 'machine')}: ${counted(batch / size, 'image')} each, ${groups}`;
 }
 
 /** What a run that goes on with so many ranks is to hear of its batch norm groups. */

@@ -1,18 +1,21 @@
 /** Puts a run together from its options, runs it, and takes it apart again. */
 import { readFileSync } from 'node:fs';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
+import { counted } from '../common/counted.js';
 import { given } from '../common/options.js';
-import { type Company, type CompanyPlace, type Engine, meet, selectEngine } from '../engine/index.js';
+import { type Company, type CompanyPlace, type Engine, meet, MEETING_MS, selectEngine } from '../engine/index.js';
 import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
-import { Agreement, StopAgreed } from './agreement.js';
+import { Agreement, explained, StopAgreed } from './agreement.js';
 import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type TrainOptions } from './beginning.js';
 import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
 import { coresFor, tiedToOneCore } from './cores.js';
+import { ranksInWords } from './rank-options.js';
+import { formatDuration } from './duration.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { classNamesOf } from './class-names.js';
@@ -147,26 +150,34 @@ export function train(options: TrainOptions, controls: TrainControls = {}): Prom
 }
 
 async function trainRun(options: TrainOptions, { place, ...controls }: TrainControls): Promise<TrainResult> {
-  if (place === undefined) return trainAs(options, controls);
-  controls.onWork?.('waiting for the other ranks');
+  if (place === undefined) return trainFrom(await begin(options), controls);
+  controls.onWork?.(meetingInWords(place));
   await using company = await meet(place, controls.signal);
+  // What comes next is told by rank 0 for all.
+  if (company.rank > 0) controls.onWork?.('');
+  let begun: Beginning | undefined;
   try {
-    const result = await trainAs(options, controls, company);
+    begun = await beginTogether(options, versions()['detco'] ?? '', company);
+    const result = await trainFrom(begun, controls, company);
     // What rank 0 could not write is a failure of all.
     await company.exchange('done');
     return result;
   } catch (error) {
-    throw error instanceof StopAgreed ? error : await company.explain(error);
+    throw error instanceof StopAgreed ? error : await explained(error, company, begun?.path);
   }
 }
 
-async function trainAs(options: TrainOptions, controls: TrainControls, company?: Company): Promise<TrainResult> {
+function meetingInWords({ rank, size, host, port }: CompanyPlace): string {
+  const others = rank === 0 ? `waiting at port ${port} for ${counted(size - 1, 'other rank')}` : `looking for rank 0 at ${host}:${port}`;
+  return `${others}, ${formatDuration(MEETING_MS / 1000)} at most`;
+}
+
+async function trainFrom(begun: Beginning, controls: TrainControls, company?: Company): Promise<TrainResult> {
   const began = performance.now();
   const { signal, poll, profile = false, ...all } = controls;
   const hooks = hooksOf(all, company);
   const leads = !company?.rank;
   const known = versions();
-  const begun = company ? await beginTogether(options, known['detco'] ?? '', company) : await begin(options);
   const { path, past } = begun;
   let run = past?.run;
   // Whatever ends this, another may train there after it.
@@ -182,6 +193,7 @@ async function trainAs(options: TrainOptions, controls: TrainControls, company?:
   const config: TrainConfig = { ...begun.config, engine: engine.name };
   const beginning: Beginning = { ...begun, config };
   sayEngine(config, engine, hooks);
+  if (company) hooks.onInfo?.(ranksInWords(company, config));
   const tied = company && tiedToOneCore(company);
   if (tied !== undefined) hooks.onWarning?.(tied);
   assertStateFits(config, engine);

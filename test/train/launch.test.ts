@@ -16,7 +16,9 @@ const TORCHRUN = {
 };
 const SRUN = {
   SLURM_PROCID: '5',
+  SLURM_JOB_ID: '4711017',
   SLURM_NTASKS: '8',
+  SLURM_STEP_NUM_TASKS: '8',
   SLURM_LOCALID: '1',
   SLURM_STEP_ID: '0',
   SLURM_STEP_NODELIST: 'gpu[03-04,11]',
@@ -52,21 +54,23 @@ describe('a process of several', () => {
   });
 
   test('of srun, which names the machines', () => {
-    expect(readLaunch(SRUN)).toMatchObject({ rank: 5, size: 8, localRank: 1, host: 'gpu03', port: 29500 });
+    expect(readLaunch(SRUN)).toMatchObject({ rank: 5, size: 8, localRank: 1, host: 'gpu03', port: 11017 });
     expect(readLaunch({ ...SRUN, SLURM_STEP_NODELIST: 'alpha,beta' })?.host).toBe('alpha');
     expect(readLaunch({ ...SRUN, DETCO_RANKS_PORT: '31000' })?.port).toBe(31000);
   });
 
-  test('is none alone, and none in a script of sbatch that is not started by srun', () => {
+  test('is none alone, and none in a script of sbatch, or a shell of salloc, that is not started by srun for all tasks', () => {
     expect(readLaunch({})).toBeUndefined();
+    expect(readLaunch({ WORLD_SIZE: '1' })).toBeUndefined();
+    expect(readLaunch({ ...SRUN, SLURM_PROCID: '0', SLURM_STEP_NUM_TASKS: '1' })).toBeUndefined();
     expect(readLaunch({ RANK: '0', WORLD_SIZE: '1' })).toBeUndefined();
     const { SLURM_STEP_ID: _, ...batch } = SRUN;
     expect(readLaunch(batch)).toBeUndefined();
   });
 
   test.each([
-    [{ RANK: '0' }, 'WORLD_SIZE is not set: expected a whole number, 1..65536; torchrun sets it'],
-    [{ WORLD_SIZE: '2' }, 'RANK is not set: expected a whole number, 0..1'],
+    [{ RANK: 'abc' }, 'WORLD_SIZE is not set, and RANK is "abc": expected a whole number, 1..65536; torchrun sets it'],
+    [{ WORLD_SIZE: '2' }, 'RANK is not set, and WORLD_SIZE is "2": expected a whole number, 0..1'],
     [{ ...TORCHRUN, RANK: '4' }, 'RANK is "4": expected a whole number, 0..3'],
     [{ ...TORCHRUN, RANK: '' }, 'RANK is "": expected a whole number, 0..3'],
     [{ ...TORCHRUN, MASTER_PORT: 'any' }, 'MASTER_PORT is "any": expected a whole number, 1..65535'],

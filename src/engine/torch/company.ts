@@ -8,12 +8,11 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
-import { type Company, CompanyError, type CompanyPlace } from '../company.js';
+import { type Company, CompanyError, type CompanyPlace, MEETING_MS } from '../company.js';
 import type { TorchAddon } from './addon.js';
 import { loadNative } from './native.js';
 
-/** How long ranks wait for each other to start, and for one that evaluates or writes meanwhile. */
-const START_MS = 5 * 60_000;
+/** How long ranks wait for one that evaluates or writes meanwhile. */
 const WAIT_MS = 24 * 60 * 60_000;
 /** Between two looks at the store: short at first, for most answers come at once. */
 const [FIRST_LOOK_MS, LAST_LOOK_MS] = [1, 50];
@@ -40,8 +39,10 @@ export interface MeetingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Of a rank. */
-interface Machine {
+/** What ranks tell each other first. */
+interface Introduction {
+  /** Number of ranks that this one was told of. */
+  readonly size: number;
   readonly host: string;
   /** As Linux lists those that it may run on, `0-3,8`; the same for all where it does not tell. */
   readonly cores: string;
@@ -67,8 +68,9 @@ interface Failure {
  * Meets the other ranks.
  * @throws CompanyError when they do not come, or one of the same number has
  */
-export async function openCompany(place: CompanyPlace, { startMs = START_MS, signal }: MeetingOptions = {}): Promise<Company> {
-  const { rank, size, host, port, attempt } = place;
+export async function openCompany(place: CompanyPlace, { startMs = MEETING_MS, signal }: MeetingOptions = {}): Promise<Company> {
+  const { rank, size, host, port } = place;
+  quietLibraries();
   const addon = loadNative();
   const where = `${host}:${port}`;
   try {
@@ -77,7 +79,7 @@ export async function openCompany(place: CompanyPlace, { startMs = START_MS, sig
     signal?.throwIfAborted();
     throw new CompanyError(
       rank === 0
-        ? `rank 0 cannot listen at port ${port}: ${reasonOf(error)}; end what uses it, or set MASTER_PORT to one that is free`
+        ? `rank 0 cannot listen at port ${port}: ${reasonOf(error).replace(/\.$/, '')}; end what uses it, or set MASTER_PORT to one that is free`
         : `rank ${rank} of ${size} found no rank 0 at ${where} within ${startMs / 1000} s: ${reasonOf(error)}; ` +
             'start all ranks, with MASTER_ADDR and MASTER_PORT of the machine and a free port of rank 0',
       { cause: error },
@@ -85,16 +87,32 @@ export async function openCompany(place: CompanyPlace, { startMs = START_MS, sig
   }
   const company = new StoreCompany(addon, place);
   try {
-    const came = addon.countInStore(`${attempt}/came/${rank}`);
-    if (came > 1) throw new CompanyError(`${came} processes say that they are rank ${rank} of ${size}: each needs a RANK of its own`);
-    addon.beatInStore(`${attempt}/beat/${rank}`, BEAT_MS);
+    company.enter();
+  } catch (error) {
+    // As one of its number is there, it takes no leave either.
+    addon.closeStore();
+    throw error;
+  }
+  try {
     await company.meet(startMs, signal);
-    return company;
   } catch (error) {
     const explained = await company.explain(error);
     await company[Symbol.asyncDispose]();
     throw explained;
   }
+  const problem = company.otherSize();
+  if (problem === undefined) return company;
+  await company[Symbol.asyncDispose]();
+  throw new CompanyError(problem);
+}
+
+/** What goes wrong is thrown: LibTorch's logs tell each attempt to connect beside, in lines of their own. Read when it is loaded. */
+function quietLibraries(): void {
+  for (const [name, fatalAlone] of [
+    ['GLOG_minloglevel', '3'],
+    ['TORCH_CPP_LOG_LEVEL', 'FATAL'],
+  ] as const)
+    process.env[name] ??= fatalAlone;
 }
 
 /** Rank 0 may not be there yet. One attempt at a time, for what waits in LibTorch hears of no signal. */
@@ -125,30 +143,58 @@ class StoreCompany implements Company {
   readonly size: number;
   readonly localRank: number;
   readonly attempt: string;
+  readonly byRanks: boolean;
   readonly #addon: TorchAddon;
   /** Where they meet. */
   readonly #where: string;
-  #machines: readonly Machine[] = [];
+  #ranks: readonly Introduction[] = [];
   /** Rounds of `exchange`. */
   #rounds = 0;
 
-  constructor(addon: TorchAddon, { rank, size, localRank, host, port, attempt }: CompanyPlace) {
+  constructor(addon: TorchAddon, { rank, size, localRank, host, port, attempt, byRanks = false }: CompanyPlace) {
     this.#addon = addon;
     this.rank = rank;
     this.size = size;
     this.localRank = localRank;
     this.attempt = attempt;
+    this.byRanks = byRanks;
     this.#where = `${host}:${port}`;
+  }
+
+  /** @throws CompanyError where one of this number is there: those that are still waiting for each other end as well */
+  enter(): void {
+    const came = this.#ask(() => this.#addon.countInStore(`${this.attempt}/came/${this.rank}`));
+    if (came > 1) {
+      const { rank, size } = this;
+      const twice = new CompanyError(`${came} processes say that they are rank ${rank} of ${size}: each needs a RANK of its own`);
+      if (this.#get('met') === undefined) this.#tell(twice);
+      throw twice;
+    }
+    this.#addon.beatInStore(`${this.attempt}/beat/${this.rank}`, BEAT_MS);
   }
 
   /** Waits for all to come. */
   async meet(withinMs: number, signal: AbortSignal | undefined): Promise<void> {
-    this.#machines = await this.#all({ host: hostname(), cores: allowedCores() }, withinMs, signal);
+    this.#ranks = await this.#all({ size: this.size, host: hostname(), cores: allowedCores() }, withinMs, signal);
+    if (this.rank === 0) this.#set('met', true);
+  }
+
+  /** Of ranks that met and were told different numbers of ranks, in words. To one that the others do not count on they owe nothing. */
+  otherSize(): string | undefined {
+    const expected = this.#ranks[0]?.size;
+    const other = this.size === expected ? this.#ranks.findIndex(({ size }) => size !== expected) : this.rank;
+    if (other < 0) return undefined;
+    const size = this.#ranks[other]?.size ?? this.size;
+    return `rank ${other} was started as one of ${size} ranks, and rank 0 as one of ${expected}: start all ranks with the same WORLD_SIZE`;
+  }
+
+  get machines(): number {
+    return new Set(this.#ranks.map(({ host }) => host)).size;
   }
 
   get sharers(): number {
-    const { host, cores } = this.#machines[this.rank] ?? {};
-    return this.#machines.filter((one) => one.host === host && one.cores === cores).length;
+    const { host, cores } = this.#ranks[this.rank] ?? {};
+    return this.#ranks.filter((one) => one.host === host && one.cores === cores).length;
   }
 
   exchange<T>(said: T): Promise<T[]> {
@@ -157,9 +203,8 @@ class StoreCompany implements Company {
 
   async explain(error: unknown, remedy = ''): Promise<unknown> {
     if (error instanceof OtherFailed && error.explained) return error;
-    const explained = await this.#reason(error);
-    if (!(explained instanceof OtherFailed)) return explained;
-    return explained.withRemedy(remedy);
+    const reason = await this.#reason(error);
+    return reason instanceof OtherFailed && !reason.explained ? reason.withRemedy(remedy) : reason;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,9 +223,9 @@ class StoreCompany implements Company {
     try {
       const broken = reasonOf(error).includes(BROKEN);
       const found = this.#failure() ?? (broken ? await this.#watch() : undefined);
-      if (found && found.rank !== this.rank) return new OtherFailed(found);
-      const { name } = error instanceof Error ? error : { name: 'Error' };
-      if (!found) this.#set('failed', { ...this.#named(this.rank), reason: reasonOf(error), name } satisfies Failure);
+      // What this rank has met itself says more than that another has met it too.
+      if (broken && found && found.rank !== this.rank) return new OtherFailed(found);
+      if (!found) this.#tell(error);
       return error;
     } catch (gone) {
       return gone;
@@ -210,7 +255,7 @@ class StoreCompany implements Company {
       const now = this.#get(`beat/${of}`);
       if (now !== beat) [beat, beatAt] = [now, performance.now()];
       // One that has not come yet has no beat; one that came may have died before its first.
-      const came = beat !== undefined || this.#machines.length > 0;
+      const came = beat !== undefined || this.#ranks.length > 0;
       if (came && performance.now() - beatAt > SILENT_MS) throw this.#tellLost(of);
       if (performance.now() > until) throw new CompanyError(this.#late(of));
       await setTimeout(pause);
@@ -232,6 +277,12 @@ class StoreCompany implements Company {
     const gone = others.find((_, i) => before[i] === after[i]);
     if (gone !== undefined) this.#set('failed', this.#lost(gone));
     return gone === undefined ? undefined : this.#lost(gone);
+  }
+
+  /** Lets the others know why this rank ends. */
+  #tell(error: unknown): void {
+    const { name } = error instanceof Error ? error : { name: 'Error' };
+    this.#set('failed', { ...this.#named(this.rank), reason: reasonOf(error), name } satisfies Failure);
   }
 
   #tellLost(rank: number): OtherFailed {
@@ -260,12 +311,12 @@ class StoreCompany implements Company {
   }
 
   #named(rank: number): Pick<Failure, 'rank' | 'host'> {
-    return { rank, host: this.#machines[rank]?.host ?? (rank === this.rank ? hostname() : 'a machine that is not known yet') };
+    return { rank, host: this.#ranks[rank]?.host ?? (rank === this.rank ? hostname() : 'a machine that is not known yet') };
   }
 
   #late(of: number): string {
-    const machine = this.#machines[of];
-    if (machine) return `rank ${of} on ${machine.host} has not answered for ${WAIT_MS / 3_600_000} hours`;
+    const known = this.#ranks[of];
+    if (known) return `rank ${of} on ${known.host} has not answered for ${WAIT_MS / 3_600_000} hours`;
     const who = this.rank === 0 ? `rank ${of} of ${this.size}` : `one of ${this.size} ranks`;
     return `${who} has not come to ${this.#where} within the time: start all ranks, each with its RANK and the same WORLD_SIZE`;
   }
@@ -284,7 +335,7 @@ class StoreCompany implements Company {
     try {
       return ask();
     } catch (error) {
-      if (this.rank > 0 && this.#machines.length === 0)
+      if (this.rank > 0 && this.#ranks.length === 0)
         throw new CompanyError(
           `what listens at ${this.#where} does not answer as rank 0: start all ranks, with MASTER_ADDR and MASTER_PORT of the machine and a free port of rank 0`,
           { cause: error },
@@ -296,12 +347,13 @@ class StoreCompany implements Company {
 
 /** That another rank cannot go on, for a reason that all know. */
 class OtherFailed extends CompanyError {
-  /** Whether the user is told all of it. */
-  explained = false;
+  /** Whether the user is told all of it: what a rank fails with says what to do. */
+  explained: boolean;
 
   constructor({ rank, host, reason, name }: Failure, options?: ErrorOptions) {
     super(`rank ${rank} on ${host} ${name === undefined ? reason : `cannot go on: ${reason}`}`, options);
     this.name = name ?? this.name;
+    this.explained = name !== undefined;
   }
 
   withRemedy(remedy: string): this {
