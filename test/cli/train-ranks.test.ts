@@ -124,7 +124,7 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     const { stderr } = await succeed(['train', '--resume', run, '--steps', String(STEPS), '--ranks', String(after)]);
     const warned = /the run has 2 interleaved batch norm groups, and goes on with 4, one a rank, on 4 ranks/;
     if (after === 4) expect(stderr).toMatch(warned);
-    else expect(stderr).not.toMatch(/batch norm groups/);
+    else expect(stderr).not.toMatch(/goes on with/);
     const { state } = await loadCheckpoint(join(run, 'last'));
     const whole = await loadCheckpoint(at('two/last'));
     // The samples that were taken are those of a run that was not stopped.
@@ -271,17 +271,6 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     ])) {
       expect(stderr).toContain(message);
       expect(code).toBe(2);
-    }
-  });
-
-  test('two processes of one rank: both say so', async () => {
-    const port = String(await freePort());
-    const env = { RANK: '0', WORLD_SIZE: '2', MASTER_ADDR: '127.0.0.1', MASTER_PORT: port };
-    const one = (rank: string) => detco([...options, '--out', at('twice')], { env: { ...env, RANK: rank } });
-    const ended = await Promise.all([one('0'), one('1'), one('1')]);
-    for (const { code, stderr } of ended) {
-      expect(stderr).toMatch(/processes say that they are rank 1 of 2|is gone/);
-      expect(code).not.toBe(0);
     }
   });
 });
