@@ -111,7 +111,10 @@ export async function selectEngine(name: 'auto' | EngineName, options: EngineOpt
  */
 export async function meet(place: CompanyPlace, signal?: AbortSignal): Promise<Company> {
   const { openCompany } = await import('./torch/company.js');
-  return openCompany(place, { signal });
+  return openCompany(place, { signal }).catch((error: unknown) => {
+    if (!(error instanceof UnavailableError)) throw error;
+    throw new Error(`${place.size} ranks need the engine torch, which is not available: ${error.message}`, { cause: error });
+  });
 }
 
 async function missingFor({ load }: EngineEntry): Promise<Unavailable | undefined> {
