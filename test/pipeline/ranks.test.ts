@@ -90,6 +90,21 @@ describe('ranks', () => {
     expect(ended.map(content)).toEqual(whole.map((batches) => content(batches.slice(3))));
   });
 
+  test.each([
+    ['in the order of the shard', 0],
+    ['shuffled', 3],
+  ])('share a single shard, %s, and go on as another number of ranks', async (_, shuffle) => {
+    const shards = await indexedShards(`one-${shuffle}`, [], [48]);
+    const common = { shards, shuffle };
+    const keys = Array.from({ length: 48 }, (_, index) => testKey(0, index));
+    const whole = await runRanks(2, { ...common, batchSize: 8 });
+    for (const epoch of [0, 1]) expect(keysOf(whole, epoch)).toEqual(keys);
+    const begun = await runRanks(2, { ...common, batchSize: 8 }, 1);
+    const ended = await runRanks(4, { ...common, resume: joinedAfter(begun) });
+    expect(keysOf([...begun, ...ended], 0)).toEqual(keys);
+    expect(keysOf(ended, 1)).toEqual(keys);
+  });
+
   test('refuse another global batch within an epoch', async () => {
     const middle = joinedAfter(await runRanks(4, {}, 3));
     await expect(runRanks(2, { resume: middle, batchSize: 6 })).rejects.toThrow(/finish the epoch with the old sizes/);

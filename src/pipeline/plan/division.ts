@@ -20,16 +20,12 @@ export function divideSamples(counts: readonly number[], options: DivisionOption
 }
 
 function tooLittle(division: SampleDivision, { lanes, worldSize, batchSize }: DivisionOptions): string | undefined {
-  const shards = division.counts.length;
   const samples = sampleCount(division);
-  if (shards < worldSize) {
-    return `worldSize: ${worldSize} ranks for ${shards} shards; use at most ${shards} ranks, or cut the data into at least ${worldSize} shards (detco shard)`;
-  }
   if (samples < batchSize * worldSize) {
     return `batchSize: ${batchSize} on worldSize ${worldSize} are ${batchSize * worldSize} samples a step, and the shards have ${samples}; use batchSize ${Math.max(1, Math.floor(samples / worldSize))} or less, or fewer ranks`;
   }
   if (samples < lanes) return `lanes: ${lanes} lanes for ${samples} samples; use at most ${samples} lanes`;
-  const plan: PlanOptions = { shards, lanes, seed: 0, shuffle: 0, division };
+  const plan: PlanOptions = { shards: division.counts.length, lanes, seed: 0, shuffle: 0, division };
   if (epochSteps(plan, worldSize, batchSize) === 0) {
     const each = Math.floor(samples / lanes) * (lanes / worldSize);
     return `batchSize: ${batchSize} is more than the ${each} samples that each of ${worldSize} ranks gets when ${samples} samples are cut into ${lanes} equal lanes; use at most ${each}, or fewer lanes`;
