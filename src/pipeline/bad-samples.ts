@@ -17,6 +17,12 @@ export class BadSamples {
     this.#most = most;
   }
 
+  /** How many were added. */
+  get count(): number {
+    return this.#bad;
+  }
+
+  /** @param count of the whole run, also where several processes share it */
   addGood(count: number): void {
     this.#good += count;
   }
@@ -25,10 +31,19 @@ export class BadSamples {
   add(bad: BadSample): Error | undefined {
     this.#bad++;
     this.#last = bad;
-    const read = Math.max(this.#bad + this.#good, FEWEST_JUDGED);
+    return this.tooMany();
+  }
+
+  /**
+   * @param all bad samples of the run, where other processes have some too
+   * @returns what ends the run, when there are more than there may be
+   */
+  tooMany(all = this.#bad): Error | undefined {
+    const read = Math.max(all + this.#good, FEWEST_JUDGED);
     const most = this.#most < 1 ? Math.floor(this.#most * read) : this.#most;
-    if (this.#bad <= most) return undefined;
-    return new Error(`${counted(this.#bad, 'bad sample')}, more than maxBadSamples ${this.#most} allows; ${inWords(bad)}`);
+    if (all <= most) return undefined;
+    const last = this.#last && `; ${inWords(this.#last)}`;
+    return new Error(`${counted(all, 'bad sample')}, more than maxBadSamples ${this.#most} allows${last ?? ''}`);
   }
 
   /** How many there are, and the last of them; undefined when there is none. */

@@ -157,7 +157,8 @@ export class WorkerPipeline implements Pipeline {
         this.#board.consumer.gets({ epoch: state.epoch, ready, slot: this.#control.slotOf(state.step), rows });
         this.#lease = this.#leaseRows(state, rows);
         state = this.#lease.state;
-        this.#badSamples.addGood(rows);
+        // Ranks go in step: the others have as many good samples, and may have no bad ones.
+        this.#badSamples.addGood(rows * this.#resolved.worldSize);
         yield this.#lease;
         this.#board.consumer.asks();
         this.#lease.endTurn();

@@ -10,6 +10,11 @@ export class StopAgreed extends Error {
   override readonly name = 'StopAgreed';
 }
 
+/** Why all ranks end at the same place: each knows for itself. */
+export class AllFailed extends Error {
+  override readonly name = 'AllFailed';
+}
+
 /** What a rank says between updates. */
 interface Said<T> {
   readonly stop: boolean;

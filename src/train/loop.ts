@@ -5,7 +5,8 @@ import type { Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { TrainConfig } from './config-schema.js';
-import { type Agreement, StopAgreed } from './agreement.js';
+import { type Agreement, AllFailed, StopAgreed } from './agreement.js';
+import type { BadBudget } from './bad-budget.js';
 import { Checkpoints, type Place } from './loop-checkpoints.js';
 import { copied, freeRate } from './free-rate.js';
 import type { TrainState } from './checkpoint-state.js';
@@ -22,15 +23,7 @@ import { probeRoom } from './memory.js';
 import { ProbeLabels } from './probe-labels.js';
 import { learningRate } from './schedule.js';
 import { Staging, type StagedBatch } from './staging.js';
-import {
-  createTrainStep,
-  nonFiniteTerm,
-  type StagedViews,
-  type StepSettings,
-  type StepResult,
-  type TrainStep,
-  type Wishes,
-} from './step.js';
+import { createTrainStep, nonFiniteTerm, type StagedViews, type StepSettings, type StepResult, type Told, type TrainStep } from './step.js';
 import { turn } from './turn.js';
 
 export interface LoopContext extends TrainRequests {
@@ -45,6 +38,8 @@ export interface LoopContext extends TrainRequests {
   readonly run: RunRecord;
   /** Where several ranks train. */
   readonly agreement?: Agreement;
+  /** Of several ranks: what they may lose together. */
+  readonly badBudget?: BadBudget;
   /** What is known of the data, written before a checkpoint that depends on it. */
   readonly shards?: { save(run: string): Promise<void> };
   /** Absent when there is nothing to evaluate. Awaits `pause` between blocks of images. */
@@ -93,8 +88,8 @@ class Loop {
   #updating = false;
   /** Whether the first update is done. */
   #prepared = false;
-  /** What one of several ranks has asked for, and all know since the last update. */
-  #agreed: Wishes = { stop: false, save: false };
+  /** What the ranks told each other with the last update. */
+  #agreed: Told = { stop: false, save: false, badSamples: 0 };
   readonly #checkpoints: Checkpoints;
   readonly #collapse: CollapseWatch;
   readonly #probeLabels: ProbeLabels | undefined;
@@ -140,11 +135,28 @@ class Loop {
 
   async #failed(cause: unknown): Promise<unknown> {
     const { run, config, agreement } = this.#context;
+    if (agreement && cause instanceof AllFailed) return this.#allFailed(cause, agreement);
     const unsaved = !this.#checkpoints.writing && this.#step > (this.#checkpoints.newest?.step ?? 0);
     const save = (folder: string) => this.#checkpoints.save(folder, this.#place());
     const failed = { run, step: this.#step, batch: config.batch, unsaved, ...(!this.#updating && !agreement && { save }) };
     const error = await afterFailure(cause, failed);
     return agreement ? agreement.explain(error, run.path) : error;
+  }
+
+  /** After an update, before a checkpoint of it. */
+  async #allFailed({ cause }: AllFailed, agreement: Agreement): Promise<unknown> {
+    const { run, config } = this.#context;
+    const save = async (folder: string): Promise<string> => {
+      const pipeline = await agreement.joined(this.#pipeline);
+      try {
+        if (!agreement.leads) return checkpointFolder(folder, this.#step);
+        return await this.#checkpoints.save(folder, { ...this.#place(), pipeline });
+      } finally {
+        // Whoever started the ranks ends the others soon after the first has ended.
+        await agreement.together(undefined);
+      }
+    };
+    return afterFailure(cause, { run, step: this.#step, batch: config.batch, unsaved: true, save });
   }
 
   /** @returns whether the last update of the run was reached */
@@ -164,6 +176,7 @@ class Loop {
         if (this.#prepared) recorder?.resume();
         const updated = await this.#update(batch, dataWaitMs, staging);
         if (this.#atLimit()) return true;
+        this.#assertFewBad();
         if (config.checkpointEvery !== undefined && this.#step % config.checkpointEvery === 0) {
           recorder?.pause();
           await this.#checkpoint();
@@ -195,10 +208,17 @@ class Loop {
     else if (this.#agreed.stop) throw new StopAgreed();
   }
 
-  /** What the caller asks for, for all ranks to hear of with the next update. */
-  #wishes(): Wishes {
-    const save = this.#context.poll?.() ?? false;
-    return { stop: this.#context.signal?.aborted ?? false, save };
+  /** Of several ranks; the pipeline of a process that is alone counts for itself. */
+  #assertFewBad(): void {
+    const { badBudget, config } = this.#context;
+    const problem = badBudget?.after(config.batch, this.#agreed.badSamples);
+    if (problem) throw new AllFailed(problem.message, { cause: problem });
+  }
+
+  /** What all ranks are to hear of with the next update. */
+  #tell(): Told {
+    const { signal, poll, badBudget } = this.#context;
+    return { stop: signal?.aborted ?? false, save: poll?.() ?? false, badSamples: badBudget?.own ?? 0 };
   }
 
   #stage(batch: Batch): StagedViews {
@@ -213,7 +233,7 @@ class Loop {
     const labels = this.#probeLabels?.of(batch);
     this.#updating = true;
     hooks.onWork?.(`update ${this.#step + 1}`);
-    const settings = { ...this.#settings(batch.epoch, lr), ...(agreement && { wishes: this.#wishes() }) };
+    const settings = { ...this.#settings(batch.epoch, lr), ...(agreement && { told: this.#tell() }) };
     const running = this.#trainStep.run(batch.views, settings, labels);
     if (config.steps === undefined || this.#step + 1 < config.steps) staging.prefetch();
     const result = await running;
@@ -223,7 +243,7 @@ class Loop {
     this.#step++;
     this.#pipeline = batch.state;
     this.#loss = result.loss;
-    this.#agreed = result.wishes ?? this.#agreed;
+    this.#agreed = result.told ?? this.#agreed;
     await this.#assertFinite(result, lr);
     this.#updating = false;
 

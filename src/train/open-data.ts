@@ -2,10 +2,12 @@
 import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { given } from '../common/options.js';
-import { createPipeline, type Pipeline } from '../pipeline/index.js';
+import { type BadSample, createPipeline, type Pipeline } from '../pipeline/index.js';
+import { BadSamples } from '../pipeline/bad-samples.js';
 import type { Batch } from '../pipeline/batch/batch.js';
 import { RUN_OPTIONS } from '../pipeline/run-options.js';
 import type { Company } from '../engine/company.js';
+import { BadBudget } from './bad-budget.js';
 import type { Beginning } from './beginning.js';
 import type { TrainConfig } from './config-schema.js';
 import { StopAgreed } from './agreement.js';
@@ -28,6 +30,8 @@ export interface TrainingData extends AsyncDisposable {
   readonly batches: AsyncIterable<Batch>;
   readonly samples: SampleOptions;
   readonly indexDir: string;
+  /** Where several ranks share the data. */
+  readonly badBudget?: BadBudget;
   /** Of every option that the loss sequence depends on, and the shards. */
   readonly digest: string;
 }
@@ -60,7 +64,12 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
     const index = () => makeIndex(beginning, { dir: indexDir, fields: samples, hooks, signal });
     await (company ? afterFirst(company, index, signal) : index());
   }
-  const pipeline = await openPipeline(beginning, listeners, { samples, indexDir });
+  const badSamples = new BadSamples(config.maxBadSamples);
+  const onBad = (bad: BadSample): void => {
+    badSamples.add(bad);
+    record(bad);
+  };
+  const pipeline = await openPipeline(beginning, listeners, { samples, indexDir, onBad });
   try {
     if (config.skipShards) hooks.onInfo?.(`leaves out ${config.skipShards.join(', ')} of ${pipeline.shards.length} shards`);
     if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
@@ -71,7 +80,9 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
       if (makesIndex && !company?.rank) await removeIndex(path);
       throw explained(error, beginning, pipeline, listeners.signal);
     });
-    return { pipeline, batches, samples, indexDir, digest, [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
+    const badBudget = company && new BadBudget(badSamples, { shards: pipeline.shards, run: path });
+    const data = { pipeline, batches, samples, indexDir, digest, ...(badBudget && { badBudget }) };
+    return { ...data, [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
   } catch (error) {
     await pipeline[Symbol.asyncDispose]();
     throw error;
@@ -96,8 +107,8 @@ function explained(error: unknown, { path, past }: Beginning, { shards }: Pipeli
 /** The pipeline of the training shards, after the batches that the run has had. */
 async function openPipeline(
   { path, config, specs, past }: Beginning,
-  { record, hooks, signal, company }: DataListeners,
-  { samples, indexDir }: Pick<TrainingData, 'samples' | 'indexDir'>,
+  { hooks, signal, company }: DataListeners,
+  { samples, indexDir, onBad }: Pick<TrainingData, 'samples' | 'indexDir'> & { readonly onBad: (bad: BadSample) => void },
 ): Promise<Pipeline> {
   const state = past?.checkpoint?.state;
   hooks.onWork?.(waitingFor(config.shards));
@@ -112,7 +123,7 @@ async function openPipeline(
     batchSize: config.batch / (company?.size ?? 1),
     ...(company && shareOf(company, config)),
     epochs: config.epochs,
-    onBad: record,
+    onBad,
     ...samples,
     onCache: warnOnce(hooks),
     indexDir,

@@ -19,7 +19,7 @@ export interface StepResult {
   /** Where a probe learns, and an image had a label. */
   readonly probe?: ProbeGuesses;
   /** Of all ranks, where each told its own. */
-  readonly wishes?: Wishes;
+  readonly told?: Told;
 }
 
 export interface TrainStepOptions {
@@ -40,11 +40,16 @@ export interface Wishes {
   readonly save: boolean;
 }
 
+/** What a rank tells the others with every update; of all, what any wishes, and how many they have together. */
+export interface Told extends Wishes {
+  readonly badSamples: number;
+}
+
 /** What differs between updates besides the batch. */
 export interface StepSettings extends Pick<StepAt, 'step' | 'progress'> {
   readonly learningRate: number;
   /** Of this rank, where there are several. */
-  readonly wishes?: Wishes;
+  readonly told?: Told;
 }
 
 export interface TrainStep {
@@ -93,15 +98,15 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
   const { ranks } = engine;
   const orderOf = (share: number): RowOrder =>
     interleaved === undefined ? AS_THEY_COME : rowOrder(share, groupsOfRank(interleaved, ranks.size), ranks.size);
-  const compute = engine.compile(({ learningRate, wishes, ...all }: NamedTensors) =>
+  const compute = engine.compile(({ learningRate, told, ...all }: NamedTensors) =>
     tf.tidy(() => {
       const inputs = without(INPUT, all);
       const { loss, featureStd, features, terms, gradients, carry } = method.step(without(VIEW, all), inputs);
       optimizer.update(meanOver(ranks, gradients), learningRate as Scalar);
       method.settle(carry, inputs);
-      // One tensor to read back, so the device is waited for once; what ranks wish travels with it.
+      // One tensor to read back, so the device is waited for once; what ranks tell each other travels with it.
       const own = tf.stack([loss, featureStd, ...method.terms.map((name) => terms[name] as Scalar)]);
-      const [report] = ranks.mean([wishes ? tf.concat([own, wishes]) : own]) as [Tensor];
+      const [report] = ranks.mean([told ? tf.concat([own, told]) : own]) as [Tensor];
       return { report, ...(probe && { features: ranks.gather(features as Tensor2D) }) };
     }),
   );
@@ -114,7 +119,7 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
         return order ? mapped(views, (view) => tf.gather(view, order)) : views;
       }),
 
-    async run(views, { learningRate, wishes, ...at }, labels = []) {
+    async run(views, { learningRate, told, ...at }, labels = []) {
       const [share = 0] = Object.values(views)[0]?.shape ?? [];
       const batch = ranks.size * share;
       const { order, rows } = orderOf(share);
@@ -123,13 +128,13 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
           ...within(VIEW, views),
           ...within(INPUT, method.inputs({ ...at, batch, ...(rows && { rows }) })),
           learningRate: tf.scalar(learningRate),
-          ...(wishes && { wishes: tf.tensor1d([Number(wishes.stop), Number(wishes.save)]) }),
+          ...(told && { told: tf.tensor1d([Number(told.stop), Number(told.save), told.badSamples]) }),
         }),
       );
       tf.dispose(Object.values(views));
       method.advance(batch);
       const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
-      const [stop = 0, save = 0] = terms.slice(method.terms.length);
+      const [stop = 0, save = 0, badSamples = 0] = terms.slice(method.terms.length);
       report.dispose();
       const staged = order ? [...order].map((turn) => labels[turn]) : labels;
       const guesses = features && (await probe?.learn(features as Tensor2D, await ofAllRanks(ranks, staged)));
@@ -139,7 +144,8 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
         featureStd,
         terms: Object.fromEntries(method.terms.map((name, index) => [name, terms[index] ?? NaN])),
         ...(guesses && { probe: guesses }),
-        ...(wishes && { wishes: { stop: stop > 0, save: save > 0 } }),
+        // They were told as means over ranks.
+        ...(told && { told: { stop: stop > 0, save: save > 0, badSamples: Math.round(badSamples * ranks.size) } }),
       };
     },
   };

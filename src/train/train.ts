@@ -250,6 +250,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
       batches: withDataErrors(data.batches, { shards: pipeline.shards, run: path, signal }),
       run: run ?? followedRun(path),
       ...(agreement && { agreement }),
+      ...(data.badBudget && { badBudget: data.badBudget }),
       shards,
       versions: facts.versions,
       outlook,

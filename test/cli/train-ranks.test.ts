@@ -14,7 +14,7 @@ import { freePort, runCommand } from '../ranks/run-ranks.js';
 import { until } from '../support/bytes.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 import { answer, startHttp } from '../support/http.js';
-import { writeTestShards } from '../support/shards.js';
+import { testKey, writeTestShards } from '../support/shards.js';
 import { closingTerminal } from '../support/terminal.js';
 import { detco, type Outcome } from './detco.js';
 
@@ -203,6 +203,29 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     const { code, stderr } = await detco([...options, ...more, '--ranks', '2', '--out', at('refused')], { env });
     expect(stderr).toContain(message);
     expect(code).toBe(2);
+  });
+
+  test('bad samples of all ranks count together: one budget ends all of them alike, with what was computed saved', async () => {
+    const bad = [0, 1].flatMap((shard) => Array.from({ length: 8 }, (_, index) => testKey(shard, 5 * index)));
+    const shards = await writeTestShards(at('bad'), { counts: [40, 40], bad });
+    const args = ['train', '--config', at('config.yaml'), '--shards', ...shards, '--epochs', '9'];
+    const words = (run: string): RegExp =>
+      new RegExp(
+        String.raw`1\d bad samples, more than maxBadSamples 0\.01 allows; the last is s\d-\d+ at byte \d+ of \S+: .*` +
+          String.raw`What was computed up to step (\d+) is in ${at(run)}/checkpoints/step-(\d+); mend the shard .* --resume`,
+        'g',
+      );
+    const alone = await detco([...args, '--out', at('bad-one')]);
+    expect(alone.stderr).toMatch(words('bad-one'));
+    const { code, stderr } = await detco([...args, '--ranks', '2', '--out', at('bad-two')]);
+    expect(code).toBe(alone.code);
+    const said = [...stderr.matchAll(words('bad-two'))];
+    expect(said).toHaveLength(2);
+    expect(stderr).not.toMatch(/rank \d/);
+    const { state } = await loadCheckpoint(at('bad-two/last'));
+    for (const [, step, checkpoint] of said) expect([Number(step), Number(checkpoint)]).toEqual([state.step, state.step]);
+    expect(await losses(at('bad-two'))).toHaveLength(state.step);
+    expect((await readFile(at('bad-two/bad-samples.jsonl'), 'utf8')).trimEnd().split('\n').length).toBeGreaterThan(10);
   });
 
   const terminal = hasTools('script', 'nohup') ? test : test.skip;

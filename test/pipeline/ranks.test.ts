@@ -141,6 +141,16 @@ describe('bad samples', () => {
     expect(ended.map(content)).toEqual(ranks.map((batches) => content(batches.slice(11))));
   });
 
+  test('are counted against the good ones of all ranks', async () => {
+    const shards = await indexedShards('one-bad', [testKey(0, 0)], [48, 48]);
+    // Of the 1920 good samples that the rank has in all they are 2 %, of those of both 1 %.
+    const common = { shards, shuffle: 0, worldSize: 2, rank: 0, epochs: 40, batchSize: 16 };
+    expect(await digestBatches({ ...options, ...common, maxBadSamples: 0.015 })).toHaveLength(120);
+    await expect(digestBatches({ ...options, ...common, maxBadSamples: 0.005 })).rejects.toThrow(
+      /6 bad samples, more than maxBadSamples 0.005 allows; the last is s0-000 /,
+    );
+  });
+
   test('that leave a lane without any end the run', async () => {
     const all = Array.from({ length: 12 }, (_, index) => testKey(1, index));
     const shards = await indexedShards('hopeless', all, [12, 12]);
