@@ -1,7 +1,9 @@
 /** Labelled images of shards as an evaluation sees them: centre crops, the same ones in the same order each time. */
 import { PIPELINE_DEFAULTS } from '../pipeline/defaults.js';
 import { estimateImages } from '../pipeline/extent.js';
-import { createPipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
+import { createPipeline, type Pipeline, type PipelineOptions, recipes } from '../pipeline/index.js';
+import type { PipelineState, SampleInfo } from '../pipeline/batch/batch.js';
+import { firstOf, firstOfAll, type Row, turnsOf } from './first-images.js';
 import type { ReadLabel } from './labels.js';
 
 /** Options of a run that hold for the images of its evaluations as they are. */
@@ -28,8 +30,16 @@ export interface ImageOptions<Label = number> extends Pick<
   readonly limit: number;
   /** Images a block. */
   readonly batch: number;
-  /** Where several processes share the images: which part of the shards is for this one. */
-  readonly share?: { readonly rank: number; readonly size: number };
+  /** Where several processes share the images. */
+  readonly share?: ImageShare;
+}
+
+/** Which part of the images is for this process; all of them come to the end of the first reading. */
+export interface ImageShare {
+  readonly rank: number;
+  readonly size: number;
+  /** What each process says, in their order. */
+  exchange<T>(said: T): Promise<T[]>;
 }
 
 export interface ImageBlock<Label = number> {
@@ -37,6 +47,12 @@ export interface ImageBlock<Label = number> {
   /** [labels.length, globalSize, globalSize, 3], RGB. */
   readonly shape: readonly [number, number, number, number];
   readonly labels: readonly Label[];
+}
+
+/** A labelled image. */
+interface Crop<Label> {
+  readonly label: Label;
+  readonly pixels: Uint8Array;
 }
 
 /** What is kept for the next evaluation at most: 3500 crops of 224 pixels. */
@@ -49,6 +65,8 @@ export class EvaluationImages<Label = number> {
   #expected: number | undefined;
   #estimated = false;
   #unlabelled = 0;
+  /** How many this process takes, once it has read to the end. */
+  #taken: number | undefined;
 
   constructor(options: ImageOptions<Label>) {
     this.#options = options;
@@ -86,9 +104,24 @@ export class EvaluationImages<Label = number> {
   }
 
   async *#read(signal: AbortSignal | undefined): AsyncGenerator<ImageBlock<Label>> {
-    const { shards, label: labelOf, globalSize, limit, batch: batchSize, share = { rank: 0, size: 1 }, ...rest } = this.#options;
-    const { rank, size: worldSize } = share;
-    const lanes = Math.ceil(PIPELINE_DEFAULTS.lanes / worldSize) * worldSize;
+    const { limit, share } = this.#options;
+    const lanes = lanesOf(share);
+    const all = this.#rows(lanes, signal);
+    // What processes agreed on once holds for every reading: one of them may have kept its images.
+    const agrees = share && this.#taken === undefined;
+    const first = agrees ? firstOfAll(all, { limit, lanes, exchange: (said) => share.exchange(said) }) : firstOf(all, this.#taken ?? limit);
+    let taken = 0;
+    for await (const images of first) {
+      taken += images.length;
+      yield blockOf(images, this.#options.globalSize);
+    }
+    this.#taken = taken;
+  }
+
+  /** All samples, batch by batch, in the order of their turns. */
+  async *#rows(lanes: number, signal: AbortSignal | undefined): AsyncGenerator<Row<Crop<Label>>[]> {
+    const { shards, label: labelOf, globalSize, limit: _limit, batch: batchSize, share, ...rest } = this.#options;
+    const { rank, size: worldSize } = share ?? { rank: 0, size: 1 };
     await using pipeline = await createPipeline({
       ...rest,
       shards,
@@ -104,32 +137,40 @@ export class EvaluationImages<Label = number> {
       ...(signal && { signal }),
     });
     this.#unlabelled = 0;
-    // Lanes are taken in turn, so those of a rank have its share of the first images.
-    let left = Math.floor((limit + worldSize - 1 - rank) / worldSize);
+    let before: PipelineState['lanes'] | undefined;
     for await (const batch of pipeline) {
       const view = batch.views['image'];
       if (view === undefined) throw new Error('the evaluation recipe made no view "image"');
-      if (this.#expected === undefined) {
-        const { imageField, labelField, classNames, skipShards = [] } = this.#options;
-        const images = await estimateImages(pipeline, '', { imageField, labelField, classNames }, [skipShards].flat());
-        this.#expected = images === undefined ? undefined : Math.min(images, limit);
-        this.#estimated = images !== undefined && images < limit;
-      }
-      const size = globalSize * globalSize * 3;
-      const known = batch.samples
-        .flatMap((sample, row) => {
-          const label = labelOf(sample);
-          if (label !== undefined) return [{ label, row }];
-          this.#unlabelled++;
-          return [];
-        })
-        .slice(0, left);
-      const pixels = new Uint8Array(known.length * size);
-      for (const [index, { row }] of known.entries()) pixels.set(view.data.subarray(row * size, (row + 1) * size), index * size);
+      if (this.#expected === undefined) await this.#estimate(pipeline);
+      const bytes = globalSize * globalSize * 3;
+      const rows = turnsOf(before, batch.state.lanes).map(({ round, lane }, row): Row<Crop<Label>> => {
+        const label = labelOf(batch.samples[row] as SampleInfo);
+        if (label === undefined) this.#unlabelled++;
+        const image = label === undefined ? undefined : { label, pixels: view.data.slice(row * bytes, (row + 1) * bytes) };
+        return { round, lane, image };
+      });
       batch.release();
-      left -= known.length;
-      if (known.length > 0) yield { pixels, shape: [known.length, globalSize, globalSize, 3], labels: known.map(({ label }) => label) };
-      if (left === 0) return;
+      before = batch.state.lanes;
+      yield rows;
     }
   }
+
+  async #estimate(pipeline: Pipeline): Promise<void> {
+    const { imageField, labelField, classNames, skipShards = [], limit } = this.#options;
+    const images = await estimateImages(pipeline, '', { imageField, labelField, classNames }, [skipShards].flat());
+    this.#expected = images === undefined ? undefined : Math.min(images, limit);
+    this.#estimated = images !== undefined && images < limit;
+  }
+}
+
+function blockOf<Label>(images: readonly Crop<Label>[], side: number): ImageBlock<Label> {
+  const bytes = side * side * 3;
+  const pixels = new Uint8Array(images.length * bytes);
+  for (const [index, image] of images.entries()) pixels.set(image.pixels, index * bytes);
+  return { pixels, shape: [images.length, side, side, 3], labels: images.map(({ label }) => label) };
+}
+
+/** Of all processes: as many as one has, where they can be shared. */
+function lanesOf({ size } = { size: 1 }): number {
+  return Math.ceil(PIPELINE_DEFAULTS.lanes / size) * size;
 }

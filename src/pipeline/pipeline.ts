@@ -271,6 +271,7 @@ export class WorkerPipeline implements Pipeline {
         if (!finished && control.filled(state.step) === batchSize) return batchSize;
         if (finished) {
           const end = control.base(state.epoch + 1);
+          if (end === state.epochStart && this.#mayBeEmpty()) return undefined;
           if (end === state.epochStart) throw this.#emptyEpoch(state.epoch);
           return state.step < end ? control.filled(state.step) : 0;
         }
@@ -283,6 +284,12 @@ export class WorkerPipeline implements Pipeline {
       if (reason === undefined) return undefined;
       throw reason;
     }
+  }
+
+  /** Whether the whole shards of this rank may have no good sample: the others have what there is. */
+  #mayBeEmpty(): boolean {
+    const { divide, worldSize } = this.#resolved;
+    return divide === 'shards' && worldSize > 1;
   }
 
   #emptyEpoch(epoch: number): Error {

@@ -1,7 +1,7 @@
 /** How several ranks evaluate one encoder: each reads its part of the images, and they tell each other what they found. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Ranks } from '../engine/ranks.js';
-import type { LabelledFeatures } from '../eval/index.js';
+import type { ImageShare, LabelledFeatures } from '../eval/index.js';
 import type { Agreement } from './agreement.js';
 import type { EvaluationResult } from './metrics.js';
 import { turn } from './turn.js';
@@ -9,7 +9,7 @@ import { turn } from './turn.js';
 /** All ranks call these, in the same order. */
 export interface EvaluationShares {
   /** Which part of the images is for this rank, and of the cores; undefined where it is alone. */
-  readonly own: { readonly rank: number; readonly size: number; readonly cores: number } | undefined;
+  readonly own: (ImageShare & { readonly cores: number }) | undefined;
 
   /** Of all ranks together. */
   total(images: number): Promise<number>;
@@ -36,7 +36,7 @@ export const NO_SHARES: EvaluationShares = {
 export function sharesOf(agreement: Agreement, ranks: Ranks, cores: number): EvaluationShares {
   const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
   return {
-    own: { rank: ranks.rank, size: ranks.size, cores },
+    own: { rank: ranks.rank, size: ranks.size, exchange: (said) => agreement.together(said), cores },
 
     total: async (images) => sum(await agreement.together(images)),
 
