@@ -112,7 +112,10 @@ export interface PipelineOptions<Named extends Views = Views, By extends Augment
   readonly onLeftOut?: (leftOut: ShardLeftOut) => void;
   /** What to do with a sample that cannot be decoded. Default 'skip'. */
   readonly onBadSample?: 'skip' | 'fail';
-  /** Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Default 0.01. */
+  /**
+   * Bad samples to bear: a count, or below 1 a share of the samples read (judged over at least 1000). Of several ranks each counts its own
+   * bad ones and the good ones of all. Default 0.01.
+   */
   readonly maxBadSamples?: number;
   /**
    * What decodes baseline JPEGs: 'wasm', in the worker's own thread, which scales with the cores and leaves to sharp whatever is not sound;
