@@ -215,9 +215,9 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     const args = ['train', '--config', at('config.yaml'), '--shards', ...shards, '--epochs', '9'];
     const words = (run: string): RegExp =>
       new RegExp(
-        String.raw`1\d bad samples, more than maxBadSamples 0\.01 allows; the last is s\d-\d+ at byte \d+ of \S+: .*` +
+        String.raw`^detco: 1\d bad samples, more than maxBadSamples 0\.01 allows; the last is s\d-\d+ at byte \d+ of \S+: .*` +
           String.raw`What was computed up to step (\d+) is in ${at(run)}/checkpoints/step-(\d+); mend the shard .* --resume`,
-        'g',
+        'm',
       );
     const alone = await detco([...args, '--out', at('bad-one')]);
     expect(alone.stderr).toMatch(words('bad-one'));
