@@ -294,7 +294,8 @@ class StoreCompany implements Company {
   async #farewell(): Promise<void> {
     const failure = this.#failure();
     const until = performance.now() + FAREWELL_MS;
-    const waitedFor = (rank: number) => rank > 0 && rank !== failure?.rank && this.#get(`came/${rank}`) !== undefined;
+    const gone = failure?.name === undefined ? failure?.rank : undefined;
+    const waitedFor = (rank: number) => rank > 0 && rank !== gone && this.#get(`came/${rank}`) !== undefined;
     let staying = Array.from({ length: this.size }, (_, rank) => rank).filter(waitedFor);
     while (staying.length > 0 && performance.now() < until) {
       staying = staying.filter((rank) => this.#get(`left/${rank}`) === undefined);
