@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { withoutSecrets } from '../pipeline/source/identity.js';
+import { tellStarter } from './ranks.js';
 import { Interrupted } from './interrupt.js';
 import { openFilesAdvice } from './open-files.js';
 import { printableLines } from '../common/printable.js';
@@ -79,7 +80,8 @@ try {
     // Commander has printed its message; help and --version end with 0.
     process.exitCode = error.exitCode === 0 ? 0 : UNUSABLE;
   } else {
-    process.stderr.write(`detco: ${printableLines(describe(error))}\n`);
+    const reason = printableLines(describe(error));
+    if (!tellStarter({ reason, interrupted: error instanceof Interrupted })) process.stderr.write(`detco: ${reason}\n`);
     process.exitCode = exitCodeOf(error);
   }
 }

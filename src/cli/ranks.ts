@@ -2,16 +2,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { constants } from 'node:os';
-import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { underNohup } from './nohup.js';
 import { say } from './print.js';
 
 /** How long the others have to see for themselves that a rank is gone, and then to end. */
-const [SEE_MS, END_MS] = [25_000, 30_000];
-/** What a line begins with that says why a command ends. */
-const ERROR = 'detco: ';
+const [SEE_MS, END_MS] = [10_000, 30_000];
+/** Before what another rank has ended with. All are of one machine here. */
+const OF_ANOTHER = /^rank \d+ on \S+ cannot go on: /;
+/** Variable with the number of the process that started this rank. */
+const STARTER = 'DETCO_RANKS_STARTER';
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGUSR1'] as const;
+
+/** Why a rank ends. */
+interface Farewell {
+  readonly reason: string;
+  /** Whether it was asked to. */
+  readonly interrupted: boolean;
+}
 
 interface Ended {
   readonly rank: number;
@@ -28,27 +36,46 @@ export async function startRanks(count: number): Promise<number> {
   const ranks = Array.from({ length: count }, (_, rank) => startRank(rank, count, port));
   for (const signal of [...PASSED_ON, ...(underNohup() ? [] : ['SIGHUP' as const])])
     process.on(signal, () => ranks.forEach((rank) => rank.kill(signal)));
-  const held = ranks.map(holdErrors);
+  const told: string[] = [];
+  let ending = false;
+  for (const child of ranks)
+    child.on('message', ({ reason: whole, interrupted }: Farewell) => {
+      const reason = whole.replace(OF_ANOTHER, '');
+      // Most end for one reason, which the first of them has told.
+      if ((ending && interrupted) || told.some((other) => other.includes(reason) || reason.includes(other))) return;
+      told.push(reason);
+      say(`detco: ${reason}`);
+    });
   const endings = ranks.map((child, rank) => ended(child, rank));
   const failed = await Promise.race([Promise.all(endings).then(() => undefined), firstFailure(endings)]);
   if (failed === undefined) return 0;
   if (failed.signal) say(`rank ${failed.rank} was ended by ${failed.signal}`);
   await settle(ranks, endings, SEE_MS);
+  ending = true;
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     for (const child of ranks) child.kill(signal);
     await settle(ranks, endings, END_MS);
   }
-  const [first] = await Promise.all(endings);
-  // It has said why all ended; where it was killed another has.
-  if (first?.signal || first?.code === 0) for (const line of (await Promise.all(held)).flat()) process.stderr.write(`${line}\n`);
   return failed.code;
+}
+
+/** Whether `detco train --ranks` started this process. */
+export function startedByRanks(): boolean {
+  return process.connected && process.env[STARTER] === String(process.ppid);
 }
 
 /** Ends this rank as a signal would when who started it is gone. */
 export function endWithStarter(): void {
-  if (!process.connected) return;
+  if (!startedByRanks()) return;
   process.channel?.unref();
   process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+}
+
+/** Tells who started this rank why it ends. @returns whether somebody hears of it, and tells the user */
+export function tellStarter(farewell: Farewell): boolean {
+  if (!startedByRanks()) return false;
+  process.send?.(farewell);
+  return true;
 }
 
 function startRank(rank: number, count: number, port: number): ChildProcess {
@@ -58,25 +85,15 @@ function startRank(rank: number, count: number, port: number): ChildProcess {
     LOCAL_RANK: rank,
     MASTER_ADDR: '127.0.0.1',
     MASTER_PORT: port,
+    [STARTER]: process.pid,
   };
   const variables = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, String(value)]));
-  // The first speaks for all; what others say is a warning, or why they end.
+  // The first speaks for all; others warn.
   return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
     // As a shell names it: of what tells a process that nohup started it, not all ranks have the rest.
     env: { ...process.env, ...variables, ...(underNohup() && { _: 'nohup' }) },
-    stdio: rank === 0 ? ['inherit', 'inherit', 'inherit', 'ipc'] : ['ignore', 'ignore', 'pipe', 'ipc'],
+    stdio: [rank === 0 ? 'inherit' : 'ignore', rank === 0 ? 'inherit' : 'ignore', 'inherit', 'ipc'],
   });
-}
-
-/** What others than the first say passes at once, but for what they end with: each says the same. */
-async function holdErrors({ stderr }: ChildProcess): Promise<string[]> {
-  const held: string[] = [];
-  if (!stderr) return held;
-  for await (const line of createInterface({ input: stderr })) {
-    if (held.length > 0 || line.startsWith(ERROR)) held.push(line);
-    else process.stderr.write(`${line}\n`);
-  }
-  return held;
 }
 
 function ended(child: ChildProcess, rank: number): Promise<Ended> {

@@ -1,4 +1,5 @@
 /** `detco train` */
+import { stat } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { Command, Option } from 'commander';
 import { z } from 'zod';
@@ -15,7 +16,7 @@ import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { printJson, say } from './print.js';
-import { endWithStarter, startRanks } from './ranks.js';
+import { endWithStarter, startedByRanks, startRanks } from './ranks.js';
 
 /** Of a run that another rank was asked to stop: as by SIGTERM. */
 const STOPPED = 128 + constants.signals.SIGTERM;
@@ -78,6 +79,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
   const place = launched();
   if (ranks > 1 && place === undefined) {
+    if (config !== undefined && (await stat(config).catch(() => undefined))?.isFile() === false)
+      throw new UsageError(`--config ${config} with --ranks: expected a file, which each rank can read; write it to one`);
     process.exitCode = await startRanks(ranks);
     return;
   }
@@ -97,8 +100,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   // The first of several ranks speaks for all.
   const leads = !place?.rank;
   const tell = (message: string): void => (leads ? progress.onInfo(message) : undefined);
-  // Who started it with others has a channel to it.
-  const byRanks = process.connected;
+  const byRanks = startedByRanks();
   endWithStarter();
   const task = {
     options: optionsOf(flags),

@@ -6,6 +6,9 @@ import { optionName } from './flags.js';
 import { canonical, flat, quotedOrNone } from './loss-options.js';
 import { OptionsError } from './options-error.js';
 
+/** What names of options begin with that a config file holds. */
+const FILE = 'file.';
+
 interface Started {
   /** Of this program. */
   readonly version: string;
@@ -44,9 +47,10 @@ function assertAlike([first, ...others]: readonly Started[]): void {
     const different = [...new Set([...expected.keys(), ...found.keys()])].find(
       (name) => canonical(expected.get(name)) !== canonical(found.get(name)),
     );
+    const inFile = different?.startsWith(FILE);
     if (different !== undefined)
       throw new OptionsError(
-        `${optionName(different)} is ${quotedOrNone(found.get(different))} on ${rank}, and ${quotedOrNone(expected.get(different))} on rank 0: ` +
+        `${inFile ? `${optionName(different.slice(FILE.length))} of the config file` : optionName(different)} is ${quotedOrNone(found.get(different))} on ${rank}, and ${quotedOrNone(expected.get(different))} on rank 0: ` +
           'start all ranks with the same options',
       );
   }

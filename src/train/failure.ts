@@ -23,7 +23,8 @@ export async function afterFailure(error: unknown, failed: Failed): Promise<unkn
   const loss = run.loss();
   if (loss) return new Error(`${loss.problem}; the run was stopped. ${await rescued(loss, failed)}`, { cause: error });
   const saved = unsaved && save ? await savedInPlace(save, failed) : undefined;
-  if (error instanceof DataError) return new Error(`${error.message}. ${saved ? `${saved}; ` : ''}${error.remedy}`, { cause: error });
+  if (error instanceof DataError)
+    return new Error(`${error.message.replace(/\.$/, '')}. ${saved ? `${saved}; ` : ''}${error.remedy}`, { cause: error });
   const explained = explainOutOfMemory(error, failed);
   if (saved === undefined) return explained;
   return new Error(`${reasonOf(explained)}. ${saved}; continue with npx detco train --resume ${shellWord(run.path)}`, { cause: error });

@@ -5,7 +5,7 @@ import { readConfigFile } from './config.js';
 import type { TrainHooks } from './hooks.js';
 import { RequestWords } from './request-words.js';
 import type { Ending, HookCall, TrainTask } from './thread.js';
-import { train } from './train.js';
+import { refuseTogether, train } from './train.js';
 
 const port = parentPort as MessagePort;
 const { task, requests: memory } = workerData as { readonly task: TrainTask; readonly requests: SharedArrayBuffer };
@@ -24,7 +24,10 @@ const look = (): boolean => {
 
 async function run({ options, configFile, profile, place }: TrainTask): Promise<Ending> {
   try {
-    const file = configFile === undefined ? {} : { file: await readConfigFile(configFile), filePath: configFile };
+    const reading = configFile === undefined ? undefined : readConfigFile(configFile);
+    if (place) await reading?.catch((error: unknown) => refuseTogether(error, place, stop.signal));
+    const content = await reading;
+    const file = configFile === undefined || content === undefined ? {} : { file: content, filePath: configFile };
     return {
       result: await train({ ...options, ...file }, { ...hooks, profile, signal: stop.signal, poll: look, ...(place && { place }) }),
     };

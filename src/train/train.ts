@@ -167,6 +167,12 @@ async function trainRun(options: TrainOptions, { place, ...controls }: TrainCont
   }
 }
 
+/** Lets the other ranks hear why this one cannot begin. @throws that */
+export async function refuseTogether(error: unknown, place: CompanyPlace, signal: AbortSignal): Promise<never> {
+  await using company = await meet(place, signal);
+  throw await company.explain(error);
+}
+
 function meetingInWords({ rank, size, host, port }: CompanyPlace): string {
   const others = rank === 0 ? `waiting at port ${port} for ${counted(size - 1, 'other rank')}` : `looking for rank 0 at ${host}:${port}`;
   return `${others}, ${formatDuration(MEETING_MS / 1000)} at most`;

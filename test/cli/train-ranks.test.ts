@@ -203,9 +203,11 @@ where.describe(`detco train on several ranks${where.note}`, () => {
     ['a batch that cannot be shared', ['--batch', '9'], {}, 'batch 9 with 2 ranks: each makes an equal share of it; use --batch 10'],
     ['another engine', ['--engine', 'wasm', '--device', 'auto'], {}, 'engine wasm computes in one process alone, and there are 2 ranks'],
     ['whole shards', ['--divide', 'shards'], {}, 'divide shards with 2 ranks: they share an epoch by samples'],
-  ])('%s: every rank says so, exit code 2', async (_, more, env, message) => {
+    ['a cache folder that is a file', ['--cache-dir', 'package.json'], {}, 'cacheDir (--cache-dir): '],
+    ['options from a pipe', ['--config', '/dev/null'], {}, '--config /dev/null with --ranks: expected a file, which each rank can read'],
+  ])('%s is refused by all with one voice, exit code 2', async (_, more, env, message) => {
     const { code, stderr } = await detco([...options, ...more, '--ranks', '2', '--out', at('refused')], { env });
-    expect(stderr).toContain(message);
+    expect(stderr.split('\n').filter((line) => line.startsWith('detco: '))).toEqual([expect.stringContaining(`detco: ${message}`)]);
     expect(code).toBe(2);
   });
 

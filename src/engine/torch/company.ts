@@ -79,7 +79,7 @@ export async function openCompany(place: CompanyPlace, { startMs = MEETING_MS, s
     signal?.throwIfAborted();
     throw new CompanyError(
       rank === 0
-        ? `rank 0 cannot listen at port ${port}: ${reasonOf(error).replace(/\.$/, '')}; end what uses it, or set MASTER_PORT to one that is free`
+        ? `rank 0 cannot listen at port ${port}: ${reasonOf(error).replace(/\.$/, '')}; end what uses it, or set MASTER_PORT, or DETCO_RANKS_PORT, to one that is free`
         : `rank ${rank} of ${size} found no rank 0 at ${where} within ${startMs / 1000} s: ${reasonOf(error)}; ` +
             'start all ranks, with MASTER_ADDR and MASTER_PORT of the machine and a free port of rank 0',
       { cause: error },
