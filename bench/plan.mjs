@@ -6,20 +6,17 @@
  * Plans an epoch as a worker does, each lane of the rank for itself, and joins the states of all ranks as a checkpoint does. Fails above
  * one second or 100 MB.
  */
-import { parseArgs } from 'node:util';
 import { Random } from '../dist/common/random.js';
 import { divideSamples } from '../dist/pipeline/plan/division.js';
 import { epochSteps, laneShards, laneShare } from '../dist/pipeline/plan/lanes.js';
 import { advance, epochBeginning, joinStates, rankLanes } from '../dist/pipeline/plan/state.js';
-import { wholeNumber } from './pipeline/shards.mjs';
+import { readOptions, wholeNumber } from './arguments.mjs';
 
 const MOST = { seconds: 1, megabytes: 100 };
 const names = { shards: '100000', samples: '14000000', ranks: '64', lanes: '256', batch: '4096' };
-const { values } = parseArgs({
-  options: {
-    ...Object.fromEntries(Object.entries(names).map(([name, fallback]) => [name, { type: 'string', default: fallback }])),
-    json: { type: 'boolean', default: false },
-  },
+const values = readOptions({
+  ...Object.fromEntries(Object.entries(names).map(([name, fallback]) => [name, { type: 'string', default: fallback }])),
+  json: { type: 'boolean', default: false },
 });
 const [shards, samples, ranks, lanes, batch] = Object.keys(names).map((name) => wholeNumber(name, values[name]));
 if (globalThis.gc === undefined) {
