@@ -266,7 +266,8 @@ class Loop {
     hooks.onStep?.(metrics, total, estimated);
     const warning = this.#collapse.observe(metrics);
     if (warning !== undefined) hooks.onWarning?.(warning);
-    return { step: this.#step, ms: dataWaitMs + stepMs, total, estimated };
+    // As the listeners were told: who adds up what they heard comes to the same.
+    return { step: this.#step, ms: metrics.dataWaitMs + metrics.stepMs, total, estimated };
   }
 
   #settings(epoch: number, lr: number): StepSettings {
