@@ -251,6 +251,7 @@ class Loop {
     const metrics: StepMetrics = {
       step: this.#step,
       epoch: batch.epoch,
+      timeMs: Date.now(),
       loss: result.loss,
       terms: result.terms,
       lr,
@@ -304,7 +305,7 @@ class Loop {
     const found = await evaluate(() => this.#pause());
     this.#evaluatedStep = this.#step;
     if (Object.keys(found).length === 0) return;
-    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, ...found };
+    const metrics: EvaluationMetrics = { step: this.#step, epoch: this.#epoch, timeMs: Date.now(), ...found };
     run.appendMetrics(metrics);
     hooks.onEvaluation?.(metrics);
   }

@@ -6,6 +6,8 @@ export interface StepMetrics {
   readonly step: number;
   /** From 0. */
   readonly epoch: number;
+  /** When it was done, in milliseconds since 1970 (UTC). */
+  readonly timeMs: number;
   readonly loss: number;
   /** Unweighted parts of the loss, such as `gg.res4`. */
   readonly terms: Readonly<Record<string, number>>;
@@ -42,4 +44,6 @@ export interface EvaluationMetrics extends EvaluationResult {
   /** Updates done before it; 0 is the untrained network. */
   readonly step: number;
   readonly epoch: number;
+  /** When it was done, in milliseconds since 1970 (UTC). */
+  readonly timeMs: number;
 }

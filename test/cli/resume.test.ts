@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { writeTestShards } from '../support/shards.js';
 import { expectSameTensors } from '../support/checkpoints.js';
+import { clocklessLines } from '../support/metrics.js';
 import { detco, detcoUntil, type Outcome } from './detco.js';
 
 // Some twenty processes, each loading TensorFlow.js, on whatever machine runs the tests.
@@ -56,11 +57,7 @@ describe('detco train --resume', () => {
   const log = (run: string) => readFile(join(run, 'metrics.jsonl'), 'utf8');
 
   /** Lines of metrics.jsonl without what a clock put there. */
-  const metrics = async (run: string) =>
-    (await log(run))
-      .trimEnd()
-      .split('\n')
-      .map((line) => Object.entries(JSON.parse(line) as object).filter(([name]) => !/^(imagesPerSecond|dataWaitMs|stepMs)$/.test(name)));
+  const metrics = (run: string) => clocklessLines(run);
 
   /** A run is the uninterrupted one: the same losses, and the same bytes in the last checkpoint. */
   async function expectWhole(run: string): Promise<void> {

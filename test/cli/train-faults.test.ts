@@ -8,6 +8,7 @@ import { loadCheckpoint } from '#dist/train/checkpoint.js';
 import { answer, type HttpServer, startHttp } from '../support/http.js';
 import { writeTestShards } from '../support/shards.js';
 import { expectSameTensors } from '../support/checkpoints.js';
+import { clocklessLines } from '../support/metrics.js';
 import { detco, type Outcome } from './detco.js';
 
 // A dozen processes, each loading TensorFlow.js, on whatever machine runs the tests.
@@ -41,11 +42,7 @@ describe('detco train', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   /** Lines of metrics.jsonl without what a clock put there. */
-  const metrics = async (run: string) =>
-    (await readFile(join(run, 'metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((line) => Object.entries(JSON.parse(line) as object).filter(([name]) => !/^(imagesPerSecond|dataWaitMs|stepMs)$/.test(name)));
+  const metrics = (run: string) => clocklessLines(run);
 
   const clean = ({ code, stderr }: Outcome) => expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
 

@@ -129,7 +129,8 @@ describe('--eval', () => {
     const { code, stderr } = await train('half', '--eval', 'knn,rank');
     expect(code).toBe(0);
     expect(stderr).toContain('no --val-shards: kNN accuracy is not measured');
-    for (const line of await evaluations('half')) expect(Object.keys(line)).toEqual(['step', 'epoch', 'effectiveRank', 'featureDeviation']);
+    for (const line of await evaluations('half'))
+      expect(Object.keys(line)).toEqual(['step', 'epoch', 'timeMs', 'effectiveRank', 'featureDeviation']);
   });
 
   test('refuses what is none, with the names', async () => {

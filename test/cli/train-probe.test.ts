@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { expectSameTensors } from '../support/checkpoints.js';
+import { clocklessLines } from '../support/metrics.js';
 import { testKey, writeTestShards } from '../support/shards.js';
 import { detco } from './detco.js';
 
@@ -42,14 +43,7 @@ describe('detco train --eval linear', () => {
   const begin = (run: string, ...args: readonly string[]) =>
     train(['--config', join(folder, 'config.yaml'), '--shards', ...shards, '--out', run, ...args]);
   /** Lines of metrics.jsonl without what a clock put there. */
-  const lines = async (run: string): Promise<Line[]> =>
-    (await readFile(join(run, 'metrics.jsonl'), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .map((text) => {
-        const { imagesPerSecond: _rate, dataWaitMs: _wait, stepMs: _step, ...line } = JSON.parse(text) as Line;
-        return line;
-      });
+  const lines = (run: string) => clocklessLines<Line>(run);
   const parts = async (run: string) => (await readdir(join(run, 'last'))).filter((name) => name.endsWith('.safetensors')).toSorted();
   /** A copy as a kill after step 4 leaves it. */
   const killed = async (run: string, name: string): Promise<string> => {

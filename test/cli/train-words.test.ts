@@ -9,7 +9,7 @@ test('a stop says what becomes of the work at hand', () => {
 
 test('the end says whether there was an update, an evaluation alone, or nothing to do', () => {
   const result = { finished: true, step: 25, seconds: 7, evaluations: [], checkpoint: 'r/checkpoints/step-25', run: 'r' };
-  const evaluations = [{ step: 25, epoch: 1, effectiveRank: 3 }];
+  const evaluations = [{ step: 25, epoch: 1, timeMs: 1e12, effectiveRank: 3 }];
   expect(outcomeInWords({ ...result, loss: 1.5, evaluations })).toBe('done: 25 steps in 7 s, loss 1.500; r/checkpoints/step-25');
   expect(outcomeInWords({ ...result, evaluations })).toBe('evaluated: step 25 was the last; r/checkpoints/step-25');
   expect(outcomeInWords(result)).toBe('nothing to do: step 25 was the last; r/checkpoints/step-25');

@@ -1,5 +1,5 @@
 /** `detco train` as a user runs it: real processes, real signals, the wasm engine. */
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -7,6 +7,7 @@ import { RunDirectory } from '#dist/train/run-directory.js';
 import { loadCheckpoint } from '#dist/train/checkpoint.js';
 import { writeTestShards } from '../support/shards.js';
 import { expectSameTensors } from '../support/checkpoints.js';
+import { clocklessLines, metricsLines } from '../support/metrics.js';
 import { detco } from './detco.js';
 
 // A dozen processes, each loading TensorFlow.js, on whatever machine runs the tests.
@@ -37,16 +38,7 @@ interface Line {
 }
 
 /** Lines of metrics.jsonl without what a clock put there. */
-async function metrics(run: string): Promise<Line[]> {
-  const text = await readFile(join(run, 'metrics.jsonl'), 'utf8');
-  return text
-    .trimEnd()
-    .split('\n')
-    .map((line) => {
-      const { imagesPerSecond: _rate, dataWaitMs: _wait, stepMs: _time, ...rest } = JSON.parse(line) as Line & Record<string, unknown>;
-      return rest;
-    });
-}
+const metrics = (run: string) => clocklessLines<Line>(run);
 
 async function exists(path: string): Promise<boolean> {
   return stat(path).then(
@@ -58,6 +50,8 @@ async function exists(path: string): Promise<boolean> {
 describe('detco train', () => {
   let folder = '';
   let whole = '';
+  /** Before and after the whole run, in milliseconds since 1970. */
+  let spanMs: readonly number[] = [];
   let arguments_: string[] = [];
   const run = (name: string) => join(folder, name);
 
@@ -70,7 +64,9 @@ describe('detco train', () => {
     await writeTestShards(join(folder, 'other'), { counts: [12, 12, 12, 12], seed: 2 });
     arguments_ = ['train', '--config', config, '--shards', ...shards, '--val-shards', join(folder, 'val', '*.tar')];
     whole = run('whole');
+    const began = Date.now();
     const { code, stdout, stderr } = await detco([...arguments_, '--out', whole, '--json']);
+    spanMs = [began, Date.now()];
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     expect(stderr).toContain('warning: queueSize 64 is more than the 48 images of an epoch');
     expect(JSON.parse(stdout)).toMatchObject({ finished: true, step: STEPS, run: whole, engine: 'wasm' });
@@ -94,6 +90,14 @@ describe('detco train', () => {
     expect((await readdir(join(whole, 'checkpoints'))).toSorted()).toEqual(['step-0', 'step-12', 'step-4', 'step-6', 'step-8']);
     // One of each shard, for the next resume.
     expect(await readdir(join(whole, 'index'))).toHaveLength(4);
+  });
+
+  test('says of every line when it was made', async () => {
+    const lines = await metricsLines<{ readonly timeMs: number }>(whole);
+    const [began = NaN, ended = NaN] = spanMs;
+    const times = [began, ...lines.map(({ timeMs }) => timeMs), ended];
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    expect(times.every(Number.isInteger)).toBe(true);
   });
 
   test('killed in an epoch, continues as if nothing had been', async () => {

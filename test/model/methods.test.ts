@@ -2,7 +2,7 @@
  * What holds for every method of the registry, with the preset that begins with `tiny`: a run falls in loss without collapsing, and one
  * that is killed and resumed is, on each engine, the one that was not. A method is tested by its line there.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -11,6 +11,7 @@ import { METHOD_NAMES, METHOD_PRESETS, methodKind, methodOptions, type MethodInp
 import { detco } from '../cli/detco.js';
 import { whereAvailable } from '../engine/available.js';
 import { expectSameTensors } from '../support/checkpoints.js';
+import { clocklessLines } from '../support/metrics.js';
 
 jest.setTimeout(300_000);
 
@@ -49,13 +50,7 @@ interface Line {
 }
 
 /** Updates without what a clock put there. */
-async function updates(run: string): Promise<Line[]> {
-  const lines = (await readFile(join(run, 'metrics.jsonl'), 'utf8')).trimEnd().split('\n');
-  return lines.map((line) => {
-    const { imagesPerSecond: _rate, dataWaitMs: _wait, stepMs: _time, ...rest } = JSON.parse(line) as Line & Record<string, unknown>;
-    return rest;
-  });
-}
+const updates = (run: string) => clocklessLines<Line>(run);
 
 describe.each(small)('method $method', ({ method, preset }) => {
   test('has a tiny preset', () => {

@@ -5,7 +5,18 @@ import { terminalProgress } from '#dist/train/progress.js';
 import type { StepMetrics } from '#dist/train/metrics.js';
 
 function line(step: number): StepMetrics {
-  return { step, epoch: 1, loss: 12.3456, terms: {}, lr: 0.03, imagesPerSecond: 32, dataWaitMs: 250, stepMs: 750, featureStd: 0.1 };
+  return {
+    step,
+    epoch: 1,
+    timeMs: 1e12,
+    loss: 12.3456,
+    terms: {},
+    lr: 0.03,
+    imagesPerSecond: 32,
+    dataWaitMs: 250,
+    stepMs: 750,
+    featureStd: 0.1,
+  };
 }
 
 /** A stream as stderr is, kept in memory. */
@@ -50,7 +61,7 @@ test('shows the running mean of what a probe gets right', () => {
   const { stream, text } = screen(false);
   const progress = terminalProgress(stream);
   progress.onStep({ ...line(1), probeTop1: 0.125 }, 100, false);
-  progress.onEvaluation({ step: 1, epoch: 0, knnTop1: 0.1, probeTop1: 0.25 });
+  progress.onEvaluation({ step: 1, epoch: 0, timeMs: 1e12, knnTop1: 0.1, probeTop1: 0.25 });
   progress.close();
   expect(text()).toMatch(
     /^step 1\/100 {2}epoch 1 {2}loss 12\.346 {2}probe 12\.5 % {2}lr .*\nstep 1 {2}kNN top-1 10\.0 % {2}probe top-1 25\.0 %\n$/,
@@ -100,8 +111,8 @@ test('on a terminal, draws no more of a bar than is done, and nothing where the 
 test('marks the evaluation of the untrained network', () => {
   const { stream, text } = screen(false);
   const progress = terminalProgress(stream);
-  progress.onEvaluation({ step: 0, epoch: 0, knnTop1: 0.125, knnTop1ByStage: { res5: 0.125 } });
-  progress.onEvaluation({ step: 60, epoch: 0, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } });
+  progress.onEvaluation({ step: 0, epoch: 0, timeMs: 1e12, knnTop1: 0.125, knnTop1ByStage: { res5: 0.125 } });
+  progress.onEvaluation({ step: 60, epoch: 0, timeMs: 1e12, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } });
   expect(text()).toBe('step 0  kNN top-1 12.5 % (untrained)\nstep 60  kNN top-1 50.0 %\n');
 });
 

@@ -6,11 +6,22 @@ import type { EvaluationMetrics, StepMetrics } from '#dist/train/metrics.js';
 import { readRunConfig, RunDirectory } from '#dist/train/run-directory.js';
 
 function line(step: number): StepMetrics {
-  return { step, epoch: 0, loss: 1 / step, terms: {}, lr: 0.1, imagesPerSecond: 1, dataWaitMs: 0, stepMs: 1, featureStd: 0.1 };
+  return {
+    step,
+    epoch: 0,
+    timeMs: 1e12 + step,
+    loss: 1 / step,
+    terms: {},
+    lr: 0.1,
+    imagesPerSecond: 1,
+    dataWaitMs: 0,
+    stepMs: 1,
+    featureStd: 0.1,
+  };
 }
 
 function evaluation(step: number): EvaluationMetrics {
-  return { step, epoch: 0, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } };
+  return { step, epoch: 0, timeMs: 1e12 + step, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } };
 }
 
 describe('run directory', () => {
