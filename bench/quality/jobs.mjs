@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { formatDuration } from '../../dist/train/duration.js';
+import { formatDuration } from '../../dist/common/duration.js';
 
 const JOB = fileURLToPath(new URL('job.mjs', import.meta.url));
 /** What an evaluation costs, in updates: for the time that is left. */

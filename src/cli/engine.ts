@@ -7,9 +7,9 @@ import { buildTorch } from '../engine/torch/build.js';
 import { buildTensorFlow } from '../engine/tensorflow/build.js';
 import { assertFolder } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
-import { watch } from './watch.js';
+import { withProgress } from './progress.js';
 import { whole } from './number.js';
-import { printJson, printLines, say } from './print.js';
+import { printJson, printLines, say, warn } from './print.js';
 
 const torchSchema = z
   .object({
@@ -58,7 +58,7 @@ async function building<Report>(build: (hearing: Hearing) => Promise<Report>): P
   };
   const interrupted = 'interrupted; the last build, if there is one, is as it was';
   try {
-    return await watch({ format: '', interrupted }, ({ signal }) => build({ signal, onPlace, onLine: say, places }));
+    return await withProgress({ title: 'engine build', interrupted }, ({ signal }) => build({ signal, onPlace, onLine: say, places }));
   } catch (error) {
     throw error instanceof NamedPlaceError ? new UsageError(error.message) : error;
   }
@@ -70,7 +70,7 @@ async function torch(raw: Readonly<Record<string, unknown>>): Promise<void> {
   await building(async ({ places, ...hearing }) => {
     const { file, record, info, seconds } = await buildTorch({ ...options, ...hearing });
     const slow = blasWarning(record.libraryFolder);
-    if (slow !== undefined) say(`warning: ${slow}`);
+    if (slow !== undefined) warn(slow);
     const device = record.cuda ? 'CPU and CUDA' : 'CPU';
     const summary = `${file}: for LibTorch ${record.torchVersion}, ${device}, in ${seconds.toFixed(0)} s`;
     if (json) printJson({ file, ...record, info, seconds, places });

@@ -14,13 +14,12 @@ import { identityOf } from '../pipeline/source/identity.js';
 import { listShards } from '../pipeline/source/index.js';
 import type { PipelineOptions } from '../pipeline/index.js';
 import { type CommonOptions, type EvalName, evalSchemas, type LabelledOptions } from './eval-options.js';
-import { evalProgress } from './eval-progress.js';
 import { type EvalFound, type EvalReport, reportLines } from './eval-report.js';
 import { readFields } from './fields.js';
 import { assertFiles, type Output, writeError, writeOutput } from './output.js';
 import { printJson, printLines, say } from './print.js';
 import { asPipelineUsageError, asUsageError, parseOptions, UsageError } from './usage-error.js';
-import { watch, type Watched } from './watch.js';
+import { type Watched, withProgress } from './progress.js';
 
 /** What options of the pipeline are called here. */
 const FLAGS = { cacheDir: '--cache-dir', workers: '--workers', batchSize: '--block' };
@@ -83,7 +82,7 @@ async function run(
     };
     return { report, found, pictures, out };
   };
-  const { report, pictures, out } = await watch({ format: '{text}', interrupted: 'interrupted; the results of before are kept' }, work);
+  const { report, pictures, out } = await withProgress({ title, interrupted: 'interrupted; the results of before are kept' }, work);
   // First, so that a file that cannot be written does not cost the evaluation.
   if (common.json) printJson(report);
   else printLines(reportLines(report));
@@ -133,7 +132,7 @@ function evaluationOptions({
       await turn();
       signal.throwIfAborted();
     },
-    onProgress: evalProgress(update),
+    onProgress: update,
   };
 }
 

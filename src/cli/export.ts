@@ -7,7 +7,7 @@ import { oneOf } from '../common/one-of.js';
 import { quoted } from '../common/quoted.js';
 import { ENCODERS, endingProblem, EXPORT_FORMATS, exportBackbone, loadBackbone, placeProblem, usageLines } from '../interop/index.js';
 import { assertFile, writeError } from './output.js';
-import { printJson, say } from './print.js';
+import { printJson, say, warn } from './print.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { architectureInWords, leftOutLines } from './weights.js';
 
@@ -26,7 +26,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   await assertFile('--out', out);
   const backbone = await loadBackbone(checkpoint, { encoder });
   const { architecture, source, warnings } = backbone;
-  for (const warning of warnings) say(`warning: ${warning}`);
+  for (const warning of warnings) warn(warning);
   const report = await exportBackbone(backbone, out, format).catch((error: unknown) => {
     throw codeOf(error) === undefined ? error : writeError(out, error);
   });

@@ -8,7 +8,7 @@ import { shellWord } from '../common/shell-word.js';
 import { ENCODERS, importBackbone, WeightsError } from '../interop/index.js';
 import { codeOf } from '../common/error-code.js';
 import { assertFolder, writeError } from './output.js';
-import { printJson, say } from './print.js';
+import { printJson, say, warn } from './print.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { architectureInWords, leftOutLines } from './weights.js';
 
@@ -26,7 +26,7 @@ async function run(file: string, raw: Readonly<Record<string, unknown>>): Promis
     throw error instanceof WeightsError || codeOf(error) === undefined ? error : writeError(out, error);
   });
   const { architecture, source, loaded, warnings } = report;
-  for (const warning of warnings) say(`warning: ${warning}`);
+  for (const warning of warnings) warn(warning);
   const names =
     source.form === 'detco' ? '' : `, by the names of ${source.form}${source.prefix === '' ? '' : `; stripped ${quoted(source.prefix)}`}`;
   say(`${architectureInWords(architecture)} from ${source.path}${names}`);

@@ -10,7 +10,7 @@ import { listShards } from '../pipeline/source/index.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { assertFolder } from './output.js';
 import { parseOptions } from './usage-error.js';
-import { watch } from './watch.js';
+import { withProgress } from './progress.js';
 import { numberText, whole } from './number.js';
 import { printJson, printLines } from './print.js';
 
@@ -29,9 +29,9 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   await assertFolder('--out', out);
   const fields = await readFields(choice);
   const interrupted = 'interrupted; give the same command again, finished indexes are kept';
-  const report = await watch({ format: 'index {value}/{total} shards', interrupted }, async ({ signal, update }) => {
+  const report = await withProgress({ title: 'index', interrupted }, async ({ signal, update }) => {
     const locations = await listShards(shards, { signal });
-    const onShard = (done: number): void => update(done, locations.length);
+    const onShard = (done: number): void => update({ done, total: locations.length, unit: 'shards' });
     return indexShards(locations, { dir: out, fields, workers, force, batchSize: batch, signal, onShard });
   });
   if (json) printJson({ out, ...report });

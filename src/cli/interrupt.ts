@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { underNohup } from './nohup.js';
+import { display } from './print.js';
 
 /**
  * Signals within this time of the first are the same wish: `timeout` signals its child, then the group that the child is in; npx may send on
@@ -74,8 +75,7 @@ function npmAbove(parent: number): string | undefined {
 
 /** By the signal itself, so that whoever waits for the process sees what ended it. */
 function endAtOnce(signal: NodeJS.Signals): void {
-  // A progress bar has hidden the cursor.
-  if (process.stderr.isTTY) process.stderr.write('\u001b[?25h\n');
+  display.end(true);
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
   // The first process of a container gets no signal that it does not listen to.

@@ -5,6 +5,7 @@ import { withoutSecrets } from '../pipeline/source/identity.js';
 import { tellStarter } from './ranks.js';
 import { Interrupted } from './interrupt.js';
 import { openFilesAdvice } from './open-files.js';
+import { withQuiet } from './quiet.js';
 import { printableLines } from '../common/printable.js';
 
 /** Each is loaded when it is asked for: to load what all of them import takes longer than many a command runs. */
@@ -53,7 +54,7 @@ async function createProgram(first?: string): Promise<Command> {
   const program = new Command('detco')
     .description('DetCo pre-training: tar shards to contrastive views to a pre-trained ResNet.')
     .version(version(), VERSION_FLAGS.join(', '));
-  for (const command of await commandsFor(first)) program.addCommand(command);
+  for (const command of await commandsFor(first)) program.addCommand(withQuiet(command));
   return withExitOverride(program);
 }
 

@@ -1,5 +1,9 @@
 /** What commands print: names of others within it are shown, and never obeyed by the terminal. */
+import { Display } from '../common/display.js';
 import { printable, printableJson } from '../common/printable.js';
+
+/** All that people are told on stderr goes through it: a line goes above the bar that it draws. */
+export const display = new Display(process.stderr);
 
 /** Result of a command, on stdout. */
 export function printLines(lines: readonly string[]): void {
@@ -11,7 +15,12 @@ export function printJson(result: object): void {
   console.log(printableJson(result));
 }
 
-/** A line for people, on stderr. */
+/** A note for people, on stderr; not with `--quiet`. */
 export function say(line: string): void {
-  process.stderr.write(`${printable(line)}\n`);
+  display.print(line);
+}
+
+/** What people should know even with `--quiet`, on stderr. */
+export function warn(line: string): void {
+  display.warn(line);
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { constants } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { underNohup } from './nohup.js';
-import { say } from './print.js';
+import { display } from './print.js';
 
 /** How long the others have to see for themselves that a rank is gone, and then to end. */
 const [SEE_MS, END_MS] = [10_000, 30_000];
@@ -44,12 +44,12 @@ export async function startRanks(count: number): Promise<number> {
       // Most end for one reason, which the first of them has told.
       if ((ending && interrupted) || told.some((other) => other.includes(reason) || reason.includes(other))) return;
       told.push(reason);
-      say(`detco: ${reason}`);
+      display.error(`detco: ${reason}`);
     });
   const endings = ranks.map((child, rank) => ended(child, rank));
   const failed = await Promise.race([Promise.all(endings).then(() => undefined), firstFailure(endings)]);
   if (failed === undefined) return 0;
-  if (failed.signal) say(`rank ${failed.rank} was ended by ${failed.signal}`);
+  if (failed.signal) display.error(`rank ${failed.rank} was ended by ${failed.signal}`);
   await settle(ranks, endings, SEE_MS);
   ending = true;
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

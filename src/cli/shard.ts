@@ -11,16 +11,14 @@ import { byteSize } from './byte-size.js';
 import { assertFolder } from './output.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { parseOptions, UsageError } from './usage-error.js';
-import { watch } from './watch.js';
+import { withProgress } from './progress.js';
 import { whole } from './number.js';
-import { printJson, printLines, say } from './print.js';
+import { printJson, printLines, say, warn } from './print.js';
 import { quoted } from '../common/quoted.js';
 
 const DEFAULTS = Object.freeze({ perShard: '1000', prefix: 'train', quality: '90', seed: '0' });
 /** Share of bad images above which something is wrong with the source. */
 const MANY_BAD = 0.01;
-/** Steps of the bar: tenths of a percent. */
-const STEPS = 1000;
 
 const schema = z
   .object({
@@ -50,7 +48,7 @@ async function run(source: string, raw: Readonly<Record<string, unknown>>): Prom
   await assertFolder('--out', out);
   const interrupted = 'interrupted; give the same command again to go on';
   try {
-    const report = await watch({ format: 'shard {images} images ({percentage} %)', interrupted }, ({ signal, update }) =>
+    const report = await withProgress({ title: 'shard', interrupted }, ({ signal, update }) =>
       makeShards({
         source,
         dir: out,
@@ -62,10 +60,12 @@ async function run(source: string, raw: Readonly<Record<string, unknown>>): Prom
         ...(shuffle && { seed: seed ?? Number(DEFAULTS.seed) }),
         workers: workers ?? availableParallelism(),
         signal,
-        onProgress: ({ images, share }) => update(Math.floor(share * STEPS), STEPS, { images }),
+        onProgress: ({ images, share }) => update({ done: images, unit: 'images', share }),
       }),
     );
-    for (const line of notes(report, out)) say(line);
+    for (const line of notes(report)) say(line);
+    const bad = badInWords(report, out);
+    if (bad !== undefined) warn(bad);
     if (json) printJson({ out, ...report });
     else printLines([summary(report, out)]);
   } catch (error) {
@@ -83,15 +83,19 @@ function summary({ images, labelled, classes, resized, pattern, bytes, kept }: S
   ].join(', ');
 }
 
-function notes({ images, bad, ignored, loose, leftOut }: ShardingReport, out: string): string[] {
-  const share = (100 * bad) / (images + bad);
-  const warning = share > 100 * MANY_BAD ? `warning: ${share.toFixed(1)} % of the images are bad; check the source. ` : '';
+function notes({ ignored, loose, leftOut }: ShardingReport): string[] {
   return [
     ...(ignored > 0 ? [`${counted(ignored, 'file')} left out: not named .jpg, .jpeg, .png or .webp`] : []),
     ...(loose ? [looseInWords(loose)] : []),
     ...leftOut.map((one) => `left out: ${archiveLeftOutInWords(one)}`),
-    ...(bad > 0 ? [`${warning}${counted(bad, 'bad image')} left out: ${out}/bad-samples.jsonl`] : []),
   ];
+}
+
+function badInWords({ images, bad }: ShardingReport, out: string): string | undefined {
+  if (bad === 0) return undefined;
+  const share = (100 * bad) / (images + bad);
+  const many = share > 100 * MANY_BAD ? `${share.toFixed(1)} % of the images are bad; check the source. ` : '';
+  return `${many}${counted(bad, 'bad image')} left out: ${out}/bad-samples.jsonl`;
 }
 
 /** Writes the images of SRC into shards under `--out`. */

@@ -7,7 +7,7 @@ import { CLASSES } from '../synth/classes.js';
 import { synthesise } from '../synth/synthesise.js';
 import { assertFolder, writeError } from './output.js';
 import { parseOptions, UsageError } from './usage-error.js';
-import { watch } from './watch.js';
+import { withProgress } from './progress.js';
 import { whole } from './number.js';
 import { printJson, printLines } from './print.js';
 import { quoted } from '../common/quoted.js';
@@ -59,11 +59,10 @@ export function synthCommand(): Command {
     .action(async (raw: Record<string, unknown>) => {
       const { out, json, ...options } = parseOptions(schema, raw);
       await assertFolder('--out', out);
-      const format = 'synth {value}/{total} pictures ({percentage} %)';
       const interrupted = 'interrupted; the unfinished shard was removed';
       try {
-        const report = await watch({ format, interrupted }, ({ signal, update }) =>
-          synthesise({ ...options, dir: out, signal, onProgress: (done) => update(done, options.count) }),
+        const report = await withProgress({ title: 'synth', interrupted }, ({ signal, update }) =>
+          synthesise({ ...options, dir: out, signal, onProgress: (done) => update({ done, total: options.count, unit: 'pictures' }) }),
         );
         const summary = `${counted(report.images, 'picture')} in ${out}/${report.pattern}: ${(report.bytes / 1e6).toFixed(1)} MB, ${report.imagesPerSecond} pictures a second`;
         if (json) printJson({ out, ...report });

@@ -15,7 +15,7 @@ import { numberOption, numberText, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
-import { printJson, say } from './print.js';
+import { display, printJson, say } from './print.js';
 import { endWithStarter, startedByRanks, startRanks } from './ranks.js';
 
 /** Of a run that another rank was asked to stop: as by SIGTERM. */
@@ -74,7 +74,7 @@ function launched(): CompanyPlace | undefined {
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
-  const { config, json, profile, ranks = 1, ...flags } = parseOptions(schema, raw);
+  const { config, json, profile, ranks = 1, quiet: _, ...flags } = parseOptions(schema, raw);
   // It takes the place of nothing that the run writes meanwhile: none of that has a page's ending.
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
   const place = launched();
@@ -87,8 +87,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   if (ranks > 1 && place?.size !== ranks)
     throw new UsageError(`--ranks ${ranks}, and this is one of ${place?.size} ranks that another program started: leave --ranks out`);
   const { startTraining } = await import('../train/thread.js');
-  const { terminalProgress } = await import('../train/progress.js');
-  const terminal = terminalProgress(process.stderr);
+  const { trainProgress } = await import('../train/progress.js');
+  const terminal = trainProgress(display);
   let work = '';
   const progress = {
     ...terminal,

@@ -11,7 +11,7 @@ import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { labelsInWords } from './index.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
 import { parseOptions } from './usage-error.js';
-import { watch } from './watch.js';
+import { withProgress } from './progress.js';
 import { whole } from './number.js';
 import { printJson, printLines } from './print.js';
 
@@ -40,8 +40,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     ...choice
   } = parseOptions(schema, raw);
   const fields = await readFields(choice);
-  const format = 'verify {samples} samples, {value}/{total} shards';
-  const report = await watch({ format, interrupted: 'interrupted' }, async ({ signal, update }) => {
+  const report = await withProgress({ title: 'verify', interrupted: 'interrupted' }, async ({ signal, update }) => {
     const locations = await listShards(shards, { signal });
     return verifyShards(locations, {
       ...(index !== undefined && { indexDir: index }),
@@ -52,7 +51,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
       decode,
       workers,
       signal,
-      onProgress: ({ samples, shards: done }) => update(done, locations.length, { samples }),
+      onProgress: ({ samples, shards: done }) => update({ done: samples, unit: 'samples', share: done / locations.length }),
     });
   });
   if (json) printJson(report);

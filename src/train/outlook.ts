@@ -2,7 +2,7 @@
 import { inspectEngines, type Engine } from '../engine/index.js';
 import { methodKind } from '../model/index.js';
 import type { TrainConfig } from './config-schema.js';
-import { DAY, durationInWords } from './duration.js';
+import { DAY, durationInWords } from '../common/duration.js';
 import type { TrainHooks } from './hooks.js';
 import { RecentUpdates } from './recent-updates.js';
 import { warmUpConcern } from './schedule.js';

@@ -15,7 +15,7 @@ import type { LoadedCheckpoint } from './checkpoint.js';
 import type { TrainConfig } from './config-schema.js';
 import { coresFor, tiedToOneCore } from './cores.js';
 import { ranksInWords } from './rank-options.js';
-import { formatDuration } from './duration.js';
+import { formatDuration } from '../common/duration.js';
 import { OptionsError } from './options-error.js';
 import { withDataErrors } from './data-error.js';
 import { classNamesOf } from './class-names.js';

@@ -1,9 +1,14 @@
-/** A terminal that closes under a command. */
-import { spawn } from 'node:child_process';
+/** Commands in a terminal: one that closes under them, and one that a person sits at. */
+import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import xterm from '@xterm/headless';
 import { until } from './bytes.js';
+
+const [ROWS, COLUMNS] = [24, 120];
+const AT = join(import.meta.dirname, 'in_terminal.py');
 
 /**
  * Runs a command line in a terminal that closes once the run has a checkpoint. `script` gives it, and takes it away when it is killed.
@@ -22,4 +27,44 @@ export async function closingTerminal(path: string, line: string, shell = ''): P
   terminal.kill('SIGKILL');
   await until(() => existsSync(status));
   return (await readFile(status, 'utf8')).trim();
+}
+
+/** What a person does once a text has come: types, or sends a signal. `\u0003` is Ctrl-C. */
+export interface Step {
+  readonly until: string;
+  readonly type?: string;
+  readonly signal?: NodeJS.Signals;
+  /** How long the person waits before. */
+  readonly afterMs?: number;
+}
+
+export interface Seen {
+  readonly code: number;
+  /** All that the terminal got. */
+  readonly text: string;
+  /** The lines that it shows in the end, from those that have left the screen to the one that the cursor is in. */
+  readonly lines: readonly string[];
+}
+
+/** Runs a command in a terminal. Needs python3. */
+export async function inTerminal(
+  command: readonly string[],
+  { steps = [], env = {} }: { readonly steps?: readonly Step[]; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Seen> {
+  const order = { command, steps, env: { TERM: 'xterm-256color', ...env }, rows: ROWS, columns: COLUMNS };
+  const { stdout } = await promisify(execFile)('python3', [AT, JSON.stringify(order)], { maxBuffer: 1 << 26 });
+  const { code, text, left } = JSON.parse(stdout) as { code: number; text: string; left: readonly string[] };
+  if (left.length > 0) throw new Error(`${command.join(' ')}: the terminal never got ${left.join(', ')} in:\n${text.slice(-2000)}`);
+  return { code, text, lines: await linesOf(text) };
+}
+
+/** As a terminal shows them: xterm's own. */
+async function linesOf(text: string): Promise<string[]> {
+  const terminal = new xterm.Terminal({ rows: ROWS, cols: COLUMNS, scrollback: 10_000, allowProposedApi: true });
+  await new Promise<void>((resolve) => terminal.write(text, resolve));
+  const { active } = terminal.buffer;
+  const last = active.baseY + active.cursorY;
+  const lines = Array.from({ length: last + 1 }, (_, at) => active.getLine(at)?.translateToString(true) ?? '');
+  terminal.dispose();
+  return lines;
 }

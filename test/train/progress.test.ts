@@ -1,7 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from '@jest/globals';
-import { durationInWords, formatDuration } from '#dist/train/duration.js';
-import { terminalProgress } from '#dist/train/progress.js';
+import { durationInWords, formatDuration } from '#dist/common/duration.js';
+import { Display } from '#dist/common/display.js';
+import { trainProgress } from '#dist/train/progress.js';
 import type { StepMetrics } from '#dist/train/metrics.js';
 
 function line(step: number): StepMetrics {
@@ -28,12 +29,13 @@ function screen(isTTY: boolean) {
     clearLine: () => true,
     moveCursor: () => true,
   });
-  return { stream: stream as unknown as NodeJS.WriteStream, text: () => String(stream.read() ?? '') };
+  const display = new Display(stream as unknown as NodeJS.WriteStream, {});
+  return { display, text: () => String(stream.read() ?? '') };
 }
 
 test('away from a terminal, prints the first step and then a line every few seconds', () => {
-  const { stream, text } = screen(false);
-  const progress = terminalProgress(stream);
+  const { display, text } = screen(false);
+  const progress = trainProgress(display);
   for (let step = 1; step <= 50; step++) progress.onStep(line(step), 100, false);
   progress.close();
   expect(text()).toBe('step 1/100  epoch 1  loss 12.346  lr 0.0300  32.0 images/s  data wait 25 %  ETA 1m39s\n');
@@ -41,8 +43,8 @@ test('away from a terminal, prints the first step and then a line every few seco
 
 test('tells the time to go by recent updates, and not by those that prepared the first', () => {
   const told = (...stepMs: readonly number[]): string | undefined => {
-    const { stream, text } = screen(true);
-    const progress = terminalProgress(stream);
+    const { display, text } = screen(true);
+    const progress = trainProgress(display);
     for (const [at, ms] of stepMs.entries())
       progress.onStep({ ...line(at + 1), stepMs: ms, dataWaitMs: 0, imagesPerSecond: 32_000 / ms }, 1000, false);
     progress.close();
@@ -58,8 +60,8 @@ test('tells the time to go by recent updates, and not by those that prepared the
 });
 
 test('shows the running mean of what a probe gets right', () => {
-  const { stream, text } = screen(false);
-  const progress = terminalProgress(stream);
+  const { display, text } = screen(false);
+  const progress = trainProgress(display);
   progress.onStep({ ...line(1), probeTop1: 0.125 }, 100, false);
   progress.onEvaluation({ step: 1, epoch: 0, timeMs: 1e12, knnTop1: 0.1, probeTop1: 0.25 });
   progress.close();
@@ -69,26 +71,26 @@ test('shows the running mean of what a probe gets right', () => {
 });
 
 test('says that the end is not known yet', () => {
-  const { stream, text } = screen(false);
-  terminalProgress(stream).onStep(line(1), undefined, false);
+  const { display, text } = screen(false);
+  trainProgress(display).onStep(line(1), undefined, false);
   expect(text()).toMatch(/^step 1 {2}epoch 1 .* ETA \?\n$/);
 });
 
 test('marks an estimate of the updates', () => {
-  const { stream, text } = screen(false);
-  terminalProgress(stream).onStep(line(1), 760, true);
+  const { display, text } = screen(false);
+  trainProgress(display).onStep(line(1), 760, true);
   expect(text()).toMatch(/^step 1\/~760 {2}epoch 1 /);
 });
 
 test('has no time to go after the last update', () => {
-  const { stream, text } = screen(false);
-  terminalProgress(stream).onStep(line(100), 100, false);
+  const { display, text } = screen(false);
+  trainProgress(display).onStep(line(100), 100, false);
   expect(text()).toMatch(/^step 100\/100 .* data wait 25 %\n$/);
 });
 
 test('on a terminal, draws a bar', () => {
-  const { stream, text } = screen(true);
-  const progress = terminalProgress(stream);
+  const { display, text } = screen(true);
+  const progress = trainProgress(display);
   progress.onStep(line(1), 100, false);
   progress.onWarning('features have collapsed');
   progress.close();
@@ -97,20 +99,20 @@ test('on a terminal, draws a bar', () => {
 
 test('on a terminal, draws no more of a bar than is done, and nothing where the end is not known', () => {
   const drawn = (step: number, total: number | undefined, estimated = false): string | undefined => {
-    const { stream, text } = screen(true);
-    const progress = terminalProgress(stream);
+    const { display, text } = screen(true);
+    const progress = trainProgress(display);
     progress.onStep(line(step), total, estimated);
     progress.close();
-    return /([=-]{20}) (\S+) /.exec(text())?.[0];
+    return /([=-]{20}) step (\S+) /.exec(text())?.[0];
   };
-  expect(drawn(1, undefined)).toBe(`${'-'.repeat(20)} 1/? `);
-  expect(drawn(5, 10)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} 5/10 `);
-  expect(drawn(5, 10, true)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} 5/~10 `);
+  expect(drawn(1, undefined)).toBe(`${'-'.repeat(20)} step 1 `);
+  expect(drawn(5, 10)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} step 5/10 `);
+  expect(drawn(5, 10, true)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} step 5/~10 `);
 });
 
 test('marks the evaluation of the untrained network', () => {
-  const { stream, text } = screen(false);
-  const progress = terminalProgress(stream);
+  const { display, text } = screen(false);
+  const progress = trainProgress(display);
   progress.onEvaluation({ step: 0, epoch: 0, timeMs: 1e12, knnTop1: 0.125, knnTop1ByStage: { res5: 0.125 } });
   progress.onEvaluation({ step: 60, epoch: 0, timeMs: 1e12, knnTop1: 0.5, knnTop1ByStage: { res5: 0.5 } });
   expect(text()).toBe('step 0  kNN top-1 12.5 % (untrained)\nstep 60  kNN top-1 50.0 %\n');

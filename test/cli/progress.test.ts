@@ -1,0 +1,156 @@
+/** How far long work is, as people see it: in real processes, and in a real terminal. */
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { wherePythonHas } from '../support/python.js';
+import { inTerminal, type Seen } from '../support/terminal.js';
+import { detco } from './detco.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'detco-progress-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('away from a terminal', () => {
+  /** Lines on stderr of work that updates its display so. */
+  function shown(updates: string): string[] {
+    const program =
+      `import { withProgress } from './dist/cli/progress.js';` +
+      `await withProgress({ title: 'count', interrupted: '' }, async ({ update }) => { ${updates} }).catch(() => {});`;
+    const { stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' });
+    return stderr.split('\n').slice(0, -1);
+  }
+
+  test('the first state is told at once, and no other within seconds', () => {
+    expect(shown(`update({ done: 1, total: 3, unit: 'shards' }); update({ done: 3, total: 3, unit: 'shards' });`)).toEqual([
+      'count 1/3 shards (33 %)  ETA ?',
+    ]);
+  });
+
+  test('the last state of work that fails is told, once', () => {
+    const lines = shown(`update({ done: 1, total: 4 }); update({ done: 2, total: 4, share: 0.75 }); throw new Error();`);
+    expect(lines).toEqual(['count 1/4 (25 %)  ETA ?', expect.stringMatching(/^count 2\/4 \(75 %\) /)]);
+    expect(shown(`update({ done: 1, total: 4 }); throw new Error();`)).toEqual(['count 1/4 (25 %)  ETA ?']);
+  });
+
+  test('work that shows nothing prints nothing', () => {
+    expect(shown('')).toEqual([]);
+  });
+});
+
+describe('--quiet', () => {
+  test('leaves results', async () => {
+    const out = join(folder, 'quiet');
+    const synth = await detco(['synth', '--count', '20', '--out', out, '--quiet']);
+    expect(synth).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('20 pictures in ') });
+    const index = ['index', '--shards', `${out}/train-000.tar`, '--out', join(folder, 'index')];
+    expect(await detco([...index, '-q'])).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('20 samples in 1 shard') });
+    expect(await detco([...index, '--force'])).toMatchObject({ code: 0, stderr: 'index 1/1 shards (100 %)\n' });
+  });
+
+  test('leaves warnings, without the notes beside them', async () => {
+    const loud = await detco(['shard', 'fixtures/odd/files', '--out', join(folder, 'loud')]);
+    const quiet = await detco(['shard', 'fixtures/odd/files', '--out', join(folder, 'hushed'), '--quiet']);
+    expect(quiet).toMatchObject({ code: 0, stderr: expect.stringMatching(/^warning: 30\.0 % of the images are bad; .*\n$/) });
+    expect(loud.stderr.split('\n').length).toBeGreaterThan(2);
+  });
+
+  test('leaves errors, and nothing of a run but these', async () => {
+    expect(await detco(['synth', '--count', '0', '--out', folder, '--quiet'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^detco: --count "0": /),
+    });
+    const shards = ['--shards', 'fixtures/shards/val-000.tar', '--preset', 'tiny', '--engine', 'wasm', '--batch', '4'];
+    const run = await detco(['train', ...shards, '--steps', '1', '--out', join(folder, 'run'), '--quiet', '--json']);
+    expect({ ...run, stdout: JSON.parse(run.stdout) as unknown }).toMatchObject({ code: 0, stderr: '', stdout: { step: 1 } });
+  });
+});
+
+const python = wherePythonHas('pty');
+python.describe(`in a terminal${python.note}`, () => {
+  const command = (...args: readonly string[]): string[] => [process.execPath, 'bin/detco.cjs', ...args];
+
+  /** The terminal is as it was: the cursor is seen, lines wrap, and it stands at the beginning of one. */
+  function expectRestored({ text, lines }: Seen): void {
+    expect(text.lastIndexOf('\u001b[?25h')).toBeGreaterThan(text.lastIndexOf('\u001b[?25l'));
+    expect(text.lastIndexOf('\u001b[?7h')).toBeGreaterThan(text.lastIndexOf('\u001b[?7l'));
+    expect(lines.at(-1)).toBe('');
+  }
+
+  test('a bar has rate and time to go, and is gone at the end', async () => {
+    const seen = await inTerminal(command('synth', '--count', '300', '--out', join(folder, 'bar')));
+    expect(seen.code).toBe(0);
+    expect(seen.text).toMatch(/[=-]{20} synth \d+\/300 pictures \(\d+ %\) {2}\d+(\.\d)? pictures\/s {2}ETA \d+s/);
+    expect(seen.lines).toEqual([expect.stringMatching(/^300 pictures in /), '']);
+    expectRestored(seen);
+  });
+
+  test.each([
+    ['Ctrl-C', { type: '\u0003' }, 130],
+    ['SIGTERM', { signal: 'SIGTERM' }, 143],
+  ] as const)('after %s the last state stays, whole', async (name, does, code) => {
+    const steps = [{ until: 'pictures/s', ...does }];
+    const seen = await inTerminal(command('synth', '--count', '20000', '--out', join(folder, name)), { steps });
+    expect(seen.code).toBe(code);
+    expect(seen.lines).toEqual([
+      expect.stringMatching(/^synth \d+\/20000 pictures \(\d+ %\) {2}[\d.]+ pictures\/s {2}ETA \w+$/),
+      'detco: interrupted; the unfinished shard was removed',
+      '',
+    ]);
+    expectRestored(seen);
+  });
+
+  test('a run has its notes above the bar, and ends with a whole line when it is stopped', async () => {
+    const run = ['--shards', 'fixtures/shards/train-000.tar', '--preset', 'tiny', '--engine', 'wasm', '--batch', '4'];
+    const steps = [{ until: 'step 3/', type: '\u0003' }];
+    const seen = await inTerminal(command('train', ...run, '--out', join(folder, 'stopped')), { steps });
+    expect(seen.code).toBe(130);
+    expect(seen.text).toMatch(
+      /[=-]{20} step \d\/~\d+ {2}epoch 0 {2}loss [\d.]+ {2}lr [\d.]+ {2}[\d.]+ images\/s {2}data wait \d+ % {2}ETA \w+/,
+    );
+    expect(seen.lines).toEqual(
+      expect.arrayContaining([expect.stringMatching(/^engine wasm/), expect.stringMatching(/^stopping: finishing/)]),
+    );
+    expect(seen.lines.slice(-2)).toEqual([expect.stringMatching(/^stopped after step \d+; continue with: /), '']);
+    expect(seen.lines.filter((line) => /[=-]{20} step/.test(line))).toEqual([]);
+    expectRestored(seen);
+  });
+
+  test('a second signal, which ends the command at once, leaves the terminal as it was', async () => {
+    const program =
+      `import { withProgress } from './dist/cli/progress.js'; setInterval(() => {}, 1000);` +
+      `await withProgress({ title: 'count', interrupted: '' }, ({ update }) => { update({ done: 1, total: 4 }); return new Promise(() => {}); });`;
+    const steps = [
+      { until: 'count 1/4', type: '\u0003' },
+      { until: '^C', type: '\u0003', afterMs: 300 },
+    ];
+    // npx sends a signal twice, so more time is left between two of them under npm.
+    const node = ['env', '-u', 'npm_command', process.execPath, '--input-type=module', '--eval', program];
+    const seen = await inTerminal(node, { steps });
+    expect(seen.code).toBe(-constants.signals.SIGINT);
+    expect(seen.lines).toEqual(['count 1/4 (25 %)  ETA ?', '']);
+    expectRestored(seen);
+  });
+
+  test('a terminal that cannot draw a line again gets plain lines', async () => {
+    const seen = await inTerminal(command('synth', '--count', '40', '--out', join(folder, 'dumb')), { env: { TERM: 'dumb' } });
+    expect(seen.code).toBe(0);
+    expect(seen.text).not.toContain('\u001b');
+    expect(seen.lines).toEqual([expect.stringMatching(/^synth \d+\/40 pictures/), expect.stringMatching(/^40 pictures in /), '']);
+  });
+
+  test.each<Record<string, string>>([{ NO_COLOR: '1' }, { FORCE_COLOR: '1' }])(
+    'there is no colour, with %j in the environment',
+    async (env) => {
+      const synth = ['synth', '--count', '20', '--out', join(folder, `colour-${Object.keys(env).join('')}`)];
+      for (const args of [synth, ['synth', '--nosuch']]) {
+        const { text } = await inTerminal(command(...args), { env });
+        // Select Graphic Rendition: ESC [ ... m
+        expect(text.split('\u001b').filter((after) => /^\[[\d;]*m/.test(after))).toEqual([]);
+      }
+    },
+  );
+});
