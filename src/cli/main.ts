@@ -17,6 +17,7 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
   ['index', async () => (await import('./index.js')).indexCommand()],
   ['verify', async () => (await import('./verify.js')).verifyCommand()],
   ['synth', async () => (await import('./synth.js')).synthCommand()],
+  ['watch', async () => (await import('./watch.js')).watchCommand()],
   ['views', async () => (await import('./views.js')).viewsCommand()],
   ['export', async () => (await import('./export.js')).exportCommand()],
   ['import', async () => (await import('./import.js')).importCommand()],

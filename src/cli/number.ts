@@ -25,6 +25,11 @@ export function whole(low: number, high: number, example: string): z.ZodType<num
   return number(/^\d+$/, (value) => value >= low && value <= high, `a whole number, ${low}..${high}`, example);
 }
 
+/** Text of a port to listen on; 0 is any that is free. */
+export function portNumber(example: string): z.ZodType<number, string> {
+  return whole(0, 65_535, example);
+}
+
 /** A decimal number such as `0.03`, `.5` or `3e-4`, above 0 and at most `high`. */
 export function positive(high: number, example: string): z.ZodType<number, string> {
   return number(/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i, (value) => value > 0 && value <= high, `a number above 0, at most ${high}`, example);

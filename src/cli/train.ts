@@ -11,11 +11,12 @@ import { addFieldOptions } from './fields.js';
 import { type Flag, FLAGS, flagName } from '../train/flags.js';
 import { readLaunch } from '../train/launch.js';
 import { interruptible, type Interrupted } from './interrupt.js';
-import { numberOption, numberText, whole } from './number.js';
+import { numberOption, numberText, portNumber, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { display, printJson, say } from './print.js';
+import { watchAlong } from './train-watch.js';
 import { endWithStarter, startedByRanks, startRanks } from './ranks.js';
 
 /** Of a run that another rank was asked to stop: as by SIGTERM. */
@@ -43,6 +44,7 @@ const schema = z.looseObject({
   config: z.string().min(1, 'expected a file; give for example --config options.yaml').optional(),
   /** File of the report, or true. */
   profile: z.union([z.string(), z.literal(true)]).optional(),
+  watch: z.union([portNumber('--watch 8265'), z.literal(true)]).optional(),
   json: z.boolean().default(false),
   ranks: whole(1, MOST_RANKS, '--ranks 2').optional(),
 });
@@ -74,7 +76,7 @@ function launched(): CompanyPlace | undefined {
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
-  const { config, json, profile, ranks = 1, quiet: _, ...flags } = parseOptions(schema, raw);
+  const { config, json, profile, watch, ranks = 1, quiet: _, ...flags } = parseOptions(schema, raw);
   // It takes the place of nothing that the run writes meanwhile: none of that has a page's ending.
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
   const place = launched();
@@ -100,6 +102,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   // The first of several ranks speaks for all.
   const leads = !place?.rank;
   const tell = (message: string): void => (leads ? progress.onInfo(message) : undefined);
+  const along = watch !== undefined && leads ? watchAlong(watch, progress.onInfo, progress.onWarning) : undefined;
   const byRanks = startedByRanks();
   endWithStarter();
   const task = {
@@ -109,13 +112,16 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     ...(place && { place: { ...place, byRanks } }),
   };
   await interruptible('stopped before the first update', async (signal) => {
-    const training = startTraining(task, progress);
+    const training = startTraining(task, { ...progress, ...(along && { onRun: along.onRun }) });
     process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
       tell(stoppingInWords(work));
       training.stop();
     });
-    const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(() => progress.close());
+    const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(async () => {
+      progress.close();
+      await along?.close();
+    });
     // Where another rank was asked to stop, this one was not.
     if (!result?.finished) process.exitCode = (signal.reason as Interrupted | undefined)?.exitCode ?? STOPPED;
     if (result === undefined) {
@@ -163,6 +169,7 @@ export function trainCommand(): Command {
     )
     .option('--ranks <n>', 'train in so many processes on this machine, one a GPU, or on its cores (several machines: docs/distributed.md)')
     .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
+    .option('--watch [port]', 'show the run on a web page of this machine while it trains, at port 8265 unless another is named')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
   return addFieldOptions(command);

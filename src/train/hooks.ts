@@ -8,6 +8,8 @@ export interface TrainHooks {
    * @param estimated whether that is an estimate, which it is until an epoch has been counted
    */
   readonly onStep?: (metrics: StepMetrics, totalSteps: number | undefined, estimated: boolean) => void;
+  /** Called when the folder of the run is there, with its `config.json`. */
+  readonly onRun?: (path: string) => void;
   readonly onEvaluation?: (metrics: EvaluationMetrics) => void;
   readonly onCheckpoint?: (path: string) => void;
   /** Called before a piece of work that may take long, with its name: `update 48`, `evaluation`, `waiting for data`; '' where nothing is to be told of what follows. */

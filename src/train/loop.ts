@@ -4,6 +4,7 @@ import type { OnlineProbe } from '../eval/index.js';
 import type { Method } from '../model/index.js';
 import type { Batch, PipelineState } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
+import type { PipelineMeters } from '../pipeline/profile/snapshot.js';
 import type { TrainConfig } from './config-schema.js';
 import { type Agreement, AllFailed, StopAgreed } from './agreement.js';
 import type { BadBudget } from './bad-budget.js';
@@ -35,6 +36,8 @@ export interface LoopContext extends TrainRequests {
   /** Where one learns with the run. */
   readonly probe?: OnlineProbe;
   readonly batches: AsyncIterable<Batch>;
+  /** Of the pipeline that the batches come from. */
+  readonly meters: () => Pick<PipelineMeters, 'queues' | 'rssBytes'>;
   readonly run: RunRecord;
   /** Where several ranks train. */
   readonly agreement?: Agreement;
@@ -248,6 +251,7 @@ class Loop {
     this.#updating = false;
 
     const imagesPerSecond = (1000 * engine.ranks.size * batch.size) / (dataWaitMs + stepMs);
+    const { queues, rssBytes } = this.#context.meters();
     const metrics: StepMetrics = {
       step: this.#step,
       epoch: batch.epoch,
@@ -258,6 +262,8 @@ class Loop {
       imagesPerSecond: round(imagesPerSecond),
       dataWaitMs: round(dataWaitMs),
       stepMs: round(stepMs),
+      rssBytes,
+      queues,
       featureStd: result.featureStd,
       ...(result.probe && { probeTop1: result.probe.top1, probeLoss: result.probe.loss }),
     };

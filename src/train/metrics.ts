@@ -1,4 +1,5 @@
 /** What a line of `metrics.jsonl` says: of an update, or of an evaluation. */
+import type { PipelineMeters } from '../pipeline/profile/snapshot.js';
 
 /** One update. */
 export interface StepMetrics {
@@ -17,6 +18,10 @@ export interface StepMetrics {
   readonly dataWaitMs: number;
   /** Time from having the batch to having the loss. */
   readonly stepMs: number;
+  /** Memory of this process, threads included, in bytes. */
+  readonly rssBytes: number;
+  /** What waits between the pipeline's stages in this process: samples, and in `full` batches. */
+  readonly queues: PipelineMeters['queues'];
   /** Mean over dimensions of the standard deviation of the unit-norm queries; 1/sqrt(dimensions) when they are spread, 0 when they collapsed. */
   readonly featureStd: number;
   /** Of the linear probe on this batch before it learned from it: share of right answers, [0, 1]. */

@@ -33,7 +33,7 @@ function percent(share: number): string {
 }
 
 /** Hooks that print, and `close` to end with. */
-export interface Progress extends Required<TrainHooks> {
+export interface Progress extends Required<Omit<TrainHooks, 'onRun'>> {
   close(): void;
 }
 

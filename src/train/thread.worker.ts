@@ -10,7 +10,10 @@ import { refuseTogether, train } from './train.js';
 const port = parentPort as MessagePort;
 const { task, requests: memory } = workerData as { readonly task: TrainTask; readonly requests: SharedArrayBuffer };
 
-const names = { onStep: 0, onEvaluation: 0, onCheckpoint: 0, onWork: 0, onInfo: 0, onWarning: 0 } satisfies Record<keyof TrainHooks, 0>;
+const names = { onRun: 0, onStep: 0, onEvaluation: 0, onCheckpoint: 0, onWork: 0, onInfo: 0, onWarning: 0 } satisfies Record<
+  keyof TrainHooks,
+  0
+>;
 const hooks = Object.fromEntries(
   Object.keys(names).map((hook) => [hook, (...given: unknown[]): void => port.postMessage({ hook, given } as HookCall)]),
 ) as TrainHooks;

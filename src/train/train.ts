@@ -230,6 +230,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   if (leads) await shards.save(path);
   for (const bad of earlyBad) run?.appendBadSample(bad);
   const state = past?.checkpoint?.state;
+  hooks.onRun?.(path);
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
 
   const { method, optimizer, probe } = trained;
@@ -253,6 +254,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
       method,
       optimizer,
       ...(probe && { probe }),
+      meters: () => pipeline.meters(),
       batches: withDataErrors(data.batches, { shards: pipeline.shards, run: path, signal }),
       run: run ?? followedRun(path),
       ...(agreement && { agreement }),

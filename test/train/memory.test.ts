@@ -176,6 +176,7 @@ function testOutOfMemory(name: keyof typeof REFUSALS, refusal: RegExp): void {
       method,
       optimizer,
       batches: batches(),
+      meters: () => ({ rssBytes: 0, queues: { compressed: 0, decoding: 0, decoded: 0, full: 0 } }),
       run,
       versions: {},
       hooks: {},

@@ -16,6 +16,8 @@ function line(step: number): StepMetrics {
     imagesPerSecond: 32,
     dataWaitMs: 250,
     stepMs: 750,
+    rssBytes: 1e9,
+    queues: { compressed: 64, decoding: 1, decoded: 2, full: 3 },
     featureStd: 0.1,
   };
 }
