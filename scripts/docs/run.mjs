@@ -7,7 +7,7 @@ import { CODE } from './page.mjs';
 import { mismatch, sessions } from './console.mjs';
 
 /** One block may take so long. */
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 300_000;
 const TSCONFIG = {
   compilerOptions: {
     module: 'nodenext',
