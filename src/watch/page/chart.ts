@@ -52,6 +52,8 @@ export class Chart {
   #shown: Shown | undefined;
   /** Place of the cursor in x; undefined where there is none, and the latest values are shown. */
   #cursor: number | undefined;
+  /** Whether keys have put it there: it is an x, and not where a pointer stands. */
+  #keyed = false;
 
   constructor(field: Field, onRange: (range: XRange | undefined) => void) {
     this.#field = field;
@@ -78,6 +80,7 @@ export class Chart {
     const xs = data[0];
     const [min = 0, max = 1] = range ? [range.min, range.max] : [xs[0], xs.at(-1)];
     this.#plot?.setScale('x', { min, max: max > min ? max : min + 1 });
+    if (this.#keyed) this.#placeCursor();
     this.#tell();
   }
 
@@ -134,10 +137,11 @@ export class Chart {
     // It would be a second picture of the same to a screen reader.
     this.#plot.root.setAttribute('aria-hidden', 'true');
     this.#plot.over.addEventListener('dblclick', () => this.#onRange(undefined));
+    this.#plot.over.addEventListener('mousemove', () => (this.#keyed = false));
   }
 
   #onPointer(left: number | undefined, toValue: uPlot['posToVal']): void {
-    if (document.activeElement === this.#plotted && (left ?? -1) < 0) return;
+    if (this.#keyed) return;
     this.#cursor = left === undefined || left < 0 ? undefined : toValue(left, 'x');
     this.#tell();
   }
@@ -176,9 +180,14 @@ export class Chart {
 
   #moveTo(x: number | undefined): void {
     this.#cursor = x;
-    const left = x === undefined ? -10 : (this.#plot?.valToPos(x, 'x') ?? -10);
-    this.#plot?.setCursor({ left, top: x === undefined ? -10 : 10 });
+    this.#keyed = x !== undefined;
+    this.#placeCursor();
     this.#tell();
+  }
+
+  #placeCursor(): void {
+    const left = this.#cursor === undefined ? -10 : (this.#plot?.valToPos(this.#cursor, 'x') ?? -10);
+    this.#plot?.setCursor({ left, top: left < 0 ? -10 : 10 }, false);
   }
 
   /** Of the last x at or before the cursor. */
