@@ -46,7 +46,10 @@ export function exportCommand(): Command {
     .requiredOption('--checkpoint <path>', "a run's folder, RUN/checkpoints/step-N, a folder of detco import, or a file of weights")
     .option('--format <name>', `${EXPORT_FORMATS.join(', ')}`, 'torchvision')
     .option('--encoder <name>', 'query, which the optimizer moves, or key, which follows it slowly', 'query')
-    .requiredOption('--out <file>', 'the file: .pth or .safetensors for torchvision and timm, .pkl for detectron2, .pth.tar for moco')
+    .requiredOption(
+      '--out <file>',
+      'the file: .pth or .safetensors for torchvision and timm, .pkl for detectron2, .pth.tar for moco, .onnx for onnx',
+    )
     .option('--json', 'print what was written as one JSON object')
     .action(run);
 }

@@ -10,6 +10,7 @@ import type { LeftOut } from './foreign-backbone.js';
 import { placeProblem } from './export-place.js';
 import type { LoadedBackbone } from './load-backbone.js';
 import { toDetectron2 } from './names.js';
+import { onnxModel } from './onnx-writer.js';
 import { replaceWhole, writeChunks } from '../common/replace-whole.js';
 import { torchArchive, type TorchTensor } from './torch-writer.js';
 import { WeightsError } from './weights-error.js';
@@ -41,6 +42,7 @@ const asMoco: Write = (path, tensors, { architecture: { arch } }) =>
         ]),
     ),
   );
+const asOnnx: Write = (path, tensors, { architecture }) => writeChunks(path, onnxModel(tensors, resNet(architecture)));
 const asDetectron2: Write = (path, tensors) => writeChunks(path, detectron2Pickle(renamed(tensors, toDetectron2)));
 
 /** By the endings of files. */
@@ -53,6 +55,7 @@ const FORMATS = {
   safetensors: { '.safetensors': asSafetensors },
   moco: { '.pth.tar': asMoco, '.pth': asMoco },
   detectron2: { '.pkl': asDetectron2 },
+  onnx: { '.onnx': asOnnx },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Write>>>>;
 
 export type ExportFormat = keyof typeof FORMATS;
@@ -97,14 +100,16 @@ export async function writeBackbone(backbone: LoadedBackbone, path: string, form
   if (!write) throw new RangeError(`${quoted(path)}: ${endingProblem(path, format)}`);
   const all = torchTensors(backbone);
   const counts = [...all.keys()].filter(isCount);
-  // Nothing in Detectron2 reads them, and its frozen batch norms would report each as unknown.
-  const dropped = format === 'detectron2' ? counts : [];
+  // Nothing in Detectron2 reads them, and its frozen batch norms would report each as unknown. A graph of ONNX has no place for them.
+  const dropped = format === 'detectron2' || format === 'onnx' ? counts : [];
   const tensors = new Map([...all].filter(([name]) => !dropped.includes(name)));
   const sum = await replaceWhole(path, (partial) => write(partial, tensors, backbone));
   const leftOut = [
     // The counts of a file that was read are written anew.
     ...backbone.source.leftOut.filter(({ keys }) => !keys.every(isCount)),
-    ...(dropped.length > 0 ? [{ reason: 'counts of batches, which Detectron2 has no use for', keys: dropped }] : []),
+    ...(dropped.length > 0
+      ? [{ reason: `counts of batches, which ${format === 'onnx' ? 'ONNX' : 'Detectron2'} has no use for`, keys: dropped }]
+      : []),
   ];
   return { path, format, keys: tensors.size, ...sum, leftOut };
 }

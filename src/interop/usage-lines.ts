@@ -4,12 +4,14 @@ import type { ResNetOptions } from '../model/network/architecture.js';
 import type { ExportFormat } from './export-backbone.js';
 
 const DEFAULT_WIDTH = 64;
+const IMAGES = '# images: RGB in [0, 1], normalised with mean (0.485, 0.456, 0.406) and std (0.229, 0.224, 0.225)';
 
-type PythonFormat = Exclude<ExportFormat, 'detectron2'>;
+type PythonFormat = Exclude<ExportFormat, 'detectron2' | 'onnx'>;
 
 /** @param path of the file that was written */
 export function usageLines(format: ExportFormat, path: string, architecture: ResNetOptions): string[] {
   if (format === 'detectron2') return [...detectron2(path, architecture), ...stemRemark(architecture)];
+  if (format === 'onnx') return onnx(path);
   const isStandard = architecture.width === DEFAULT_WIDTH && architecture.stem === 'imagenet';
   return isStandard
     ? python(format, path, architecture)
@@ -21,6 +23,14 @@ function loadCall(format: PythonFormat, path: string): string {
   const file = JSON.stringify(path);
   if (path.endsWith('.safetensors')) return `safetensors.torch.load_file(${file})`;
   return `torch.load(${file}, weights_only=True)${format === 'moco' ? "['state_dict']" : ''}`;
+}
+
+function onnx(path: string): string[] {
+  return [
+    `session = onnxruntime.InferenceSession(${JSON.stringify(path)})`,
+    "[features] = session.run(['features'], {'images': images})  # float32 [N, 3, H, W] to [N, C]",
+    IMAGES,
+  ];
 }
 
 function python(format: PythonFormat, path: string, { arch }: ResNetOptions): string[] {
@@ -35,7 +45,7 @@ function python(format: PythonFormat, path: string, { arch }: ResNetOptions): st
     `model = torchvision.models.${arch}()`,
     `missing, unexpected = model.load_state_dict(${loadCall(format, path)}, strict=False)`,
     "assert missing == ['fc.weight', 'fc.bias'] and not unexpected",
-    '# images: RGB in [0, 1], normalised with mean (0.485, 0.456, 0.406) and std (0.229, 0.224, 0.225)',
+    IMAGES,
   ];
 }
 

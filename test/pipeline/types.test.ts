@@ -1,5 +1,6 @@
 /** What TypeScript knows of a batch from its recipe (`npm run check:types`), and that real batches hold to it. */
 import { expect, test } from '@jest/globals';
+import { expectTypeOf } from 'expect-type';
 import {
   type Batch,
   type BatchView,
@@ -12,12 +13,6 @@ import {
   recipes,
 } from '#dist/pipeline/index.js';
 import { FIXTURE } from '../support/images.js';
-
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-/** Does not compile unless the two types are the same. */
-function same<A, B>(...equal: Equal<A, B> extends true ? [] : ['the types differ']): void {
-  expect(equal).toEqual([]);
-}
 
 type ImageShape = readonly [samples: number, height: number, width: number, channels: 3];
 type JigsawShape = readonly [samples: number, patches: 9, height: number, width: number, channels: 3];
@@ -33,10 +28,10 @@ async function first<B extends Batch>(pipeline: AsyncIterable<B>): Promise<B> {
 
 test('a built-in recipe gives its views by name, each with the shape of its kind', async () => {
   const { views, plans } = await first(await createPipeline({ ...run, recipe: recipes.detco(sizes) }));
-  same<keyof typeof views, 'globalQ' | 'globalK' | 'patchesQ' | 'patchesK'>();
-  same<typeof views.globalQ.shape, ImageShape>();
-  same<typeof views.patchesK.shape, JigsawShape>();
-  same<typeof plans.patchesQ, readonly DrawnPicture[]>();
+  expectTypeOf<keyof typeof views>().toEqualTypeOf<'globalQ' | 'globalK' | 'patchesQ' | 'patchesK'>();
+  expectTypeOf<typeof views.globalQ.shape>().toEqualTypeOf<ImageShape>();
+  expectTypeOf<typeof views.patchesK.shape>().toEqualTypeOf<JigsawShape>();
+  expectTypeOf<typeof plans.patchesQ>().toEqualTypeOf<readonly DrawnPicture[]>();
   // @ts-expect-error a view that the recipe does not make
   expect(views.globalX).toBeUndefined();
   const [samples, patches, height, width, channels] = views.patchesQ.shape;
@@ -48,21 +43,21 @@ test('a recipe written in place gives the names and kinds that were written', as
   const crop = { op: 'randomResizedCrop', scale: [0.05, 0.14], ratio: [3 / 4, 4 / 3] } as const;
   const small: MultiCropView = { kind: 'multicrop', crops: 3, size: 12, crop, operations: view2.operations };
   const { views } = await first(await createPipeline({ ...run, recipe: { name: 'mine', views: { view1, small } } }));
-  same<keyof typeof views, 'view1' | 'small'>();
-  same<typeof views.small.shape, MultiCropShape>();
+  expectTypeOf<keyof typeof views>().toEqualTypeOf<'view1' | 'small'>();
+  expectTypeOf<typeof views.small.shape>().toEqualTypeOf<MultiCropShape>();
   expect(views.small.shape).toEqual([2, 3, 12, 12, 3]);
 });
 
 test('a jigsaw view that is left to a device has the shape of its canvas', async () => {
   const { views } = await first(await createPipeline({ ...run, recipe: recipes.detco(sizes), augment: 'device' }));
-  same<typeof views.patchesQ.shape, ImageShape>();
+  expectTypeOf<typeof views.patchesQ.shape>().toEqualTypeOf<ImageShape>();
   expect(views.patchesQ.shape).toEqual([2, 33, 33, 3]);
 });
 
 test.each(['worker', 'device'] as const)('where it is open who augments, %s too, a jigsaw view may have either shape', async (augment) => {
   const either = await first(await createPipeline({ ...run, recipe: recipes.detco(sizes), augment }));
-  same<typeof either.views.patchesQ.shape, ImageShape | JigsawShape>();
-  same<typeof either.views.globalQ.shape, ImageShape>();
+  expectTypeOf<typeof either.views.patchesQ.shape>().toEqualTypeOf<ImageShape | JigsawShape>();
+  expectTypeOf<typeof either.views.globalQ.shape>().toEqualTypeOf<ImageShape>();
   expect(either.views.patchesQ.shape).toHaveLength(augment === 'device' ? 4 : 5);
 });
 
@@ -71,8 +66,8 @@ test('a recipe of which nothing is known gives views by any name, with some shap
   const options: PipelineOptions = { ...run, recipe };
   const pipeline: Pipeline = await createPipeline(options);
   const { views } = await first(pipeline);
-  same<typeof views, Readonly<Record<string, BatchView>>>();
-  same<BatchView['shape'], readonly number[]>();
+  expectTypeOf<typeof views>().toEqualTypeOf<Readonly<Record<string, BatchView>>>();
+  expectTypeOf<BatchView['shape']>().toEqualTypeOf<readonly number[]>();
   expect(views['globalK']?.shape).toEqual([2, 16, 16, 3]);
   expect(views['globalX']).toBeUndefined();
 });

@@ -9,8 +9,7 @@ import { optionFlags } from '../../common/option-flags.js';
 import type { RunToCheck } from '../method.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
 import { ARCHITECTURE_NAMES, type ResNetOptions } from '../network/architecture.js';
-import type { NetworkSpecs } from '../network/network.js';
-import { size } from '../network/parameters.js';
+import { type NetworkSpecs, size } from '../network/parameters.js';
 
 export const count = z.int().min(1);
 export const channels = count.max(MOST_CHANNELS);

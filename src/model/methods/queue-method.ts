@@ -12,8 +12,9 @@ import type { HostState, Method, ParameterGroup, StepAt, StepResult, StepViews }
 import { LAST_STAGE, type ResNet, type Stage } from '../network/architecture.js';
 import { Backbone } from '../network/backbone.js';
 import { encode } from '../network/differentiate.js';
-import { type Layers, Network, type NetworkSpecs } from '../network/network.js';
+import { type Layers, Network } from '../network/network.js';
 import { parameterGroups } from '../network/parameter-groups.js';
+import type { NetworkSpecs } from '../network/parameters.js';
 import { KeyQueues } from '../network/queue.js';
 import { type Encoded, encodeShuffled, stepPermutation } from '../network/shuffle-bn.js';
 import type { QueueOptions } from './options.js';

@@ -2,9 +2,8 @@
  * The ResNets (He et al., CVPR 2016) as torchvision builds them, stride in the 3x3 convolution: their units, and the tensors these need. No
  * tensor library: files of weights are read and written by these tables too.
  */
-import type { NetworkSpecs } from './network.js';
 import { batchNorm, batchNormBuffers, convolution } from './parameters.js';
-import type { ParameterSpec } from './parameters.js';
+import type { NetworkSpecs, ParameterSpec } from './parameters.js';
 
 /** The four stages, by detectron2's names; res2 is torchvision's layer1. */
 export const STAGES = ['res2', 'res3', 'res4', 'res5'] as const;

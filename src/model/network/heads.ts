@@ -1,8 +1,8 @@
 /** Projection heads and predictors: linear layers `fc1`, `fc2`, ... with ReLU between, and batch norms `bn1`, ... where asked. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor2D } from '@tensorflow/tfjs-core';
-import { batchNorm, batchNormBuffers, linear, type ParameterSpec } from './parameters.js';
-import type { Layers, NetworkSpecs } from './network.js';
+import { batchNorm, batchNormBuffers, linear, type NetworkSpecs, type ParameterSpec } from './parameters.js';
+import type { Layers } from './network.js';
 
 export interface Mlp extends NetworkSpecs {
   /** [N, in] -> [N, out], not normalised. */

@@ -6,17 +6,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor1D, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Engine } from '../../engine/engine.js';
 import { syncBatchNorm } from '../../engine/operations/sync-batch-norm.js';
-import { type ParameterSpec, startingValues } from './parameters.js';
+import { BN_EPSILON, type NetworkSpecs, type ParameterSpec, startingValues } from './parameters.js';
 
-/** PyTorch's defaults, which ResNet and the methods use. */
-const BN_EPSILON = 1e-5;
+/** PyTorch's default, which ResNet and the methods use. */
 const BN_MOMENTUM = 0.1;
-
-export interface NetworkSpecs {
-  readonly parameters: readonly ParameterSpec[];
-  /** Running means and variances of the batch norms. */
-  readonly buffers: readonly ParameterSpec[];
-}
 
 /** What a forward pass is made of; names are the module's (`layer1.0.bn2`). */
 export interface Layers {

@@ -13,6 +13,13 @@ export interface ParameterSpec {
   readonly start: Start;
 }
 
+/** The tensors that a network needs. */
+export interface NetworkSpecs {
+  readonly parameters: readonly ParameterSpec[];
+  /** Running means and variances of the batch norms. */
+  readonly buffers: readonly ParameterSpec[];
+}
+
 /** The distribution that a tensor starts from. */
 export type Start =
   | { readonly from: 'constant'; readonly value: number }
@@ -28,6 +35,9 @@ export function convolution(name: string, kernel: number, inputs: number, output
     start: { from: 'normal', deviation: Math.sqrt(2 / (kernel * kernel * outputs)) },
   };
 }
+
+/** Of every batch norm; PyTorch's default. */
+export const BN_EPSILON = 1e-5;
 
 /** Scale and offset of a batch norm. */
 export function batchNorm(name: string, channels: number): ParameterSpec[] {
