@@ -1,6 +1,6 @@
 /**
  * Packs the package and installs it as a stranger does, in empty folders, from the registry: whole, and the pipeline alone. Says what each
- * takes on the disk, runs what each is for, and compiles and runs projects of several kinds against it. Fails when one has grown too
+ * takes on the disk, runs what each is for, and compiles and runs projects of several kinds and the examples against it. Fails when one has grown too
  * large, npm has something to warn of, the package's metadata are wrong, or a command or a project does not run.
  *
  *     node scripts/check-install.mjs [--keep]
@@ -11,13 +11,30 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { run } from './check-install/command.mjs';
+import { checkExamples } from './check-install/examples.mjs';
 import { checkMetadata } from './check-install/metadata.mjs';
-import { addTypes, checkAlone, checkCommonJs, checkProjects, checkTypes } from './check-install/projects.mjs';
+import { checkAlone, checkCommonJs, checkProjects, checkTypes, giveFrom } from './check-install/projects.mjs';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const SHARDS = 'shards/train-{000..001}.tar';
 const SHARD = 'shards/train-000.tar';
-const TRAIN = ['train', '--preset', 'tiny', '--engine', 'wasm', '--shards', SHARDS, '--batch', '8', '--queue-size', '16', '--steps', '2'];
+const TRAIN = [
+  'train',
+  '--preset',
+  'tiny',
+  '--engine',
+  'wasm',
+  '--shards',
+  SHARDS,
+  '--batch',
+  '8',
+  '--queue-size',
+  '16',
+  '--steps',
+  '2',
+  '--out',
+  'first',
+];
 /** Without a tensor library. */
 const PIPELINE = [
   ['synth', '--out', 'shards', '--count', '48', '--per-shard', '24', '--size', '48x48'],
@@ -51,14 +68,15 @@ function check() {
   const whole = install(tarball, 'whole', [], 140);
   for (const args of PIPELINE) detco(whole, args);
   detco(whole, TRAIN);
-  addTypes(ROOT, whole);
+  giveFrom(ROOT, whole);
   checkProjects(ROOT, whole, SHARD);
   checkTypes(ROOT, whole);
+  checkExamples(ROOT, whole, SHARDS, 'first');
   const oldest = checkCommonJs(ROOT, whole, SHARD, oldestNode);
 
   const alone = install(tarball, 'pipeline', ['--omit=peer'], 75);
   for (const args of PIPELINE) detco(alone, args);
-  addTypes(ROOT, alone);
+  giveFrom(ROOT, alone);
   checkAlone(ROOT, alone, SHARD, oldest);
   detco(alone, TRAIN, { status: 2, says: REMEDY });
   detco(alone, ['doctor'], { status: 1, says: REMEDY });

@@ -35,7 +35,7 @@ export function checkProjects(root, folder, shard) {
 
 /** The type tests, of the package that is installed. */
 export function checkTypes(root, folder) {
-  cpSync(join(root, 'node_modules/expect-type'), join(folder, 'node_modules/expect-type'), { recursive: true });
+  giveFrom(root, folder, ['expect-type']);
   const files = readdirSync(join(root, 'test/types'));
   project(root, folder, { name: 'types', from: 'test/types', files, options: { module: 'nodenext', noEmit: true } });
   console.log('the type tests hold');
@@ -65,7 +65,7 @@ export function checkAlone(root, folder, shard, oldest) {
   for (const node of [process.execPath, oldest]) run(folder, node, ['alone/out/pipeline-alone.js', shard]);
 }
 
-/** Compiles a project of these files in a folder of its own. @throws Error with the compiler's messages */
+/** Compiles a project of these files in a folder of its own. */
 function project(root, folder, { name, type = 'module', from = 'scripts/check-install/projects', files, options }) {
   const place = join(folder, name);
   mkdirSync(place);
@@ -75,7 +75,8 @@ function project(root, folder, { name, type = 'module', from = 'scripts/check-in
   compile(root, place);
 }
 
-function compile(root, folder) {
+/** @throws Error with the compiler's messages */
+export function compile(root, folder) {
   const { stdout, status } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--pretty', 'false'], {
     cwd: folder,
     encoding: 'utf8',
@@ -84,9 +85,9 @@ function compile(root, folder) {
   if (errors.length > 0 || (status !== 0 && stdout === '')) throw new Error(`tsc in ${folder}:\n${errors.join('\n')}`);
 }
 
-/** What a project needs besides to be compiled: the types of Node. */
-export function addTypes(root, folder) {
-  for (const name of ['@types/node', 'undici-types']) {
+/** Gives a project packages that the checkout has, such as the types of Node. */
+export function giveFrom(root, folder, names = ['@types/node', 'undici-types']) {
+  for (const name of names) {
     cpSync(join(root, 'node_modules', name), join(folder, 'node_modules', name), { recursive: true });
   }
 }
