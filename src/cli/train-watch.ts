@@ -8,15 +8,15 @@ export interface Along {
 }
 
 /**
- * @param port true is the default; a port that cannot be had is warned of, and the run goes on without a page
+ * @param port one that cannot be had is warned of, and the run goes on without a page
  * @param tell shows the address
  */
-export function watchAlong(port: number | true, tell: (message: string) => void, warn: (message: string) => void): Along {
+export function watchAlong(port: number, tell: (message: string) => void, warn: (message: string) => void): Along {
   let server: Promise<WatchServer | undefined> = Promise.resolve(undefined);
   const serve = async (path: string): Promise<WatchServer | undefined> => {
     const { serveWatch } = await import('../watch/server.js');
     try {
-      const started = await serveWatch({ folders: [path], ...(port !== true && { port }) });
+      const started = await serveWatch({ folders: [path], port });
       tell(`watch at ${started.url}`);
       return started;
     } catch (error) {

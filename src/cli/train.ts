@@ -16,6 +16,7 @@ import { assertFile, writeOutput } from './output.js';
 import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { display, printJson, say } from './print.js';
+import { DEFAULT_PORT } from '../watch/port.js';
 import { watchAlong } from './train-watch.js';
 import { endWithStarter, startedByRanks, startRanks } from './ranks.js';
 
@@ -44,7 +45,7 @@ const schema = z.looseObject({
   config: z.string().min(1, 'expected a file; give for example --config options.yaml').optional(),
   /** File of the report, or true. */
   profile: z.union([z.string(), z.literal(true)]).optional(),
-  watch: z.union([portNumber('--watch 8265'), z.literal(true)]).optional(),
+  watch: portNumber(`--watch ${DEFAULT_PORT}`).optional(),
   json: z.boolean().default(false),
   ranks: whole(1, MOST_RANKS, '--ranks 2').optional(),
 });
@@ -169,7 +170,11 @@ export function trainCommand(): Command {
     )
     .option('--ranks <n>', 'train in so many processes on this machine, one a GPU, or on its cores (several machines: docs/distributed.md)')
     .option('--profile [file]', 'say at the end whether updates waited for data, and why; to an HTML file as well')
-    .option('--watch [port]', 'show the run on a web page of this machine while it trains, at port 8265 unless another is named')
+    .addOption(
+      new Option('--watch [port]', `show the run on a web page of this machine while it trains (default port ${DEFAULT_PORT})`).preset(
+        String(DEFAULT_PORT),
+      ),
+    )
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
   return addFieldOptions(command);

@@ -6,9 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { codeOf } from '../common/error-code.js';
 import { Feed } from './feed.js';
 import { Gate } from './gate.js';
+import { DEFAULT_PORT } from './port.js';
 import { WatchedRuns } from './watched-runs.js';
-
-export const DEFAULT_PORT = 8265;
 
 /** Files of the page, by route. */
 const FILES = {
