@@ -109,6 +109,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const task = {
     options: optionsOf(flags),
     profile: profile !== undefined,
+    views: along !== undefined,
     ...(config === undefined ? {} : { configFile: config }),
     ...(place && { place: { ...place, byRanks } }),
   };

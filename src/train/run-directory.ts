@@ -80,7 +80,8 @@ async function madeNoUpdate(path: string): Promise<boolean> {
 
 /** Removes what a run without an update has left. */
 async function clear(path: string): Promise<void> {
-  for (const name of [CONFIG, METRICS, BAD_SAMPLES, 'last', 'checkpoints']) await rm(join(path, name), { recursive: true, force: true });
+  for (const name of [CONFIG, METRICS, BAD_SAMPLES, 'views.png', 'last', 'checkpoints'])
+    await rm(join(path, name), { recursive: true, force: true });
 }
 
 /** Reads `config.json` of a run. Throws a RunDirectoryError when there is none, or it holds no options. */

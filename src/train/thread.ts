@@ -19,6 +19,7 @@ export interface TrainTask {
   /** File of options, between the preset and `options`. */
   readonly configFile?: string;
   readonly profile: boolean;
+  readonly views: boolean;
   /** Among several ranks. */
   readonly place?: CompanyPlace;
 }

@@ -25,14 +25,14 @@ const look = (): boolean => {
   return requests.takeSave();
 };
 
-async function run({ options, configFile, profile, place }: TrainTask): Promise<Ending> {
+async function run({ options, configFile, profile, views, place }: TrainTask): Promise<Ending> {
   try {
     const reading = configFile === undefined ? undefined : readConfigFile(configFile);
     if (place) await reading?.catch((error: unknown) => refuseTogether(error, place, stop.signal));
     const content = await reading;
     const file = configFile === undefined || content === undefined ? {} : { file: content, filePath: configFile };
     return {
-      result: await train({ ...options, ...file }, { ...hooks, profile, signal: stop.signal, poll: look, ...(place && { place }) }),
+      result: await train({ ...options, ...file }, { ...hooks, profile, views, signal: stop.signal, poll: look, ...(place && { place }) }),
     };
   } catch (error) {
     if (error instanceof StopAgreed || (stop.signal.aborted && error === stop.signal.reason)) return { result: undefined };

@@ -25,6 +25,7 @@ import { estimateImages } from '../pipeline/extent.js';
 import { assertSameData, findData } from './find-data.js';
 import { followedRun } from './followed-run.js';
 import { loadInit, startFrom } from './init.js';
+import { BatchPicture } from './batch-picture.js';
 import type { TrainHooks, TrainRequests } from './hooks.js';
 import { trainLoop, type LoopEnd, type LoopStart } from './loop.js';
 import { assertStateFits } from './memory.js';
@@ -44,6 +45,8 @@ export interface TrainControls extends TrainHooks, TrainRequests {
   readonly place?: CompanyPlace;
   /** Records whether updates wait for data, and by what; `profileReport` makes a report of the result's `profile`. */
   readonly profile?: boolean;
+  /** Leaves `views.png` in the run's folder at the beginning of each epoch, unless views are made on the device. */
+  readonly views?: boolean;
 }
 
 export interface TrainResult extends Omit<LoopEnd, 'freeRate'> {
@@ -180,7 +183,7 @@ function meetingInWords({ rank, size, host, port }: CompanyPlace): string {
 
 async function trainFrom(begun: Beginning, controls: TrainControls, company?: Company): Promise<TrainResult> {
   const began = performance.now();
-  const { signal, poll, profile = false, ...all } = controls;
+  const { signal, poll, profile = false, views = false, ...all } = controls;
   const hooks = hooksOf(all, company);
   const leads = !company?.rank;
   const known = versions();
@@ -244,6 +247,8 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
     evaluations.push(metrics);
     hooks.onEvaluation?.(metrics);
   };
+  await using picture =
+    views && run && config.augment !== 'device' ? new BatchPicture(run, (message) => hooks.onWarning?.(message)) : undefined;
   const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
   const start: LoopStart = state && past?.checkpoint ? { ...state, checkpoint: past.checkpoint.path } : { step: 0, epoch: 0 };
   const { freeRate, ...end } = await trainLoop(
@@ -255,7 +260,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
       optimizer,
       ...(probe && { probe }),
       meters: () => pipeline.meters(),
-      batches: withDataErrors(data.batches, { shards: pipeline.shards, run: path, signal }),
+      batches: withDataErrors(picture ? picture.of(data.batches) : data.batches, { shards: pipeline.shards, run: path, signal }),
       run: run ?? followedRun(path),
       ...(agreement && { agreement }),
       ...(data.badBudget && { badBudget: data.badBudget }),

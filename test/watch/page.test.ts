@@ -76,6 +76,10 @@ describe('the page of detco watch', () => {
       expect(await chart(page, name).getAttribute('aria-valuetext')).toMatch(/: trained \d/);
     expect(await page.getByRole('list', { name: 'Pipeline of trained' }).textContent()).toMatch(/Ready batches[0-3]of 3 slots/);
     expect(await run(page, 'trained').textContent()).toContain('detco · resnet18 · wasm · batch 8');
+    const views = page.getByAltText('Views of trained: a column a sample, a row a view');
+    await views.waitFor();
+    // Eight columns of three patches of 24 pixels, four pixels between them.
+    expect(await views.evaluate('document.querySelector("#pictures img").naturalWidth')).toBe(8 * 3 * 28);
     await kill(training, 'SIGINT');
     expect(training.child.exitCode).toBe(130);
     await page.getByText(/^Not connected to 127\.0\.0\.1:\d+, trying again/).waitFor();
