@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { inspectTfjs } from '../engine/packages.js';
 import { PROTOCOL_NAMES } from '../eval/linear-protocols.js';
-import { addCommonOptions, addDataOptions, type EvalName } from './eval-options.js';
+import { withChoices } from './choices.js';
+import { addCommonOptions, addDataOptions, type EvalName, evalSchemas } from './eval-options.js';
 import { UsageError } from './usage-error.js';
 
 async function evaluate(name: EvalName, raw: Readonly<Record<string, unknown>>): Promise<void> {
@@ -40,6 +41,8 @@ export function evalCommand(): Command {
     [onSvm, 'svm'],
     [onRank, 'rank'],
   ] as const)
-    command.addCommand(addCommonOptions(one).action((raw: Readonly<Record<string, unknown>>) => evaluate(name, raw)));
+    command.addCommand(
+      withChoices(addCommonOptions(one), evalSchemas[name].shape).action((raw: Readonly<Record<string, unknown>>) => evaluate(name, raw)),
+    );
   return command;
 }

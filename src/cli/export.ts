@@ -6,8 +6,10 @@ import { codeOf } from '../common/error-code.js';
 import { oneOf } from '../common/one-of.js';
 import { quoted } from '../common/quoted.js';
 import { ENCODERS, endingProblem, EXPORT_FORMATS, exportBackbone, loadBackbone, placeProblem, usageLines } from '../interop/index.js';
+import { withChoices } from './choices.js';
 import { assertFile, writeError } from './output.js';
-import { printJson, say, warn } from './print.js';
+import { display, printJson, say, warn } from './print.js';
+import { withProgress } from './progress.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { architectureInWords, leftOutLines } from './weights.js';
 
@@ -24,12 +26,21 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const problem = endingProblem(out, format) ?? (await placeProblem(out, checkpoint));
   if (problem !== undefined) throw new UsageError(`--out ${quoted(out)}: ${problem}`);
   await assertFile('--out', out);
-  const backbone = await loadBackbone(checkpoint, { encoder });
-  const { architecture, source, warnings } = backbone;
-  for (const warning of warnings) warn(warning);
-  const report = await exportBackbone(backbone, out, format).catch((error: unknown) => {
-    throw codeOf(error) === undefined ? error : writeError(out, error);
+  const interrupted = 'interrupted; nothing was written';
+  const { backbone, report } = await withProgress({ title: 'export', interrupted }, async ({ signal, update }) => {
+    display.work(`reading ${checkpoint}`);
+    const backbone = await loadBackbone(checkpoint, { encoder });
+    for (const warning of backbone.warnings) warn(warning);
+    const onProgress = (done: number, total: number): void => {
+      signal.throwIfAborted();
+      update({ done, total, unit: 'bytes' });
+    };
+    const report = await exportBackbone(backbone, out, format, { onProgress }).catch((error: unknown) => {
+      throw codeOf(error) === undefined ? error : writeError(out, error);
+    });
+    return { backbone, report };
   });
+  const { architecture, source } = backbone;
   const usage = usageLines(format, out, architecture);
   const step = source.step === undefined ? '' : ` after step ${source.step}`;
   say(`${architectureInWords(architecture)}, the ${encoder} encoder of ${source.path}${step}`);
@@ -41,7 +52,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
 
 /** Writes a backbone for other programs. */
 export function exportCommand(): Command {
-  return new Command('export')
+  const command = new Command('export')
     .description('write the backbone of a run for torchvision, Detectron2, timm and others')
     .requiredOption('--checkpoint <path>', "a run's folder, RUN/checkpoints/step-N, a folder of detco import, or a file of weights")
     .option('--format <name>', `${EXPORT_FORMATS.join(', ')}`, 'torchvision')
@@ -52,4 +63,5 @@ export function exportCommand(): Command {
     )
     .option('--json', 'print what was written as one JSON object')
     .action(run);
+  return withChoices(command, schema.shape);
 }

@@ -7,8 +7,10 @@ import { quoted } from '../common/quoted.js';
 import { shellWord } from '../common/shell-word.js';
 import { ENCODERS, importBackbone, WeightsError } from '../interop/index.js';
 import { codeOf } from '../common/error-code.js';
+import { withChoices } from './choices.js';
 import { assertFolder, writeError } from './output.js';
-import { printJson, say, warn } from './print.js';
+import { display, printJson, say, warn } from './print.js';
+import { withProgress } from './progress.js';
 import { parseOptions, UsageError } from './usage-error.js';
 import { architectureInWords, leftOutLines } from './weights.js';
 
@@ -21,7 +23,15 @@ const schema = z.object({
 async function run(file: string, raw: Readonly<Record<string, unknown>>): Promise<void> {
   const { out, encoder, json } = parseOptions(schema, raw);
   await assertFolder('--out', out);
-  const report = await importBackbone(file, out, { encoder }).catch((error: unknown) => {
+  const interrupted = 'interrupted; nothing was written';
+  const report = await withProgress({ title: 'import', interrupted }, ({ signal, update }) => {
+    display.work(`reading ${file}`);
+    const onProgress = (done: number, total: number): void => {
+      signal.throwIfAborted();
+      update({ done, total, unit: 'bytes' });
+    };
+    return importBackbone(file, out, { encoder, onProgress });
+  }).catch((error: unknown) => {
     if (error instanceof RangeError) throw new UsageError(`--out ${error.message}`, { cause: error });
     throw error instanceof WeightsError || codeOf(error) === undefined ? error : writeError(out, error);
   });
@@ -40,11 +50,12 @@ async function run(file: string, raw: Readonly<Record<string, unknown>>): Promis
 
 /** Reads a backbone of other programs. */
 export function importCommand(): Command {
-  return new Command('import')
+  const command = new Command('import')
     .description('read the backbone of torchvision, timm, MoCo, OpenSelfSup, VISSL, DINO, Detectron2 or DetCo; nothing of the file is run')
     .argument('<file>', 'weights: .pth, .pth.tar, .safetensors or .pkl')
     .requiredOption('--out <dir>', 'folder of the weights: backbone.safetensors and backbone.json')
     .option('--encoder <name>', 'query or key, where the file has both', 'query')
     .option('--json', 'print what was read as one JSON object')
     .action(run);
+  return withChoices(command, schema.shape);
 }

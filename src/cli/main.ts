@@ -23,6 +23,7 @@ const COMMANDS = new Map<string, () => Promise<Command>>([
   ['import', async () => (await import('./import.js')).importCommand()],
   ['engine', async () => (await import('./engine.js')).engineCommand()],
   ['doctor', async () => (await import('./doctor.js')).doctorCommand()],
+  ['completion', async () => (await import('./completion/index.js')).completionCommand(createProgram)],
 ]);
 
 const FAILED = 1;

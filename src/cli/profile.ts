@@ -6,6 +6,7 @@ import { oneOf } from '../common/one-of.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { batchingShape, batchSize } from '../pipeline/run-options.js';
 import { DECODERS } from '../pipeline/worker/decoders.js';
+import { withChoices } from './choices.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
@@ -116,5 +117,5 @@ export function profileCommand(): Command {
     .option('--sweep', 'measure every number of workers, too, and say how many are enough')
     .option('--json', 'print the report as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
-  return addFieldOptions(addRecipeOptions(command));
+  return withChoices(addFieldOptions(addRecipeOptions(command)), schema.shape);
 }

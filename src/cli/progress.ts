@@ -11,7 +11,7 @@ export interface Watched {
 }
 
 /**
- * Runs `work` and closes the sockets that it opened. Where it fails its last state stays to be read.
+ * Runs `work`, shows how far it is, and closes the sockets that it opened. Where it fails its last state stays to be read.
  * @param title what the lines begin with, but where an update names a piece of the work
  * @param interrupted message of the error when a signal has stopped it
  */
@@ -25,6 +25,7 @@ export async function withProgress<Result>(
     display.show(text, share);
   };
   let done = false;
+  display.begin();
   try {
     const result = await interruptible(interrupted, (signal) => work({ signal, update }));
     done = true;

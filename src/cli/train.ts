@@ -7,6 +7,7 @@ import type { CompanyPlace } from '../engine/company.js';
 import { inspectTfjs } from '../engine/packages.js';
 import type { Measured, ProfileReport } from '../pipeline/profile/index.js';
 import type { TrainOptions } from '../train/index.js';
+import { withChoices } from './choices.js';
 import { addFieldOptions } from './fields.js';
 import { type Flag, FLAGS, flagName } from '../train/flags.js';
 import { readLaunch } from '../train/launch.js';
@@ -178,5 +179,6 @@ export function trainCommand(): Command {
     )
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
-  return addFieldOptions(command);
+  addFieldOptions(command);
+  return withChoices(command, Object.fromEntries(FLAGS.map((one) => [keyOf(one), one.schema])));
 }

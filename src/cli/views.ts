@@ -5,6 +5,7 @@ import { counted } from '../common/counted.js';
 import { type Batch, createPipeline, type PipelineOptions } from '../pipeline/index.js';
 import { contactSheet } from '../pipeline/preview.js';
 import { batchingShape } from '../pipeline/run-options.js';
+import { withChoices } from './choices.js';
 import { addFieldOptions, fieldShape, readFields } from './fields.js';
 import { interruptible } from './interrupt.js';
 import { MAX_PIXELS_FLAG, maxPixels } from './max-pixels.js';
@@ -60,5 +61,5 @@ export function viewsCommand(): Command {
     .option(...MAX_PIXELS_FLAG)
     .option('--json', 'print the samples, the shapes of their views and what was drawn of each as one JSON object')
     .action((flags: Record<string, unknown>) => interruptible('interrupted', (signal) => run(flags, signal)));
-  return addFieldOptions(addRecipeOptions(command));
+  return withChoices(addFieldOptions(addRecipeOptions(command)), schema.shape);
 }

@@ -32,6 +32,7 @@ export class Display {
   quiet = false;
   readonly #stream: NodeJS.WriteStream;
   readonly #redraws: boolean;
+  readonly #now: () => number;
   #bar: SingleBar | undefined;
   #state: State | undefined;
   #lineAt = -Infinity;
@@ -39,9 +40,16 @@ export class Display {
   #work: Work | undefined;
   #ticker: NodeJS.Timeout | undefined;
 
-  constructor(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env) {
+  /** @param now milliseconds of a clock that is never set */
+  constructor(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env, now = () => performance.now()) {
     this.#stream = stream;
+    this.#now = now;
     this.#redraws = stream.isTTY && env['TERM'] !== 'dumb';
+  }
+
+  /** Work begins that may be short: in plain lines nothing is told of its first seconds. */
+  begin(): void {
+    this.#lineAt = this.#now();
   }
 
   /**
@@ -52,7 +60,7 @@ export class Display {
     if (this.quiet) return;
     this.#state = { text, share: Math.min(1, Math.max(0, share)) };
     if (this.#redraws) return this.#draw(text);
-    const at = performance.now();
+    const at = this.#now();
     if (at - this.#lineAt < LINE_INTERVAL_MS) return;
     this.#lineAt = at;
     this.error(text);
@@ -61,7 +69,7 @@ export class Display {
   /** Tells from now on how long `name` takes, should that be long; '' where nothing is to be told of what follows. */
   work(name: string): void {
     if (this.quiet) return;
-    this.#work = name === '' ? undefined : { name, since: performance.now(), tellAt: LONG_WORK_MS };
+    this.#work = name === '' ? undefined : { name, since: this.#now(), tellAt: LONG_WORK_MS };
     // The work keeps the process alive, not its display.
     if (this.#work) this.#ticker ??= setInterval(() => this.#tick(), TICK_MS).unref();
   }
@@ -123,7 +131,7 @@ export class Display {
   #tick(): void {
     if (!this.#work) return;
     const { name, since, tellAt } = this.#work;
-    const ms = performance.now() - since;
+    const ms = this.#now() - since;
     if (ms < tellAt) return;
     const told = `${name}: ${formatDuration(ms / 1000)} so far`;
     if (this.#redraws) return this.#draw(this.#state ? `${this.#state.text}  ${told}` : told);

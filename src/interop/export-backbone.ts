@@ -81,19 +81,34 @@ function writerOf(path: string, format: ExportFormat): Write | undefined {
   return Object.entries<Write>(FORMATS[format]).find(([ending]) => path.endsWith(ending))?.[1];
 }
 
+export interface WriteOptions {
+  /** Called before each tensor with the bytes of those before it and of all; what it throws ends the work. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
 /**
  * Writes a backbone to a file, which is there whole or not at all.
  *
  * @throws RangeError for a format that there is not, a name that does not end as it should, or a place among weights that detco reads
  */
-export async function exportBackbone(backbone: LoadedBackbone, path: string, format: ExportFormat): Promise<ExportReport> {
+export async function exportBackbone(
+  backbone: LoadedBackbone,
+  path: string,
+  format: ExportFormat,
+  options: WriteOptions = {},
+): Promise<ExportReport> {
   const problem = await placeProblem(path, backbone.source.path);
   if (problem !== undefined) throw new RangeError(`${quoted(path)}: ${problem}`);
-  return writeBackbone(backbone, path, format);
+  return writeBackbone(backbone, path, format, options);
 }
 
 /** `exportBackbone` to any place. */
-export async function writeBackbone(backbone: LoadedBackbone, path: string, format: ExportFormat): Promise<ExportReport> {
+export async function writeBackbone(
+  backbone: LoadedBackbone,
+  path: string,
+  format: ExportFormat,
+  { onProgress }: WriteOptions,
+): Promise<ExportReport> {
   if (!Object.hasOwn(FORMATS, format))
     throw new RangeError(`unknown format ${quoted(format)}: ${expectedOneOf(String(format), EXPORT_FORMATS)}`);
   const write = writerOf(path, format);
@@ -102,7 +117,8 @@ export async function writeBackbone(backbone: LoadedBackbone, path: string, form
   const counts = [...all.keys()].filter(isCount);
   // Nothing in Detectron2 reads them, and its frozen batch norms would report each as unknown. A graph of ONNX has no place for them.
   const dropped = format === 'detectron2' || format === 'onnx' ? counts : [];
-  const tensors = new Map([...all].filter(([name]) => !dropped.includes(name)));
+  const kept = new Map([...all].filter(([name]) => !dropped.includes(name)));
+  const tensors = onProgress ? heard(kept, onProgress) : kept;
   const sum = await replaceWhole(path, (partial) => write(partial, tensors, backbone));
   const leftOut = [
     // The counts of a file that was read are written anew.
@@ -135,6 +151,25 @@ function torchTensors({ architecture, tensors, source: { step = 0 } }: LoadedBac
     result.set(`${norm}${COUNTS}`, { shape: [], type: 'int64', values: () => BigInt64Array.of(BigInt(step)) });
   }
   return result;
+}
+
+/** The same tensors, which tell when it is their turn to be written. */
+function heard(tensors: Tensors, onProgress: Required<WriteOptions>['onProgress']): Tensors {
+  const bytesOf = ({ shape, type }: TorchTensor): number => shape.reduce((size, side) => size * side, type === 'float32' ? 4 : 8);
+  let total = 0;
+  for (const tensor of tensors.values()) total += bytesOf(tensor);
+  let offset = 0;
+  return new Map(
+    [...tensors].map(([name, tensor]) => {
+      const before = offset;
+      offset += bytesOf(tensor);
+      const values = (): ReturnType<TorchTensor['values']> => {
+        onProgress(before, total);
+        return tensor.values();
+      };
+      return [name, { ...tensor, values }];
+    }),
+  );
 }
 
 function renamed(tensors: Tensors, rename: (name: string) => string): Tensors {

@@ -5,7 +5,7 @@ import { realPlace } from '../common/real-place.js';
 import type { ResNetOptions } from '../model/network/architecture.js';
 import { alone } from '../train/alone.js';
 import { findCheckpoint } from '../train/checkpoint.js';
-import { writeBackbone } from './export-backbone.js';
+import { type WriteOptions, writeBackbone } from './export-backbone.js';
 import { weightsFile, writeOrigin } from './imported-folder.js';
 import { type BackboneSource, loadBackbone } from './load-backbone.js';
 import type { Encoder } from './state-dict.js';
@@ -28,7 +28,11 @@ export interface ImportReport {
  * @throws WeightsError or CheckpointError for what cannot be loaded: nothing is written then
  * @throws RangeError for the folder of a run, whose own weights would be hidden, or one where the weights would take the place of `path`
  */
-export async function importBackbone(path: string, folder: string, options: { readonly encoder?: Encoder } = {}): Promise<ImportReport> {
+export async function importBackbone(
+  path: string,
+  folder: string,
+  options: { readonly encoder?: Encoder } & WriteOptions = {},
+): Promise<ImportReport> {
   if (await findCheckpoint(folder))
     throw new RangeError(`${quoted(folder)} holds a run or a checkpoint: expected a folder of its own; choose another`);
   if ((await realPlace(path)) === (await realPlace(weightsFile(folder))))
@@ -38,7 +42,7 @@ export async function importBackbone(path: string, folder: string, options: { re
   await mkdir(folder, { recursive: true });
   // The two files are of one import, whatever others go on.
   return alone(weightsFile(folder), async () => {
-    const written = await writeBackbone(backbone, weightsFile(folder), 'safetensors');
+    const written = await writeBackbone(backbone, weightsFile(folder), 'safetensors', options);
     const report = { path: written.path, bytes: written.bytes, sha256: written.sha256, loaded: tensors.size, architecture, source };
     await writeOrigin(folder, report);
     return { ...report, warnings };
