@@ -55,12 +55,14 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     recipe,
     globalSize,
     patchSize,
+    strength,
+    randAugment,
     imageField,
     labelField,
     classesFile,
     ...rest
   } = parseOptions(schema, flags);
-  const chosen = chosenRecipe({ recipe, globalSize, patchSize });
+  const chosen = chosenRecipe({ recipe, globalSize, patchSize, strength, randAugment });
   await assertFiles({ '--report': { path: reportFile, result: 'page' }, '--trace': { path: traceFile, result: 'trace' } });
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =

@@ -37,7 +37,10 @@ export function parseOptions<Schema extends z.ZodType>(schema: Schema, options: 
   const parsed = schema.safeParse(options);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  const name = String(issue?.path[0] ?? '');
+  const path = issue?.path ?? [];
+  const name = String(path[0] ?? '');
   const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-  throw new UsageError(`${flag} ${options[name] === undefined ? '(absent)' : quoted(options[name])}: ${issue?.message ?? 'not usable'}`);
+  // Of a list the one value that does not parse.
+  const value = path.reduce<unknown>((held, key) => (Object(held) as Record<PropertyKey, unknown>)[key], options);
+  throw new UsageError(`${flag} ${value === undefined ? '(absent)' : quoted(value)}: ${issue?.message ?? 'not usable'}`);
 }

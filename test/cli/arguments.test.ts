@@ -213,7 +213,7 @@ describe('a place for results', () => {
 
   test.each<[string, string[], string]>([
     ['synth', ['synth', '--count', '40', '--out'], 'shards'],
-    ['views', ['views', ...SHARDS, ...SMALL, '--count', '16', '--out'], 'views.png'],
+    ['views', ['views', ...SHARDS, ...SMALL, '--n', '16', '--out'], 'views.png'],
     ['profile', ['profile', ...SHARDS, ...SMALL, '--batch', '4', '--workers', '1', '--seconds', '0.1', '--trace'], 'trace.json'],
   ])('%s says so and leaves no part of a file', async (_command, args, name) => {
     const path = join(disk, name);

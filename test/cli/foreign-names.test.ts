@@ -50,9 +50,9 @@ test.each([
   ['shard of no archive', () => ['shard', bad, '--out', join(dir, 'made')]],
   [
     'views',
-    () => ['views', '--shards', shard, '--count', '2', '--global-size', '16', '--patch-size', '8', '--out', join(dir, `v${NASTY}.png`)],
+    () => ['views', '--shards', shard, '--n', '2', '--global-size', '16', '--patch-size', '8', '--out', join(dir, `v${NASTY}.png`)],
   ],
-  ['views --json', () => ['views', '--shards', shard, '--count', '2', '--out', join(dir, 'v.png'), '--json']],
+  ['views --json', () => ['views', '--shards', shard, '--n', '2', '--out', join(dir, 'v.png'), '--json']],
   ['train', () => [...TRAIN, '--shards', shard, '--val-shards', shard, '--out', join(dir, `run${NASTY}`)]],
   ['train over what is no shard', () => [...TRAIN, '--shards', bad, '--out', join(dir, `other${NASTY}`)]],
   ['an unknown flag', () => ['verify', '--shards', shard, `--${NASTY}`]],

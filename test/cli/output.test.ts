@@ -82,7 +82,7 @@ linux('under a limit on the size of files the earlier picture is as it was', asy
   const path = join(folder, 'views.png');
   const earlier = Buffer.concat([Buffer.from([0x89]), Buffer.from('PNG\r\n\u001A\nearlier')]);
   await writeFile(path, earlier);
-  const views = `views --shards fixtures/shards/val-000.tar --count 16 --out "$1"`;
+  const views = `views --shards fixtures/shards/val-000.tar --n 16 --out "$1"`;
   const outcome = await job(['bash', '-c', `ulimit -f 4 && exec "$0" bin/detco.cjs ${views}`, process.execPath, path]);
   expect(outcome).toMatchObject({ code: 1, stderr: expect.stringContaining(`"${path}" could not be written: files of this size are not`) });
   expect((await readFile(path)).equals(earlier)).toBe(true);

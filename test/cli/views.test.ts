@@ -23,7 +23,7 @@ test('detco views draws a column an image and a row a view', async () => {
     SHARDS,
     '--out',
     out,
-    '--count',
+    '--n',
     '3',
     '--global-size',
     '40',
@@ -31,15 +31,15 @@ test('detco views draws a column an image and a row a view', async () => {
     '12',
   ]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: `${out}: 3 images, a row for each of globalQ, globalK, patchesQ, patchesK\n` });
-  // The widest view is a set of three patches of 12 pixels with gaps of 4: 52 pixels.
-  expect(await sharp(out).metadata()).toMatchObject({ format: 'png', width: 3 * 52, height: 4 * 52 });
+  // The widest view is a set of three patches of 12 pixels, each shown 5 times as large, with gaps of 4: 188 pixels a column, 12 around it.
+  expect(await sharp(out).metadata()).toMatchObject({ format: 'png', width: 3 * (188 + 12) + 12 });
   const { channels } = await sharp(out).stats();
   expect(Math.min(...channels.map(({ stdev }) => stdev))).toBeGreaterThan(20);
 });
 
 test('detco views makes the folder of its picture, and tells of it in JSON', async () => {
   const out = join(folder, 'new/views.png');
-  const args = ['--out', out, '--count', '2', '--global-size', '40', '--recipe', 'mocoV2', '--json'];
+  const args = ['--out', out, '--n', '2', '--global-size', '40', '--recipe', 'mocoV2', '--json'];
   const { code, stdout, stderr } = await detco(['views', '--shards', SHARDS, ...args]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(JSON.parse(stdout)).toEqual({
@@ -59,7 +59,7 @@ test('detco views makes the folder of its picture, and tells of it in JSON', asy
 
 test('detco views takes the place of a picture, and of nothing else', async () => {
   const draw = (out: string, seed: string) =>
-    detco(['views', '--shards', SHARDS, '--out', out, '--count', '1', '--global-size', '16', '--patch-size', '8', '--seed', seed]);
+    detco(['views', '--shards', SHARDS, '--out', out, '--n', '1', '--global-size', '16', '--patch-size', '8', '--seed', seed]);
   const out = join(folder, 'twice.png');
   await draw(out, '0');
   const first = await readFile(out);
@@ -75,12 +75,12 @@ test('detco views takes the place of a picture, and of nothing else', async () =
 });
 
 test('detco views refuses more images than there are', async () => {
-  const args = ['--count', '64', '--global-size', '16', '--patch-size', '16', '--out', join(folder, 'none.png')];
+  const args = ['--n', '64', '--global-size', '16', '--patch-size', '16', '--out', join(folder, 'none.png')];
   const shards = await writeTestShards(join(folder, 'shards'), { counts: [5] });
   const { code, stderr } = await detco(['views', '--shards', ...shards, ...args]);
   expect({ code, stderr }).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('detco: --count: 64 is more than the 5 samples of an epoch'),
+    stderr: expect.stringContaining('detco: --n: 64 is more than the 5 samples of an epoch'),
   });
 });
 
@@ -108,4 +108,89 @@ test('detco views refuses a recipe it does not know', async () => {
   const { code, stderr } = await detco(['views', '--shards', SHARDS, '--recipe', 'detcoo', '--out', join(folder, 'none.png')]);
   expect(code).toBe(2);
   expect(stderr).toContain('--recipe "detcoo": did you mean "detco"? Expected one of detco, mocoV2, mocoV1, simclr, byol');
+});
+
+const SMALL = ['--global-size', '32', '--patch-size', '8'];
+
+test('detco views draws the one sample of a key, as training sees it in that epoch', async () => {
+  const out = join(folder, 'key.png');
+  const { stdout } = await detco([
+    'views',
+    '--shards',
+    SHARDS,
+    ...SMALL,
+    '--n',
+    '5',
+    '--epoch',
+    '3',
+    '--seed',
+    '4',
+    '--out',
+    out,
+    '--json',
+  ]);
+  const all = JSON.parse(stdout) as { samples: { key: string }[]; plans: Record<string, unknown[]> };
+  const key = all.samples[3]?.key ?? '';
+  const args = ['--key', key, '--epoch', '3', '--seed', '4', '--out', out, '--json'];
+  const one = JSON.parse((await detco(['views', '--shards', SHARDS, ...SMALL, ...args])).stdout) as typeof all;
+  expect(one.samples).toEqual([all.samples[3]]);
+  expect(one.plans).toEqual(Object.fromEntries(Object.entries(all.plans).map(([name, plans]) => [name, [plans[3]]])));
+  const other = JSON.parse((await detco(['views', '--shards', SHARDS, ...SMALL, ...args, '--epoch', '2'])).stdout) as typeof all;
+  expect(other.plans).not.toEqual(one.plans);
+});
+
+test('detco views writes the same bytes each time, on a machine without fonts too', async () => {
+  const draw = async (name: string, env: NodeJS.ProcessEnv): Promise<Buffer> => {
+    const out = join(folder, name);
+    expect(await detco(['views', '--shards', SHARDS, ...SMALL, '--n', '2', '--out', out], { env })).toMatchObject({ code: 0 });
+    return readFile(out);
+  };
+  const first = await draw('fonts.png', {});
+  const nothing = join(folder, 'no-fonts');
+  const without = await draw('without.png', { FONTCONFIG_FILE: nothing, FONTCONFIG_PATH: nothing, XDG_DATA_HOME: nothing });
+  expect(without.equals(first)).toBe(true);
+});
+
+test('detco views --op draws operations over their ranges', async () => {
+  const out = join(folder, 'op.png');
+  const { code, stderr } = await detco(['views', '--shards', SHARDS, '--op', 'rotate', 'invert', '--global-size', '96', '--out', out]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: `${out}: rotate, invert, a row each\n` });
+  expect(await sharp(out).metadata()).toMatchObject({ width: 11 * (96 + 12) + 12 });
+  const { stdout } = await detco(['views', '--shards', SHARDS, '--op', 'posterize', '--key', '000017', '--out', out, '--json']);
+  expect(JSON.parse(stdout)).toMatchObject({
+    sample: { key: '000017', index: 17 },
+    operations: { posterize: expect.arrayContaining([{ magnitude: 5, step: { op: 'posterize', bits: 2 } }]) },
+  });
+});
+
+test.each([
+  [['--op', 'rotate', 'roate'], 'detco: --op "roate": did you mean "rotate"? Expected one of hue, grayscale, gaussianBlur,'],
+  [
+    ['--op', 'rotate', '--recipe', 'detco'],
+    'detco: --recipe with --op, which draws operations over ranges of their own, on one image: leave',
+  ],
+  [['--op', 'rotate', '--n', '2'], 'detco: --n with --op'],
+  [['--key', '00017'], 'has the key "00017"; did you mean "000017" or'],
+  [['--key', '000017', '--n', '2'], 'detco: --n 2 with --key 000017, which is one sample: leave one of the two out'],
+  [['--epoch', '2147483647'], 'detco: --epoch "2147483647": expected a whole number, 0..2147483646; give for example --epoch 3'],
+  [['--epoch', '1.5'], 'detco: --epoch "1.5": expected a whole number'],
+  [['--n', '0'], 'detco: --n "0": expected a whole number, 1..64; give for example --n 8'],
+  [['--index', 'no/such/folder'], 'detco: --index "no/such/folder": expected the folder of indexes that detco index has made'],
+  [
+    ['--recipe', 'byol', '--strength', '2'],
+    'detco: --strength 2 with --recipe byol, which has no strength of its colours: leave it out, or use',
+  ],
+  [
+    ['--recipe', 'mocoV1', '--no-rand-augment'],
+    'detco: --no-rand-augment with --recipe mocoV1, which has no RandAugment: leave it out, or use',
+  ],
+])('detco views %j is refused', async (args, message) => {
+  const { code, stderr } = await detco(['views', '--shards', SHARDS, '--out', join(folder, 'none.png'), ...args]);
+  expect(stderr).toContain(message);
+  expect(code).toBe(2);
+});
+
+test('detco views --out of a folder is refused before any work', async () => {
+  const { code, stderr } = await detco(['views', '--shards', 'no-such.tar', '--out', folder]);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: `detco: --out "${folder}": expected a file, and this is a folder; add a name\n` });
 });

@@ -2,13 +2,13 @@ import { expect, test } from '@jest/globals';
 import { classSet, shuffled } from '#dist/eval/labels.js';
 
 const read = (text: string) =>
-  classSet('classes.json')({ shard: 'a.tar', key: '7', fields: { 'classes.json': new TextEncoder().encode(text) } });
+  classSet('classes.json')({ shard: 'a.tar', index: 7, key: '7', fields: { 'classes.json': new TextEncoder().encode(text) } });
 
 test('sets of classes are a list, or an object with what is difficult', () => {
   expect(read('[3, 7]')).toEqual({ present: [3, 7], difficult: [] });
   expect(read('[]')).toEqual({ present: [], difficult: [] });
   expect(read('{"classes": [3], "difficult": [12]}')).toEqual({ present: [3], difficult: [12] });
-  expect(classSet('classes.json')({ shard: 'a.tar', key: '7' })).toBeUndefined();
+  expect(classSet('classes.json')({ shard: 'a.tar', index: 7, key: '7' })).toBeUndefined();
 });
 
 test.each(['"cat"', '3', 'null', '{}', '{"classes": 3}', '[1.5]', '[-1]', '["3"]', '[1e9]', '{"classes": [1], "difficult": "2"}', '[1'])(

@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => engine.dispose());
 
 const batch = (...labels: readonly (number | undefined)[]) => ({
-  samples: labels.map((label, row) => Object.assign({ shard: 'a.tar', key: `k${row}` }, label !== undefined && { label })),
+  samples: labels.map((label, row) => Object.assign({ shard: 'a.tar', index: row, key: `k${row}` }, label !== undefined && { label })),
 });
 
 /** What a probe takes of batches, and what is told of them. */

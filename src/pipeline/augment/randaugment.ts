@@ -21,7 +21,7 @@ export type RandAugmentStep =
   /** Share of the image's side. */
   | { readonly op: 'translateX' | 'translateY'; readonly fraction: number };
 
-const MAX_MAGNITUDE = 10;
+export const MAX_MAGNITUDE = 10;
 
 /** `share` is magnitude / 10; `sign` is -1 or 1 with equal chance. */
 type Draw = (share: number, sign: () => number) => RandAugmentStep;
@@ -30,7 +30,7 @@ function enhance(op: 'saturation' | 'contrast' | 'brightness' | 'sharpness'): Dr
   return (share) => ({ op, factor: 0.1 + 1.8 * share });
 }
 
-const OPERATIONS: readonly Draw[] = [
+export const OPERATIONS: readonly Draw[] = [
   () => ({ op: 'autoContrast' }),
   () => ({ op: 'equalize' }),
   () => ({ op: 'invert' }),

@@ -7,13 +7,14 @@ import { GLOBAL_SIZE, MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, PATCH_SIZE, type Recipe
 export const globalSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(GLOBAL_SIZE);
 /** Side of a patch, pixels. */
 export const patchSize = z.int().min(1).max(MOST_PATCH_SIDE).default(PATCH_SIZE);
+/** Of SimCLR's colour distortion: up to a hue of 0.5, the whole circle. */
+export const strength = z.number().min(0).max(2.5).default(1);
 
 const schemas = [
   z.strictObject({ name: z.literal('detco'), globalSize, patchSize, randAugment: z.boolean('expected true or false').default(true) }),
   z.strictObject({ name: z.literal('mocoV2'), globalSize }),
   z.strictObject({ name: z.literal('mocoV1'), globalSize }),
-  // Up to a hue of 0.5, the whole circle.
-  z.strictObject({ name: z.literal('simclr'), globalSize, strength: z.number().min(0).max(2.5).default(1) }),
+  z.strictObject({ name: z.literal('simclr'), globalSize, strength }),
   z.strictObject({ name: z.literal('byol'), globalSize }),
 ] as const;
 

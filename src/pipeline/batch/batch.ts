@@ -20,6 +20,8 @@ export interface BatchView<Shape extends readonly number[] = readonly number[]> 
 export interface SampleInfo {
   /** Path or URL of the shard, without login and signature. */
   readonly shard: string;
+  /** Ordinal of the sample in its shard, from 0. */
+  readonly index: number;
   /** WebDataset key: the member's path up to the first dot of its base name. */
   readonly key: string;
   /** Class index, when the shard has one (`KEY.cls`). */

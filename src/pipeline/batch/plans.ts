@@ -25,11 +25,11 @@ export interface DrawnPicture {
 export function drawnPictures(
   { views }: Recipe,
   { seed, epoch }: { readonly seed: number; readonly epoch: number },
-  records: readonly RowRecord[],
+  records: readonly Pick<RowRecord, 'image' | 'shard' | 'index'>[],
 ): Record<string, readonly DrawnPicture[]> {
   const pictures = Object.entries(views).map(([name, view]) => {
     const stream = streamId(name);
-    const ofSample = ({ image, shard, index }: RowRecord): DrawnPicture[] =>
+    const ofSample = ({ image, shard, index }: (typeof records)[number]): DrawnPicture[] =>
       drawSample(view, stream, image, { seed, epoch, shard, index }).map((plan) => drawnPicture(view, image, plan));
     return [name, records.flatMap(ofSample)] as const;
   });

@@ -208,6 +208,6 @@ export class Slot {
 }
 
 /** A row's record as the user sees it. */
-export function sampleInfo({ shard, key, label }: RowRecord, shards: readonly string[], fields?: SampleInfo['fields']): SampleInfo {
-  return { shard: shards[shard] ?? '', key, ...(label !== undefined && { label }), ...(fields && { fields }) };
+export function sampleInfo({ shard, index, key, label }: RowRecord, shards: readonly string[], fields?: SampleInfo['fields']): SampleInfo {
+  return { shard: shards[shard] ?? '', index, key, ...(label !== undefined && { label }), ...(fields && { fields }) };
 }
