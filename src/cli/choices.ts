@@ -20,5 +20,6 @@ export function choicesOf(option: Option): readonly string[] | undefined {
 
 function namesOf(schema: z.ZodType | undefined): readonly string[] | undefined {
   if (schema instanceof z.ZodEnum) return schema.options.map(String);
+  if (schema instanceof z.ZodArray) return namesOf(schema.element as z.ZodType);
   return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault ? namesOf(schema.unwrap() as z.ZodType) : undefined;
 }
