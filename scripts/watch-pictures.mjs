@@ -8,14 +8,14 @@ if (folder === undefined) throw new Error('expected a folder of runs; give for e
 const executablePath = execFileSync('sh', ['-c', 'command -v "${CHROME:-chromium}"'], { encoding: 'utf8' }).trim();
 
 /** The page as a window of this size shows it, once all runs are drawn. */
-async function take(browser, url, { file, width, height, colorScheme, top }) {
+async function take(browser, url, { file, width, height, colorScheme }) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme });
   const page = await context.newPage();
   await page.goto(url);
   await page.getByRole('slider', { name: 'Loss', exact: true }).waitFor();
-  await page.getByLabel('Smoothing').fill('0.8');
+  await page.getByLabel('Smoothing').fill('0.6');
+  await page.evaluate('document.activeElement.blur()');
   await page.getByText('Connected', { exact: true }).waitFor();
-  await page.evaluate(`scrollTo(0, ${top})`);
   await page.waitForTimeout(2000);
   await page.screenshot({ path: file });
   await context.close();
@@ -24,8 +24,8 @@ async function take(browser, url, { file, width, height, colorScheme, top }) {
 const server = await serveWatch({ folders: [folder], port: 0 });
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
 try {
-  await take(browser, server.url, { file: 'docs/watch.png', width: 1280, height: 860, colorScheme: 'light', top: 0 });
-  await take(browser, server.url, { file: 'docs/watch-phone.png', width: 400, height: 860, colorScheme: 'dark', top: 0 });
+  await take(browser, server.url, { file: 'docs/watch.png', width: 1280, height: 860, colorScheme: 'light' });
+  await take(browser, server.url, { file: 'docs/watch-phone.png', width: 400, height: 860, colorScheme: 'dark' });
 } finally {
   await browser.close();
   await server.close();

@@ -1,5 +1,5 @@
 /** New lines of a file that another process appends to, replaces or shortens. */
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { codeOf } from '../common/error-code.js';
 
 const NEWLINE = 0x0a;
@@ -33,6 +33,8 @@ export class LineTail {
   async read(): Promise<NewLines | undefined> {
     let file: FileHandle;
     try {
+      // To open a pipe would wait for who writes to it.
+      if (!(await stat(this.#path)).isFile()) throw new Error(`${this.#path} is no file`);
       file = await open(this.#path, 'r');
     } catch (error) {
       if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;

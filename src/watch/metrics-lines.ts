@@ -59,7 +59,8 @@ export class MetricsLines {
     const before = Math.max(this.updates.seconds, this.evaluations.seconds);
     if (typeof timeMs !== 'number') return before + tookMs / 1000;
     this.#beganMs ??= timeMs - 1000 * before;
-    return Math.max(0, (timeMs - this.#beganMs) / 1000);
+    // A clock that was put back must not turn a curve.
+    return Math.max(before, (timeMs - this.#beganMs) / 1000);
   }
 }
 

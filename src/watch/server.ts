@@ -53,10 +53,11 @@ export async function serveWatch({ folders, port = DEFAULT_PORT, host = '127.0.0
   const feed = new Feed(runs);
   let gate: Gate | undefined;
   const server = createServer((request, response) => {
-    if (gate) void answer(request, response, { gate, feed, runs });
+    if (gate) answer(request, response, { gate, feed, runs }).catch(() => refuse(response, 500, 'The page is not where it was installed.'));
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, host, port))).listen(port, host, resolve);
+    // Also later: what a connection does wrong must not end a training.
+    server.on('error', (error) => reject(listenError(error, host, port))).listen(port, host, resolve);
   });
   const bound = (server.address() as AddressInfo).port;
   gate = new Gate(host, bound);

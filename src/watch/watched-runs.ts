@@ -33,7 +33,9 @@ export class WatchedRuns {
   /** @returns whether there is more to read at once */
   async refresh(): Promise<boolean> {
     if (performance.now() - this.#lookedAt >= LOOK_MS) {
-      const problems = await Promise.all(this.#folders.map((folder) => this.#look(folder)));
+      const unreadable = (folder: string) => (error: unknown) =>
+        `${folder} cannot be read (${error instanceof Error ? error.message : String(error)}).`;
+      const problems = await Promise.all(this.#folders.map((folder) => this.#look(folder).catch(unreadable(folder))));
       this.#problems = problems.filter((problem) => problem !== undefined);
       this.#lookedAt = performance.now();
     }

@@ -1,4 +1,5 @@
 /** Run directories that are written, damaged, replaced and deleted while they are read. */
+import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,6 +113,19 @@ test('a folder of runs shows each, also one that comes later, and one without ru
   while (runs.runs.length < 3) await refresh(runs);
   expect(runs.heads.at(-1)?.name).toBe('third');
   expect(runs.problems).toEqual([]);
+});
+
+test('what cannot be read is told of', async () => {
+  await symlink('loop', join(folder, 'loop'));
+  const runs = new WatchedRuns([join(folder, 'loop')]);
+  await refresh(runs);
+  expect(runs.problems).toEqual([expect.stringMatching(/\/loop cannot be read \(.*ELOOP: /)]);
+  const path = await writeRun(join(folder, 'run'), '');
+  await rm(join(path, 'metrics.jsonl'));
+  execFileSync('mkfifo', [join(path, 'metrics.jsonl')]);
+  const run = new WatchedRun(0, 'run', path);
+  await refresh(run);
+  expect(run.head.problem).toContain(`${join(path, 'metrics.jsonl')} is no file`);
 });
 
 test('runs of one name are told apart by their paths', async () => {

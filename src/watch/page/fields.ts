@@ -1,4 +1,5 @@
 /** How fields of metrics are called, in which units they are shown, and in which section. A field that is not here is shown by its own name. */
+import { bytes, milliseconds, percent, plain } from './formats.js';
 import type { Points, Run } from './state.js';
 
 export type Kind = 'updates' | 'evaluations';
@@ -19,12 +20,6 @@ interface Known {
   readonly section: Section;
   readonly format?: (value: number) => string;
 }
-
-const plain = (value: number): string =>
-  value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
-const percent = (value: number): string => `${(100 * value).toPrecision(3)} %`;
-const milliseconds = (value: number): string => (value < 1000 ? `${value.toPrecision(3)} ms` : `${(value / 1000).toPrecision(3)} s`);
-const bytes = (value: number): string => (value < 1e9 ? `${(value / 1e6).toFixed(0)} MB` : `${(value / 1e9).toFixed(2)} GB`);
 
 const KNOWN: Readonly<Record<string, Known>> = {
   loss: { label: 'Loss', section: 'Loss' },

@@ -1,5 +1,6 @@
 /** The pipeline of each run as a graph: what waits between the stages, as its metrics last said, and how much of it there may be. */
 import { element } from './dom.js';
+import { milliseconds, percent, rate } from './formats.js';
 import type { Run } from './state.js';
 
 interface Stage {
@@ -24,7 +25,7 @@ function stagesOf({ updates, head: { facts } }: Run): Stage[] {
   const full = queue('full');
   const wait = updates.latest('dataWaitShare');
   const stepMs = updates.latest('stepMs');
-  const rate = updates.latest('imagesPerSecond');
+  const speed = updates.latest('imagesPerSecond');
   const stages: (Stage & { readonly known: boolean })[] = [
     {
       name: 'Shuffle buffers',
@@ -44,15 +45,15 @@ function stagesOf({ updates, head: { facts } }: Run): Stage[] {
     },
     {
       name: 'Data wait',
-      value: wait === undefined ? '–' : `${(100 * wait).toPrecision(2)} %`,
+      value: wait === undefined ? '–' : percent(wait),
       ...(wait !== undefined && { fill: wait }),
       detail: 'of the time',
       known: wait !== undefined,
     },
     {
       name: 'Update',
-      value: stepMs === undefined ? '–' : `${stepMs.toPrecision(3)} ms`,
-      detail: rate === undefined ? '' : `${rate.toPrecision(3)} images/s`,
+      value: stepMs === undefined ? '–' : milliseconds(stepMs),
+      detail: speed === undefined ? '' : `${rate(speed)} images/s`,
       known: stepMs !== undefined,
     },
   ];
