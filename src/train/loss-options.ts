@@ -34,6 +34,7 @@ export const FREE_ON_RESUME: ReadonlySet<string> = new Set([
   'evalEvery',
   'evaluate',
   'knn',
+  'log',
 ]);
 
 /** JSON with sorted keys: equal for equal options. */

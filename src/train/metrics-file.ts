@@ -8,6 +8,7 @@
  */
 import { createReadStream, createWriteStream } from 'node:fs';
 import { appendFile, open, rename, rm, stat, truncate } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 
 /** Where a run goes on. */
@@ -104,6 +105,15 @@ async function settled(path: string, { step, bytes }: Resumption): Promise<Range
     else joined.push(range);
   }
   return joined;
+}
+
+/** The lines of a file up to `step`, of an update or an evaluation the last that was written, in the order of steps. */
+export async function* linesUpTo(path: string, step: number): AsyncGenerator<unknown> {
+  if ((await stat(path).catch(() => undefined)) === undefined) return;
+  for (const { start, end } of await settled(path, { step, bytes: Infinity })) {
+    const input = createReadStream(path, { start, end: end - 1 });
+    for await (const line of createInterface({ input })) yield JSON.parse(line) as unknown;
+  }
 }
 
 /** Leaves one line a step and an evaluation: the file is replaced at once, or not touched when there is nothing to remove. */

@@ -10,6 +10,7 @@ import { optionFlags } from '../common/option-flags.js';
 import { engineShape } from '../engine/options.js';
 import { evaluationsSchema, knnSchema } from '../eval/options.js';
 import { batchingShape, MOST_SAMPLES, readingShape } from '../pipeline/run-options.js';
+import { logSchema } from './log/options.js';
 import { LR_SCALINGS, MOST_EPOCHS, scheduleSchema } from './schedule.js';
 
 /** Absolute, so that a resume from another place means the same. */
@@ -107,6 +108,11 @@ export const leavingShape = {
   evaluate: evaluationsSchema.default(['knn']).register(optionFlags, {
     flag: '--eval <names>',
     help: 'knn (accuracy on --val-shards), rank (effective rank of features, needs no labels), linear (a probe that learns along, needs labels in the shards), or several: knn,rank,linear (default knn)',
+  }),
+  /** What takes the lines of metrics besides `metrics.jsonl`. */
+  log: logSchema.default([]).register(optionFlags, {
+    flag: '--log <names>',
+    help: 'tensorboard: scalars as event files in RUN/tensorboard, too',
   }),
   knn: knnSchema.prefault({}),
 };

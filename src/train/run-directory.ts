@@ -6,10 +6,12 @@ import { createInterface } from 'node:readline';
 import { folderProblem } from '../pipeline/output-place.js';
 import { shellWord } from '../common/shell-word.js';
 import { codeOf, isFullDisk } from '../common/error-code.js';
-import { isOptions, type Options } from '../common/options.js';
+import { given, isOptions, type Options } from '../common/options.js';
 import { quoted } from '../common/quoted.js';
 import { Held } from './held.js';
 import { countUpdates, endLastLine, furthestStep, type Resumption, settleMetrics } from './metrics-file.js';
+import { removeEventFiles } from './log/event-files.js';
+import { TensorBoardLog } from './log/tensorboard-log.js';
 import type { EvaluationMetrics, StepMetrics } from './metrics.js';
 import { replaceFile } from './replace-file.js';
 import { RunDirectoryError } from './run-directory-error.js';
@@ -82,6 +84,7 @@ async function madeNoUpdate(path: string): Promise<boolean> {
 async function clear(path: string): Promise<void> {
   for (const name of [CONFIG, METRICS, BAD_SAMPLES, 'views.png', 'last', 'checkpoints'])
     await rm(join(path, name), { recursive: true, force: true });
+  await removeEventFiles(path);
 }
 
 /** Reads `config.json` of a run. Throws a RunDirectoryError when there is none, or it holds no options. */
@@ -122,6 +125,7 @@ export class RunDirectory {
   readonly #badSamples = new Set<string>();
   /** Until the first checkpoint of a run that goes on. */
   #resumption: Resumption | undefined;
+  #tensorBoard: TensorBoardLog | undefined;
 
   private constructor(path: string, lock: RunLock) {
     this.path = path;
@@ -164,6 +168,13 @@ export class RunDirectory {
       for await (const line of createInterface({ input: createReadStream(bad) })) this.#badSamples.add(line);
   }
 
+  /** From here on TensorBoard's event files have the lines of metrics, too. @param warn hears when they cannot be written */
+  async logForTensorBoard(warn?: (message: string) => void): Promise<TensorBoardLog> {
+    const start = { metrics: join(this.path, METRICS), ...given({ step: this.#resumption?.step }, ['step']) };
+    this.#tensorBoard = await TensorBoardLog.begin(this.path, start, warn);
+    return this.#tensorBoard;
+  }
+
   /** Updates up to `step` of which the log has no line: the run had them, and somebody has cut the log since. */
   async missingUpdates(step: number): Promise<number> {
     return step - (await countUpdates(join(this.path, METRICS), step));
@@ -203,6 +214,7 @@ export class RunDirectory {
     const resumption = this.#resumption;
     if (resumption === undefined) return;
     this.#resumption = undefined;
+    await this.#tensorBoard?.settle();
     const file = this.#files.get(METRICS);
     if (file === undefined) return;
     this.#closeLogs();
@@ -222,6 +234,7 @@ export class RunDirectory {
     if (this.#failure !== undefined) throw this.#failure;
     this.assertOurs();
     this.#append(METRICS, JSON.stringify(line));
+    this.#tensorBoard?.append(line);
   }
 
   /** Notes a sample that was skipped; one that a resumed run meets again is noted once. */
@@ -241,11 +254,13 @@ export class RunDirectory {
   /** Makes the logs durable, so that none of their lines is missing from under a checkpoint. */
   sync(): void {
     for (const file of this.#files.values()) fsyncSync(file);
+    this.#tensorBoard?.sync();
   }
 
   /** Gives the folder to whoever comes next. */
   async close(): Promise<void> {
     this.#closeLogs();
+    this.#tensorBoard?.close();
     await this.#lock.release();
     this.#folder.close();
   }

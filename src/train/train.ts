@@ -232,6 +232,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   const shards = new RunShards(() => pipeline.found());
   if (leads) await shards.save(path);
   for (const bad of earlyBad) run?.appendBadSample(bad);
+  if (run && config.log.includes('tensorboard')) await run.logForTensorBoard(hooks.onWarning);
   const state = past?.checkpoint?.state;
   hooks.onRun?.(path);
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);

@@ -2,10 +2,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { until } from './bytes.js';
+import { freePort } from './free-port.js';
 import { s3Env, startS3 } from './s3.js';
 
 export interface S3Program {
@@ -72,14 +72,6 @@ function program(name: string, { file, args, env = {}, from }: Command): S3Progr
       },
     };
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 const rclone = (...flags: readonly string[]): S3Program =>
