@@ -31,6 +31,7 @@ keepCheckpoints: 9
 lanes: 2
 shuffle: 8
 evaluate: [knn, rank, linear]
+evalEvery: 1
 knn: { bank: 8, queries: 8 }
 `;
 
