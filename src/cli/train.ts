@@ -18,6 +18,7 @@ import { outcomeInWords, stoppingInWords } from './train-words.js';
 import { asUsageError, parseOptions, UsageError } from './usage-error.js';
 import { display, printJson, say } from './print.js';
 import { DEFAULT_PORT } from '../watch/port.js';
+import { exportMetrics, prometheusAddress } from './train-prometheus.js';
 import { watchAlong } from './train-watch.js';
 import { endWithStarter, startedByRanks, startRanks } from './ranks.js';
 
@@ -47,6 +48,7 @@ const schema = z.looseObject({
   /** File of the report, or true. */
   profile: z.union([z.string(), z.literal(true)]).optional(),
   watch: portNumber(`--watch ${DEFAULT_PORT}`).optional(),
+  prometheus: prometheusAddress.optional(),
   json: z.boolean().default(false),
   ranks: whole(1, MOST_RANKS, '--ranks 2').optional(),
 });
@@ -78,7 +80,7 @@ function launched(): CompanyPlace | undefined {
 async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const missing = inspectTfjs();
   if (missing !== undefined) throw new UsageError(`training needs TensorFlow.js: ${missing.reason}; ${missing.remedy}`);
-  const { config, json, profile, watch, ranks = 1, quiet: _, ...flags } = parseOptions(schema, raw);
+  const { config, json, profile, watch, prometheus, ranks = 1, quiet: _, ...flags } = parseOptions(schema, raw);
   // It takes the place of nothing that the run writes meanwhile: none of that has a page's ending.
   await assertFile('--profile', profile === true ? undefined : profile, 'page');
   const place = launched();
@@ -105,6 +107,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
   const leads = !place?.rank;
   const tell = (message: string): void => (leads ? progress.onInfo(message) : undefined);
   const along = watch !== undefined && leads ? watchAlong(watch, progress.onInfo, progress.onWarning) : undefined;
+  const exporter = prometheus && leads ? await exportMetrics(prometheus) : undefined;
+  if (exporter) progress.onInfo(`metrics for Prometheus at ${exporter.url}`);
   const byRanks = startedByRanks();
   endWithStarter();
   const task = {
@@ -115,7 +119,8 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     ...(place && { place: { ...place, byRanks } }),
   };
   await interruptible('stopped before the first update', async (signal) => {
-    const training = startTraining(task, { ...progress, ...(along && { onRun: along.onRun }) });
+    const hooks = { ...progress, ...(along && { onRun: along.onRun }) };
+    const training = startTraining(task, exporter?.listening(hooks) ?? hooks);
     process.on('SIGUSR1', () => training.save());
     signal.addEventListener('abort', () => {
       tell(stoppingInWords(work));
@@ -124,6 +129,7 @@ async function run(raw: Readonly<Record<string, unknown>>): Promise<void> {
     const result = await training.result.catch(asUsageError('OptionsError', 'RunDirectoryError')).finally(async () => {
       progress.close();
       await along?.close();
+      await exporter?.close();
     });
     // Where another rank was asked to stop, this one was not.
     if (!result?.finished) process.exitCode = (signal.reason as Interrupted | undefined)?.exitCode ?? STOPPED;
@@ -177,6 +183,7 @@ export function trainCommand(): Command {
         String(DEFAULT_PORT),
       ),
     )
+    .option('--prometheus <address>', 'serve metrics for Prometheus at [HOST]:PORT/metrics while it trains; HOST is 127.0.0.1 unless given')
     .option('--json', 'print the result as one JSON object on stdout')
     .action(run);
   addFieldOptions(command);

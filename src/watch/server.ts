@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { codeOf } from '../common/error-code.js';
+import { listen } from '../common/listen.js';
 import { Feed } from './feed.js';
 import { Gate } from './gate.js';
 import { DEFAULT_PORT } from './port.js';
@@ -42,11 +41,6 @@ export interface WatchServer {
   close(): Promise<void>;
 }
 
-/** The port cannot be listened on. */
-export class ListenError extends Error {
-  override readonly name = 'ListenError';
-}
-
 /** Serves a page over runs. @throws ListenError in words, such as of a port that is taken */
 export async function serveWatch({ folders, port = DEFAULT_PORT, host = '127.0.0.1' }: WatchServerOptions): Promise<WatchServer> {
   const runs = new WatchedRuns(folders);
@@ -55,11 +49,7 @@ export async function serveWatch({ folders, port = DEFAULT_PORT, host = '127.0.0
   const server = createServer((request, response) => {
     if (gate) answer(request, response, { gate, feed, runs }).catch(() => refuse(response, 500, 'The page is not where it was installed.'));
   });
-  await new Promise<void>((resolve, reject) => {
-    // Also later: what a connection does wrong must not end a training.
-    server.on('error', (error) => reject(listenError(error, host, port))).listen(port, host, resolve);
-  });
-  const bound = (server.address() as AddressInfo).port;
+  const bound = await listen(server, port, host);
   gate = new Gate(host, bound);
   const shownHost = host.includes(':') ? `[${host}]` : host;
   return {
@@ -71,16 +61,6 @@ export async function serveWatch({ folders, port = DEFAULT_PORT, host = '127.0.0
       await closed;
     },
   };
-}
-
-function listenError(error: Error, host: string, port: number): ListenError {
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: `port ${port} of ${host} is taken by another program, perhaps another detco: end it, or give another port`,
-    EACCES: `port ${port} of ${host} is not allowed to this user: give a port from 1024 on`,
-    EADDRNOTAVAIL: `${host} is no address of this machine: give 127.0.0.1, 0.0.0.0 or one that it has`,
-    ENOTFOUND: `${host} is no host name that can be found: give 127.0.0.1, 0.0.0.0 or an address of this machine`,
-  };
-  return new ListenError(reasons[codeOf(error) ?? ''] ?? `${host}:${port} cannot be listened on: ${error.message}`, { cause: error });
 }
 
 interface Served {
