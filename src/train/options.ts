@@ -112,7 +112,7 @@ export const leavingShape = {
   /** What takes the lines of metrics besides `metrics.jsonl`. */
   log: logSchema.default([]).register(optionFlags, {
     flag: '--log <names>',
-    help: 'tensorboard: scalars as event files in RUN/tensorboard, too',
+    help: 'tensorboard: what metrics.jsonl has also as event files, in RUN/tensorboard; none (default none)',
   }),
   knn: knnSchema.prefault({}),
 };

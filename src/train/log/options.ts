@@ -5,19 +5,17 @@ import { expectedOneOf } from '../../common/nearest.js';
 const LOGS = ['tensorboard'] as const;
 type Log = (typeof LOGS)[number];
 
-/** Loggers that are asked for and not there, and the way to them. */
-const OTHERS: Readonly<Record<string, string>> = {
-  wandb: 'give tensorboard and call wandb.init(sync_tensorboard=True) or wandb sync on RUN/tensorboard, or send the lines of metrics.jsonl',
-  mlflow: 'give tensorboard, or send the lines of metrics.jsonl with mlflow.log_metrics',
-};
+/** Loggers that people ask for, and that there are none of. */
+const OTHERS: ReadonlySet<string> = new Set(['wandb', 'mlflow']);
 
-/** A list, or a text with commas. */
+/** A list, or a text with commas, or `none`. */
 export const logSchema = z.union([z.string(), z.array(z.string())]).transform((given, context): readonly Log[] => {
-  const names = typeof given === 'string' ? given.split(',') : given;
+  const names = given === 'none' ? [] : typeof given === 'string' ? given.split(',') : given;
   const unknown = names.find((name) => !(LOGS as readonly string[]).includes(name));
   if (unknown !== undefined) {
-    const other = Object.hasOwn(OTHERS, unknown) ? OTHERS[unknown] : undefined;
-    const message = other === undefined ? expectedOneOf(unknown, LOGS) : `there is no logger for it; ${other} (docs/metrics.md)`;
+    const message = OTHERS.has(unknown)
+      ? `there is no logger for ${unknown}: give tensorboard, or send it the lines of metrics.jsonl by its Python package, as docs/metrics.md shows`
+      : expectedOneOf(unknown, [...LOGS, 'none']);
     context.addIssue({ code: 'custom', message });
   }
   return names as Log[];

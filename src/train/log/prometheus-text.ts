@@ -1,7 +1,7 @@
 /**
  * The text format of Prometheus, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats).
  *
- * Written here, for prom-client brings @opentelemetry/api along, over a megabyte for these lines.
+ * Written here, for prom-client brings @opentelemetry/api and bintrees along, 4.6 MB for these lines.
  */
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
