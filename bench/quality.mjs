@@ -18,6 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { readArguments } from './quality/arguments.mjs';
 import { ARMS, BASELINE } from './quality/arms.mjs';
 import { makeData } from './quality/data.mjs';
+import { Display } from '../dist/common/display.js';
 import { machine } from './pipeline/report.mjs';
 import { Results, runJobs } from './quality/jobs.mjs';
 import { makeReport } from './quality/report.mjs';
@@ -30,7 +31,8 @@ const RESULTS = join(ROOT, 'bench', 'results');
 /** No run of the report begins with it. */
 const SEARCH_SEED = 1000;
 
-const log = (text) => process.stderr.write(`${text}\n`);
+const display = new Display(process.stderr);
+const log = (text) => text.split('\n').forEach((line) => display.print(line));
 const { json, asItIs, pageOnly, out, work, arms, seeds, atOnce, engine, settings } = await readArguments().catch((error) => {
   log(error.message);
   process.exit(2);
@@ -49,11 +51,12 @@ const controller = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'])
   process.once(name, () => {
     controller.abort();
+    display.end(true);
     log(`${name}: the same command goes on from here`);
     process.exit(130);
   });
 const common = { shards: await makeData(join(work, 'data'), settings, log), settings, engine };
-const running = { common, results: new Results(join(work, 'jobs')), atOnce, signal: controller.signal, log };
+const running = { common, results: new Results(join(work, 'jobs')), atOnce, signal: controller.signal, display };
 
 /** The results of jobs, as far as they are to be done. */
 const perform = (jobs) => (asItIs ? Promise.all(jobs.map(({ id }) => running.results.get(id))) : runJobs(jobs, running));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { formatDuration } from '../../dist/common/duration.js';
+import { ProgressText } from '../../dist/common/progress-text.js';
 
 const JOB = fileURLToPath(new URL('job.mjs', import.meta.url));
 /** What an evaluation costs, in updates: for the time that is left. */
@@ -44,23 +45,30 @@ export class Results {
  * @param jobs each with an `id` and what `job.mjs` takes besides `common`
  * @returns the results in the order of the jobs
  */
-export async function runJobs(jobs, { common, results, atOnce, signal, log }) {
+export async function runJobs(jobs, { common, results, atOnce, signal, display }) {
   const done = await Promise.all(jobs.map(({ id }) => results.get(id)));
   const left = jobs.filter((_, at) => done[at] === undefined);
   const total = costOf(left);
-  const began = performance.now();
-  let finished = 0;
+  const words = new ProgressText('quality');
+  let [finished, count] = [0, jobs.length - left.length];
+  const show = () => {
+    const { text, share } = words.of({ done: count, total: jobs.length, unit: 'jobs', share: total === 0 ? 1 : finished / total });
+    display.show(text, share);
+  };
+  show();
   const next = async () => {
     for (let job = left.shift(); job; job = left.shift()) {
       const result = await runJob({ ...common, ...job }, signal);
       await results.put(job.id, result);
       done[jobs.indexOf(job)] = result;
       finished += costOf([job]);
-      const seconds = (performance.now() - began) / 1000;
-      log(`${job.id}: ${inWords(result)}; ${formatDuration((seconds * (total - finished)) / finished)} left`);
+      count++;
+      display.print(`${job.id}: ${inWords(result)}`);
+      show();
     }
   };
   await Promise.all(Array.from({ length: atOnce }, next));
+  display.end();
   return done;
 }
 

@@ -5,6 +5,7 @@ import { withoutSecrets } from '../pipeline/source/identity.js';
 import { tellStarter } from './ranks.js';
 import { Interrupted } from './interrupt.js';
 import { openFilesAdvice } from './open-files.js';
+import { display } from './print.js';
 import { withQuiet } from './quiet.js';
 import { printableLines } from '../common/printable.js';
 
@@ -78,7 +79,9 @@ function exitCodeOf(error: unknown): number {
 try {
   const program = await createProgram(process.argv[2]);
   await program.parseAsync();
+  display.end();
 } catch (error) {
+  display.end(true);
   if (error instanceof CommanderError) {
     // Commander has printed its message; help and --version end with 0.
     process.exitCode = error.exitCode === 0 ? 0 : UNUSABLE;

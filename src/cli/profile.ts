@@ -14,7 +14,7 @@ import { numberText, positive } from './number.js';
 import { assertFiles, writeOutput } from './output.js';
 import { addRecipeOptions, chosenRecipe, recipeShape } from './recipe-options.js';
 import { asPipelineUsageError, parseOptions } from './usage-error.js';
-import { printJson, printLines, say } from './print.js';
+import { display, printJson, printLines, say } from './print.js';
 
 /** Timed visits of the stages that a trace holds, of each thread. */
 const TRACE_SPANS = 1 << 17;
@@ -76,10 +76,15 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     checkShards: 'none' as const,
     signal,
   };
+  const onPhase = (phase: string): void => {
+    say(`measuring ${phase}`);
+    display.work(`measuring ${phase}`);
+  };
   const { measured, spans } = await measurePipeline(
     { ...options, ...(traceFile === undefined ? {} : { spans: TRACE_SPANS }) },
-    { seconds, ...(consume === undefined ? {} : { consume }), onPhase: (phase) => say(`measuring ${phase}`) },
+    { seconds, ...(consume === undefined ? {} : { consume }), onPhase },
   ).catch(asPipelineUsageError(FLAGS));
+  display.end();
   const report = profileReport(measured);
   const points = sweeps
     ? await sweep(options, {

@@ -1,9 +1,10 @@
 /** How fast work goes, by what was done of late. */
 
-/** What is older says little of the rate that work has by now. */
+/** What is older says little of the rate that work has by now; of long work the latter half counts. */
 const WINDOW_MS = 30_000;
-/** Marks closer to each other are one. */
-const SPACING_MS = 500;
+const WINDOW_SHARE = 0.5;
+/** Marks in a window; those that would be closer to each other are one. */
+const MARKS = 60;
 
 interface Mark {
   readonly at: number;
@@ -13,6 +14,7 @@ interface Mark {
 
 export class Pace {
   readonly #marks: Mark[] = [];
+  #began: number | undefined;
 
   /**
    * @param done so much of whatever is counted
@@ -20,11 +22,13 @@ export class Pace {
    * @param at milliseconds of a clock that is never set
    */
   add(done: number, share: number, at: number): void {
+    this.#began ??= at;
+    const window = Math.max(WINDOW_MS, WINDOW_SHARE * (at - this.#began));
     const marks = this.#marks;
     const before = marks.at(-2);
-    if (before && at - before.at < SPACING_MS) marks.pop();
+    if (before && at - before.at < window / MARKS) marks.pop();
     marks.push({ at, done, share });
-    while (at - (marks[1]?.at ?? at) > WINDOW_MS) marks.shift();
+    while (at - (marks[1]?.at ?? at) > window) marks.shift();
   }
 
   /** Of what is counted, each second; undefined where it is too early to say. */

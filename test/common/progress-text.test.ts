@@ -32,6 +32,13 @@ test('goes by what was done of late: what a resumed command finds done already s
   expect(told(...found, ...slow)).toBe('work 159/200 (79 %)  1.0/s  ETA 41s');
 });
 
+test('goes by the latter half of long work', () => {
+  const steady = Array.from({ length: 3601 }, (_, index) => [index, { done: index, total: 20_000 }] as const);
+  const slower = Array.from({ length: 1800 }, (_, index) => [3602 + 2 * index, { done: 3600 + index, total: 20_000 }] as const);
+  expect(told(...steady)).toBe('work 3600/20000 (18 %)  1.0/s  ETA 4h33m');
+  expect(told(...steady, ...slower)).toMatch(/^work 5399\/20000 \(26 %\) {2}0\.50\/s {2}ETA 8h0\dm$/);
+});
+
 test('tells the share of work without parts alone', () => {
   const at = (seconds: number, done: number) => [seconds, { work: 'machines on res5', done, total: 1 }] as const;
   expect(told(at(0, 0.25), at(3, 0.5))).toBe('machines on res5 50 %  ETA 6s');
