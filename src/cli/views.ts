@@ -20,7 +20,7 @@ import { numberText, whole } from './number.js';
 import { assertFile, writeOutput } from './output.js';
 import { addRecipeOptions, chosenRecipe, recipeShape } from './recipe-options.js';
 import { asPipelineUsageError, parseOptions, UsageError } from './usage-error.js';
-import { printJson, say } from './print.js';
+import { display, printJson, say } from './print.js';
 
 const DEFAULT_IMAGES = 4;
 /** The last epoch that a pipeline can run. */
@@ -102,7 +102,10 @@ async function samplesOf(options: Options, recipe: Recipe, signal: AbortSignal):
     epoch,
     signal,
   };
-  return key === undefined ? firstSamples(chosen, n ?? (op ? 1 : DEFAULT_IMAGES)) : sampleWithKey(chosen, key);
+  display.work(key === undefined ? 'reading the first images' : `looking for ${key}`);
+  const samples = await (key === undefined ? firstSamples(chosen, n ?? (op ? 1 : DEFAULT_IMAGES)) : sampleWithKey(chosen, key));
+  display.end();
+  return samples;
 }
 
 export function viewsCommand(): Command {
