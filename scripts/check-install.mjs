@@ -65,7 +65,7 @@ function check() {
   checkMetadata(ROOT, tarball);
   const oldestNode = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).engines.node.replace('>=', '');
 
-  const whole = install(tarball, 'whole', [], 140);
+  const whole = install(tarball, { name: 'whole', flags: [], maxMb: 140, figure: /(\d+) MB with TensorFlow/ });
   for (const args of PIPELINE) detco(whole, args);
   detco(whole, TRAIN);
   giveFrom(ROOT, whole);
@@ -74,7 +74,7 @@ function check() {
   checkExamples(ROOT, whole, SHARDS, 'first');
   const oldest = checkCommonJs(ROOT, whole, SHARD, oldestNode);
 
-  const alone = install(tarball, 'pipeline', ['--omit=peer'], 75);
+  const alone = install(tarball, { name: 'pipeline', flags: ['--omit=peer'], maxMb: 75, figure: /pipeline\s+alone takes (\d+) MB/ });
   for (const args of PIPELINE) detco(alone, args);
   giveFrom(ROOT, alone);
   checkAlone(ROOT, alone, SHARD, oldest);
@@ -83,8 +83,8 @@ function check() {
   console.log('the pipeline alone names what training needs');
 }
 
-/** @returns a folder with the package in its node_modules */
-function install(tarball, name, flags, maxMb) {
+/** @param figure where README.md says how much it takes @returns a folder with the package in its node_modules */
+function install(tarball, { name, flags, maxMb, figure }) {
   const folder = join(work, name);
   mkdirSync(folder);
   writeFileSync(join(folder, 'package.json'), '{ "private": true }');

@@ -30,6 +30,21 @@ describe('what is packed', () => {
     expect(files.filter((path) => /^(src|test)\//.test(path))).toEqual([]);
   });
 
+  test('holds each declaration that an entry point leads to, and none of the commands', async () => {
+    const { exports } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { exports: Record<string, { types?: string }> };
+    const found = new Set<string>();
+    const look = async (path: string): Promise<void> => {
+      if (found.has(path)) return;
+      found.add(path);
+      const named = [...(await readFile(join(ROOT, path), 'utf8')).matchAll(/(?:from |import\()['"](\.[^'"]+)\.js['"]/g)];
+      await Promise.all(named.map(([, target = '']) => look(posix.join(posix.dirname(path), `${target}.d.ts`))));
+    };
+    await Promise.all(Object.values(exports).map(({ types }) => types === undefined || look(posix.normalize(types))));
+    expect(found.size).toBeGreaterThan(100);
+    expect([...found].filter((path) => !files.includes(path))).toEqual([]);
+    expect(files.filter((path) => /^dist\/cli\/.*\.d\.ts$/.test(path))).toEqual([]);
+  });
+
   test('holds the scripts and configs for detectors, and nothing that Python left beside them', () => {
     const downstream = files.filter((path) => path.startsWith('downstream/'));
     expect(downstream).toEqual(expect.arrayContaining(['downstream/detect.py', 'downstream/detectron2/base.yaml']));
