@@ -83,7 +83,10 @@ function check() {
   console.log('the pipeline alone names what training needs');
 }
 
-/** @param figure where README.md says how much it takes @returns a folder with the package in its node_modules */
+/**
+ * @param figure where README.md says how much it takes
+ * @returns a folder with the package in its node_modules
+ */
 function install(tarball, { name, flags, maxMb, figure }) {
   const folder = join(work, name);
   mkdirSync(folder);
@@ -93,6 +96,8 @@ function install(tarball, { name, flags, maxMb, figure }) {
   if (stderr.includes('warn')) throw new Error(`npm warns while it installs (${name}):\n${stderr}`);
   const mb = Number.parseInt(run(folder, 'du', ['-sm', 'node_modules']).stdout, 10);
   console.log(`${name}: ${mb} MB (npm ${args.join(' ')}; du -sm node_modules)`);
+  const [, stated] = readFileSync(join(ROOT, 'README.md'), 'utf8').match(figure) ?? [];
+  if (!(Math.abs(mb - Number(stated)) <= 2)) throw new Error(`${name}: README.md says ${stated} MB, where it matches ${figure}`);
   if (mb > maxMb)
     throw new Error(`${name}: more than ${maxMb} MB; see what has grown with --keep and: du -m node_modules | sort -n | tail`);
   return folder;
