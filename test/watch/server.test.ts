@@ -98,6 +98,11 @@ test.each([
   expect(await ask(await serve(), path)).toMatchObject({ status: 404 });
 });
 
+test('the bundles keep the licence of uPlot, as it asks', async () => {
+  const url = await serve();
+  for (const path of ['/main.js', '/main.css']) expect((await ask(url, path)).body).toContain('Copyright (c) 2022 Leon Sorokin');
+});
+
 test('only reads', async () => {
   const url = await serve();
   for (const method of ['POST', 'PUT', 'DELETE'])
