@@ -75,10 +75,10 @@ python.describe(`in a terminal${python.note}`, () => {
   }
 
   test('a bar has rate and time to go, and is gone at the end', async () => {
-    const seen = await inTerminal(command('synth', '--count', '300', '--out', join(folder, 'bar')));
+    const seen = await inTerminal(command('synth', '--count', '150', '--out', join(folder, 'bar')));
     expect(seen.code).toBe(0);
-    expect(seen.text).toMatch(/[=-]{20} synth \d+\/300 pictures \(\d+ %\) {2}\d+(\.\d)? pictures\/s {2}ETA \d+s/);
-    expect(seen.lines).toEqual([expect.stringMatching(/^300 pictures in /), '']);
+    expect(seen.text).toMatch(/[=-]{20} synth \d+\/150 pictures \(\d+ %\) {2}\d+(\.\d)? pictures\/s {2}ETA \d+s/);
+    expect(seen.lines).toEqual([expect.stringMatching(/^150 pictures in /), '']);
     expectRestored(seen);
   });
 
@@ -135,16 +135,18 @@ python.describe(`in a terminal${python.note}`, () => {
     const seen = await inTerminal(synth, { steps, env: { TERM: 'dumb' } });
     expect(seen.code).toBe(130);
     expect(seen.text).not.toContain('\u001b');
-    const state = /^(\^C)?synth \d+\/20000 pictures \(\d+ %\) {2}[\d.]+ pictures\/s {2}ETA \w+$/;
-    expect(seen.lines.slice(0, 2)).toEqual([expect.stringMatching(state), expect.stringMatching(state)]);
-    expect(seen.lines.slice(2)).toEqual(['detco: interrupted; the unfinished shard was removed', '']);
+    // Where the machine is busy the first of them has no rate yet.
+    const state = /^(\^C)?synth \d+\/20000 pictures \(\d+ %\)( {2}[\d.]+ pictures\/s)? {2}ETA [\w?]+$/;
+    const states = seen.lines.filter((line) => state.test(line));
+    expect(states.length).toBeGreaterThan(1);
+    expect(seen.lines).toEqual([...states, 'detco: interrupted; the unfinished shard was removed', '']);
   });
 
   test.each<Record<string, string>>([{ NO_COLOR: '1' }, { FORCE_COLOR: '1' }])(
     'there is no colour, with %j in the environment',
     async (env) => {
-      const synth = ['synth', '--count', '20', '--out', join(folder, `colour-${Object.keys(env).join('')}`)];
-      for (const args of [synth, ['synth', '--nosuch']]) {
+      const verify = ['verify', '--no-decode', '--shards', 'fixtures/shards/val-000.tar'];
+      for (const args of [verify, ['verify', '--nosuch']]) {
         const { text } = await inTerminal(command(...args), { env });
         // Select Graphic Rendition: ESC [ ... m
         expect(text.split('\u001b').filter((after) => /^\[[\d;]*m/.test(after))).toEqual([]);
