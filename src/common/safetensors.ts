@@ -11,6 +11,7 @@ import type { FileSum } from './file-sum.js';
 import { quoted } from './quoted.js';
 import { toDisk } from './replace-whole.js';
 
+/** A tensor of a file, converted to float32. */
 export interface StoredTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
@@ -21,6 +22,7 @@ export interface TensorSource {
   readonly shape: readonly number[];
   /** Default `F32`. */
   readonly dtype?: 'F32' | 'I64';
+  /** In row-major order. */
   data(): Promise<Float32Array | BigInt64Array>;
 }
 

@@ -13,6 +13,7 @@ export interface Place {
   readonly attempt: string;
 }
 
+/** Where ranks find each other, and which of them this process is. */
 export interface CompanyPlace extends Place {
   /** Of rank 0, where the others find it. */
   readonly host: string;
@@ -21,6 +22,7 @@ export interface CompanyPlace extends Place {
   readonly byRanks?: boolean;
 }
 
+/** Plain data that all ranks exchange, in a store that rank 0 serves. */
 export interface Company extends Place, AsyncDisposable {
   /** On how many machines they are. */
   readonly machines: number;

@@ -8,7 +8,9 @@ import type { Rank, Scalar, Tensor, Tensor2D, Tensor3D, Variable } from '@tensor
 import type { Company } from './company.js';
 import type { Ranks } from './ranks.js';
 
+/** All engines, whether they work on this machine or not. */
 export const ENGINE_NAMES = ['wasm', 'tensorflow', 'torch'] as const;
+/** A name of `ENGINE_NAMES`. */
 export type EngineName = (typeof ENGINE_NAMES)[number];
 
 /**
@@ -17,6 +19,7 @@ export type EngineName = (typeof ENGINE_NAMES)[number];
  * a GPU takes them in TF32 unless the precision is fp32.
  */
 export const PRECISIONS = ['fp32', 'tf32', 'bf16'] as const;
+/** A name of `PRECISIONS`. */
 export type Precision = (typeof PRECISIONS)[number];
 
 /** How to start an engine. */
@@ -55,6 +58,7 @@ export interface GroupedBatchNormResult {
 /** What `upload` makes of bytes; by default they are normalised. */
 export type UploadedAs = 'normalised' | 'levels';
 
+/** A backend of TensorFlow.js that is ready, with what training needs beside its kernels. */
 export interface Engine {
   readonly name: EngineName;
   /** One line for people: backend, versions, device. */

@@ -6,6 +6,7 @@
  */
 import { gather, type Tensor, type Tensor1D, type Variable } from '@tensorflow/tfjs-core';
 
+/** What ranks do together on tensors. All ranks make the same calls in the same order. */
 export interface Ranks {
   /** Of this process, from 0. */
   readonly rank: number;

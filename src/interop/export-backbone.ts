@@ -58,9 +58,12 @@ const FORMATS = {
   onnx: { '.onnx': asOnnx },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Write>>>>;
 
+/** A name of `EXPORT_FORMATS`. */
 export type ExportFormat = keyof typeof FORMATS;
+/** All formats that `exportBackbone` writes. */
 export const EXPORT_FORMATS = Object.keys(FORMATS) as [ExportFormat, ...ExportFormat[]];
 
+/** What `exportBackbone` wrote. */
 export interface ExportReport extends FileSum {
   readonly path: string;
   readonly format: ExportFormat;

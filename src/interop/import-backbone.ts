@@ -10,6 +10,7 @@ import { weightsFile, writeOrigin } from './imported-folder.js';
 import { type BackboneSource, loadBackbone } from './load-backbone.js';
 import type { Encoder } from './state-dict.js';
 
+/** What `importBackbone` read and wrote. */
 export interface ImportReport {
   /** Of the weights in the folder. */
   readonly path: string;

@@ -51,7 +51,7 @@ export interface BackboneSource {
 
 /**
  * @param path a run's folder, a checkpoint's, a folder of `detco import`, or a file
- * @param options.encoder of two that learn together, default `query`
+ * @param options which encoder, of two that learn together; `query` unless given
  * @throws WeightsError or CheckpointError, with the path, for what holds no backbone that detco has, or is damaged
  */
 export async function loadBackbone(path: string, { encoder = 'query' }: { readonly encoder?: Encoder } = {}): Promise<LoadedBackbone> {

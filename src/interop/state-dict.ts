@@ -7,6 +7,7 @@ import { WeightsError } from './weights-error.js';
 
 /** Which of two networks that learn together. */
 export const ENCODERS = ['query', 'key'] as const;
+/** Of two encoders that learn together: `query`, which the optimizer moves, or `key`, which follows it. */
 export type Encoder = (typeof ENCODERS)[number];
 
 export interface StateDict {

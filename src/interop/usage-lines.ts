@@ -8,7 +8,11 @@ const IMAGES = '# images: RGB in [0, 1], normalised with mean (0.485, 0.456, 0.4
 
 type PythonFormat = Exclude<ExportFormat, 'detectron2' | 'onnx'>;
 
-/** @param path of the file that was written */
+/**
+ * Lines of code that load an exported file on the other side.
+ *
+ * @param path of the file that was written
+ */
 export function usageLines(format: ExportFormat, path: string, architecture: ResNetOptions): string[] {
   if (format === 'detectron2') return [...detectron2(path, architecture), ...stemRemark(architecture)];
   if (format === 'onnx') return onnx(path);

@@ -105,6 +105,7 @@ export interface Method {
   /** Host state: what a checkpoint holds besides. Setting it throws a RangeError for what cannot be. */
   host: HostState;
 
+  /** Frees all variables. */
   dispose(): void;
 }
 

@@ -1,6 +1,7 @@
 /** What holds of a pipeline's options unless told otherwise. */
 import { MAX_PIXELS } from './worker/image-header.js';
 
+/** What `createPipeline` takes for options that are not given. */
 export const PIPELINE_DEFAULTS = Object.freeze({
   seed: 0,
   epochs: 1,

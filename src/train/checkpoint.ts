@@ -24,6 +24,7 @@ import { codeOf, isFullDisk } from '../common/error-code.js';
 import { admit, checkpointFolder, lastCheckpoint, listCheckpoints, namedCheckpoint, openPartial } from './run-checkpoints.js';
 import { readSafetensors, tensorBytes, writeSafetensors, type StoredTensor, type TensorSource } from '../common/safetensors.js';
 
+/** A checkpoint in memory. */
 export interface LoadedCheckpoint {
   readonly path: string;
   readonly state: TrainState;

@@ -27,6 +27,7 @@ export const KINDS: Readonly<Record<string, Kinds>> = {
   schedule: scheduleSchema,
 };
 
+/** Every option of a run, resolved: what `config.json` holds. */
 export type TrainConfig = Readonly<z.output<typeof configSchema>>;
 type FullInput = z.input<typeof configSchema>;
 

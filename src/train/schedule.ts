@@ -19,11 +19,13 @@ export const scheduleSchema = kinds('schedule', 'kind', [
     factor: z.number().positive().max(1000).default(0.1),
   }),
 ]);
+/** How the learning rate falls over the epochs: a cosine to 0, or steps. */
 export type Schedule = Readonly<z.output<typeof scheduleSchema>>;
 
 /** How the rate goes with the batch: by batch/256 (Goyal et al. 2017, section 2.1), or by its square root (SimCLR, appendix B.1). */
 export const LR_SCALINGS = ['linear', 'sqrt'] as const;
 
+/** What the learning rate of an update follows from. */
 export interface LearningRateOptions {
   /** Learning rate for a batch of 256. */
   readonly lr: number;

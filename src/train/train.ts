@@ -49,6 +49,7 @@ export interface TrainControls extends TrainHooks, TrainRequests {
   readonly views?: boolean;
 }
 
+/** What `train` ends with. */
 export interface TrainResult extends Omit<LoopEnd, 'freeRate'> {
   /** The run's folder. */
   readonly run: string;

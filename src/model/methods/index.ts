@@ -15,11 +15,14 @@ const METHODS = [detco, moco, simclr, byol, densecl] as const;
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */
 export type MethodOptions = z.output<Schema>;
+/** Options of a method as a config file gives them, before defaults. */
 export type MethodInput = z.input<Schema>;
 
+/** All methods, in the order of `METHODS`. */
 export const METHOD_NAMES: readonly string[] = METHODS.map(({ name }) => name);
 
 const [first, ...others] = METHODS;
+/** Options of every method; `name` tells which. */
 export const methodOptionsSchema = kinds('method', 'name', [first.schema, ...others.map(({ schema }) => schema)]);
 
 /** The method of this name. @throws RangeError when there is none */

@@ -7,7 +7,9 @@ import type { NetworkSpecs, ParameterSpec } from './parameters.js';
 
 /** The four stages, by detectron2's names; res2 is torchvision's layer1. */
 export const STAGES = ['res2', 'res3', 'res4', 'res5'] as const;
+/** A stage of a ResNet, by torchvision's layer1 to layer4. */
 export type Stage = (typeof STAGES)[number];
+/** The stage that most methods contrast, and whose features are exported. */
 export const LAST_STAGE: Stage = 'res5';
 
 export const ARCHITECTURES = {
@@ -17,12 +19,15 @@ export const ARCHITECTURES = {
   resnet101: { bottleneck: true, depths: [3, 4, 23, 3] },
 } as const;
 
+/** A name of `ARCHITECTURE_NAMES`. */
 export type Architecture = keyof typeof ARCHITECTURES;
+/** All ResNets that there are. */
 export const ARCHITECTURE_NAMES = Object.keys(ARCHITECTURES) as [Architecture, ...Architecture[]];
 
 /** `imagenet`: 7x7 stride 2 and max pooling, 1/4 of the input; `small`: 3x3 stride 1, for inputs of some 32 pixels. */
 export type Stem = 'imagenet' | 'small';
 
+/** What makes two ResNets the same network. */
 export interface ResNetOptions {
   readonly arch: Architecture;
   /** Channels of the stem and of the first stage's 3x3 convolutions; 64 in the paper. */

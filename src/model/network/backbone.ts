@@ -12,6 +12,7 @@ import { type ResNet, resNet, type ResNetOptions, type Stage } from './architect
 import { type Layers, Network } from './network.js';
 import { globalAverage, stages } from './resnet.js';
 
+/** A ResNet without head: features of each stage, in train, eval or frozen mode. */
 export class Backbone {
   /** Channels of each stage. */
   readonly channels: Readonly<Record<Stage, number>>;

@@ -84,6 +84,7 @@ export function fillNormal(values: Float32Array, random: Random, deviation: numb
   return values;
 }
 
+/** Values of a parameter in row-major order, with its shape. */
 export interface Weights {
   readonly values: Float32Array;
   readonly shape: readonly number[];

@@ -67,6 +67,7 @@ export interface RandAugment {
 }
 
 export type Crop = RandomResizedCrop | CenterCrop;
+/** What is done to a crop; each operation draws its own parameters. */
 export type Operation = ColorJitter | Grayscale | GaussianBlur | HorizontalFlip | Solarize | RandAugment;
 
 /** One image of `size` x `size` pixels: [size, size, 3] uint8 a sample. */
@@ -103,8 +104,10 @@ export interface MultiCropView {
   readonly operations: readonly Operation[];
 }
 
+/** What is made of each image, and its shape in a batch. */
 export type View = ImageView | JigsawView | MultiCropView;
 
+/** The views of a recipe, by name. */
 export type Views = Readonly<Record<string, View>>;
 
 /** `Named` says which views there are, for who reads them by name. */
@@ -177,9 +180,11 @@ function pair(name: string, view: ImageView): Recipe<GlobalViews> {
   return { name, views: { globalQ: view, globalK: view } };
 }
 
-/* What the built-in recipes make, by name. */
+/** Two views of each whole image: for the query and for the key encoder. */
 export type GlobalViews = { readonly globalQ: ImageView; readonly globalK: ImageView };
+/** Two sets of nine shuffled patches of each image. */
 export type PatchViews = { readonly patchesQ: JigsawView; readonly patchesK: JigsawView };
+/** Two views that the method treats alike. */
 export type TwoViews = { readonly view1: ImageView; readonly view2: ImageView };
 
 /** The built-in recipes; each call returns plain data that may be edited. */

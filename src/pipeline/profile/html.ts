@@ -69,7 +69,11 @@ function table(report: ProfileReport): string {
   return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`;
 }
 
-/** @param subject what was measured: the shards, or the run */
+/**
+ * A report as one HTML file without outside requests.
+ *
+ * @param subject what was measured: the shards, or the run
+ */
 export function reportHtml(
   report: ProfileReport,
   measured: Measured,

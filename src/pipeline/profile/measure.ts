@@ -7,6 +7,7 @@ import { clock, type Span } from './meters.js';
 import { Pace } from './pace.js';
 import { type Drained, type Measured, ProfileRecorder } from './record.js';
 
+/** How a pipeline is measured. */
 export interface MeasureOptions {
   /** Length of the part that counts, seconds. */
   readonly seconds: number;

@@ -50,6 +50,7 @@ export interface Measured {
 const MOST_POINTS = 1024;
 const SAMPLE_MS = 100;
 
+/** Collects the meters of a pipeline and the steps of its consumer, for `profileReport`. */
 export class ProfileRecorder {
   readonly #pipeline: { meters(): PipelineMeters };
   #totals: Totals | undefined;
@@ -77,6 +78,7 @@ export class ProfileRecorder {
     this.#since = undefined;
   }
 
+  /** Notes a step of the consumer: how many images it took, how long it waited for them and how long it worked, in milliseconds. */
   step({ images, waitMs, stepMs }: Pick<Step, 'images' | 'waitMs' | 'stepMs'>, now = clock()): void {
     const last = this.#steps.at(-1);
     const step = { ms: now, steps: 1, images, waitMs, stepMs };

@@ -11,6 +11,7 @@ export type BindingResource = 'consumer' | 'cores' | 'contention' | 'libuv' | 'l
 /** What the consumer's waiting is made of; sums to 1. */
 export type WaitShares = Readonly<Record<'source' | 'tar' | 'decode' | 'augment' | 'handoff', number>>;
 
+/** A stage of the pipeline, over all lanes. */
 export interface StageReport {
   readonly name: string;
   readonly kind: 'work' | 'wait';
@@ -60,6 +61,7 @@ export interface Utilisation {
   readonly source: number;
 }
 
+/** What a measurement means: verdict, advice, stages. `detco profile --json` prints it. */
 export interface ProfileReport {
   readonly imagesPerSecond: number;
   /** Share of the consumer's time that it waited for a batch. */

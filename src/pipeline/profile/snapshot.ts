@@ -37,6 +37,7 @@ export interface Totals {
   readonly machine: { readonly ms: number; readonly idleMs: number };
 }
 
+/** What a pipeline was made with, after defaults. */
 export interface PipelineSetup {
   readonly workers: number;
   readonly lanes: number;

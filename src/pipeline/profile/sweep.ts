@@ -3,6 +3,7 @@ import type { PipelineOptions } from '../options.js';
 import { profileReport } from './analyse.js';
 import { measurePipeline } from './measure.js';
 
+/** What a number of workers gave. */
 export interface SweepPoint {
   readonly workers: number;
   readonly imagesPerSecond: number;

@@ -40,6 +40,7 @@ export function stageCells(stage: StageReport): string[] {
 
 export const stageColumns: readonly string[] = COLUMNS;
 
+/** A report as `detco profile` prints it. */
 export function reportLines(report: ProfileReport): string[] {
   const rows = [[...COLUMNS], ...report.stages.map(stageCells)];
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
@@ -111,6 +112,7 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
   ];
 }
 
+/** A sweep over workers as `detco profile --sweep` prints it; `best` is the number of workers that it names. */
 export function sweepLines(points: readonly SweepPoint[], best: number): string[] {
   const most = Math.max(...points.map(({ imagesPerSecond }) => imagesPerSecond));
   return [

@@ -16,6 +16,7 @@ export interface TraceEvent {
   readonly args?: Readonly<Record<string, string | number>>;
 }
 
+/** Chrome's trace event format, JSON object form. */
 export interface Trace {
   readonly traceEvents: readonly TraceEvent[];
   readonly displayTimeUnit: 'ms';
@@ -35,7 +36,11 @@ function threadOf({ thread, track }: Span, workers: number): { readonly tid: num
   return { tid: 10 + workers + track, name: `worker ${thread} lane ${lane} ${TASKS[track % TASKS.length]}` };
 }
 
-/** @param views names of the recipe's views, in its order */
+/**
+ * A trace in Chrome's trace event format, which ui.perfetto.dev opens.
+ *
+ * @param views names of the recipe's views, in its order
+ */
 export function chromeTrace(
   spans: readonly Span[],
   samples: readonly QueueSample[],

@@ -24,6 +24,7 @@ export const LEFT_OUT_KINDS = [
   'tail behind the end',
   'archive without end',
 ] as const;
+/** Why a member of a shard was left out. */
 export type LeftOutKind = (typeof LEFT_OUT_KINDS)[number];
 
 /** A member that is no part of a sample, or a fault of the shard as a whole. */

@@ -18,6 +18,7 @@ import { type IndexedSample, readIndex, writeIndex } from './shard-index.js';
 
 /** What is asked of each shard and must hold at a resume; see `PipelineOptions.checkShards`. */
 export const CHECK_SHARDS = ['versions', 'sizes', 'none'] as const;
+/** What of a shard is compared at a resume: its version (time or ETag), its size, or nothing. */
 export type CheckShards = (typeof CHECK_SHARDS)[number];
 
 export interface CompareOptions extends Pick<OpenOptions, 'signal' | 'onRetry'> {
