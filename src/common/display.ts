@@ -1,7 +1,12 @@
 /** How far long work is, for people: a bar on a terminal that can draw a line again, a plain line every few seconds elsewhere. */
-import { SingleBar } from 'cli-progress';
+import { createRequire } from 'node:module';
+import type Bars from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import { formatDuration } from './duration.js';
 import { printable } from './printable.js';
+
+/** Loaded with the first bar: help and errors need none, and are there sooner. */
+const loadBars = (): typeof Bars => createRequire(import.meta.url)('cli-progress') as typeof Bars;
 
 /** Between plain lines. */
 const LINE_INTERVAL_MS = 5000;
@@ -111,6 +116,7 @@ export class Display {
   #draw(text: string): void {
     const { share = 0 } = this.#state ?? {};
     if (this.#bar) return this.#bar.update(share, { text });
+    const { SingleBar } = loadBars();
     this.#bar = new SingleBar({
       stream: this.#stream,
       format: '{bar} {text}',
