@@ -1,7 +1,7 @@
 /**
  * Checks the pages: links, languages and marks of code blocks, and, unless `--no-run`, that each block runs.
  *
- *     node scripts/check-docs.mjs [--no-run] [--only PAGE]... [--keep]
+ *     node scripts/check-docs.mjs [--no-run] [--only PAGE]... [--keep] [--root CLONE]
  *
  * CONTRIBUTING.md says how a block is marked that cannot be run.
  */
@@ -9,22 +9,23 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { brokenLinks, unlistedPages } from './docs/links.mjs';
 import { NOT_CODE, readPage } from './docs/page.mjs';
 import { BlockError, linkEntries, makeClone, runBlocks } from './docs/run.mjs';
 
-const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values } = parseArgs({
   options: {
     'no-run': { type: 'boolean', default: false },
     only: { type: 'string', multiple: true },
     keep: { type: 'boolean', default: false },
+    root: { type: 'string', default: dirname(dirname(fileURLToPath(import.meta.url))) },
   },
 });
 
+const ROOT = resolve(values.root);
 process.chdir(ROOT);
 const git = ['ls-files', '-z', '--cached', '--others', '--exclude-standard'];
 const files = execFileSync('git', git, { encoding: 'utf8' })
