@@ -3,11 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { get, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { serveWatch, type WatchServer, type WatchServerOptions } from '#dist/watch/server.js';
 import type { Message } from '#dist/watch/protocol.js';
 import { detco } from '../cli/detco.js';
 import { linesText, lineText, writeRun } from './metrics-file.js';
+
+// A million lines and six processes, on whatever machine runs the tests.
+jest.setTimeout(300_000);
 
 interface Answer {
   readonly status: number;
