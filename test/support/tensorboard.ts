@@ -1,6 +1,7 @@
 /** TensorBoard, if it is on the machine: what it serves of a folder of runs. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { until } from './bytes.js';
 import { freePort } from './free-port.js';
 
@@ -33,6 +34,8 @@ export async function startTensorBoard(logdir: string, fast: boolean): Promise<T
   const child = spawn('tensorboard', args, { env, stdio: 'ignore' });
   const url = `http://127.0.0.1:${port}/data/plugin`;
   const ask = async <T>(path: string): Promise<T | undefined> => {
+    // It looks for news each second; who asks without a pause keeps it from that.
+    await setTimeout(50);
     const response = await fetch(`${url}/${path}`);
     const body = Buffer.from(await response.arrayBuffer());
     return response.ok ? (JSON.parse(body.toString()) as T) : undefined;
@@ -42,7 +45,7 @@ export async function startTensorBoard(logdir: string, fast: boolean): Promise<T
       ({ ok }) => ok,
       () => false,
     );
-  await until(async () => child.exitCode !== null || (await answers()));
+  await until(async () => child.exitCode !== null || (await setTimeout(50, answers())));
   if (child.exitCode !== null) throw new Error(`tensorboard ended with ${child.exitCode}`);
   const asked = (run: string, tag: string): string => new URLSearchParams({ run, tag }).toString();
   return {
