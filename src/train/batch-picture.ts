@@ -1,4 +1,4 @@
-/** `views.png` of a run: the first samples of the newest epoch as the trainer got them, a column a sample, a row a view. */
+/** Pictures of a run's views, such as `views.png`: the first samples of the newest epoch as the trainer got them, a column a sample, a row a view. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -9,15 +9,27 @@ const SAMPLES = 8;
 /** Pixels between pictures, transparent. */
 const GAP = 4;
 
+/** @param run folder of the run */
+export type Keep = (png: Buffer, run: string) => Promise<void> | void;
+
+export async function keepFile(png: Buffer, run: string): Promise<void> {
+  const path = join(run, 'views.png');
+  await writeFile(`${path}.partial`, png);
+  await rename(`${path}.partial`, path);
+}
+
 export class BatchPicture {
   readonly #run: RunRecord;
   readonly #warn: (message: string) => void;
+  readonly #keep: Keep;
   #epoch = -1;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(run: RunRecord, warn: (message: string) => void) {
+  /** @param keep takes a picture; by default it becomes `views.png` in the run's folder */
+  constructor(run: RunRecord, warn: (message: string) => void, keep: Keep = keepFile) {
     this.#run = run;
     this.#warn = warn;
+    this.#keep = keep;
   }
 
   /** The same batches. The first of each epoch is drawn before it is given. */
@@ -43,9 +55,7 @@ export class BatchPicture {
         .png()
         .toBuffer();
       this.#run.assertOurs();
-      const path = join(this.#run.path, 'views.png');
-      await writeFile(`${path}.partial`, png);
-      await rename(`${path}.partial`, path);
+      await this.#keep(png, this.#run.path);
       // The run itself finds out whether its folder is lost, or its disk full.
     })().catch((error: unknown) => this.#warn(`views.png could not be written: ${error instanceof Error ? error.message : String(error)}`));
   }

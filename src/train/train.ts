@@ -25,7 +25,7 @@ import { estimateImages } from '../pipeline/extent.js';
 import { assertSameData, findData } from './find-data.js';
 import { followedRun } from './followed-run.js';
 import { loadInit, startFrom } from './init.js';
-import { BatchPicture } from './batch-picture.js';
+import { BatchPicture, keepFile } from './batch-picture.js';
 import type { TrainHooks, TrainRequests } from './hooks.js';
 import { trainLoop, type LoopEnd, type LoopStart } from './loop.js';
 import { assertStateFits } from './memory.js';
@@ -233,7 +233,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   const shards = new RunShards(() => pipeline.found());
   if (leads) await shards.save(path);
   for (const bad of earlyBad) run?.appendBadSample(bad);
-  if (run && config.log.includes('tensorboard')) await run.logForTensorBoard(hooks.onWarning);
+  const tensorBoard = run && config.log.includes('tensorboard') ? await run.logForTensorBoard(hooks.onWarning) : undefined;
   const state = past?.checkpoint?.state;
   hooks.onRun?.(path);
   hooks.onInfo?.(past === undefined ? `run ${path}` : `run ${path} continues after step ${state?.step ?? 0}`);
@@ -249,8 +249,12 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
     evaluations.push(metrics);
     hooks.onEvaluation?.(metrics);
   };
-  await using picture =
-    views && run && config.augment !== 'device' ? new BatchPicture(run, (message) => hooks.onWarning?.(message)) : undefined;
+  const keep = async (png: Buffer): Promise<void> => {
+    tensorBoard?.show('views', png);
+    if (views) await keepFile(png, path);
+  };
+  const drawn = (views || tensorBoard) && config.augment !== 'device';
+  await using picture = drawn && run ? new BatchPicture(run, (message) => hooks.onWarning?.(message), keep) : undefined;
   const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
   const start: LoopStart = state && past?.checkpoint ? { ...state, checkpoint: past.checkpoint.path } : { step: 0, epoch: 0 };
   const { freeRate, ...end } = await trainLoop(

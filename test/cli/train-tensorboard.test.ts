@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { taggedNumbers } from '#dist/train/log/tags.js';
 import type { StepMetrics } from '#dist/train/metrics.js';
+import sharp from 'sharp';
 import { until } from '../support/bytes.js';
 import { metricsLines } from '../support/metrics.js';
 import { writeTestShards } from '../support/shards.js';
@@ -132,6 +133,14 @@ describe('of a run that was killed', () => {
     expect(Math.min(...lengths)).toBeGreaterThan(1);
     await expectShown('killed');
     expect((await expected('killed', LOSS)).map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, i) => i + 1));
+    // The views of an epoch come with one of its first updates.
+    for (const board of boards) {
+      const { steps, last } = await board.pictures(shown('killed'), 'views');
+      expect(steps.length).toBeGreaterThan(1);
+      const { width = 0, height = 0 } = await sharp(last).metadata();
+      // Eight samples of three patches of 8 pixels side by side; two rows of images of 16 pixels and two of patch sets.
+      expect([width, height]).toEqual([8 * 3 * (8 + 4), 2 * (16 + 4) + 2 * 3 * (8 + 4)]);
+    }
     expect((await expected('killed', KNN)).map(({ step }) => step)).toEqual([0, 3, 6, 9, 12]);
   });
 

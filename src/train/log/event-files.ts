@@ -50,6 +50,8 @@ export class EventFiles {
   readonly #step: number;
   /** What comes with the first point of a later step. */
   readonly #head: Buffer[];
+  /** Summaries of pictures that are still to be written. */
+  readonly #pictures: Buffer[] = [];
   readonly #beyond: readonly Beyond[];
   /** What the earlier files have of the step at which the run goes on. */
   readonly #known: ReadonlySet<string>;
@@ -98,12 +100,12 @@ export class EventFiles {
     const summary = scalars(taggedNumbers(line));
     // An evaluation that was logged before a kill, and made again after it.
     if (this.#known.has(summary.toString('latin1'))) return;
-    this.#write(summaryEvent(line, summary), line.step);
+    this.#write(line, summary);
   }
 
-  /** A picture, which is written with the next update. */
-  show(tag: string, png: Uint8Array, at: Moment): void {
-    this.#head.push(summaryEvent(at, image(tag, png)));
+  /** A picture, which is written with the next update: steps never go back within a file. */
+  show(tag: string, png: Uint8Array): void {
+    this.#pictures.push(image(tag, png));
   }
 
   /** Cuts from earlier files what has been made again. To be called when a checkpoint of this start is complete. */
@@ -120,10 +122,10 @@ export class EventFiles {
     this.#file = undefined;
   }
 
-  #write(event: Buffer, step: number): void {
-    const events = [event];
+  #write(at: Moment, summary: Buffer): void {
+    const events = [summaryEvent(at, summary)];
     // An evaluation of the step at which the run goes on is of what was there before.
-    if (step > this.#step) events.unshift(...this.#head.splice(0));
+    if (at.step > this.#step) events.unshift(...this.#head.splice(0), ...this.#pictures.splice(0).map((one) => summaryEvent(at, one)));
     if (this.#file === undefined) {
       this.#file = openSync(this.#path, 'ax');
       events.unshift(versionEvent(Date.now()));

@@ -69,12 +69,12 @@ export function scalars(values: Readonly<Record<string, number>>): Buffer {
   return Buffer.concat(Object.entries(values).map(([tag, value]) => bytes(1, Buffer.concat([bytes(1, tag), float(2, value)]))));
 }
 
-/** A picture in RGB. */
+/** A picture, RGBA. */
 export function image(tag: string, png: Uint8Array): Buffer {
-  const rgb = 3;
+  const rgba = 4;
   // PNG's first chunk is at a fixed place.
   const header = new DataView(png.buffer, png.byteOffset + 16);
-  const content = Buffer.concat([integer(1, header.getUint32(4)), integer(2, header.getUint32(0)), integer(3, rgb), bytes(4, png)]);
+  const content = Buffer.concat([integer(1, header.getUint32(4)), integer(2, header.getUint32(0)), integer(3, rgba), bytes(4, png)]);
   return bytes(1, Buffer.concat([bytes(1, tag), bytes(4, content)]));
 }
 

@@ -32,6 +32,11 @@ export class TensorBoardLog {
     this.#attempt((files) => files.append(line));
   }
 
+  /** A picture, which is written with the next update. */
+  show(tag: string, png: Uint8Array): void {
+    this.#attempt((files) => files.show(tag, png));
+  }
+
   async settle(): Promise<void> {
     await this.#files?.settle().catch((error: unknown) => this.#giveUp(error));
   }
