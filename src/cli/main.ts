@@ -43,7 +43,17 @@ function withExitOverride(command: Command): Command {
     .exitOverride()
     .showHelpAfterError('(--help lists the options)')
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(printableLines(withoutSecrets(text))) });
+    .configureOutput({ outputError: (text, write) => write(printableLines(withoutSecrets(text)).replace(/^error: /, 'detco: ')) });
+}
+
+/** What the pipeline warns of, which Node would print with its own words around; Node's own warnings stay Node's. */
+function showOurWarnings(): void {
+  const nodes = process.listeners('warning');
+  process.removeAllListeners('warning');
+  process.on('warning', (warning) => {
+    if (warning.name === 'Warning') display.warn(warning.message);
+    else for (const listener of nodes) listener(warning);
+  });
 }
 
 /** The commands that arguments may mean: the one that comes first, none with the version, else all, as in help and suggestions. */
@@ -76,6 +86,7 @@ function exitCodeOf(error: unknown): number {
   return unusable ? UNUSABLE : FAILED;
 }
 
+showOurWarnings();
 try {
   const program = await createProgram(process.argv[2]);
   await program.parseAsync();

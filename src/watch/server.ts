@@ -83,7 +83,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, { gate
   const path = (request.url ?? '/').split('?')[0] as string;
   if (path === '/events') return request.method === 'HEAD' ? void response.end() : feed.add(response);
   const views = VIEWS.exec(path)?.[1];
-  if (views !== undefined) return sendViews(response, runs.runs[Number(views)]?.viewsPath);
+  if (views !== undefined) {
+    const run = runs.runs[Number(views)];
+    return sendViews(response, run?.head.viewsMs === undefined ? undefined : run.viewsPath);
+  }
   if (!Object.hasOwn(FILES, path)) return refuse(response, 404, 'There is nothing here; the page is at /.');
   const [file, type] = FILES[path as keyof typeof FILES];
   response

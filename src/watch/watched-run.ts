@@ -75,7 +75,7 @@ export class WatchedRun {
     const badSamples = (bad === undefined || bad.again ? 0 : this.#head.badSamples) + (bad?.lines.length ?? 0);
     const { facts, problem } = await this.#facts();
     const checkpointStep = await this.#checkpointStep();
-    const viewsMs = (await stat(this.viewsPath).catch(() => undefined))?.mtimeMs;
+    const views = await stat(this.viewsPath).catch(() => undefined);
     const absent = metrics === undefined ? `${this.path} has no metrics.jsonl yet: the run has made no update, or it is no run.` : problem;
     this.#head = {
       facts,
@@ -83,21 +83,24 @@ export class WatchedRun {
       read: metrics?.read ?? 1,
       ...(metrics && { writtenMs: metrics.writtenMs }),
       ...(checkpointStep !== undefined && { checkpointStep }),
-      ...(viewsMs !== undefined && { viewsMs }),
+      ...(views?.isFile() && { viewsMs: views.mtimeMs }),
       ...(absent !== undefined && { problem: absent }),
     };
     return (metrics?.read ?? 1) < 1 || (bad?.read ?? 1) < 1;
   }
 
   async #facts(): Promise<{ facts: RunHead['facts']; problem?: string }> {
+    const path = join(this.path, 'config.json');
     try {
-      const config: unknown = JSON.parse(await readFile(join(this.path, 'config.json'), 'utf8'));
+      // To read a pipe would wait for who writes to it.
+      if (!(await stat(path)).isFile()) return { facts: {}, problem: `${path} is no file.` };
+      const config: unknown = JSON.parse(await readFile(path, 'utf8'));
       if (isOptions(config)) return { facts: factsOf(config) };
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return { facts: {}, problem: `${this.path} has no config.json: it is no run, or not all of one.` };
       if (!(error instanceof SyntaxError)) throw error;
     }
-    return { facts: {}, problem: `${join(this.path, 'config.json')} is damaged: it holds no JSON object.` };
+    return { facts: {}, problem: `${path} is damaged: it holds no JSON object.` };
   }
 
   /** `last` is a link to the newest complete checkpoint. */

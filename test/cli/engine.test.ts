@@ -24,7 +24,7 @@ const withTools = hasTools('cmake', 'c++') ? test : test.skip;
 
 describe('detco engine build', () => {
   test.each<[string, string[], string]>([
-    ['an engine that needs no build', ['wasm'], "error: unknown command 'wasm'"],
+    ['an engine that needs no build', ['wasm'], "detco: unknown command 'wasm'"],
     ['no engine', [], 'Usage: detco engine build'],
     ['a number of jobs that is none', ['torch', '--jobs', '0'], 'detco: --jobs "0": expected a whole number, 1..1024'],
     [

@@ -18,8 +18,8 @@ describe('detco', () => {
   });
 
   test.each<[string, string[], string]>([
-    ['an unknown command', ['trian'], "error: unknown command 'trian'\n(Did you mean train?)"],
-    ['an unknown option', ['train', '--bacth', '3'], "error: unknown option '--bacth'\n(Did you mean --batch?)"],
+    ['an unknown command', ['trian'], "detco: unknown command 'trian'\n(Did you mean train?)"],
+    ['an unknown option', ['train', '--bacth', '3'], "detco: unknown option '--bacth'\n(Did you mean --batch?)"],
     ['no shards', ['train'], 'detco: No shards to train on: give --shards'],
     ['an unknown preset', ['train', '--shards', 'a.tar', '--preset', 'small'], 'detco: Unknown preset "small": '],
     ['a config file that is not there', ['train', '--config', 'none.yaml'], 'detco: Cannot read the config file "none.yaml"'],

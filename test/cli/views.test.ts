@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { writeTestShards } from '../support/shards.js';
+import { tarOf } from '../support/tar.js';
 import { detco } from './detco.js';
 
 const SHARDS = 'fixtures/shards/val-000.tar';
@@ -193,4 +194,34 @@ test.each([
 test('detco views --out of a folder is refused before any work', async () => {
   const { code, stderr } = await detco(['views', '--shards', 'no-such.tar', '--out', folder]);
   expect({ code, stderr }).toEqual({ code: 2, stderr: `detco: --out "${folder}": expected a file, and this is a folder; add a name\n` });
+});
+
+test('detco views warns in the words of the command', async () => {
+  const shard = join(folder, 'odd.tar');
+  const picture = await sharp({ create: { width: 40, height: 40, channels: 3, background: '#808080' } })
+    .jpeg()
+    .toBuffer();
+  await writeFile(
+    shard,
+    await tarOf([
+      { name: '000.jpg', body: picture },
+      { name: 'notes.txt', body: 'no picture' },
+    ]),
+  );
+  const { code, stderr } = await detco([
+    'views',
+    '--shards',
+    shard,
+    '--n',
+    '1',
+    '--global-size',
+    '40',
+    '--quiet',
+    '--out',
+    join(folder, 'odd.png'),
+  ]);
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: expect.stringMatching(/^warning: \S*odd\.tar: 1 file without image: [^\n]*notes\.txt[^\n]*\n$/),
+  });
 });

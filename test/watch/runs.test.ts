@@ -121,11 +121,14 @@ test('what cannot be read is told of', async () => {
   await refresh(runs);
   expect(runs.problems).toEqual([expect.stringMatching(/\/loop cannot be read \(.*ELOOP: /)]);
   const path = await writeRun(join(folder, 'run'), '');
-  await rm(join(path, 'metrics.jsonl'));
-  execFileSync('mkfifo', [join(path, 'metrics.jsonl')]);
-  const run = new WatchedRun(0, 'run', path);
-  await refresh(run);
-  expect(run.head.problem).toContain(`${join(path, 'metrics.jsonl')} is no file`);
+  for (const name of ['config.json', 'views.png', 'metrics.jsonl']) {
+    await rm(join(path, name), { force: true });
+    execFileSync('mkfifo', [join(path, name)]);
+    const run = new WatchedRun(0, 'run', path);
+    await refresh(run);
+    expect(run.head.viewsMs).toBeUndefined();
+    expect(run.head.problem).toContain(`${join(path, name === 'metrics.jsonl' ? name : 'config.json')} is no file`);
+  }
 });
 
 test('runs of one name are told apart by their paths', async () => {

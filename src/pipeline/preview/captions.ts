@@ -1,5 +1,6 @@
 /** What was drawn of a picture, in words that fit below it. */
 import type { JigsawPlan, Step } from '../augment/parameters.js';
+import { counted } from '../../common/counted.js';
 import type { DrawnPicture } from '../batch/plans.js';
 import { ADVANCE } from './font.js';
 
@@ -21,7 +22,7 @@ export function stepValue(step: Step): string {
     case 'rotate':
       return `${signed(step.degrees, 1)} deg`;
     case 'posterize':
-      return `${step.bits} bits`;
+      return counted(step.bits, 'bit');
     case 'solarize':
       return String(step.threshold);
     case 'solarizeAdd':
