@@ -65,7 +65,7 @@ function check() {
   checkMetadata(ROOT, tarball);
   const oldestNode = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).engines.node.replace('>=', '');
 
-  const whole = install(tarball, { name: 'whole', flags: [], maxMb: 140, figure: /(\d+) MB with TensorFlow/ });
+  const whole = install(tarball, { name: 'whole', flags: [], maxMb: 140, figure: /(\d+)\s+MB\s+with\s+TensorFlow/ });
   for (const args of PIPELINE) detco(whole, args);
   detco(whole, TRAIN);
   giveFrom(ROOT, whole);
@@ -74,7 +74,7 @@ function check() {
   checkExamples(ROOT, whole, SHARDS, 'first');
   const oldest = checkCommonJs(ROOT, whole, SHARD, oldestNode);
 
-  const alone = install(tarball, { name: 'pipeline', flags: ['--omit=peer'], maxMb: 75, figure: /pipeline\s+alone takes (\d+) MB/ });
+  const alone = install(tarball, { name: 'pipeline', flags: ['--omit=peer'], maxMb: 75, figure: /pipeline\s+alone\s+takes\s+(\d+)\s+MB/ });
   for (const args of PIPELINE) detco(alone, args);
   giveFrom(ROOT, alone);
   checkAlone(ROOT, alone, SHARD, oldest);

@@ -86,7 +86,9 @@ ${varied(main, variations)}
 
 Each option has a folder of its own; its report is in that folder:
 
-\`\`\`
+<!-- example: not run, benchmarks take minutes and want the machine for themselves -->
+
+\`\`\`sh
 npm run bench:quality                                 # all arms; --seeds 9 adds seeds
 npm run bench:quality -- --updates 2400 --work DIR    # longer training
 npm run bench:quality -- --levels 1,1,1,1 --work DIR  # of res2 to res5
