@@ -8,7 +8,7 @@ import type { Browser, Page } from 'playwright-core';
 import { chromium } from '../support/chromium.js';
 import { writeTestShards } from '../support/shards.js';
 import { AXE, type Command, kill, launch, open, startDetco } from './browser.js';
-import { appendMetrics, linesText, writeRun } from './metrics-file.js';
+import { appendMetrics, lineText, linesText, writeRun } from './metrics-file.js';
 
 jest.setTimeout(300_000);
 
@@ -75,7 +75,7 @@ describe('the page of detco watch', () => {
     for (const name of ['Term gg.res5', 'Learning rate', 'Images per second', 'Memory of the process', 'Deviation of queries'])
       expect(await chart(page, name).getAttribute('aria-valuetext')).toMatch(/: trained \d/);
     expect(await page.getByRole('list', { name: 'Pipeline of trained' }).textContent()).toMatch(/Ready batches[0-3]of 3 slots/);
-    expect(await run(page, 'trained').textContent()).toContain('detco · resnet18 · wasm · batch 8');
+    expect(await run(page, 'trained').textContent()).toContain('detco · resnet18 · wasm · batch 8 · 40 epochs');
     const views = page.getByAltText('Views of trained: a column a sample, a row a view');
     await views.waitFor();
     // Eight columns of three patches of 24 pixels, four pixels between them.
@@ -111,7 +111,9 @@ describe('the page of detco watch', () => {
     await run(page, 'first').getByRole('checkbox').focus();
     await page.keyboard.press('Space');
     await loss.and(page.locator('[aria-valuetext="step 25: second 0.4"]')).waitFor();
-    await page.getByRole('radio', { name: 'Epoch' }).focus();
+    await page.getByRole('radio', { name: 'Step' }).focus();
+    await page.keyboard.press('ArrowRight');
+    await loss.and(page.locator('[aria-valuetext="after 2.5 epochs: second 0.4"]')).waitFor();
     await page.keyboard.press('ArrowRight');
     await loss.and(page.locator('[aria-valuetext^="after 0.1 s: second"]')).waitFor();
     await page.getByRole('slider', { name: 'Smoothing' }).focus();
@@ -123,6 +125,48 @@ describe('the page of detco watch', () => {
     await page.reload();
     await loss.and(page.locator(`[aria-valuetext="after 0.1 s: second ${smoothed(25, 0.99)}"]`)).waitFor();
     expect(await run(page, 'first').getByRole('checkbox').isChecked()).toBe(false);
+    expect(faults).toEqual([]);
+  });
+
+  found(`waits for data, counts epochs from 0, and explains the short names of what comes${reason}`, async () => {
+    const runs = join(folder, 'later');
+    await mkdir(runs);
+    const { url } = await start('watch', runs, '--port', '0');
+    const { page, faults } = await open(browser, url);
+    const waiting = (heading: string) =>
+      page.getByRole('heading', { name: heading, exact: true }).locator('xpath=../p').getByText('Waiting for data');
+    await page.getByText(`${runs} is no run and holds none`).waitFor();
+    await waiting('Runs').waitFor();
+    await waiting('Latest values').waitFor();
+    const terms = { 'gg.res4': 1, 'gg.res5': 1, 'gl.res5': 1 };
+    const update = { step: 1, epoch: 0, loss: 3, terms, lr: 0.1, queues: { compressed: 7, full: 2 } };
+    const evaluation = { step: 0, epoch: 0, knnTop1: 0.25, knnTop1ByStage: { res5: 0.25 } };
+    const path = await writeRun(join(runs, 'new'), [evaluation, update].map((line) => `${JSON.stringify(line)}\n`).join(''));
+    await run(page, 'new').getByText('step 1 · epoch 0 · live', { exact: true }).waitFor();
+    await waiting('Runs').waitFor({ state: 'hidden' });
+    await waiting('Latest values').waitFor({ state: 'hidden' });
+    expect(await page.locator('#charts h3').allTextContents()).toEqual([
+      'Loss',
+      'kNN accuracy',
+      'kNN accuracy, res5',
+      'Learning rate',
+      'Term gg.res4',
+      'Term gg.res5',
+      'Term gl.res5',
+      'Queue: compressed',
+      'Queue: full',
+    ]);
+    const stages = 'res2 to res5: stages of the backbone';
+    const [gg, gl] = ['gg: whole image against whole images', 'gl: patch set against whole images'];
+    const section = page.getByRole('region', { name: 'Terms of the loss' });
+    expect(await section.locator('.note').textContent()).toBe([gg, gl, stages].join('; '));
+    const described = (name: string) => chart(page, name).and(page.locator('[aria-describedby]')).locator('xpath=../p').textContent();
+    expect(await described('Term gl.res5')).toBe([gl, stages].join('; '));
+    expect(await described('Queue: compressed')).toBe('compressed: samples in the shuffle buffers');
+    await appendMetrics(path, lineText({ step: 11 }));
+    await run(page, 'new').getByText('step 11 · epoch 1 · live', { exact: true }).waitFor();
+    await run(page, 'new').getByRole('checkbox').uncheck();
+    await page.getByText('No run is chosen').waitFor();
     expect(faults).toEqual([]);
   });
 

@@ -26,6 +26,8 @@ export interface XRange {
 export interface Shown {
   readonly settings: Settings;
   readonly xLabel: string;
+  /** Behind an x where it is read out, and not at the axis. */
+  readonly xUnit: string;
   readonly formatX: (x: number) => string;
   /** A stretch of x; all of it when undefined. */
   readonly range: XRange | undefined;
@@ -63,6 +65,12 @@ export class Chart {
       this.#plotted,
     ]);
     this.#plotted.setAttribute('aria-label', field.label);
+    if (field.meanings.length > 0) {
+      const [id, text] = [`meaning-${field.kind}-${field.name}`, field.meanings.join('; ')];
+      // Read out with the chart; the section says it to the eye.
+      this.root.append(element('p', { id, text, hidden: '' }));
+      this.#plotted.setAttribute('aria-describedby', id);
+    }
     this.#plotted.addEventListener('keydown', (event) => this.#onKey(event));
     this.#plotted.addEventListener('blur', () => this.#moveTo(undefined));
     new ResizeObserver(() => this.#plot?.setSize({ width: this.#plotted.clientWidth, height: HEIGHT })).observe(this.#plotted);
@@ -199,7 +207,7 @@ export class Chart {
   #tell(): void {
     const shown = this.#shown;
     if (!shown) return;
-    const { settings, xLabel, formatX } = shown;
+    const { settings, xLabel, xUnit, formatX } = shown;
     const x = this.#cursor;
     const found = this.#curves.map(({ name, colour, xs, mean }) => {
       const values = smooth(mean, settings.smoothing);
@@ -220,7 +228,7 @@ export class Chart {
       'aria-valuemin': String(Math.min(0, at)),
       'aria-valuemax': String(Math.max(at, ...ends)),
       'aria-valuenow': String(at),
-      'aria-valuetext': `${xLabel} ${formatX(at)}: ${words || 'nothing yet'}`,
+      'aria-valuetext': `${xLabel} ${formatX(at)}${xUnit}: ${words || 'nothing yet'}`,
     }))
       if (this.#plotted.getAttribute(attribute) !== value) this.#plotted.setAttribute(attribute, value);
   }

@@ -5,6 +5,7 @@ import { bindControls } from './controls.js';
 import { byId, colourOf, element, setText } from './dom.js';
 import { type Field, fieldsOf, SECTIONS } from './fields.js';
 import { flowsOf } from './flow.js';
+import { STAGES } from './meanings.js';
 import { durationInWords, RunsPanel } from './runs-panel.js';
 import { applyTheme, loadSettings, saveSettings } from './settings.js';
 import { type Run, Runs } from './state.js';
@@ -69,6 +70,7 @@ function draw(): void {
   byId('flow', HTMLElement).replaceChildren(...flows);
   (document.querySelector('.flow') as HTMLElement).hidden = flows.length === 0;
   drawViews(shown);
+  drawWaiting(fields.length > 0, shown.length === 0);
   fillTable(
     byId('table', HTMLTableElement),
     fields,
@@ -92,7 +94,9 @@ function drawCharts(fields: readonly Field[], shown: readonly { readonly run: Ru
   const common: Shown = {
     settings,
     range,
-    xLabel: settings.x === 'time' ? 'after' : settings.x,
+    // Of epochs as of time it is how much of them has passed: the whole of epoch 0 lies before 1.
+    xLabel: settings.x === 'step' ? 'step' : 'after',
+    xUnit: settings.x === 'epoch' ? ' epochs' : '',
     formatX: (x) => `${Number(x.toPrecision(6))}${settings.x === 'time' ? ` ${unit.name}` : ''}`,
     ink: style.getPropertyValue('--faint').trim(),
     rule: style.getPropertyValue('--rule').trim(),
@@ -110,6 +114,7 @@ function drawCharts(fields: readonly Field[], shown: readonly { readonly run: Ru
   }
 }
 
+const stagesLast = (a: string, b: string): number => Number(a === STAGES) - Number(b === STAGES);
 const keyOf = ({ kind, name }: Field): string => `${kind}:${name}`;
 
 /** Charts of these fields in their sections, in order; those that are there stay the elements that they are, so that focus stays. */
@@ -126,9 +131,20 @@ function place(fields: readonly Field[]): void {
     const id = `section-${SECTIONS.indexOf(name)}`;
     const grid = element('div', { class: 'grid' });
     for (const field of those) grid.append((charts.get(keyOf(field)) as Chart).root);
-    return [element('section', { 'aria-labelledby': id }, [element('h2', { id, text: name }), grid])];
+    const meanings = [...new Set(those.flatMap((field) => field.meanings))].toSorted(stagesLast).join('; ');
+    const note = meanings === '' ? [] : [element('p', { class: 'note', text: meanings })];
+    return [element('section', { 'aria-labelledby': id }, [element('h2', { id, text: name }), ...note, grid])];
   });
   byId('charts', HTMLElement).replaceChildren(...sections);
+}
+
+/** What stands where nothing is yet. */
+function drawWaiting(hasValues: boolean, noneShown: boolean): void {
+  byId('runs-waiting', HTMLElement).hidden = runs.all.length > 0;
+  byId('table-box', HTMLElement).hidden = !hasValues;
+  const waiting = byId('table-waiting', HTMLElement);
+  waiting.hidden = hasValues;
+  setText(waiting, noneShown && runs.all.length > 0 ? 'No run is chosen' : 'Waiting for data');
 }
 
 function drawViews(shown: readonly { readonly run: Run }[]): void {

@@ -73,14 +73,17 @@ function stateOf(run: Run, clockMs: number): string {
   const { writtenMs, epochStarts, facts } = run.head;
   if (run.step === undefined) return 'no update yet';
   const ageMs = Date.now() + clockMs - (writtenMs ?? 0);
-  const of = (value: string | number | undefined) => (value === undefined ? '' : ` of ${value}`);
+  const steps = facts['steps'] === undefined ? '' : ` of ${facts['steps']}`;
   const age = ageMs < LIVE_MS ? 'live' : `last line ${durationInWords(ageMs / 1000)} ago`;
-  return `step ${run.step}${of(facts['steps'])} · epoch ${Math.max(1, epochStarts.length)}${of(facts['epochs'])} · ${age}`;
+  // Without how many there are, for the last of 20 is epoch 19.
+  const epoch = epochStarts.length === 0 ? [] : [`epoch ${epochStarts.length - 1}`];
+  return [`step ${run.step}${steps}`, ...epoch, age].join(' · ');
 }
 
 function factsOf({ head: { facts, checkpointStep, badSamples } }: Run): string {
   const words = ['method.name', 'method.arch', 'engine'].map((name) => facts[name]).filter((value) => value !== undefined);
   if (facts['batch'] !== undefined) words.push(`batch ${facts['batch']}`);
+  if (facts['epochs'] !== undefined) words.push(`${facts['epochs']} epoch${facts['epochs'] === 1 ? '' : 's'}`);
   if (checkpointStep !== undefined) words.push(`checkpoint ${checkpointStep}`);
   if (badSamples > 0) words.push(`${badSamples} bad samples`);
   return words.join(' · ');
