@@ -21,8 +21,8 @@ export async function withProgress<Result>(
 ): Promise<Result> {
   const words = new ProgressText(title);
   const update = (progress: Progress): void => {
-    const { text, share } = words.of(progress);
-    display.show(text, share);
+    const { text, share, shorter } = words.of(progress);
+    display.show(text, share, shorter);
   };
   let done = false;
   display.begin();

@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import type Bars from 'cli-progress';
 import type { SingleBar } from 'cli-progress';
+import { barLine } from './bar-line.js';
 import { formatDuration } from './duration.js';
 import { printable } from './printable.js';
 
@@ -13,11 +14,11 @@ const LINE_INTERVAL_MS = 5000;
 /** Of work that takes longer it is told how long it has taken so far: on a terminal each second, in plain lines each time that has doubled. */
 const LONG_WORK_MS = 5000;
 const TICK_MS = 1000;
-/** Characters of the bar. */
-const BAR_SIZE = 20;
 
 interface State {
   readonly text: string;
+  /** The same in fewer words, the longest first. */
+  readonly shorter: readonly string[];
   /** Of the work that is done, 0..1. */
   readonly share: number;
 }
@@ -40,6 +41,8 @@ export class Display {
   readonly #now: () => number;
   #bar: SingleBar | undefined;
   #state: State | undefined;
+  /** What the bar stands before, the longest first. */
+  #texts: readonly string[] = [];
   #lineAt = -Infinity;
   #line = '';
   #work: Work | undefined;
@@ -60,11 +63,12 @@ export class Display {
   /**
    * Shows how far the work is.
    * @param share of it that is done, 0..1; 0 where nobody knows
+   * @param shorter texts for terminals that are too narrow for `text`, the longest first
    */
-  show(text: string, share: number): void {
+  show(text: string, share: number, shorter: readonly string[] = []): void {
     if (this.quiet) return;
-    this.#state = { text, share: Math.min(1, Math.max(0, share)) };
-    if (this.#redraws) return this.#draw(text);
+    this.#state = { text, shorter, share: Math.min(1, Math.max(0, share)) };
+    if (this.#redraws) return this.#draw([text, ...shorter]);
     const at = this.#now();
     if (at - this.#lineAt < LINE_INTERVAL_MS) return;
     this.#lineAt = at;
@@ -94,7 +98,7 @@ export class Display {
     this.#clear();
     this.#line = line;
     this.#stream.write(`${printable(line)}\n`);
-    if (drawn && this.#state) this.#draw(this.#state.text);
+    if (drawn && this.#state) this.#draw([this.#state.text, ...this.#state.shorter]);
   }
 
   /**
@@ -113,20 +117,21 @@ export class Display {
   }
 
   /** A bar is started anew after each line above it: where it stood when it was started is where cli-progress ends it. */
-  #draw(text: string): void {
+  #draw(texts: readonly string[]): void {
     const { share = 0 } = this.#state ?? {};
-    if (this.#bar) return this.#bar.update(share, { text });
+    this.#texts = texts;
+    if (this.#bar) return this.#bar.update(share);
     const { SingleBar } = loadBars();
     this.#bar = new SingleBar({
       stream: this.#stream,
-      format: '{bar} {text}',
-      barsize: BAR_SIZE,
+      // At each draw: the terminal may have another width by then.
+      format: (_options, { progress }) => barLine(this.#texts, progress, this.#stream.columns),
       hideCursor: true,
       linewrap: false,
       clearOnComplete: true,
       gracefulExit: false,
     });
-    this.#bar.start(1, share, { text });
+    this.#bar.start(1, share);
   }
 
   #clear(): void {
@@ -140,7 +145,10 @@ export class Display {
     const ms = this.#now() - since;
     if (ms < tellAt) return;
     const told = `${name}: ${formatDuration(ms / 1000)} so far`;
-    if (this.#redraws) return this.#draw(this.#state ? `${this.#state.text}  ${told}` : told);
+    if (this.#redraws) {
+      const { text, shorter } = this.#state ?? { shorter: [] };
+      return this.#draw([...(text === undefined ? [] : [text, ...shorter].map((one) => `${one}  ${told}`)), told]);
+    }
     this.#work.tellAt = 2 * ms;
     this.error(told);
   }

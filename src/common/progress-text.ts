@@ -1,4 +1,5 @@
 /** How far work is, in words: `verify 640/~1248 samples (51 %)  213 samples/s  ETA 3s`. */
+import { joinFields } from './bar-line.js';
 import { formatByteSize } from './byte-size.js';
 import { formatDuration } from './duration.js';
 import { Pace } from './pace.js';
@@ -27,23 +28,34 @@ export class ProgressText {
     this.#title = title;
   }
 
-  /** @param at milliseconds of a clock that is never set */
-  of(progress: Progress, at: number = performance.now()): { readonly text: string; readonly share: number } {
-    const { work = this.#title, done, total, share = total ? Math.min(1, done / total) : 0 } = progress;
+  /**
+   * @param at milliseconds of a clock that is never set
+   * @returns `shorter`: the text in fewer words, the longest first
+   */
+  of(
+    progress: Progress,
+    at: number = performance.now(),
+  ): { readonly text: string; readonly share: number; readonly shorter: readonly string[] } {
+    const { work = this.#title, done, total, unit, share = total ? Math.min(1, done / total) : 0 } = progress;
     if (work !== this.#work) [this.#work, this.#pace] = [work, new Pace()];
     this.#pace.add(done, share, at);
     const known = total !== undefined || progress.share !== undefined;
     const percent = `${Math.floor(100 * share)} %`;
-    const parts = total !== 1 || progress.unit !== undefined;
+    const parts = total !== 1 || unit !== undefined;
     const far = parts ? `${countInWords(progress)}${known ? ` (${percent})` : ''}` : percent;
-    const rate = parts ? this.#pace.perSecond : undefined;
-    const { secondsLeft } = this.#pace;
+    const { secondsLeft, perSecond } = this.#pace;
+    const rate = parts && perSecond !== undefined ? { named: rateInWords(perSecond, unit), bare: bareRate(perSecond, unit) } : undefined;
+    const left = secondsLeft === 0 ? undefined : `ETA ${formatDuration(secondsLeft)}`;
+    const brief = known ? percent : countInWords({ ...progress, unit: unit === 'bytes' ? unit : undefined });
     return {
-      text: [
-        `${work} ${far}`,
-        ...(rate === undefined ? [] : [rateInWords(rate, progress.unit)]),
-        ...(secondsLeft === 0 ? [] : [`ETA ${formatDuration(secondsLeft)}`]),
-      ].join('  '),
+      text: joinFields(`${work} ${far}`, rate?.named, left),
+      shorter: [
+        joinFields(far, rate?.named, left),
+        joinFields(brief, rate?.named, left),
+        joinFields(brief, rate?.bare, left),
+        joinFields(brief, left),
+        brief,
+      ],
       share,
     };
   }
@@ -54,6 +66,9 @@ function countInWords({ done, total, estimated = false, unit }: Progress): strin
   const of = total === undefined ? '' : `/${estimated ? '~' : ''}${Math.max(total, done)}`;
   return `${done}${of}${unit === undefined ? '' : ` ${unit}`}`;
 }
+
+/** The rate without what is counted, but for bytes, of which there are kinds. */
+const bareRate = (rate: number, unit: string | undefined): string => rateInWords(rate, unit === 'bytes' ? unit : undefined);
 
 function rateInWords(rate: number, unit: string | undefined): string {
   if (unit === 'bytes') return `${formatByteSize(rate)}/s`;

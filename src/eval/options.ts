@@ -7,7 +7,7 @@ import { TEMPERATURE } from './knn.js';
 const count = z.int().min(1).max(1_000_000_000);
 
 /** What a run may evaluate: kNN accuracy, the effective rank of features, which needs no labels, and a linear probe that learns with it. */
-const RUN_EVALUATIONS = ['knn', 'rank', 'linear'] as const;
+export const RUN_EVALUATIONS = ['knn', 'rank', 'linear'] as const;
 type RunEvaluation = (typeof RUN_EVALUATIONS)[number];
 
 /** A list, or a text with commas. */

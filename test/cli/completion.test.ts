@@ -62,6 +62,8 @@ for (const shell of SHELLS) {
     test.each<[string, string, string[]]>([
       ['commands within commands, options and names', 'ev\tkn\t--enc\tk\t', ['eval', 'knn', '--encoder', 'key']],
       ['engines and presets', 'tr\t--eng\twa\t--pres\tsimclr-\t', ['train', '--engine', 'wasm', '--preset', 'simclr-r50']],
+      ['loggers and evaluations, which are lists', 'train --log ten\t--eval ra\t', ['train', '--log', 'tensorboard', '--eval', 'rank']],
+      ['names, of an option that takes several', 'views --op rot\tpost\t', ['views', '--op', 'rotate', 'posterize']],
       ['names of files, of an option that takes several', 'verify --sh\tda\tfi\t', ['verify', '--shards', 'data/file-of-one.tar']],
       ['names of folders alone', 'index --out da\tf\t', ['index', '--out', 'data/folder-of-shards']],
       ['an argument that is a file', 'import da\tfi\t', ['import', 'data/file-of-one.tar']],

@@ -83,6 +83,31 @@ python.describe(`in a terminal${python.note}`, () => {
   });
 
   test.each([
+    [60, /^(-+ |synth )?\d+\/1000000 pictures \(0 %\) {2}[\d.]+ pictures\/s {2}ETA \w+$/],
+    [40, /^-{4,} 0 % {2}[\d.]+ pictures\/s {2}ETA \w+$/],
+    [20, /^(-+ )?0 % {2}([\d.]+\/s {2})?ETA [\w?]+$/],
+    [12, /^(-+ )?0 %( {2}ETA \?)?$/],
+  ])('in %d columns the bar and the words make room for count, rate and time to go', async (columns, shown) => {
+    // What is killed leaves its bar.
+    const steps = [{ until: columns > 20 ? '/s  ETA' : '0 %', afterMs: 300, signal: 'SIGKILL' } as const];
+    const synth = command('synth', '--count', '1000000', '--out', join(folder, `narrow-${columns}`));
+    const { code, lines } = await inTerminal(synth, { steps, columns });
+    expect(code).toBe(-constants.signals.SIGKILL);
+    expect(lines).toEqual([expect.stringMatching(shown)]);
+  });
+
+  test('a bar follows the width of the terminal', async () => {
+    const wide = '-------------------- synth ';
+    const steps = [
+      { until: wide, columns: 40 },
+      { until: '- 0 %  ', columns: 120 },
+      { until: wide, type: '\u0003' },
+    ];
+    const synth = command('synth', '--count', '1000000', '--out', join(folder, 'resized'));
+    expect((await inTerminal(synth, { steps })).code).toBe(130);
+  });
+
+  test.each([
     ['Ctrl-C', { type: '\u0003' }, 130],
     ['SIGTERM', { signal: 'SIGTERM' }, 143],
   ] as const)('after %s the last state stays, whole', async (name, does, code) => {

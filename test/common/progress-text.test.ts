@@ -49,3 +49,16 @@ test('each piece of the work has its own pace', () => {
   expect(told(at(0, 'first', 0), at(1, 'first', 10), at(2, 'second', 0))).toBe('second 0/10 (0 %)  ETA ?');
   expect(told(at(0, 'first', 0), at(1, 'first', 10), at(2, 'second', 0), at(4, 'second', 1))).toBe('second 1/10 (10 %)  0.50/s  ETA 18s');
 });
+
+test('has shorter texts, of which the last ones keep the share and the time to go', () => {
+  const words = new ProgressText('work');
+  words.of({ done: 100, total: 1000, unit: 'images' }, 0);
+  expect(words.of({ done: 300, total: 1000, unit: 'images' }, 10_000).shorter).toEqual([
+    '300/1000 images (30 %)  20.0 images/s  ETA 35s',
+    '30 %  20.0 images/s  ETA 35s',
+    '30 %  20.0/s  ETA 35s',
+    '30 %  ETA 35s',
+    '30 %',
+  ]);
+  expect(new ProgressText('work').of({ done: 2e6, unit: 'bytes' }, 0).shorter.at(-1)).toBe('2.0 MB');
+});

@@ -1,6 +1,7 @@
 """Runs a command in a terminal of its own, acts as a person at it does, and prints what the terminal got and how the command ended.
 
-The argument is JSON: `command`, `env`, and `steps`. A step waits for its text, then types or sends a signal.
+The argument is JSON: `command`, `env`, `rows`, `columns`, and `steps`. A step waits for its text, then types, sends a signal or gives the
+terminal another width.
 """
 
 import fcntl
@@ -17,8 +18,14 @@ import time
 SECONDS = 60
 order = json.loads(sys.argv[1])
 pid, terminal = pty.fork()
+
+
+def resize(descriptor, columns):
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", order["rows"], columns, 0, 0))
+
+
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", order["rows"], order["columns"], 0, 0))
+    resize(0, order["columns"])
     os.environ.update(order["env"])
     os.execvp(order["command"][0], order["command"])
 
@@ -40,6 +47,8 @@ while True:
         step = steps.pop(0)
         seen = at + len(step["until"].encode())
         time.sleep(step.get("afterMs", 0) / 1000)
+        if "columns" in step:
+            resize(terminal, step["columns"])
         if "type" in step:
             os.write(terminal, step["type"].encode())
         if "signal" in step:

@@ -29,11 +29,12 @@ export async function closingTerminal(path: string, line: string, shell = ''): P
   return (await readFile(status, 'utf8')).trim();
 }
 
-/** What a person does once a text has come: types, or sends a signal. `\u0003` is Ctrl-C. */
+/** What a person does once a text has come: types, sends a signal, or makes the terminal wider or narrower. `\u0003` is Ctrl-C. */
 export interface Step {
   readonly until: string;
   readonly type?: string;
   readonly signal?: NodeJS.Signals;
+  readonly columns?: number;
   /** How long the person waits before. */
   readonly afterMs?: number;
 }
@@ -49,18 +50,22 @@ export interface Seen {
 /** Runs a command in a terminal. Needs python3. */
 export async function inTerminal(
   command: readonly string[],
-  { steps = [], env = {} }: { readonly steps?: readonly Step[]; readonly env?: Readonly<Record<string, string>> } = {},
+  {
+    steps = [],
+    env = {},
+    columns = COLUMNS,
+  }: { readonly steps?: readonly Step[]; readonly env?: Readonly<Record<string, string>>; readonly columns?: number } = {},
 ): Promise<Seen> {
-  const order = { command, steps, env: { TERM: 'xterm-256color', ...env }, rows: ROWS, columns: COLUMNS };
+  const order = { command, steps, env: { TERM: 'xterm-256color', ...env }, rows: ROWS, columns };
   const { stdout } = await promisify(execFile)('python3', [AT, JSON.stringify(order)], { maxBuffer: 1 << 26 });
   const { code, text, left } = JSON.parse(stdout) as { code: number; text: string; left: readonly string[] };
   if (left.length > 0) throw new Error(`${command.join(' ')}: the terminal never got ${left.join(', ')} in:\n${text.slice(-2000)}`);
-  return { code, text, lines: await linesOf(text) };
+  return { code, text, lines: await linesOf(text, columns) };
 }
 
-/** As a terminal shows them: xterm's own. */
-async function linesOf(text: string): Promise<string[]> {
-  const terminal = new xterm.Terminal({ rows: ROWS, cols: COLUMNS, scrollback: 10_000, allowProposedApi: true });
+/** As a terminal shows them that had this width all along: xterm's own. */
+async function linesOf(text: string, columns: number): Promise<string[]> {
+  const terminal = new xterm.Terminal({ rows: ROWS, cols: columns, scrollback: 10_000, allowProposedApi: true });
   await new Promise<void>((resolve) => terminal.write(text, resolve));
   const { active } = terminal.buffer;
   const last = active.baseY + active.cursorY;

@@ -23,10 +23,10 @@ function line(step: number): StepMetrics {
 }
 
 /** A stream as stderr is, kept in memory. */
-function screen(isTTY: boolean) {
+function screen(isTTY: boolean, columns = 120) {
   const stream = Object.assign(new PassThrough(), {
     isTTY,
-    columns: 120,
+    columns,
     cursorTo: () => true,
     clearLine: () => true,
     moveCursor: () => true,
@@ -110,6 +110,27 @@ test('on a terminal, draws no more of a bar than is done, and nothing where the 
   expect(drawn(1, undefined)).toBe(`${'-'.repeat(20)} step 1 `);
   expect(drawn(5, 10)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} step 5/10 `);
   expect(drawn(5, 10, true)).toBe(`${'='.repeat(10)}${'-'.repeat(10)} step 5/~10 `);
+});
+
+test('on a narrow terminal, leaves out the bar and then what matters least', () => {
+  const drawn = (columns: number, total?: number): string | undefined => {
+    const { display, text } = screen(true, columns);
+    const progress = trainProgress(display);
+    progress.onStep(line(5), total, false);
+    progress.close();
+    // From the first column to what clears the rest of the line.
+    return text().split('\u001b[1G')[1]?.split('\u001b')[0];
+  };
+  const all = 'step 5/10  epoch 1  loss 12.346  lr 0.0300  32.0 images/s  data wait 25 %  ETA 5s';
+  expect(drawn(all.length + 22, 10)).toBe(`==========---------- ${all}`);
+  expect(drawn(all.length + 8, 10)).toBe(`===--- ${all}`);
+  expect(drawn(all.length + 1, 10)).toBe(all);
+  expect(drawn(all.length, 10)).toBe('=====---- step 5/10  epoch 1  loss 12.346  32.0 images/s  data wait 25 %  ETA 5s');
+  expect(drawn(40, 10)).toBe('===--- step 5/10  32.0 images/s  ETA 5s');
+  expect(drawn(30, 10)).toBe('50 %  32.0 images/s  ETA 5s');
+  expect(drawn(20, 10)).toBe('step 5/10  ETA 5s');
+  expect(drawn(20)).toBe('----- step 5  ETA ?');
+  expect(drawn(8, 10)).toBe('50 %');
 });
 
 test('marks the evaluation of the untrained network', () => {

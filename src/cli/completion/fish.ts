@@ -24,6 +24,10 @@ function __${name}_in
     test "$command" = "$argv[1]"
 end
 
+function __${name}_after
+    contains -- (string match -- '-*' (commandline -opc))[-1] $argv
+end
+
 complete -c ${name} -f
 ${commands.flatMap((command) => lines(name, command)).join('\n')}
 `;
@@ -32,10 +36,16 @@ ${commands.flatMap((command) => lines(name, command)).join('\n')}
 function lines(program: string, command: CommandNode): string[] {
   const { path, commands, options } = command;
   const value = anywhere(command);
-  const line = (rest: string): string => `complete -c ${program} -n ${quote(`__${program}_in '${path}'`)} ${rest}`;
+  const line = (rest: string, where = ''): string => `complete -c ${program} -n ${quote(`__${program}_in '${path}'${where}`)} ${rest}`;
   return [
     ...commands.map(({ name, help }) => line(`-a ${quote(name)} -d ${quote(help)}`)),
     ...options.map((option) => line(optionWords(option))),
+    // More words of an option that takes several; those of files are offered anywhere.
+    ...options.flatMap(({ names, value: words, variadic }) =>
+      variadic && words !== undefined && typeof words !== 'string'
+        ? [line(offers(words), `; and __${program}_after ${names.join(' ')}`)]
+        : [],
+    ),
     ...(value === undefined ? [] : [line(offers(value))]),
   ];
 }

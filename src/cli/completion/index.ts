@@ -4,7 +4,9 @@
  */
 import { Argument, Command } from 'commander';
 import { inspectTfjs } from '../../engine/packages.js';
+import { RUN_EVALUATIONS } from '../../eval/options.js';
 import { STAGES } from '../../model/network/architecture.js';
+import { LOG_NAMES } from '../../train/log/options.js';
 import { bashScript } from './bash.js';
 import { fishScript } from './fish.js';
 import { type CommandNode, describeCommand, type Suggestions } from './tree.js';
@@ -26,5 +28,11 @@ export function completionCommand(createProgram: () => Promise<Command>): Comman
 /** Presets are of methods, which load the tensor library: without it nothing can train by one. */
 async function suggestions(): Promise<Suggestions> {
   const presets = inspectTfjs() === undefined ? (await import('../../train/index.js')).PRESET_NAMES : [];
-  return { '--preset': presets, '--device': ['auto', 'cpu', 'cuda'], '--stages': ['all', ...STAGES] };
+  return {
+    '--preset': presets,
+    '--device': ['auto', 'cpu', 'cuda'],
+    '--eval': RUN_EVALUATIONS,
+    '--log': LOG_NAMES,
+    '--stages': ['all', ...STAGES],
+  };
 }

@@ -30,7 +30,7 @@ function body(program: CommandNode, command: CommandNode): string {
   const specs = options.map(optionSpec);
   if (commands.length === 0) {
     const value = anywhere(command);
-    const rest = value === undefined ? [] : [quote(`*:name:${action(value)}`)];
+    const rest = value === undefined ? [] : [quote(`*:name:${restAction(value, options)}`)];
     return `  _arguments \\\n    ${[...specs, ...rest].join(' \\\n    ')}`;
   }
   const names = commands.map(({ name, help }) => quote(`${escape(name)}:${help.replaceAll(':', String.raw`\:`)}`));
@@ -51,6 +51,14 @@ function body(program: CommandNode, command: CommandNode): string {
 ${cases.join('\n')}
     esac ;;
   esac`;
+}
+
+/** What stands behind the command, where it may be more words of an option that takes several. */
+function restAction(value: Value, options: readonly OptionNode[]): string {
+  const cases = options.flatMap(({ names, value: words, variadic }) =>
+    variadic && words !== undefined && typeof words !== 'string' ? [`(${names.join('|')}) compadd -- ${words.join(' ')} ;;`] : [],
+  );
+  return cases.length === 0 || value !== 'files' ? action(value) : `{ case \${words[(R)-*]} in ${cases.join(' ')} (*) _files ;; esac }`;
 }
 
 /** Each option may come once, but those that take several words. */
