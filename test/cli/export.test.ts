@@ -62,8 +62,8 @@ test.each([
     '--out "r18.pkl": expected a name that ends in .safetensors or .pth or .pt or .bin for the format torchvision, or --format detectron2',
   ],
   [
-    ['export', '--checkpoint', RUN, '--format', 'onnx', '--out', 'r18.onnx'],
-    '--format "onnx": expected one of torchvision, timm, safetensors, moco, detectron2',
+    ['export', '--checkpoint', RUN, '--format', 'tflite', '--out', 'r18.tflite'],
+    '--format "tflite": expected one of torchvision, timm, safetensors, moco, detectron2, onnx',
   ],
   [['export', '--checkpoint', RUN, '--out', 'package.json/r18.pth'], '--out "package.json/r18.pth": expected a folder, and'],
   [

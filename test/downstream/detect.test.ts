@@ -247,16 +247,17 @@ python.describe(`data of detect.py${python.note}`, () => {
 });
 
 const DOCUMENT = 'docs/downstream.md';
-const ELSEWHERE = /^(pip install|export|python3 projects\/|(DETECTRON2_DATASETS=\S+ )?python3 downstream\/detectron2\/)/;
+const ELSEWHERE =
+  /^(apt-get|\/usr\/bin\/python3 -m venv|pip install|export|python3 projects\/|(DETECTRON2_DATASETS=\S+ )?python3 downstream\/detectron2\/)/;
 /** What is appended to a command, or takes a number's place, so that it takes seconds. */
 const TRAIN = ['--engine', 'wasm', '--batch', '8', '--queue-size', '16', '--steps', '1'];
 const toySize = (command: string): string =>
   command.replace('--count 320', '--count 8').replace('--count 50', '--count 4').replaceAll('/data/', '');
 
-/** The lines of a document's code blocks that have no language, those joined that end in a backslash. */
+/** The lines of a document's blocks of shell commands, those joined that end in a backslash. */
 async function commandsOf(document: string): Promise<string[]> {
   const blocks = (await readFile(document, 'utf8')).matchAll(/^```(\w*)\n([^`]*)^```/gm);
-  return [...blocks].flatMap(([, language, block = '']) => (language === '' ? block.replaceAll('\\\n', '').trim().split('\n') : []));
+  return [...blocks].flatMap(([, language, block = '']) => (language === 'sh' ? block.replaceAll('\\\n', '').trim().split('\n') : []));
 }
 
 python.describe(`${DOCUMENT}${python.note}`, () => {
