@@ -15,6 +15,9 @@ const LINE_INTERVAL_MS = 5000;
 const LONG_WORK_MS = 5000;
 const TICK_MS = 1000;
 
+/** A terminal, or what stands for it where there is none. */
+export type DisplayStream = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+
 interface State {
   readonly text: string;
   /** The same in fewer words, the longest first. */
@@ -36,7 +39,7 @@ interface Work {
 export class Display {
   /** Nothing but warnings and errors is shown. */
   quiet = false;
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: DisplayStream;
   readonly #redraws: boolean;
   readonly #now: () => number;
   #bar: SingleBar | undefined;
@@ -49,10 +52,10 @@ export class Display {
   #ticker: NodeJS.Timeout | undefined;
 
   /** @param now milliseconds of a clock that is never set */
-  constructor(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv = process.env, now = () => performance.now()) {
+  constructor(stream: DisplayStream, env: NodeJS.ProcessEnv = process.env, now = () => performance.now()) {
     this.#stream = stream;
     this.#now = now;
-    this.#redraws = stream.isTTY && env['TERM'] !== 'dumb';
+    this.#redraws = stream.isTTY === true && env['TERM'] !== 'dumb';
   }
 
   /** Work begins that may be short: in plain lines nothing is told of its first seconds. */

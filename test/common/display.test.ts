@@ -6,7 +6,7 @@ import { Display } from '#dist/common/display.js';
 function plain() {
   const stream = Object.assign(new PassThrough(), { isTTY: false });
   const clock = { ms: 0 };
-  const display = new Display(stream as unknown as NodeJS.WriteStream, {}, () => clock.ms);
+  const display = new Display(stream, {}, () => clock.ms);
   return {
     display,
     clock,

@@ -31,7 +31,7 @@ function screen(isTTY: boolean, columns = 120) {
     clearLine: () => true,
     moveCursor: () => true,
   });
-  const display = new Display(stream as unknown as NodeJS.WriteStream, {});
+  const display = new Display(stream, {});
   return { display, text: () => String(stream.read() ?? '') };
 }
 
