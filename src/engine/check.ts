@@ -1,5 +1,5 @@
 /** Argument checks that all engines share. */
-import type { Scalar, Tensor } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor1D } from '@tensorflow/tfjs-core';
 import { expectedOneOf } from '../common/nearest.js';
 import type { Company } from './company.js';
 import { PRECISIONS } from './engine.js';
@@ -75,4 +75,21 @@ export function checkPointer(queue: Tensor, keys: Tensor, pointer: number): void
       `queue pointer ${pointer} with ${count} keys: expected an integer from 0 to ${rows - count}, the queue has ${rows} rows`,
     );
   }
+}
+
+/** @throws unless rows are float32 [n, D], D as in bank [N, D], with an integer each. */
+export function checkRows(bank: Tensor, rows: Tensor, ordinals: Tensor1D): void {
+  const [, width = 0] = bank.shape;
+  const [count = 0] = rows.shape;
+  if (rows.rank !== 2 || rows.shape[1] !== width || rows.dtype !== 'float32')
+    throw new Error(`rows are ${rows.dtype} of shape [${rows.shape}]: expected float32 [n, ${width}] for a bank [${bank.shape}]`);
+  if (ordinals.shape.join() !== String(count) || ordinals.dtype !== 'int32')
+    throw new Error(`ordinals are ${ordinals.dtype} of shape [${ordinals.shape}]: expected int32 [${count}], one for each row`);
+}
+
+/** @throws for an ordinal that the bank has no row for. */
+export function checkOrdinals(bank: Tensor, ordinals: ArrayLike<number>): void {
+  const [rows = 0] = bank.shape;
+  const bad = Array.from(ordinals).find((ordinal) => ordinal < 0 || ordinal >= rows);
+  if (bad !== undefined) throw new Error(`ordinal ${bad}: expected an integer from 0 to ${rows - 1}, the bank has ${rows} rows`);
 }

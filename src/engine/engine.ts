@@ -4,7 +4,7 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Scalar, Tensor, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
 import type { Company } from './company.js';
 import type { Ranks } from './ranks.js';
 
@@ -125,6 +125,12 @@ export interface Engine {
   enqueue(queue: Variable<Rank.R2>, keys: Tensor, pointer: Scalar): void;
 
   /**
+   * bank[ordinals[i]] <- rows[i], in place; bank [N, D], rows [n, D], ordinals int32 [n]. Where an ordinal comes twice, one of its rows stands. An
+   * engine whose device alone reads the ordinals cannot check them: the caller keeps them within 0..N-1.
+   */
+  scatterRows(bank: Variable<Rank.R2>, rows: Tensor, ordinals: Tensor1D): void;
+
+  /**
    * Prepares a step that is called many times; an engine that cannot capture returns it unchanged. One that can runs it
    * as it is at first, then records the device work of one call and replays that: no JavaScript runs any more.
    *
@@ -132,8 +138,8 @@ export interface Engine {
    * - reads only its inputs and variables, and gets what differs between calls (learning rate, queue pointer) as inputs;
    *   numbers in it are constants;
    * - gets inputs of the same names and shapes each time, and reads no tensor back;
-   * - changes only variables, in place, through `sgd`, `lerp` (weight 1 assigns) and `enqueue`; nothing assigns them anew after the first call, and no
-   *   clone or view of them outlives a call, for a replay would write to it too;
+   * - changes only variables, in place, through `sgd`, `lerp` (weight 1 assigns), `enqueue` and `scatterRows`; nothing assigns them anew after the first call,
+   *   and no clone or view of them outlives a call, for a replay would write to it too;
    * - keeps nothing else, host state neither: what counts calls does so outside;
    * - gives tensors that it made, neither inputs nor variables, and leaves no others behind (`tf.tidy`).
    *

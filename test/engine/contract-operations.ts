@@ -121,5 +121,14 @@ export function testOperations(engine: () => Engine): void {
         return [tf.clone(queue)];
       });
     });
+
+    test('scatterRows', () => {
+      const [held, rows] = [normal(random, [8, 3]), normal(random, [3, 3])];
+      same(({ scatterRows }) => {
+        const bank = variable(held) as tf.Variable<tf.Rank.R2>;
+        scatterRows(bank, toTensor(rows), tf.tensor1d([6, 0, 7], 'int32'));
+        return [tf.clone(bank)];
+      });
+    });
   });
 }

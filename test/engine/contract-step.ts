@@ -26,6 +26,7 @@ class Model {
   readonly slow = variable(zeros([3, 3, 3, CHANNELS]));
   readonly runningMean = variable(zeros([CHANNELS]));
   readonly queue = variable(unitRows(new Random(2), QUEUE, CHANNELS)) as tf.Variable<tf.Rank.R2>;
+  readonly bank = variable(unitRows(new Random(4), QUEUE, CHANNELS)) as tf.Variable<tf.Rank.R2>;
   readonly parameters: readonly tf.Variable[] = [this.filter, this.scale, this.offset];
   readonly velocities = this.parameters.map(({ shape }) => variable(zeros(shape)));
   readonly #engine: Engine;
@@ -35,7 +36,7 @@ class Model {
   }
 
   get variables(): tf.Variable[] {
-    return [...this.parameters, ...this.velocities, this.slow, this.runningMean, this.queue];
+    return [...this.parameters, ...this.velocities, this.slow, this.runningMean, this.queue, this.bank];
   }
 
   loss(images: tf.Tensor4D, keys: tf.Tensor2D): { loss: tf.Scalar; mean: tf.Tensor } {
@@ -63,6 +64,7 @@ class Model {
       this.#engine.sgd(this.parameters, gradients, this.velocities, { learningRate, momentum: 0.9, weightDecay: 1e-4 });
       this.#engine.lerp([this.slow], [this.filter], 0.25);
       this.#engine.enqueue(this.queue, tf.gather(keys, order), pointer);
+      this.#engine.scatterRows(this.bank, tf.add(tf.gather(this.bank, order), keys) as tf.Tensor2D, order);
       return { loss: value, doubled: tf.mul(value, 2) };
     });
 }

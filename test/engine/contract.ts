@@ -360,6 +360,36 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         tf.dispose([held, fresh, pointer]);
       });
 
+      test('scatterRows replaces the rows of these numbers and no others', () => {
+        const [bank, rows] = [normal(random, [8, 6]), normal(random, [3, 6])];
+        const held = variable(bank) as tf.Variable<tf.Rank.R2>;
+        const fresh = toTensor(rows);
+        const ordinals = tf.tensor1d([7, 2, 0], 'int32');
+        engine.scatterRows(held, fresh, ordinals);
+        [7, 2, 0].forEach((place, i) => bank.data.set(rows.data.subarray(6 * i, 6 * i + 6), 6 * place));
+        expectClose(held, bank, 0);
+        tf.tidy(() => {
+          expect(() => engine.scatterRows(held, tf.zeros([3, 5]), ordinals)).toThrow(
+            'rows are float32 of shape [3,5]: expected float32 [n, 6]',
+          );
+          expect(() => engine.scatterRows(held, fresh, tf.tensor1d([1, 2], 'int32'))).toThrow(
+            'ordinals are int32 of shape [2]: expected int32 [3], one for each row',
+          );
+          expect(() => engine.scatterRows(held, fresh, tf.tensor1d([1, 2, 3]))).toThrow(
+            'ordinals are float32 of shape [3]: expected int32 [3]',
+          );
+          if (engine.device !== 'cpu') return;
+          expect(() => engine.scatterRows(held, fresh, tf.tensor1d([1, 8, 3], 'int32'))).toThrow(
+            'ordinal 8: expected an integer from 0 to 7',
+          );
+          expect(() => engine.scatterRows(held, fresh, tf.tensor1d([1, 2, -1], 'int32'))).toThrow(
+            'ordinal -1: expected an integer from 0 to 7',
+          );
+        });
+        expectClose(held, bank, 0);
+        tf.dispose([held, fresh, ordinals]);
+      });
+
       test('refuse tensors that do not pair', () => {
         const [a, b] = [variable(zeros([3])), variable(zeros([4]))];
         const options = { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 0 };
@@ -390,6 +420,7 @@ export function testEngine(name: EngineName, options: Omit<EngineOptions, 'preci
         sgd: (weights, velocity) =>
           engine.sgd([weights], [weights], [velocity], { learningRate: tf.scalar(1), momentum: 0.9, weightDecay: 0 }),
         enqueue: (weights) => engine.enqueue(weights, tf.zeros([2, 3]), tf.scalar(0, 'int32')),
+        scatterRows: (weights) => engine.scatterRows(weights, tf.zeros([2, 3]), tf.tensor1d([1, 0], 'int32')),
       };
       describe.each(Object.entries(views))('change the variable only, never a tensor that shares its data: %s', (_view, view) => {
         test.each(Object.entries(updates))('%s', (_update, update) => {

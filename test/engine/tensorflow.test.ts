@@ -163,6 +163,7 @@ tensorflow.describe(`tensorflow${tensorflow.note}`, () => {
           engine.sgd([filter], [gradient], [velocity], { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 1e-4 });
           engine.lerp([average], [filter], 0.1);
           engine.enqueue(queue, keys, tf.scalar(4, 'int32'));
+          engine.scatterRows(queue, keys, tf.tensor1d([3, 9, 1, 0], 'int32'));
           expect(() => tf.conv2d(x as tf.Tensor4D, tf.ones<tf.Rank.R4>([9, 9, 4, 8]), 1, 'valid')).toThrow();
         });
       work();

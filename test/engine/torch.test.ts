@@ -377,6 +377,7 @@ torch.describe(`torch${torch.note}`, () => {
           engine.sgd([filter], [gradient], [velocity], { learningRate: tf.scalar(0.1), momentum: 0.9, weightDecay: 1e-4 });
           engine.lerp([average], [filter], 0.1);
           engine.enqueue(queue, keys, tf.scalar(4, 'int32'));
+          engine.scatterRows(queue, keys, tf.tensor1d([3, 9, 1, 0], 'int32'));
           expect(() => tf.engine().runKernel('Add', { a: tf.ones([2]), b: tf.ones([3]) })).toThrow('aten::add');
         });
       work();

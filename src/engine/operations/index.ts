@@ -9,10 +9,11 @@ import { compositeEnqueue } from './enqueue.js';
 import { compositeGroupedBatchNorm } from './grouped-batch-norm.js';
 import { compositeInfoNce } from './info-nce.js';
 import { compositeLerp } from './lerp.js';
+import { compositeScatterRows } from './scatter-rows.js';
 import { compositeSgd } from './sgd.js';
 import { compositeSimilarities } from './similarities.js';
 
-export type Operations = Pick<Engine, 'groupedBatchNorm' | 'infoNce' | 'similarities' | 'sgd' | 'lerp' | 'enqueue'>;
+export type Operations = Pick<Engine, 'groupedBatchNorm' | 'infoNce' | 'similarities' | 'sgd' | 'lerp' | 'enqueue' | 'scatterRows'>;
 
 export const compositions: Operations = {
   groupedBatchNorm: compositeGroupedBatchNorm,
@@ -21,4 +22,5 @@ export const compositions: Operations = {
   sgd: compositeSgd,
   lerp: compositeLerp,
   enqueue: compositeEnqueue,
+  scatterRows: compositeScatterRows,
 };

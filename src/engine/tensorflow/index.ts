@@ -1,7 +1,7 @@
 /** Engine `tensorflow`: TensorFlow through tfjs-node's addon and kernels, with the training kernels it lacks. */
 import { counted } from '../../common/counted.js';
 import { findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
-import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
+import { checkKeys, checkOrdinals, checkPairs, checkPointer, checkRows, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { alone, refuseCompany } from '../ranks.js';
 import { registerMeanGradient } from '../gradients.js';
@@ -17,7 +17,7 @@ import { inspectTensorFlow } from './load.js';
 import { registerNorm } from './norm.js';
 import { readLater } from './read.js';
 import { BACKEND } from './register.js';
-import { enqueue, lerp as lerpInPlace, sgd } from './update.js';
+import { enqueue, lerp as lerpInPlace, scatterRows, sgd } from './update.js';
 import { upload } from './upload.js';
 import { registerWindows } from './windows.js';
 
@@ -91,6 +91,12 @@ function tensorflowEngine(context: Context, backend: NodeBackend, tracked: Track
       const [first = Number.NaN] = pointer.dataSync();
       checkPointer(queue, keys, first);
       enqueue(backend, queue, keys, first);
+    },
+
+    scatterRows(bank, rows, ordinals) {
+      checkRows(bank, rows, ordinals);
+      checkOrdinals(bank, ordinals.dataSync());
+      scatterRows(backend, bank, rows, ordinals);
     },
 
     // TensorFlow's eager mode has nothing to record.

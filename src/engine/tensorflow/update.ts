@@ -97,3 +97,14 @@ export function enqueue(backend: NodeBackend, queue: Variable<Rank.R2>, keys: Te
     assign(eager, queue, eager.run('ConcatV2', parts, { type: { ...eager.T, Tidx: eager.binding.TF_INT32 }, int: { N: 3 } }));
   });
 }
+
+/** bank[ordinals[i]] <- rows[i] */
+export function scatterRows(backend: NodeBackend, bank: Variable<Rank.R2>, rows: Tensor, ordinals: Tensor): void {
+  Eager.scope(backend, (eager) => {
+    const type = { dtype: eager.T.T, Tindices: eager.binding.TF_INT32 };
+    const fresh = eager.of(rows);
+    inPlace(backend, eager, bank, [fresh], (resource) =>
+      eager.runAll('ResourceScatterUpdate', [resource, eager.of(ordinals), fresh], 0, { type }),
+    );
+  });
+}

@@ -190,7 +190,7 @@ function inPlace<I extends NamedTensors, O extends NamedTensors>(step: Step<I, O
     dispose(Object.values(outputs));
     throw new Error(
       `variable "${assigned.name}" of shape [${assigned.shape}] was assigned in a compiled step, which a record cannot do again: change ` +
-        'variables through sgd, lerp (weight 1 assigns) and enqueue of the engine',
+        'variables through sgd, lerp (weight 1 assigns), enqueue and scatterRows of the engine',
     );
   };
 }

@@ -5,7 +5,7 @@ import { engine, findBackend, ready, registerBackend, removeBackend, setBackend,
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Company } from '../company.js';
 import { alone } from '../ranks.js';
-import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
+import { checkKeys, checkOrdinals, checkPairs, checkPointer, checkRows, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
@@ -161,6 +161,15 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon, company: Company 
       // Reading it on a GPU would wait for the device, and a replayed step reads nothing.
       if (device === 'cpu' && !backend.capturing) checkPointer(queue, keys, pointer.dataSync()[0] ?? NaN);
       scope(() => torch.runAll('detco::enqueue_', backend.own(queue), backend.tensor(keys), backend.held(pointer)));
+    },
+
+    scatterRows(bank, rows, ordinals) {
+      checkRows(bank, rows, ordinals);
+      if (device === 'cpu' && !backend.capturing) checkOrdinals(bank, ordinals.dataSync());
+      scope(() => {
+        const places = backend.cast(backend.held(ordinals), ScalarType.int64);
+        return torch.runAll('aten::index_copy_', backend.own(bank), 0, places, backend.tensor(rows));
+      });
     },
 
     compile(step) {

@@ -12,7 +12,7 @@ import { compositions } from '../operations/index.js';
 import { lerp } from '../operations/lerp.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../operations/grouped-batch-norm.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
-import { checkKeys, checkPairs, checkPointer, checkScalar, checkUpload, resolveOptions } from '../check.js';
+import { checkKeys, checkOrdinals, checkPairs, checkPointer, checkRows, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import { registerConvolutions } from './conv.js';
 import { registerExponential } from './exponential.js';
 import { Heap, findKernels } from './heap.js';
@@ -126,6 +126,17 @@ function wasmEngine(heap: Heap): Engine {
       const address = heap.own(queue);
       heap.copy(address + first * row, heap.address(keys), keys.size * FLOAT);
       heap.changed(queue);
+    },
+
+    scatterRows(bank, rows, ordinals) {
+      checkRows(bank, rows, ordinals);
+      const places = ordinals.dataSync();
+      checkOrdinals(bank, places);
+      const row = bank.shape[1] * FLOAT;
+      const address = heap.own(bank);
+      const from = heap.address(rows);
+      places.forEach((place, i) => heap.copy(address + place * row, from + i * row, row));
+      heap.changed(bank);
     },
 
     // There is no device apart from the thread that runs the step: nothing to capture.
