@@ -3,7 +3,8 @@ LARS, and the golden files. Needs python3-torch and python3-torchvision (Debian 
 
 A golden file (`simclr_torch.py`, `byol_torch.py`, `densecl_torch.py`; `detco_torch.py` writes an older form of its own) holds
 
-    method, options, optimizer, batch, seed, totalSteps, views   what to run; a view's shape is [N, H, W, 3]
+    method, options, optimizer, batch, seed, totalSteps, views   what to run; a view's shape is [N, H, W, 3], or [N, k, H, W, 3] of k pictures an image
+    samples[s].ordinals, .plans[VIEW]                            where a method asks: the images' numbers among all, and how each picture was made
     steps[s].loss, .terms                                        before the update; the parts of the loss without their weights
     steps[s].gradNorm                                            L2 norm of each trained parameter's gradient
     steps[s].probe                                               the first four values of the first two rows of what a step leaves to the next: keys
@@ -12,7 +13,7 @@ A golden file (`simclr_torch.py`, `byol_torch.py`, `densecl_torch.py`; `detco_to
     evalFeatures                                                 after the last step, in eval mode: stages of step 0's first view, pooled;
                                                                  norm of all, first eight values of the first two rows
 
-Everything starts from names: a parameter as `det_param(name)`, the same in every network that has it; view V of step s as
+Everything starts from names: a parameter as `det_param(name)`, the same in every network that has it; a queue or a bank as `det_queue(name)`; view V of step s as
 `det_uniform("input.V.s.SEED") * 4 - 2` in float32, elements in NHWC order. All steps have the optimiser's lr.
 
 Error of a value: |a-b| / (|b| + 0.02 * largest |b| of its group and step). Tolerances, those of `detco_torch.py`: loss, terms 2e-4; gradNorm
@@ -161,7 +162,7 @@ class Method:
     """What `run` knows of a method: `self.sections`, networks by name, of which the first is trained, and two functions."""
 
     def step(self, views, step, golden):
-        """-> loss, its terms, and the embeddings that it leaves to the next step; views are [N,3,H,W]"""
+        """-> loss, its terms, and the embeddings that it leaves to the next step; views are [N,3,H,W], or [N,k,3,H,W]"""
         raise NotImplementedError
 
     def settle(self, step, golden):
@@ -184,7 +185,7 @@ def run(make, golden, dtype):
     opt = OPTIMIZERS[golden["optimizer"]["name"]](trained.parameters(), golden["optimizer"])
 
     def views(step):
-        return {k: det_view(k, step, golden["seed"], shape).permute(0, 3, 1, 2).to(dtype) for k, shape in golden["views"].items()}
+        return {k: det_view(k, step, golden["seed"], shape).movedim(-1, -3).to(dtype) for k, shape in golden["views"].items()}
 
     def norms(named):
         return {k: t.detach().double().norm().item() for k, t in named}
@@ -205,7 +206,8 @@ def run(make, golden, dtype):
         print(f"step {step}: loss {loss.item():.6f}", flush=True)
     trained.eval()
     with torch.no_grad():
-        feats = {s: m.mean((2, 3)) for s, m in zip(STAGES, stages(trained, next(iter(views(0).values()))))}
+        first = next(iter(views(0).values()))
+        feats = {s: m.mean((2, 3)) for s, m in zip(STAGES, stages(trained, first.reshape(-1, *first.shape[-3:])))}
     return {"steps": steps, "evalFeatures": {s: {"norm": f.double().norm().item(), "probe": f[:2, :8].flatten().tolist()} for s, f in feats.items()}}
 
 

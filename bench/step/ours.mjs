@@ -93,7 +93,7 @@ async function measure(before) {
     ({ loss } = await running);
     all.push(performance.now() - start);
   }
-  tf.dispose(staged);
+  tf.dispose(staged.tensors);
   return { loss, stepMs: all.slice(before), warmUpMs: all.slice(0, before) };
 }
 

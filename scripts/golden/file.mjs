@@ -1,7 +1,7 @@
 /**
  * Golden files: what an independent PyTorch implementation of a method saw in its first steps.
  *
- *     { method, options, optimizer, batch, seed, totalSteps, views: { NAME: shape }, steps: [...], evalFeatures }
+ *     { method, options, optimizer, batch, seed, totalSteps, views: { NAME: shape }, samples?: [...], steps: [...], evalFeatures }
  */
 import { z } from 'zod';
 import { METHOD_NAMES } from '../../dist/model/index.js';
@@ -33,8 +33,17 @@ const schema = z.object({
   batch: count,
   seed: z.int(),
   totalSteps: count,
-  /** [N, H, W, 3] or [N, 9, h, w, 3], by name. */
+  /** [N, H, W, 3], or [N, 9, h, w, 3] and [N, crops, H, W, 3], by name. */
   views: z.record(z.string(), z.array(count)),
+  /** What is known of the images of each step: their numbers among all, and how the pictures of a view were made. */
+  samples: z
+    .array(
+      z.object({
+        ordinals: z.array(z.int().nonnegative()).optional(),
+        plans: z.record(z.string(), z.array(z.object({}).loose())).optional(),
+      }),
+    )
+    .optional(),
   /** What a view is called where its pixels are named, if not by its own name. */
   viewTags: z.record(z.string(), z.string()).default({}),
   steps: z.array(step).min(1),

@@ -61,7 +61,8 @@ export function replayGolden(engine, golden, onStep) {
 
   for (const [step, expected] of golden.steps.entries()) {
     const views = viewsOf(golden, step, engine.ranks);
-    const inputs = inputsOf(method, { step, progress: step / totalSteps, batch }, { seed, ranks: engine.ranks });
+    const at = { step, progress: step / totalSteps, batch, ...samplesOf(golden, step, engine.ranks) };
+    const inputs = inputsOf(method, at, { seed, ranks: engine.ranks });
     const result = meanOver(engine.ranks, method.step(views, inputs));
     const [loss] = values(result.loss);
     compare('loss', { loss }, { loss: expected.loss });
@@ -93,13 +94,16 @@ export function replayGolden(engine, golden, onStep) {
   }
 
   const views = viewsOf(golden, 0);
-  const features = method.backbone.features(Object.values(views)[0]);
+  const [first] = Object.values(views);
+  // Of a view of several pictures, all of them one after the other.
+  const images = first.reshape([-1, ...first.shape.slice(-3)]);
+  const features = method.backbone.features(images);
   compare(
     'evalFeatures',
     mapValues(features, (f) => [norm(values(f)), ...probe(f, 8)]),
     mapValues(golden.evalFeatures, (f) => [f.norm, ...f.probe]),
   );
-  tf.dispose([features, views, rate]);
+  tf.dispose([features, images, views, rate]);
   optimizer.dispose();
   method.dispose();
   return errors;
@@ -107,13 +111,14 @@ export function replayGolden(engine, golden, onStep) {
 
 const EMPTY = new Float32Array(0);
 
-/** The method as the golden file starts it: all networks and queues rebuilt from their names. */
+/** The method as the golden file starts it: all networks, and the queues or banks beside them, rebuilt from their names. */
 function startingMethod(engine, { method: name, options }) {
   const method = methodKind(name).create(engine, methodOptions({ name, ...options }), 0);
+  const networks = Object.values(method.encoders);
   for (const [section, variables] of Object.entries(method.sections)) {
     for (const [tensor, variable] of variables) {
       if (/\.running_(mean|var)$/.test(tensor)) continue;
-      const start = section === 'queues' ? detQueue(tensor, variable.shape) : startOf(tensor, variable.shape);
+      const start = networks.includes(section) ? startOf(tensor, variable.shape) : detQueue(tensor, variable.shape);
       tf.tidy(() => variable.assign(tf.tensor(start, variable.shape, 'float32')));
     }
   }
@@ -134,6 +139,18 @@ function viewsOf({ views, viewTags, seed }, step, { rank, size } = { rank: 0, si
     return [name, tf.tensor(all.slice(rank * length, (rank + 1) * length), [batch / size, ...rest], 'float32')];
   };
   return Object.fromEntries(Object.entries(views).map(view));
+}
+
+/** What the file says of the images of a step; of several ranks, this one's share. */
+function samplesOf({ samples, batch }, step, { rank, size }) {
+  if (!samples) return {};
+  const { ordinals, plans = {} } = samples[step];
+  const share = (values) => {
+    const length = values.length / size;
+    return values.slice(rank * length, (rank + 1) * length);
+  };
+  if (ordinals && ordinals.length !== batch) throw new TypeError(`Not a golden file: ${ordinals.length} ordinals for a batch of ${batch}`);
+  return { samples: { ...(ordinals && { ordinals: Int32Array.from(share(ordinals)) }), plans: mapValues(plans, share) } };
 }
 
 /** What a step gives, of all ranks. */

@@ -1,5 +1,6 @@
 /** `detco/model`: methods, and the networks they are made of. */
 export type {
+  DrawnView,
   Encoders,
   HostState,
   Method,
@@ -8,6 +9,7 @@ export type {
   ParameterGroup,
   StepAt,
   StepResult,
+  StepSamples,
   StepViews,
   ViewKind,
 } from './method.js';

@@ -11,11 +11,34 @@ import type { Engine, NamedTensors } from '../engine/engine.js';
 import type { Stage } from './network/architecture.js';
 import type { Backbone } from './network/backbone.js';
 
-/** The views of a step by the recipe's names: normalised float32, [N, H, W, 3], or [N, 9, h, w, 3] for a jigsaw. */
+/**
+ * The views of a step by the recipe's names: normalised float32, [N, H, W, 3], [N, 9, h, w, 3] for a jigsaw, or [N, crops, H, W, 3] for a
+ * multicrop.
+ */
 export type StepViews = Readonly<Record<string, Tensor>>;
 
-/** What a view shows: a whole image, or the nine patches of one. */
-export type ViewKind = 'image' | 'jigsaw';
+/** What a view shows: a whole image, the nine patches of one, or several crops. */
+export type ViewKind = 'image' | 'jigsaw' | 'multicrop';
+
+/** How one picture of a view was made, as the pipeline drew it: its `DrawnPicture` has more. */
+export interface DrawnView {
+  /** Size of the whole image, pixels. */
+  readonly image: { readonly width: number; readonly height: number };
+  /** What was resized to the picture, pixels of the image. */
+  readonly box: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  /** Whether the picture is mirrored, left to right. */
+  readonly flipped: boolean;
+  /** Of a jigsaw: patch i was cut from cell `order[i]` of the 3x3, row by row. */
+  readonly jigsaw?: { readonly order: readonly number[] };
+}
+
+/** What is known of the images of a step besides their pixels: of this rank's, in the order of the rows of its views. */
+export interface StepSamples {
+  /** The number of each image among all of the data, from 0; where the method's kind has `forImages`. */
+  readonly ordinals?: Int32Array;
+  /** A picture an image; of a multicrop view a picture a crop, image by image. Worked out when it is first read. */
+  readonly plans: Readonly<Record<string, readonly DrawnView[]>>;
+}
 
 /** Where a run stands before a step. */
 export interface StepAt {
@@ -29,6 +52,8 @@ export interface StepAt {
    * The number that each image has in that batch, those of rank 0 first: what is drawn for a step is drawn by these. Default: 0, 1, ...
    */
   readonly rows?: Int32Array;
+  /** Of the images of the step; the trainer always gives it. */
+  readonly samples?: StepSamples;
 }
 
 /** What a step gives. The tensors are the caller's: `tf.dispose(result)` frees them all. */
@@ -162,6 +187,14 @@ export interface MethodKind<Options = unknown> {
 
   /** Options that suit a batch, where the user has `chosen` none of the ones that depend on it. */
   fit?(options: Options, batch: number, chosen: ReadonlySet<string>): Options;
+
+  /**
+   * Of a method that keeps something for each image: its options for data of so many, those of all shards. A run then numbers its images by an
+   * index of the shards (`StepSamples.ordinals`), and keeps these options.
+   *
+   * @throws RangeError for more images than the options say
+   */
+  forImages?(options: Options, images: number): Options;
 
   /** What options come to that were left out and follow from others. */
   implied?(options: Options): Partial<Options>;

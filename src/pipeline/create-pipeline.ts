@@ -32,7 +32,7 @@ export async function createPipeline<Named extends Views, By extends AugmentBy =
   validateRecipe(options.recipe);
   assertSlotsFit(resolved.slots, slotShape(options, resolved));
   const specs = typeof options.shards === 'string' ? [options.shards] : options.shards;
-  const { lanes, seed, shuffle, divide, indexDir, checkShards: check, rank, worldSize } = resolved;
+  const { lanes, seed, shuffle, divide, ordinals, indexDir, checkShards: check, rank, worldSize } = resolved;
   const { signal, cwd, onRetry, onAnswer, onRewritten, expect } = options;
   const fields = fieldsOf(resolved);
   const asking = { ...(signal && { signal }), ...(onRetry && { onRetry }) };
@@ -43,12 +43,18 @@ export async function createPipeline<Named extends Views, By extends AugmentBy =
   const found = await askShards(listed, { ...asking, ...(onAnswer && { onAnswer }), remote: check !== 'none', rank, worldSize, skipped });
   const compared =
     expect && (await compareShards(expect, found, { ...asking, ...(onRewritten && { onRewritten }), check, indexDir, fields, skipped }));
-  const division = divide === 'samples' ? divideSamples(await samplesOf(shards, skipped, indexDir ?? '', fields), resolved) : undefined;
+  // Ordinals do not depend on what is left out.
+  const samples = divide === 'samples' || ordinals ? await samplesOf(shards, ordinals ? NONE : skipped, indexDir ?? '', fields) : undefined;
+  const read = samples?.map((count, shard) => (skipped.has(shard) ? 0 : count));
+  const division = divide === 'samples' && read ? divideSamples(read, resolved) : undefined;
   if (indexDir !== undefined && !(await isFolder(indexDir))) await assertFolder('indexDir', indexDir);
   const plan = { shards: shards.length, lanes, seed, shuffle, skipped, ...(division && { division }) };
-  const pipeline: Pipeline = new WorkerPipeline(options, resolved, { found, compared }, plan, await openCache(resolved));
+  const known = { found, compared, ...(ordinals && { samples }) };
+  const pipeline: Pipeline = new WorkerPipeline(options, resolved, known, plan, await openCache(resolved));
   return pipeline as Pipeline<WrittenViews<Named, By>>;
 }
+
+const NONE: ReadonlySet<number> = new Set();
 
 /** Samples that each shard gives: none of those that are skipped, which need no index. */
 async function samplesOf(

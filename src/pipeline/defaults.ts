@@ -11,6 +11,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   shuffle: 64,
   slots: 3,
   dropLast: true,
+  ordinals: false,
   augment: 'worker',
   checkShards: 'versions',
   onBadSample: 'skip',

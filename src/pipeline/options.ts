@@ -76,6 +76,11 @@ export interface PipelineOptions<Named extends Views = Views, By extends Augment
   readonly divide?: Divide;
   /** Folder of shard indexes. Shards that are streamed whole leave theirs there, and a resume reads only what it needs. */
   readonly indexDir?: string;
+  /**
+   * Whether each sample of a batch has its `ordinal` among those of all shards, for a method that keeps something for each image; needs the index of
+   * every shard in `indexDir`, of those of `skipShards` too. Default false.
+   */
+  readonly ordinals?: boolean;
   /** Compressed samples in each lane's shuffle buffer; 0 or false reads in order. Default 64. */
   readonly shuffle?: number | boolean;
   /** Batches in shared memory: one being consumed, the others being filled. Default 3. */
@@ -217,6 +222,7 @@ const shape = {
     .transform((value) => (typeof value === 'number' ? value : value ? PIPELINE_DEFAULTS.shuffle : 0)),
   slots: count.min(2).max(1024).default(PIPELINE_DEFAULTS.slots),
   dropLast: z.boolean().default(PIPELINE_DEFAULTS.dropLast),
+  ordinals: z.boolean().default(PIPELINE_DEFAULTS.ordinals),
   cwd: z.string().min(1).optional(),
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
@@ -262,10 +268,12 @@ export function resolveOptions(options: PipelineOptions) {
         'or dropLast false where each rank may have as many as its shards hold, as in an evaluation',
     );
   }
-  if (divide === 'samples' && indexDir === undefined) {
+  const counting =
+    divide === 'samples' ? `worldSize ${worldSize} with divide 'samples' needs` : data.ordinals ? 'ordinals need' : undefined;
+  if (counting !== undefined && indexDir === undefined) {
     throw new PipelineOptionError(
       'indexDir',
-      `none, and worldSize ${worldSize} with divide 'samples' needs the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
+      `none, and ${counting} the index of every shard; make it with detco index --shards ... --out DIR and give DIR`,
     );
   }
   checkRunOptions(data, worldSize);

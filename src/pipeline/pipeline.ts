@@ -45,6 +45,8 @@ export interface Pipeline<Named extends Views = Views> extends AsyncIterable<Bat
   found(): FoundShard[];
   /** What the shards have in common with those of `expect`. */
   readonly compared: ComparedShards | undefined;
+  /** Samples of all shards, with option `ordinals`: ordinals are below it. */
+  readonly samples: number | undefined;
   /** What every stage has done so far; two of them make a `profileReport`. */
   meters(): PipelineMeters;
   /** The newest timed visits of every stage, of which option `spans` says how many are kept. */
@@ -78,6 +80,9 @@ function decodedMemory({ decodedCache }: ResolvedOptions): SharedArrayBuffer | u
 export class WorkerPipeline implements Pipeline {
   readonly shards: readonly string[];
   readonly compared: ComparedShards | undefined;
+  readonly samples: number | undefined;
+  /** The ordinal of each shard's first sample. */
+  readonly #firsts: readonly number[] | undefined;
   /** With logins and signatures, for the workers alone. */
   readonly #found: readonly FoundShard[];
   readonly #options: PipelineOptions;
@@ -107,7 +112,16 @@ export class WorkerPipeline implements Pipeline {
   constructor(
     options: PipelineOptions,
     resolved: ResolvedOptions,
-    { found, compared }: { readonly found: readonly FoundShard[]; readonly compared: ComparedShards | undefined },
+    {
+      found,
+      compared,
+      samples,
+    }: {
+      readonly found: readonly FoundShard[];
+      readonly compared: ComparedShards | undefined;
+      /** Of each shard, where samples are numbered. */
+      readonly samples?: readonly number[] | undefined;
+    },
     plan: PlanOptions,
     cache: CacheFolder | undefined,
   ) {
@@ -117,6 +131,9 @@ export class WorkerPipeline implements Pipeline {
     this.#decoded = decodedMemory(resolved);
     this.#found = found;
     this.compared = compared;
+    let total = 0;
+    this.#firsts = samples?.map((count) => (total += count) - count);
+    this.samples = samples && total;
     this.shards = found.map(({ location }) => identityOf(location));
     this.#seen = new SeenShards(found, options.expect);
     this.#badSamples = new BadSamples(resolved.maxBadSamples);
@@ -316,6 +333,7 @@ export class WorkerPipeline implements Pipeline {
       before: state,
       after: over ? nextEpoch(after) : after,
       shards: this.shards,
+      ...(this.#firsts && { firsts: this.#firsts }),
       draw: () => drawnPictures(this.#options.recipe, { seed: this.#resolved.seed, epoch: state.epoch }, records),
       giveBack: () => this.#control.release(state.step),
     });

@@ -2,6 +2,7 @@
 import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { given } from '../common/options.js';
+import { methodKind } from '../model/index.js';
 import { type BadSample, createPipeline, type Pipeline } from '../pipeline/index.js';
 import { BadSamples } from '../pipeline/bad-samples.js';
 import type { Batch } from '../pipeline/batch/batch.js';
@@ -12,7 +13,7 @@ import type { Beginning } from './beginning.js';
 import type { TrainConfig } from './config-schema.js';
 import { StopAgreed } from './agreement.js';
 import { coresFor } from './cores.js';
-import { makeIndex } from './index-for-ranks.js';
+import { makeIndex } from './make-index.js';
 import { assertMadeWith, configDigest } from './loss-options.js';
 import { DataError } from './data-error.js';
 import { asOptionsError, type SampleOptions, sampleOptions, sayProgress, sayRewritten, waitingFor, warnOnce } from './data-options.js';
@@ -34,6 +35,8 @@ export interface TrainingData extends AsyncDisposable {
   readonly badBudget?: BadBudget;
   /** Of every option that the loss sequence depends on, and the shards. */
   readonly digest: string;
+  /** Those of the run, with what its method takes from the data. */
+  readonly config: TrainConfig;
 }
 
 export interface DataListeners {
@@ -60,8 +63,10 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
   // One that is there already may be of other runs.
   const makesIndex = past === undefined && config.indexDir === undefined && !(await exists(join(path, INDEX)));
   const indexDir = config.indexDir ?? join(path, INDEX);
-  if (config.divide === 'samples') {
-    const index = () => makeIndex(beginning, { dir: indexDir, fields: samples, hooks, signal });
+  const numbered = methodKind(config.method.name).forImages !== undefined;
+  if (config.divide === 'samples' || numbered) {
+    const user = config.divide === 'samples' ? 'ranks' : `images of method ${config.method.name}`;
+    const index = () => makeIndex(beginning, { dir: indexDir, user, fields: samples, hooks, signal });
     await (company ? afterFirst(company, index, signal) : index());
   }
   const badSamples = new BadSamples(config.maxBadSamples);
@@ -69,23 +74,35 @@ export async function openData(beginning: Beginning, listeners: DataListeners): 
     badSamples.add(bad);
     record(bad);
   };
-  const pipeline = await openPipeline(beginning, listeners, { samples, indexDir, onBad });
+  const pipeline = await openPipeline(beginning, listeners, { samples, indexDir, numbered, onBad });
   try {
     if (config.skipShards) hooks.onInfo?.(`leaves out ${config.skipShards.join(', ')} of ${pipeline.shards.length} shards`);
     if (pipeline.compared) hooks.onInfo?.(comparedInWords(pipeline.compared));
     else if (past) hooks.onWarning?.(`${path} has no shards.json: whether the data are those of the run is not known`);
-    const digest = digestOf(beginning, pipeline);
+    const suited = { ...config, method: forImages(config, pipeline) };
+    const digest = digestOf({ ...beginning, config: suited }, pipeline);
     hooks.onWork?.('waiting for the first images');
     const batches = await started(pipeline).catch(async (error: unknown) => {
       if (makesIndex && !company?.rank) await removeIndex(path);
       throw explained(error, beginning, pipeline, listeners.signal);
     });
     const badBudget = company && new BadBudget(badSamples, { shards: pipeline.shards, run: path });
-    const data = { pipeline, batches, samples, indexDir, digest, ...(badBudget && { badBudget }) };
+    const data = { pipeline, batches, samples, indexDir, digest, config: suited, ...(badBudget && { badBudget }) };
     return { ...data, [Symbol.asyncDispose]: () => pipeline[Symbol.asyncDispose]() };
   } catch (error) {
     await pipeline[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** The method's options, for as many images as there are. @throws OptionsError for more than it can keep something for */
+function forImages({ method }: TrainConfig, { samples }: Pipeline): TrainConfig['method'] {
+  const kind = methodKind(method.name);
+  if (kind.forImages === undefined || samples === undefined) return method;
+  try {
+    return kind.forImages(method, samples);
+  } catch (error) {
+    return asOptionsError(error);
   }
 }
 
@@ -108,7 +125,12 @@ function explained(error: unknown, { path, past }: Beginning, { shards }: Pipeli
 async function openPipeline(
   { path, config, specs, past }: Beginning,
   { hooks, signal, company }: DataListeners,
-  { samples, indexDir, onBad }: Pick<TrainingData, 'samples' | 'indexDir'> & { readonly onBad: (bad: BadSample) => void },
+  {
+    samples,
+    indexDir,
+    numbered,
+    onBad,
+  }: Pick<TrainingData, 'samples' | 'indexDir'> & { readonly numbered: boolean; readonly onBad: (bad: BadSample) => void },
 ): Promise<Pipeline> {
   const state = past?.checkpoint?.state;
   hooks.onWork?.(waitingFor(config.shards));
@@ -127,6 +149,7 @@ async function openPipeline(
     ...samples,
     onCache: warnOnce(hooks),
     indexDir,
+    ordinals: numbered,
     ...(state?.pipeline === undefined ? {} : { resume: state.pipeline }),
     // Ranks stop between updates, when all have heard of it.
     ...(signal === undefined || company ? {} : { signal }),

@@ -45,7 +45,7 @@ export class Staging {
   async close(): Promise<void> {
     const left = await this.#coming?.catch(() => undefined);
     this.#coming = undefined;
-    for (const batch of [this.#given, left]) if (batch) dispose(Object.values(batch.views));
+    for (const batch of [this.#given, left]) if (batch) dispose(Object.values(batch.views.tensors));
     await this.#batches.return?.();
   }
 

@@ -6,11 +6,12 @@ import type { Engine, NamedTensors } from '../engine/engine.js';
 import type { Ranks } from '../engine/ranks.js';
 import type { OnlineProbe, ProbeGuesses } from '../eval/index.js';
 import { NO_CLASS } from '../eval/linear-probe.js';
-import type { Method, StepAt } from '../model/index.js';
+import type { Method, StepAt, StepSamples } from '../model/index.js';
 import { groupsOfRank } from '../model/network/network.js';
 import type { Optimizer } from './optimizer/optimizer.js';
 import type { Batch } from '../pipeline/batch/batch.js';
 import { AS_THEY_COME, type RowOrder, rowOrder } from './row-order.js';
+import { stepSamples } from './step-samples.js';
 
 export interface StepResult {
   readonly loss: number;
@@ -56,23 +57,26 @@ export interface TrainStep {
   /** Uploads the views of a batch and gives its slot back to the workers. */
   stage(batch: Batch): StagedViews;
   /**
-   * Gives the device its work before it returns a promise of the losses; `views` are freed.
+   * Gives the device its work before it returns a promise of the losses; the views are freed.
    * @param labels of the images, for the probe
    */
-  run(views: StagedViews, settings: StepSettings, labels?: Labels): Promise<StepResult>;
+  run(staged: StagedViews, settings: StepSettings, labels?: Labels): Promise<StepResult>;
 }
 
 /** The class of each image of a batch, undefined where it has none. */
 export type Labels = readonly (number | undefined)[];
 
-/** The views of a batch on the device, normalised. */
-export type StagedViews = NamedTensors;
+/** The views of a batch on the device, normalised, and what is known of its images. */
+export interface StagedViews {
+  readonly tensors: NamedTensors;
+  readonly samples: StepSamples;
+}
 
 /** Names of what the device work of an update reads besides variables: a view and an input may have the same. */
 const VIEW = 'view.';
 const INPUT = 'input.';
 
-function upload(engine: Engine, method: Method, batch: Batch): StagedViews {
+function upload(engine: Engine, method: Method, batch: Batch): NamedTensors {
   const views: Record<string, Tensor> = {};
   for (const name of method.views) {
     const view = batch.views[name];
@@ -112,26 +116,28 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
   );
 
   return {
-    stage: (batch) =>
-      tf.tidy(() => {
-        const { order } = orderOf(batch.size);
+    stage(batch) {
+      const { order } = orderOf(batch.size);
+      const tensors = tf.tidy(() => {
         const views = upload(engine, method, batch);
         return order ? mapped(views, (view) => tf.gather(view, order)) : views;
-      }),
+      });
+      return { tensors, samples: stepSamples(batch, order) };
+    },
 
-    async run(views, { learningRate, told, ...at }, labels = []) {
-      const [share = 0] = Object.values(views)[0]?.shape ?? [];
+    async run({ tensors, samples }, { learningRate, told, ...at }, labels = []) {
+      const [share = 0] = Object.values(tensors)[0]?.shape ?? [];
       const batch = ranks.size * share;
       const { order, rows } = orderOf(share);
       const { report, features } = tf.tidy(() =>
         compute({
-          ...within(VIEW, views),
-          ...within(INPUT, method.inputs({ ...at, batch, ...(rows && { rows }) })),
+          ...within(VIEW, tensors),
+          ...within(INPUT, method.inputs({ ...at, batch, samples, ...(rows && { rows }) })),
           learningRate: tf.scalar(learningRate),
           ...(told && { told: tf.tensor1d([Number(told.stop), Number(told.save), told.badSamples]) }),
         }),
       );
-      tf.dispose(Object.values(views));
+      tf.dispose(Object.values(tensors));
       method.advance(batch);
       const [loss = NaN, featureStd = NaN, ...terms] = await report.data();
       const [stop = 0, save = 0, badSamples = 0] = terms.slice(method.terms.length);

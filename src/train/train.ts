@@ -200,13 +200,12 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   const engine = await startEngine(begun.config, company);
   // After everything below, whatever ends this.
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
-  const config: TrainConfig = { ...begun.config, engine: engine.name };
-  const beginning: Beginning = { ...begun, config };
-  sayEngine(config, engine, hooks);
-  if (company) hooks.onInfo?.(ranksInWords(company, config));
+  const asked: Beginning = { ...begun, config: { ...begun.config, engine: engine.name } };
+  sayEngine(asked.config, engine, hooks);
+  if (company) hooks.onInfo?.(ranksInWords(company, asked.config));
   const tied = company && tiedToOneCore(company);
   if (tied !== undefined) hooks.onWarning?.(tied);
-  assertStateFits(config, engine);
+  assertStateFits(asked.config, engine);
 
   for (const warning of past?.warnings ?? []) hooks.onWarning?.(warning);
   await run?.continueAfter(past?.checkpoint?.state.step ?? -1);
@@ -214,8 +213,11 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   const record = (lost: object): unknown => (run ? run.appendBadSample(lost) : earlyBad.push(lost));
   const agreement = company && new Agreement(company, record);
   const noted = agreement ? (lost: object) => agreement.lost(lost) : record;
-  await using data = await openData(beginning, { record: noted, hooks, classNames: classNames?.names, company, signal });
-  const { pipeline, samples, indexDir } = data;
+  await using data = await openData(asked, { record: noted, hooks, classNames: classNames?.names, company, signal });
+  const { pipeline, samples, indexDir, config } = data;
+  const beginning: Beginning = { ...asked, config };
+  // What a method keeps for each image is known now.
+  assertStateFits(config, engine);
   const outlook = new Outlook({ config, engine, images: await estimateImages(pipeline, indexDir, samples, config.skipShards), hooks });
   if (leads) outlook.begin();
   hooks.onWork?.('making the network');

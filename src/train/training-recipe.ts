@@ -21,17 +21,13 @@ function taken(made: Recipe['views'], needed: Readonly<Record<string, ViewKind>>
   const wanted = Object.entries(needed);
   if (wanted.every(([name, kind]) => made[name]?.kind === kind))
     return Object.fromEntries(Object.entries(made).filter(([name]) => name in needed));
-  const left = { image: ofKind(made, 'image'), jigsaw: ofKind(made, 'jigsaw') };
+  const left = Object.values(made);
   return Object.fromEntries(
     wanted.flatMap(([name, kind]) => {
-      const view = left[kind].shift();
-      return view ? [[name, view]] : [];
+      const at = left.findIndex((view) => view.kind === kind);
+      return at === -1 ? [] : left.splice(at, 1).map((view) => [name, view]);
     }),
   );
-}
-
-function ofKind(views: Recipe['views'], kind: ViewKind): View[] {
-  return Object.values(views).filter((view) => view.kind === kind);
 }
 
 /** @throws OptionsError for a recipe that does not make the views of the method */

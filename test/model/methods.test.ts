@@ -7,30 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { ENGINE_NAMES, type EngineName, selectEngine } from '#dist/engine/index.js';
-import { METHOD_NAMES, METHOD_PRESETS, methodKind, methodOptions, type MethodInput } from '#dist/model/index.js';
+import { METHOD_PRESETS, methodKind, type MethodInput, methodOptions } from '#dist/model/index.js';
 import { detco } from '../cli/detco.js';
 import { whereAvailable } from '../engine/available.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 import { clocklessLines } from '../support/metrics.js';
+import { known, smallRecipe, TINY_PRESETS } from '../support/small-method.js';
 
 jest.setTimeout(300_000);
 
 const SHARDS = ['--shards', 'fixtures/shards/train-{000..003}.tar'];
 const STEPS = 60;
-
-/** A preset of each method that a small machine trains in a minute. */
-const small = METHOD_NAMES.map((method) => {
-  const [preset] =
-    Object.entries(METHOD_PRESETS).find(
-      ([
-        name,
-        {
-          method: { name: of },
-        },
-      ]) => of === method && name.startsWith('tiny'),
-    ) ?? [];
-  return { method, preset };
-});
 
 let folder = '';
 beforeAll(async () => {
@@ -52,7 +39,7 @@ interface Line {
 /** Updates without what a clock put there. */
 const updates = (run: string) => clocklessLines<Line>(run);
 
-describe.each(small)('method $method', ({ method, preset }) => {
+describe.each(TINY_PRESETS)('method $method', ({ method, preset }) => {
   test('has a tiny preset', () => {
     expect(preset).toMatch(/^tiny/);
   });
@@ -79,9 +66,10 @@ describe.each(small)('method $method', ({ method, preset }) => {
 
 async function expectSameResumed(method: string, preset: string, engine: EngineName): Promise<void> {
   const config = join(folder, `${method}.yaml`);
+  const narrow = JSON.stringify(known(method, { width: 4, dim: 8, queueSize: 32 }));
   await writeFile(
     config,
-    `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: ${narrow(method)}\nrecipe: { globalSize: 32, ${patches(preset)} }\noptimizer: { name: ${optimizer(method)} }\ncheckpointEvery: 2\n`,
+    `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: ${narrow}\nrecipe: ${JSON.stringify(smallRecipe(preset, 32))}\noptimizer: { name: ${optimizer(method)} }\ncheckpointEvery: 2\n`,
   );
   const start = ['train', '--config', config, ...SHARDS, '--engine', engine, '--steps', '6', '--out'];
   const [whole, killed] = [join(folder, `${method}-${engine}-uninterrupted`), join(folder, `${method}-${engine}-killed`)];
@@ -95,21 +83,10 @@ async function expectSameResumed(method: string, preset: string, engine: EngineN
   await expectSameTensors(killed, whole);
 }
 
-/** Options of a small network, as far as the method has them. */
-function narrow(method: string): string {
-  const { shape } = methodKind(method).schema;
-  return JSON.stringify(Object.fromEntries(Object.entries({ width: 4, dim: 8, queueSize: 32 }).filter(([name]) => name in shape)));
-}
-
 /** What the method's full preset trains by. */
 function optimizer(method: string): string {
   const full = Object.entries(METHOD_PRESETS).find(([name, preset]) => preset.method.name === method && name.endsWith('-r50'));
   return full?.[1].optimizer?.name ?? 'sgd';
-}
-
-/** Options that only recipes with patches have. */
-function patches(preset = ''): string {
-  return METHOD_PRESETS[preset]?.recipe.name === 'detco' ? 'patchSize: 16' : '';
 }
 
 /** Of the embeddings of the method as a preset has it. */
@@ -117,7 +94,8 @@ async function dimensionsOf(preset: string): Promise<number> {
   const engine = await selectEngine('wasm');
   try {
     const options = methodOptions(METHOD_PRESETS[preset]?.method as MethodInput);
-    const method = methodKind(options.name).create(engine, options, 0);
+    const kind = methodKind(options.name);
+    const method = kind.create(engine, kind.forImages?.(options, 1) ?? options, 0);
     const { dimensions } = method;
     method.dispose();
     return dimensions;

@@ -3,17 +3,18 @@
  * `bench/gpu.sh` runs this on a GPU.
  */
 import { describe, expect, test } from '@jest/globals';
-import * as tf from '@tensorflow/tfjs-core';
 import { type Engine, selectEngine } from '#dist/engine/index.js';
-import { METHOD_NAMES, methodKind, methodOptions, type MethodInput } from '#dist/model/index.js';
-import type { Batch } from '#dist/pipeline/index.js';
+import { methodKind } from '#dist/model/index.js';
 import { createOptimizer, type OptimizerOptions } from '#dist/train/optimizer/index.js';
 import { OnlineProbe } from '#dist/eval/index.js';
 import { createTrainStep } from '#dist/train/step.js';
 import { Random } from '#dist/common/random.js';
 import { whereAvailable } from '../engine/available.js';
+import { narrowOptions, NoiseBatches, TINY_PRESETS } from '../support/small-method.js';
 
 const N = 8;
+/** Of an epoch. */
+const IMAGES = 3 * N;
 /** The third call is recorded, those after it are replayed. */
 const [STEPS, RECORDED] = [7, 3];
 
@@ -45,13 +46,13 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
   /** Losses of a few steps in which everything changes, and what they make of all tensors. */
   async function run(
     engine: Engine,
-    name: string,
+    { method: name, preset = '' }: (typeof TINY_PRESETS)[number],
     optimizing: OptimizerOptions,
     makeProbe?: (dimensions: number) => OnlineProbe,
   ): Promise<Outcome> {
-    const options = { name, arch: 'resnet18', width: 4, stem: 'small', dim: 8, keyMomentum: 0.5, hidden: 16, queueSize: 16, bnGroups: 2 };
-    const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
-    const method = methodKind(name).create(engine, methodOptions(known as MethodInput), 1);
+    const narrow = { arch: 'resnet18', width: 4, stem: 'small', dim: 8, keyMomentum: 0.5, hidden: 16, queueSize: 16, bnGroups: 2 };
+    const options = narrowOptions(name, narrow, IMAGES);
+    const method = methodKind(name).create(engine, options, 1);
     const optimizer = createOptimizer(engine, method.parameters, optimizing);
     using probe = makeProbe?.(method.backbone.channels[method.featureStage]);
     const step = createTrainStep({ engine, method, optimizer, ...(probe && { probe }) });
@@ -60,11 +61,10 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
         [...variables].map(([key, variable]) => [`${section}.${key}`, variable.dataSync().slice()] as const),
       );
     const starts = new Map(tensors());
-    const random = new Random(5);
+    const batches = new NoiseBatches(preset, options, { side: 16, images: IMAGES }, new Random(5));
     const losses: number[] = [];
     for (let at = 0; at < STEPS; at++) {
-      const views = Object.fromEntries(method.views.map((view) => [view, noise(random, view.startsWith('patches'))]));
-      const staged = step.stage({ views, release: () => {} } as unknown as Batch);
+      const staged = step.stage(batches.batch(at, N));
       const result = await step.run(staged, { step: at, progress: at / STEPS, learningRate: RATES[optimizing.name] * (at + 1) }, [
         0,
         1,
@@ -84,7 +84,7 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
     return { losses, moved: Object.fromEntries(moved) };
   }
 
-  describe.each(METHOD_NAMES)('%s', (name) => {
+  describe.each(TINY_PRESETS)('$method', (small) => {
     test.each(OPTIMIZERS)('is recorded once with $name, and has the losses and tensors of a step that is not', async (optimizing) => {
       const engine = await selectEngine('torch', { device: DEVICE, threads: 1 });
       try {
@@ -94,12 +94,12 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
             runs++;
             return step(inputs);
           });
-        const recorded = await run({ ...engine, compile }, name, optimizing);
+        const recorded = await run({ ...engine, compile }, small, optimizing);
         expect(runs).toBe(RECORDED);
         expect(recorded.losses.every(Number.isFinite)).toBe(true);
-        const plain = await run({ ...engine, compile: (step) => step }, name, optimizing);
+        const plain = await run({ ...engine, compile: (step) => step }, small, optimizing);
         expectSame(recorded, plain);
-        const probed = await run(engine, name, optimizing, (dimensions) => new OnlineProbe(engine, dimensions));
+        const probed = await run(engine, small, optimizing, (dimensions) => new OnlineProbe(engine, dimensions));
         expectSame(probed, plain);
       } finally {
         await engine.dispose();
@@ -132,11 +132,4 @@ function relativeErrors(actual: Outcome['moved'], expected: Outcome['moved']): R
       return [name, norm(difference) / (norm(values) + 0.02 * (largest[kind(name)] ?? 0))];
     }),
   );
-}
-
-/** uint8 images or patches of a view. */
-function noise(random: Random, patches: boolean): Batch['views'][string] {
-  const shape = patches ? [N, 9, 12, 12, 3] : [N, 16, 16, 3];
-  const data = Uint8Array.from({ length: tf.util.sizeFromShape(shape) }, () => Math.floor(256 * random.uniform()));
-  return { data, shape } as Batch['views'][string];
 }

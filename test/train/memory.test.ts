@@ -92,10 +92,11 @@ describe.each(METHOD_NAMES)('a network of %s', (name) => {
 
   test('is counted by what is made of it', async () => {
     const engine = await selectEngine('wasm');
-    const { method: options, optimizer, batch } = resolveConfig({ shards: ['none.tar'], preset: presets.at(-1) ?? '' });
+    const { method: given, optimizer, batch } = resolveConfig({ shards: ['none.tar'], preset: presets.at(-1) ?? '' });
+    const options = methodKind(name).forImages?.(given, batch) ?? given;
     const method = methodKind(name).create(engine, options, 0);
     const made = createOptimizer(engine, method.parameters, optimizer);
-    const networks = Object.entries(method.sections).flatMap(([section, tensors]) => (section === 'queues' ? [] : Array.from(tensors)));
+    const networks = Object.values(method.encoders).flatMap((section) => Array.from(method.sections[section] ?? []));
     const parameters = networks.filter(([tensor]) => !tensor.includes('.running_'));
     const bytes = 4 * [...parameters, ...made.state].reduce((sum, [, { size }]) => sum + size, 0);
     await engine.dispose();

@@ -22,6 +22,8 @@ export interface SampleInfo {
   readonly shard: string;
   /** Ordinal of the sample in its shard, from 0. */
   readonly index: number;
+  /** Of the sample among those of all shards in their order, from 0; with option `ordinals`. */
+  readonly ordinal?: number;
   /** WebDataset key: the member's path up to the first dot of its base name. */
   readonly key: string;
   /** Class index, when the shard has one (`KEY.cls`). */

@@ -9,6 +9,8 @@ interface Leased {
   /** The batch's own. */
   readonly after: PipelineState;
   readonly shards: readonly string[];
+  /** The ordinal of each shard's first sample, where samples are numbered. */
+  readonly firsts?: readonly number[];
   readonly draw: () => Batch['plans'];
   readonly giveBack: () => void;
 }
@@ -26,12 +28,12 @@ export class Lease implements Batch {
   #giveBack: (() => void) | undefined;
   #retained = false;
 
-  constructor({ slot, records, before, after, shards, draw, giveBack }: Leased) {
+  constructor({ slot, records, before, after, shards, firsts, draw, giveBack }: Leased) {
     this.epoch = before.epoch;
     this.step = before.step;
     this.size = records.length;
     this.views = slot.batchViews(records.length);
-    this.samples = records.map((record, row) => sampleInfo(record, shards, slot.readFields(row)));
+    this.samples = records.map((record, row) => sampleInfo(record, { shards, firsts }, slot.readFields(row)));
     this.state = after;
     this.#draw = draw;
     this.#giveBack = giveBack;

@@ -208,6 +208,18 @@ export class Slot {
 }
 
 /** A row's record as the user sees it. */
-export function sampleInfo({ shard, index, key, label }: RowRecord, shards: readonly string[], fields?: SampleInfo['fields']): SampleInfo {
-  return { shard: shards[shard] ?? '', index, key, ...(label !== undefined && { label }), ...(fields && { fields }) };
+export function sampleInfo(
+  { shard, index, key, label }: RowRecord,
+  { shards, firsts }: { readonly shards: readonly string[]; readonly firsts?: readonly number[] | undefined },
+  fields?: SampleInfo['fields'],
+): SampleInfo {
+  const first = firsts?.[shard];
+  return {
+    shard: shards[shard] ?? '',
+    index,
+    ...(first !== undefined && { ordinal: first + index }),
+    key,
+    ...(label !== undefined && { label }),
+    ...(fields && { fields }),
+  };
 }

@@ -1,4 +1,4 @@
-/** The index of every shard, by which ranks take equal runs of samples: one rank makes what is missing of it. */
+/** The index of every shard, by which ranks take equal runs of samples and images are numbered: one rank makes what is missing of it. */
 import { stat } from 'node:fs/promises';
 import { counted } from '../common/counted.js';
 import { type PipelineOptions } from '../pipeline/index.js';
@@ -19,11 +19,14 @@ export async function makeIndex(
   { config, specs }: Beginning,
   {
     dir,
+    user,
     fields,
     hooks,
     signal,
   }: {
     readonly dir: string;
+    /** Who needs it, in words. */
+    readonly user: string;
     readonly fields: Pick<PipelineOptions, 'imageField' | 'labelField' | 'classNames'>;
     readonly hooks: TrainHooks;
     readonly signal: AbortSignal | undefined;
@@ -43,7 +46,7 @@ export async function makeIndex(
     hooks.onWork?.(`indexing shard ${done} of ${locations.length}`);
     if (performance.now() - saidAt < PROGRESS_MS) return;
     saidAt = performance.now();
-    hooks.onInfo?.(`index ${done} of ${counted(locations.length, 'shard')}; ranks need it, and later runs keep it with --index`);
+    hooks.onInfo?.(`index ${done} of ${counted(locations.length, 'shard')}; ${user} need it, and later runs keep it with --index`);
   };
   const { cacheDir, cacheSize } = config;
   const cache = cacheDir !== undefined && (await openCacheFolder(cacheDir, cacheSize === undefined ? undefined : parseByteSize(cacheSize)));
@@ -57,7 +60,8 @@ export async function makeIndex(
     ...stoppable,
   });
   const [first] = failed;
-  if (first) throw new Error(`${counted(failed.length, 'shard')} cannot be read, and ranks share samples by their index: ${first.problem}`);
+  if (first)
+    throw new Error(`${counted(failed.length, 'shard')} cannot be read, and ${user} need the index of every one: ${first.problem}`);
 }
 
 async function assertFolder(option: 'indexDir' | 'cacheDir', path: string): Promise<void> {
