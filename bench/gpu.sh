@@ -8,7 +8,8 @@
 # minutes on a machine with 16 cores; each has a time limit, and one that fails does not stop the next. `scaling`, of the pipeline alone,
 # takes five minutes more, needs no GPU, and leaves scaling.json. A later call on the same machine finds what an earlier one unpacked and
 # built. Settings, from the environment:
-#   RECORDED_STEPS (100), BATCHES (64 128 256), PRECISIONS (tf32 bf16), BENCH_SECONDS (270), TRAIN_BATCH (256), TRAIN_STEPS (30), PHOTOS (2048), DEVICE (cuda)
+#   RECORDED_STEPS (100), PEERS (eager; or several of eager,graph,compile,compile+graph, of which each but the first two takes a minute more),
+#   BATCHES (64 128 256), PRECISIONS (tf32 bf16), BENCH_SECONDS (270), BENCH_LIMIT (120, of one of them), TRAIN_BATCH (256), TRAIN_STEPS (30), PHOTOS (2048), DEVICE (cuda)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:-gpu-results}"
@@ -107,8 +108,8 @@ bench() {
       [ $SECONDS -lt $until ] || { echo "bench: $batch-$precision: left out, no time" | tee -a "$out/bench.log" && continue; }
       result=$work/bench-$batch-$precision.json
       rm -f "$result"
-      step bench "$batch-$precision" 120 node bench/step.mjs --device "$device" --precision "$precision" --batch "$batch" --eager \
-        --rounds 1 --steps 8 --threads "$(nproc)" --out "$result" ${BENCH_OPTIONS:-}
+      step bench "$batch-$precision" "${BENCH_LIMIT:-120}" node bench/step.mjs --device "$device" --precision "$precision" --batch "$batch" --eager \
+        --peer "${PEERS:-eager}" --rounds 1 --steps 8 --threads "$(nproc)" --out "$result" ${BENCH_OPTIONS:-}
     done
   done
 }

@@ -4,10 +4,11 @@
  *
  *     npm run bench:step -- [--engine torch|tensorflow|wasm] [--device cpu|cuda] [--precision fp32,bf16] [--arch resnet50] [--batch 8]
  *         [--global-size 224] [--patch-size 64] [--queue-size 65536] [--steps 5] [--rounds 3] [--threads CORES]
- *         [--no-graph] [--eager] [--no-peer] [--python FILE] [--kernels] [--json] [--out FILE]
+ *         [--no-graph] [--eager] [--peer eager,graph,compile,compile+graph] [--no-peer] [--python FILE] [--kernels] [--json] [--out FILE]
  *
- * Every measurement has a process of its own and a warm-up outside the timer; the two take turns, so that a machine that slows
- * down slows both. `--eager` also times updates without the CUDA graph, before those with it in the same process. `--kernels` adds
+ * Every measurement has a process of its own and a warm-up outside the timer; the sides take turns, so that a machine that slows
+ * down slows all. `--peer` says how PyTorch runs its step, each mode a side: eager (the default), recorded as a CUDA graph, by torch.compile,
+ * or both. `--eager` also times updates without the CUDA graph, before those with it in the same process. `--kernels` adds
  * where ours spends its time, with a device that is waited for after each kernel.
  */
 import { execFile } from 'node:child_process';
@@ -18,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { inspectEngines } from '../dist/engine/index.js';
 import { readOptions, wholeNumber } from './arguments.mjs';
-import { findPeer, PEER_INSTALL, peerArguments } from './step/peer.mjs';
+import { findPeer, PEER_INSTALL, PEER_MODES, peerArguments, peerName } from './step/peer.mjs';
 
 const OURS = join(dirname(fileURLToPath(import.meta.url)), 'step', 'ours.mjs');
 const PRECISIONS = ['fp32', 'tf32', 'bf16'];
@@ -33,7 +34,8 @@ const runs = [];
 for (let round = 1; round <= rounds; round++) {
   for (const precision of precisions) {
     await measure(round, precision, 'detco', process.execPath, [OURS, ours(precision)]);
-    if (peer) await measure(round, precision, 'PyTorch', peer.python, peerArguments({ ...settings, precision, device }));
+    for (const mode of peer ? settings.peers : [])
+      await measure(round, precision, peerName(mode), peer.python, peerArguments({ ...settings, mode, precision, device }));
   }
 }
 const report = await makeReport();
@@ -60,7 +62,8 @@ function readArguments() {
     threads: { type: 'string', default: String(availableParallelism()) },
     graph: { type: 'boolean', default: true },
     eager: { type: 'boolean', default: false },
-    peer: { type: 'boolean', default: true },
+    peer: { type: 'string', default: 'eager' },
+    'no-peer': { type: 'boolean', default: false },
     python: { type: 'string' },
     kernels: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -70,7 +73,13 @@ function readArguments() {
   const asked = (values.precision ?? defaultPrecisions(values.engine, cuda)).split(',');
   const unknown = asked.find((name) => !PRECISIONS.includes(name));
   if (unknown !== undefined) refuse(`--precision "${unknown}": expected ${PRECISIONS.join(', ')}, or several with commas between`);
-  const { engine: name, arch, graph, eager, peer: withPeer, python, json: asJson, out: file, kernels: table } = values;
+  const peers = values['no-peer'] ? [] : values.peer.split(',');
+  const mode = peers.find((one) => !PEER_MODES.includes(one));
+  if (mode !== undefined) refuse(`--peer "${mode}": expected ${PEER_MODES.join(', ')}, or several with commas between`);
+  const recorded = peers.find((one) => one.includes('graph'));
+  if (recorded !== undefined && !cuda)
+    refuse(`--peer ${recorded} on ${values.device}: a graph needs --device cuda; expected eager or compile`);
+  const { engine: name, arch, graph, eager, python, json: asJson, out: file, kernels: table } = values;
   return {
     engine: name,
     device: values.device,
@@ -90,7 +99,7 @@ function readArguments() {
     threads: wholeNumber('threads', values.threads),
     graph,
     eager,
-    withPeer,
+    peers,
     python,
   };
 }
@@ -114,7 +123,7 @@ function refuse(message) {
 }
 
 async function choosePeer() {
-  if (!settings.withPeer) return undefined;
+  if (settings.peers.length === 0) return undefined;
   const found = await findPeer(device, settings.python);
   if (!found) log(`No peer: no Python here has torch and torchvision for ${device}. To compare, run: ${PEER_INSTALL}`);
   return found;
@@ -134,7 +143,7 @@ async function measure(round, precision, name, command, args) {
   // The peer's OpenBLAS takes the same kernels, where it would take old ones for a CPU that it does not know.
   if (result.openblasCore !== undefined) process.env.OPENBLAS_CORETYPE = result.openblasCore;
   const rate = result.error ?? `${(settings.batch / (median(result.stepMs) / 1000)).toFixed(2).padStart(9)} images/s`;
-  log(`round ${round}/${rounds}  ${precision}  ${name.padEnd(8)} ${rate}`);
+  log(`round ${round}/${rounds}  ${precision}  ${name.padEnd(peerName('compile+graph').length)} ${rate}`);
 }
 
 async function run(command, args) {
@@ -175,16 +184,21 @@ function summarise(precision, name) {
   };
 }
 
+/** Ours beside the first mode of the peer, and beside each. */
 function compare(precision) {
-  const [mine, theirs] = ['detco', 'PyTorch'].map((name) => summarise(precision, name));
+  const mine = summarise(precision, 'detco');
+  const modes = settings.peers.map((mode) => [mode, beside(mine, summarise(precision, peerName(mode)))]);
+  const [[, first] = [undefined, beside(mine, undefined)]] = modes;
+  return { ...first, imagesPerSecond: mine?.imagesPerSecond ?? null, ours: mine, peers: Object.fromEntries(modes) };
+}
+
+function beside(mine, theirs) {
   const over = (key) => (mine?.[key] && theirs?.[key] ? mine[key] / theirs[key] : null);
   return {
     ratio: over('imagesPerSecond'),
-    imagesPerSecond: mine?.imagesPerSecond ?? null,
     peerImagesPerSecond: theirs?.imagesPerSecond ?? null,
     peakRssRatio: over('peakRssMB'),
     peakDeviceRatio: over('peakDeviceMB'),
-    ours: mine,
     peer: theirs,
   };
 }
@@ -225,17 +239,22 @@ function print(line) {
   line(
     `${arch}, batch ${batch}, ${globalSize}/${patchSize}, K ${queueSize}${graph ? '' : ', no graph'}; ${rounds} rounds of ${steps} steps\n`,
   );
-  line(`${''.padEnd(16)}  images/s   step ms   (min - max)       peak MB  on device`);
+  const width = Math.max(...['no graph', ...settings.peers.map(peerName)].map((name) => name.length)) + 1;
+  line(`${''.padEnd(5 + width)}  images/s   step ms   (min - max)       peak MB  on device`);
   for (const precision of precisions) {
-    const { ours: mine, peer: theirs, ratio, peakRssRatio, peakDeviceRatio } = report.runs[precision];
-    for (const [name, row] of Object.entries({ detco: mine, PyTorch: theirs })) {
-      if (!row) continue;
-      const spread = `(${row.minStepMs.toFixed(1)} - ${row.maxStepMs.toFixed(1)})`.padEnd(17);
-      const memory = cell(row.peakRssMB) + cell(row.peakDeviceMB, 0, 11);
-      line(`${precision} ${name.padEnd(11)}${cell(row.imagesPerSecond, 2)}${cell(row.stepMs, 1)}   ${spread}${memory}`);
+    const { ours: mine, peers } = report.runs[precision];
+    const row = (name, side) => {
+      if (!side) return;
+      const spread = `(${side.minStepMs.toFixed(1)} - ${side.maxStepMs.toFixed(1)})`.padEnd(17);
+      const memory = cell(side.peakRssMB) + cell(side.peakDeviceMB, 0, 11);
+      line(`${precision} ${name.padEnd(width)}${cell(side.imagesPerSecond, 2)}${cell(side.stepMs, 1)}   ${spread}${memory}`);
+    };
+    row('detco', mine);
+    if (mine?.eagerImagesPerSecond) line(`${precision} ${'no graph'.padEnd(width)}${cell(mine.eagerImagesPerSecond, 2)}`);
+    for (const [mode, { peer: theirs, ratio, peakRssRatio, peakDeviceRatio }] of Object.entries(peers)) {
+      row(peerName(mode), theirs);
+      line(`${precision} ${'ratio'.padEnd(width)}${cell(ratio, 3)}${''.padEnd(30)}${cell(peakRssRatio, 2)}${cell(peakDeviceRatio, 2, 11)}`);
     }
-    if (mine?.eagerImagesPerSecond) line(`${precision} no graph   ${cell(mine.eagerImagesPerSecond, 2)}`);
-    line(`${precision} ratio      ${cell(ratio, 3)}${''.padEnd(30)}${cell(peakRssRatio, 2)}${cell(peakDeviceRatio, 2, 11)}`);
   }
   for (const [precision, { kernels: rows, error }] of Object.entries(report.kernels ?? {})) {
     line(`\n${precision}: kernels of a step (each waited for)${' '.repeat(10)}calls        ms     share`);

@@ -4,7 +4,7 @@
 Needs python3-torch and python3-torchvision (Debian packages), nothing else.
 
     detco_torch.py golden --out golden.json [--batch 4 --global-size 64 --patch-size 32 ...]
-    detco_torch.py bench  [--batch 8 --global-size 224 --patch-size 64 --bf16 --no-tf32 --device cuda --steps 5 --threads 2]
+    detco_torch.py bench  [--batch 8 --global-size 224 --patch-size 64 --bf16 --no-tf32 --device cuda --steps 5 --threads 2 --mode compile+graph]
 
 `golden` runs a few steps from weights and inputs that any language can rebuild (`golden_torch.py`)
 and writes what it saw: every loss term, key probes, gradient norms, and how far each parameter has moved (L2 norm of
@@ -12,7 +12,8 @@ the difference from its start, in float64). Learning rates and step counts of th
 rounding does not grow into another trajectory. Error of a value: |a-b| / (|b| + 0.02 * largest |b| of its group and step).
 Tolerances, about five times what float32 against float64 shows: loss, terms 2e-4; gradNorm 3e-2; keyProbe 5e-3;
 paramMoved 1e-2; keyParamMoved 2e-2; running statistics 1e-3; evalFeatures 5e-3.
-`bench` times the same step as a PyTorch user would run it (channels_last, optional bf16 autocast; on CUDA cuDNN's search and TF32).
+`bench` times the same step as a PyTorch user would run it (channels_last, optional bf16 autocast; on CUDA cuDNN's search and TF32): `eager`,
+forwards and losses by `torch.compile` (`compile`, PyTorch 2), the whole update recorded as a CUDA graph (`graph`), or both (`compile+graph`).
 
 Semantics (the paper, and MoCo v2 where the paper says "same as MoCo v2"):
   step: key <- m*key + (1-m)*query (parameters only, not BN buffers); query forward: global view, then
@@ -82,10 +83,16 @@ class DetCo(nn.Module):
         logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.t()], 1) / self.T
         return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long, device=q.device))
 
-    def step_loss(self, iq, ik, pq, pk, perm_g=None, perm_l=None):
+    def follow(self):
         with torch.no_grad():
             for (_, p), (_, kp) in zip(named_params(self.q), named_params(self.k)):
                 kp.lerp_(p, 1 - self.m)
+
+    def step_loss(self, iq, ik, pq, pk, perm_g=None, perm_l=None):
+        self.follow()
+        return self.losses(iq, ik, pq, pk, perm_g, perm_l)
+
+    def losses(self, iq, ik, pq, pk, perm_g=None, perm_l=None):
         qg, ql = self.q(iq, pq)
         with torch.no_grad():
             n = len(ik)
@@ -146,28 +153,62 @@ def golden(a):
     json.dump(out, open(a.out, "w"))
 
 
+def graphed(step):
+    """The update as a CUDA graph, after the warm-up on a stream of its own that PyTorch asks for; a call replays it. The queues' pointer stays
+    where it was when it was recorded: as much is written."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay():
+        graph.replay()
+        return loss
+    return replay
+
+
 def bench(a):
     torch.set_num_threads(a.threads)
-    dev = a.device
+    dev, compiled, recorded = a.device, "compile" in a.mode, "graph" in a.mode
+    if recorded and dev != "cuda":
+        raise ValueError(f"--mode {a.mode} with --device {dev}: a graph needs --device cuda; use eager or compile")
+    if compiled and not hasattr(torch, "compile"):
+        raise RuntimeError(f"--mode {a.mode}: PyTorch {torch.__version__} has no torch.compile; PyTorch 2 has")
     net = DetCo(a.arch, a.groups, a.K, a.momentum_key, a.temperature, hidden=a.hidden); net.init_deterministic(); net.train().to(dev, memory_format=torch.channels_last)
     net.queues = {k: v.to(dev) for k, v in net.queues.items()}
     opt = torch.optim.SGD(net.q.parameters(), lr=a.lr, momentum=0.9, weight_decay=1e-4)
     data = [t.to(dev) for t in inputs(0, a)[:4]]
     data = [t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t for t in data]
+    data += [torch.randperm(a.batch).to(dev) for _ in range(2)]  # one for each kind of key view
     sync = torch.cuda.synchronize if dev == "cuda" else (lambda: None)
     if dev == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = not a.no_tf32
+    if compiled:
+        net.losses = torch.compile(net.losses)
+
+    def update():
+        opt.zero_grad(set_to_none=True); net.follow()
+        # A graph may not hold casts that autocast keeps for later calls.
+        with torch.autocast(dev if dev == "cuda" else "cpu", dtype=torch.bfloat16, enabled=a.bf16, cache_enabled=not recorded):
+            loss, _, keys = net.losses(*data)
+        loss.backward(); opt.step(); net.enqueue(keys)
+        return loss
+
+    step = graphed(update) if recorded else update
     times = []
-    for step in range(a.steps + a.warmup):
+    for _ in range(a.steps + a.warmup):
         sync(); t0 = time.perf_counter()
-        with torch.autocast(dev if dev == "cuda" else "cpu", dtype=torch.bfloat16, enabled=a.bf16):
-            loss, _, keys = net.step_loss(*data)
-        opt.zero_grad(); loss.backward(); opt.step(); net.enqueue(keys)
+        loss = step()
         sync(); times.append(time.perf_counter() - t0)
     t = sorted(times[a.warmup:])
     out = {"torch": torch.__version__, "device": dev, "deviceName": torch.cuda.get_device_name() if dev == "cuda" else "cpu",
-           "threads": torch.get_num_threads(), "bf16": a.bf16, "tf32": dev == "cuda" and not a.no_tf32, "arch": a.arch, "batch": a.batch,
+           "threads": torch.get_num_threads(), "mode": a.mode, "bf16": a.bf16, "tf32": dev == "cuda" and not a.no_tf32, "arch": a.arch, "batch": a.batch,
            "globalSize": a.global_size, "patchSize": a.patch_size, "loss": loss.item(), "medianStepMs": 1e3 * t[len(t) // 2],
            "imagesPerSecond": a.batch / t[len(t) // 2], "stepMs": [1e3 * x for x in times[a.warmup:]],
            "warmUpMs": [1e3 * x for x in times[:a.warmup]],
@@ -191,6 +232,7 @@ if __name__ == "__main__":
         else:
             s.add_argument("--warmup", type=int, default=2); s.add_argument("--threads", type=int, default=2)
             s.add_argument("--bf16", action="store_true"); s.add_argument("--device", default="cpu")
+            s.add_argument("--mode", default="eager", choices=("eager", "graph", "compile", "compile+graph"))
             s.add_argument("--no-tf32", action="store_true", help="float32 products and convolutions in full on CUDA")
     a = p.parse_args()
     {"golden": golden, "bench": bench}[a.cmd](a)

@@ -51,16 +51,18 @@ function filesLike(pattern) {
   });
 }
 
-/** One measurement: a row with the graph, and one without it where that was timed too. */
+/** One measurement, beside each mode of the peer: a row with the graph, and one without it where that was timed too. */
 function asBench([, batch, precision], json) {
-  const { ours, peer, ratio, peakDeviceRatio } = json.runs[precision];
+  const { ours, peers } = json.runs[precision];
   const errors = json.measurements.flatMap((one) => (one.error === undefined ? [] : [`${one.name}: ${one.error}`]));
-  const about = { batch: Number(batch), precision, peerImagesPerSecond: peer?.imagesPerSecond ?? null, errors };
-  const memory = { peakDeviceMB: ours?.peakDeviceMB ?? null, peerPeakDeviceMB: peer?.peakDeviceMB ?? null, peakDeviceRatio };
-  const rows = [{ ...about, graph: true, imagesPerSecond: ours?.imagesPerSecond ?? null, ratio, ...memory }];
-  const eager = ours?.eagerImagesPerSecond;
-  if (eager) rows.push({ ...about, graph: false, imagesPerSecond: eager, ratio: peer ? eager / peer.imagesPerSecond : null });
-  return rows;
+  return Object.entries(peers).flatMap(([mode, { peer, ratio, peakDeviceRatio }]) => {
+    const about = { batch: Number(batch), precision, mode, peerImagesPerSecond: peer?.imagesPerSecond ?? null, errors };
+    const memory = { peakDeviceMB: ours?.peakDeviceMB ?? null, peerPeakDeviceMB: peer?.peakDeviceMB ?? null, peakDeviceRatio };
+    const rows = [{ ...about, graph: true, imagesPerSecond: ours?.imagesPerSecond ?? null, ratio, ...memory }];
+    const eager = ours?.eagerImagesPerSecond;
+    if (eager) rows.push({ ...about, graph: false, imagesPerSecond: eager, ratio: peer ? eager / peer.imagesPerSecond : null });
+    return rows;
+  });
 }
 
 /** Images a second of the later updates, and the share of their time that was spent waiting for data. */
@@ -113,10 +115,10 @@ function lines() {
         `recorded ${preset} ${optimizer}: ${recordedOnce ? (device === 'cpu' ? 'a program' : 'a CUDA graph') : 'NOT RECORDED ONCE'}, JavaScript ran in ${runsOfStep} of ${updates} updates, ${flat ? 'as many tensors to the end' : 'NOT FLAT'}, loss ${fifths.at(-1).loss.toFixed(3)}`,
     ),
     '',
-    'batch  precision  graph   images/s    PyTorch   ratio   device MB    PyTorch',
+    'batch  precision  graph   images/s  PyTorch            images/s   ratio   device MB    PyTorch',
     ...rows.map(
-      ({ batch, precision, graph, imagesPerSecond, peerImagesPerSecond, ratio, peakDeviceMB, peerPeakDeviceMB, errors }) =>
-        `${number(batch, 0, 5)}  ${precision.padEnd(9)}  ${graph ? 'yes' : 'no '}  ${number(imagesPerSecond, 0, 10)} ${number(peerImagesPerSecond, 0, 10)}` +
+      ({ batch, precision, mode, graph, imagesPerSecond, peerImagesPerSecond, ratio, peakDeviceMB, peerPeakDeviceMB, errors }) =>
+        `${number(batch, 0, 5)}  ${precision.padEnd(9)}  ${graph ? 'yes' : 'no '}  ${number(imagesPerSecond, 0, 10)}  ${mode.padEnd(15)} ${number(peerImagesPerSecond, 0, 10)}` +
         ` ${number(ratio, 2, 7)}  ${number(peakDeviceMB, 0, 10)} ${number(peerPeakDeviceMB, 0, 10)}  ${errors.join('; ').slice(0, 160)}`.trimEnd(),
     ),
     '',

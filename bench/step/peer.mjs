@@ -31,8 +31,16 @@ export async function findPeer(device, python = process.env.BENCH_PYTHON) {
   return undefined;
 }
 
+/** How the peer runs its step. */
+export const PEER_MODES = ['eager', 'graph', 'compile', 'compile+graph'];
+
+/** What a side is called whose step runs so. */
+export function peerName(mode) {
+  return mode === 'eager' ? 'PyTorch' : `PyTorch ${mode}`;
+}
+
 /** Arguments of one measurement. */
-export function peerArguments({ precision, device, threads, arch, batch, globalSize, patchSize, queueSize, steps, warmUp }) {
+export function peerArguments({ mode, precision, device, threads, arch, batch, globalSize, patchSize, queueSize, steps, warmUp }) {
   const options = {
     arch,
     batch,
@@ -42,6 +50,7 @@ export function peerArguments({ precision, device, threads, arch, batch, globalS
     steps,
     warmup: warmUp,
     threads,
+    mode,
     device: device.startsWith('cuda') ? 'cuda' : 'cpu',
   };
   return [
