@@ -31,6 +31,7 @@ export type {
   Operation,
   PatchViews,
   Recipe,
+  RotationsView,
   TwoViews,
   View,
   Views,

@@ -23,7 +23,7 @@ const BLEND_BIAS = 1 / 128;
  *
  * @param levels what `engine.upload` gave for the view as 'levels', [N, H, W, 3]; of a multicrop view [N, crops, H, W, 3]
  * @param pending what is left to do to each of the N samples, or N x crops pictures
- * @returns normalised images in the shape in which they came; for a jigsaw view patches [N, 9, P, P, 3]
+ * @returns normalised images in the shape in which they came; for a jigsaw view patches [N, 9, P, P, 3], for one of rotations [N, 4, H, W, 3]
  */
 export function augmentOnDevice(levels: Images | tf.Tensor5D, pending: readonly PendingView[]): tf.Tensor4D | tf.Tensor5D {
   return tf.tidy(() => {
@@ -36,7 +36,8 @@ export function augmentOnDevice(levels: Images | tf.Tensor5D, pending: readonly 
     const centred = tf.sub(applySteps(levels, steps), tf.mul(IMAGE_MEAN, 255));
     const done = tf.div(centred, tf.mul(IMAGE_STD, 255)) as Images;
     const plans = pending.flatMap(({ jigsaw }) => jigsaw ?? []);
-    return plans.length === 0 ? done : cutPatches(done, plans);
+    if (plans.length > 0) return cutPatches(done, plans);
+    return pending.some(({ turns }) => turns) ? quarterTurns(done) : done;
   });
 }
 
@@ -249,6 +250,13 @@ const OPERATIONS: { readonly [Op in Step['op']]?: Operation<Op> } = {
       images,
     ) as Images,
 };
+
+/** Squares [N, S, S, 3] to their turns, counter-clockwise, [N, 4, S, S, 3]. */
+function quarterTurns(images: Images): tf.Tensor5D {
+  const turns = [images];
+  for (let turn = 1; turn < 4; turn++) turns.push(tf.reverse(tf.transpose(turns[turn - 1] as Images, [0, 2, 1, 3]), 1));
+  return tf.stack(turns, 1) as tf.Tensor5D;
+}
 
 /** Cuts [N, 3 cell, 3 cell, 3] canvases into [N, 9, P, P, 3]. */
 function cutPatches(canvases: Images, plans: readonly NonNullable<PendingView['jigsaw']>[]): tf.Tensor5D {

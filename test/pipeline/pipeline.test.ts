@@ -71,6 +71,24 @@ describe('a pipeline', () => {
     }
   });
 
+  test('gives a picture in its quarter turns as one view, the same with any number of workers and after a resume', async () => {
+    const turned = { ...options, recipe: recipes.rotation({ globalSize: 12 }), epochs: 2 };
+    const whole = await digestBatches(turned);
+    expect(await digestBatches({ ...turned, workers: 3 })).toEqual(whole);
+    const resume = whole[6]?.state;
+    if (!resume) throw new Error('no batch 6');
+    expect(await digestBatches({ ...turned, resume })).toEqual(whole.slice(7));
+    for await (const { views, plans } of await createPipeline({ ...turned, augment: 'worker' })) {
+      expect(views.rotations.shape).toEqual([5, 4, 12, 12, 3]);
+      expect(views.rotations.data).toHaveLength(5 * 4 * 12 * 12 * 3);
+      expect(plans.rotations).toHaveLength(5);
+    }
+    for await (const { views } of await createPipeline({ ...turned, augment: 'device' })) {
+      expect(views.rotations.shape).toEqual([5, 12, 12, 3]);
+      expect(views.rotations.pending).toEqual(Array.from({ length: 5 }, () => ({ steps: [], turns: 4 })));
+    }
+  });
+
   test('gives every good sample exactly once an epoch when the last batch may be smaller', async () => {
     const batches = await digestBatches({ ...options, dropLast: false, epochs: 2 });
     for (const epoch of [0, 1]) {

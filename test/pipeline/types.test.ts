@@ -48,6 +48,17 @@ test('a recipe written in place gives the names and kinds that were written', as
   expect(views.small.shape).toEqual([2, 3, 12, 12, 3]);
 });
 
+test('turns are a view of their own kind, which is written once where a device turns', async () => {
+  const recipe = recipes.rotation({ globalSize: 16 });
+  const { views } = await first(await createPipeline({ ...run, recipe }));
+  expectTypeOf<typeof views.rotations.shape>().toEqualTypeOf<
+    readonly [samples: number, turns: 4, height: number, width: number, channels: 3]
+  >();
+  expect(views.rotations.shape).toEqual([2, 4, 16, 16, 3]);
+  const left = await first(await createPipeline({ ...run, recipe, augment: 'device' }));
+  expectTypeOf<typeof left.views.rotations.shape>().toEqualTypeOf<ImageShape>();
+});
+
 test('a jigsaw view that is left to a device has the shape of its canvas', async () => {
   const { views } = await first(await createPipeline({ ...run, recipe: recipes.detco(sizes), augment: 'device' }));
   expectTypeOf<typeof views.patchesQ.shape>().toEqualTypeOf<ImageShape>();

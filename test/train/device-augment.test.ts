@@ -142,10 +142,15 @@ describe('a view finished by the device is the view that workers make', () => {
 const detco = recipes.detco({ globalSize: 32, patchSize: 16 });
 const { view1, view2 } = recipes.byol({ globalSize: 32 }).views;
 const crops: Recipe = { name: 'crops', views: { view1, crops: { ...view2, kind: 'multicrop', crops: 3, size: 16, crop: CROP } } };
+const turned: Recipe = {
+  name: 'turned',
+  views: { rotations: { ...view1, kind: 'rotations', crop: CROP } },
+};
 
 test.each([
   ['DetCo', detco],
   ['several crops as one view', crops],
+  ['quarter turns', turned],
 ])('a pipeline that defers and one that does not agree on their batches: %s', async (_, recipe) => {
   const shards = new URL('../../fixtures/shards/val-000.tar', import.meta.url).pathname;
   const batches = async (augment: NonNullable<PipelineOptions['augment']>) => {

@@ -25,6 +25,7 @@ import {
   type PipelineState,
   type Recipe,
   recipes,
+  type RotationsView,
   type SampleInfo,
   type Span,
   type View,
@@ -117,10 +118,11 @@ expectTypeOf(recipes.mocoV1().views).toEqualTypeOf<{ readonly globalQ: ImageView
 expectTypeOf(recipes.mocoV2()).toEqualTypeOf(recipes.mocoV1());
 expectTypeOf(recipes.simclr({ strength: 0.5 }).views).toEqualTypeOf<{ readonly view1: ImageView; readonly view2: ImageView }>();
 expectTypeOf(recipes.byol()).toEqualTypeOf(recipes.simclr());
+expectTypeOf(recipes.rotation().views.rotations).toEqualTypeOf<RotationsView>();
 expectTypeOf(recipes.evaluation().views).toEqualTypeOf<{ readonly image: ImageView }>();
 expectTypeOf(recipes.detco()).toExtend<Recipe>();
 expectTypeOf<Recipe['views']>().toEqualTypeOf<Views>();
-expectTypeOf<View>().toEqualTypeOf<ImageView | JigsawView | MultiCropView>();
+expectTypeOf<View>().toEqualTypeOf<ImageView | JigsawView | MultiCropView | RotationsView>();
 expectTypeOf(viewShape).toEqualTypeOf<(view: View) => readonly number[]>();
 expectTypeOf(viewBytes).toEqualTypeOf<(view: View) => number>();
 

@@ -4,7 +4,7 @@
  * and so does all that comes before them.
  */
 import type { JigsawPlan, PicturePlan, Step } from './parameters.js';
-import type { ImageView, JigsawView, Recipe, View, Views } from './recipe.js';
+import { type ImageView, type JigsawView, pictureSide, type Recipe, type RotationsView, type View, type Views } from './recipe.js';
 
 /** What is left to do to one picture of a view. */
 export interface PendingView {
@@ -12,6 +12,8 @@ export interface PendingView {
   readonly steps: readonly Step[];
   /** How to cut the canvas into patches afterwards. */
   readonly jigsaw?: JigsawPlan;
+  /** How many times the picture is given afterwards, each time a quarter turn counter-clockwise further. */
+  readonly turns?: 4;
 }
 
 /** Who does what a device can do. */
@@ -19,12 +21,12 @@ export type AugmentBy = 'worker' | 'device';
 
 /** The views that workers write; see `deferredRecipe`. */
 export type WrittenViews<Named extends Views, By extends AugmentBy> = { readonly [Name in keyof Named]: Written<Named[Name], By> };
-type Written<V extends View, By extends AugmentBy> = By extends 'device' ? (V extends JigsawView ? ImageView : V) : V;
+type Written<V extends View, By extends AugmentBy> = By extends 'device' ? (V extends JigsawView | RotationsView ? ImageView : V) : V;
 
 const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
 
 /** Cuts a plan in two: what the worker does, and what is left. A flip costs the crop nothing, so it is never left. */
-export function defer({ crop, steps, jigsaw }: PicturePlan): { readonly now: PicturePlan; readonly pending: PendingView } {
+export function defer({ crop, steps, jigsaw, turns }: PicturePlan): { readonly now: PicturePlan; readonly pending: PendingView } {
   const last = steps.findLastIndex(({ op }) => WORKER_ONLY.has(op));
   const isLateFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i > last;
   const flips = steps.filter(isLateFlip);
@@ -34,17 +36,18 @@ export function defer({ crop, steps, jigsaw }: PicturePlan): { readonly now: Pic
     pending: {
       steps: steps.filter((step, i) => i > last && !isLateFlip(step, i)),
       ...(jigsaw && { jigsaw }),
+      ...(turns && { turns }),
     },
   };
 }
 
-/** The views that workers write for a device to finish: a jigsaw view is its uncut canvas. */
+/** The views that workers write for a device to finish: a jigsaw view is its uncut canvas, and of turns the picture is written once. */
 export function deferredRecipe(recipe: Recipe): Recipe {
   return { ...recipe, views: Object.fromEntries(Object.entries(recipe.views).map(([name, view]) => [name, canvas(view)])) };
 }
 
 function canvas(view: View): View {
-  if (view.kind !== 'jigsaw') return view;
-  const { cell, crop, operations } = view;
-  return { kind: 'image', size: 3 * cell, crop, operations };
+  if (view.kind !== 'jigsaw' && view.kind !== 'rotations') return view;
+  const { crop, operations } = view;
+  return { kind: 'image', size: pictureSide(view), crop, operations };
 }

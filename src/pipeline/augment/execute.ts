@@ -56,6 +56,7 @@ export function execute(kernels: Kernels, source: Source, plan: PicturePlan, out
   plan.steps.forEach((step, i) => {
     if (!isEarlyFlip(step, i)) applyStep(kernels, step);
   });
-  if (plan.jigsaw === undefined) kernels.read(out);
-  else kernels.cutPatches(plan.jigsaw, out);
+  if (plan.jigsaw) kernels.cutPatches(plan.jigsaw, out);
+  else if (plan.turns) kernels.readTurns(out);
+  else kernels.read(out);
 }

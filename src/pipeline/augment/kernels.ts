@@ -256,6 +256,19 @@ export class Kernels {
     this.#transform(1, 0, x * this.#width, 0, 1, y * this.#height);
   }
 
+  /** Copies the working image out, a square, and then each quarter turn of it, counter-clockwise. */
+  readTurns(out: Uint8Array): void {
+    const bytes = 3 * this.#width * this.#height;
+    for (let at = 0; at < out.length; at += bytes) {
+      if (at > 0) {
+        // `read` has done what was pending.
+        this.#wasm.quarterTurn(this.#image, this.#spare, this.#width);
+        this.#swap();
+      }
+      this.read(out.subarray(at, at + bytes));
+    }
+  }
+
   /** Cuts the working image into nine patches, back to back, and copies them out. Point operations still to do see the patches only. */
   cutPatches({ patchSize, cell, order, offsets }: JigsawPlan, out: Uint8Array): void {
     order.forEach((from, i) => {

@@ -76,6 +76,8 @@ export interface PicturePlan {
   readonly crop: CropPlan;
   readonly steps: readonly Step[];
   readonly jigsaw?: JigsawPlan;
+  /** How many times the picture is given, each time a quarter turn counter-clockwise further. */
+  readonly turns?: 4;
 }
 
 function wholeCrop(left: number, top: number, width: number, height: number, size: number): CropPlan {
@@ -172,7 +174,8 @@ export function drawPicture(view: View, width: number, height: number, random: R
   const crop =
     view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
   const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
-  return view.kind === 'jigsaw' ? { crop, steps, jigsaw: drawJigsaw(view, random) } : { crop, steps };
+  if (view.kind === 'jigsaw') return { crop, steps, jigsaw: drawJigsaw(view, random) };
+  return view.kind === 'rotations' ? { crop, steps, turns: 4 } : { crop, steps };
 }
 
 /** Draws every picture of a sample's view, one after the other; `stream` is the `streamId` of the view's name. */

@@ -16,6 +16,7 @@ const schemas = [
   z.strictObject({ name: z.literal('mocoV1'), globalSize }),
   z.strictObject({ name: z.literal('simclr'), globalSize, strength }),
   z.strictObject({ name: z.literal('byol'), globalSize }),
+  z.strictObject({ name: z.literal('rotation'), globalSize }),
 ] as const;
 
 export const recipeOptionsSchema = kinds('recipe', 'name', schemas);

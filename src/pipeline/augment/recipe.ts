@@ -104,8 +104,20 @@ export interface MultiCropView {
   readonly operations: readonly Operation[];
 }
 
+/**
+ * One image in its four quarter turns (Gidaris et al. 2018): [4, size, size, 3] uint8 a sample. They are turns of the same crop, after all
+ * operations, by 0, 90, 180 and 270 degrees counter-clockwise.
+ */
+export interface RotationsView {
+  readonly kind: 'rotations';
+  readonly size: number;
+  readonly crop: RandomResizedCrop;
+  /** Applied in this order after the crop. */
+  readonly operations: readonly Operation[];
+}
+
 /** What is made of each image, and its shape in a batch. */
-export type View = ImageView | JigsawView | MultiCropView;
+export type View = ImageView | JigsawView | MultiCropView | RotationsView;
 
 /** The views of a recipe, by name. */
 export type Views = Readonly<Record<string, View>>;
@@ -235,6 +247,11 @@ export const recipes = {
     const view2 = imageView(globalSize, 0.08, [...colour, blur(scale, 0.1), { op: 'solarize', threshold: 128, p: 0.2 }]);
     return { name: 'byol', views: { view1, view2 } };
   },
+  /** Four quarter turns of a crop of 8 % to all of the area, perhaps mirrored (OpenSelfSup's rotation_pred). */
+  rotation({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly rotations: RotationsView }> {
+    const crop: RandomResizedCrop = { op: 'randomResizedCrop', scale: [0.08, 1], ratio: RATIO };
+    return { name: 'rotation', views: { rotations: { kind: 'rotations', size: globalSize, crop, operations: [FLIP] } } };
+  },
   /** What a linear classifier is trained on, one view named `image`: a crop of 8 % to all of the area, and a flip (MoCo's main_lincls.py). */
   linear({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {
     return { name: 'linear', views: { image: imageView(globalSize, 0.08, [FLIP]) } };
@@ -257,6 +274,8 @@ export function viewShape(view: View): readonly number[] {
       return [9, view.patchSize, view.patchSize, 3];
     case 'multicrop':
       return [view.crops, view.size, view.size, 3];
+    case 'rotations':
+      return [4, view.size, view.size, 3];
   }
 }
 
@@ -267,9 +286,11 @@ type ShapeOfKind<V extends View> = V extends ImageView
   ? readonly [samples: number, height: number, width: number, channels: 3]
   : V extends JigsawView
     ? readonly [samples: number, patches: 9, height: number, width: number, channels: 3]
-    : readonly [samples: number, crops: number, height: number, width: number, channels: 3];
+    : V extends RotationsView
+      ? readonly [samples: number, turns: 4, height: number, width: number, channels: 3]
+      : readonly [samples: number, crops: number, height: number, width: number, channels: 3];
 
-/** Pictures of a view that are drawn for one sample, each with a crop of its own. A jigsaw view is one until it is cut. */
+/** Pictures of a view that are drawn for one sample, each with a crop of its own. A jigsaw view is one until it is cut, and turns are of one. */
 export function viewPictures(view: View): number {
   return view.kind === 'multicrop' ? view.crops : 1;
 }

@@ -84,10 +84,17 @@ const multiCropView = entries({
   operations: z.array(operation),
 });
 
+const rotationsView = entries({
+  kind: z.literal('rotations'),
+  size: side,
+  crop: randomResizedCrop,
+  operations: z.array(operation),
+});
+
 const recipeSchema: z.ZodType<Recipe> = entries({
   name: z.string(),
   views: z
-    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView, multiCropView]))
+    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView, multiCropView, rotationsView]))
     .refine((views) => Object.keys(views).length > 0, { error: 'expected at least one view' }),
 });
 

@@ -41,6 +41,7 @@ export interface KernelExports {
   autoContrast(image: number, pixels: number, scratch: number): void;
   equalize(image: number, pixels: number, scratch: number): void;
   mirror(image: number, width: number, height: number): void;
+  quarterTurn(source: number, target: number, side: number): void;
   cutPatches(canvas: number, canvasSide: number, patchSide: number, corners: number, patches: number, target: number): void;
 }
 

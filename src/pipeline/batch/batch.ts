@@ -7,11 +7,11 @@ import type { DrawnPicture } from './plans.js';
 export interface BatchView<Shape extends readonly number[] = readonly number[]> {
   /** `size` samples back to back; valid until the batch is released. */
   readonly data: Uint8Array;
-  /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view, [N, crops, H, W, 3] for a multicrop view. */
+  /** [N, H, W, 3] for an image view, [N, 9, H, W, 3] for a jigsaw view, [N, crops, H, W, 3] for a multicrop view, [N, 4, H, W, 3] for rotations. */
   readonly shape: Shape;
   /**
    * With `augment: 'device'`: what the consumer has still to do to each of the N samples, of a multicrop view to each of the N x crops
-   * pictures as they lie in `data`. A jigsaw view is then its uncut canvas, [N, H, W, 3].
+   * pictures as they lie in `data`. A jigsaw view is then its uncut canvas, and one of rotations the picture once, [N, H, W, 3].
    */
   readonly pending?: readonly PendingView[];
 }

@@ -4,7 +4,7 @@
  */
 import sharp from 'sharp';
 import { shardName } from '../source/identity.js';
-import type { View } from '../augment/recipe.js';
+import { type View, viewShape } from '../augment/recipe.js';
 import type { DrawnPicture } from '../batch/plans.js';
 import { PIPELINE_DEFAULTS } from '../defaults.js';
 import { decodeImage } from '../worker/decode.js';
@@ -26,7 +26,7 @@ const COLOURS: readonly Colour[] = [
 ];
 
 /** Pixels that a picture is about as wide as at least, so that small ones can be seen and their captions have room. */
-const LEAST_WIDTH: Readonly<Record<View['kind'], number>> = { image: 160, jigsaw: 60, multicrop: 102 };
+const LEAST_WIDTH: Readonly<Record<View['kind'], number>> = { image: 160, jigsaw: 60, multicrop: 102, rotations: 102 };
 
 /** How the pictures of a view lie in a cell. */
 interface Arrangement {
@@ -41,7 +41,7 @@ interface Arrangement {
 
 function arrange(view: View): Arrangement {
   const side = view.kind === 'jigsaw' ? view.patchSize : view.size;
-  const count = view.kind === 'image' ? 1 : view.kind === 'jigsaw' ? 9 : view.crops;
+  const count = viewShape(view).at(-4) ?? 1;
   const least = LEAST_WIDTH[view.kind];
   const zoom = Math.max(1, Math.round(least / side));
   const gap = view.kind === 'multicrop' ? 3 * TILE_GAP : TILE_GAP;
@@ -149,6 +149,8 @@ function noteOf(view: View, { side, count, zoom }: Arrangement): string {
       return `${side} x ${side}${shown}`;
     case 'jigsaw':
       return `9 patches of ${side} x ${side}${shown}, with the cell (0 to 8) and the x,y in it`;
+    case 'rotations':
+      return `a picture of ${side} x ${side} in its 4 quarter turns, counter-clockwise${shown}`;
     case 'multicrop':
       return `${count} crops of ${side} x ${side}${shown}`;
   }

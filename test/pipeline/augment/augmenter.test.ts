@@ -4,7 +4,7 @@ import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeli
 import { execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels, type Source } from '#dist/pipeline/augment/kernels.js';
 import { drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
-import { type MultiCropView, type Recipe, recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { type MultiCropView, type Recipe, recipes, type RotationsView, viewBytes } from '#dist/pipeline/augment/recipe.js';
 import { Random, streamId } from '#dist/common/random.js';
 
 const SAMPLE = { seed: 1, epoch: 2, shard: 3, index: 4 };
@@ -205,6 +205,14 @@ describe('execute', () => {
     );
   }
 
+  /** Counter-clockwise: the pixel at (x, y) comes from (side - 1 - y, x). */
+  function quarterTurn(bytes: Uint8Array, side: number): Uint8Array {
+    return Uint8Array.from(bytes, (_, i) => {
+      const [x, y] = [Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
+      return bytes[3 * (x * side + side - 1 - y) + (i % 3)] ?? 0;
+    });
+  }
+
   test.each<readonly [string, readonly Step[]]>([
     ['the crop', []],
     [
@@ -244,6 +252,21 @@ describe('execute', () => {
         expect(Buffer.compare(patches.subarray(to, to + 192), canvas.subarray(from, from + 192))).toBe(0);
       }
     });
+  });
+
+  test('a view of rotations is one picture after all operations, and its three turns', () => {
+    const operations = [{ op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, p: 1 } as const];
+    const view: RotationsView = { ...recipes.rotation({ globalSize: 37 }).views.rotations, operations };
+    const plan = drawPicture(view, image.width, image.height, new Random(3, 0, 0, 0, streamId('rotations')));
+    const { turns, ...upright }: PicturePlan = plan;
+    expect(turns).toBe(4);
+    const picture = new Uint8Array(37 * 37 * 3);
+    execute(kernels, source, upright, picture);
+    const wanted: Uint8Array[] = [picture];
+    for (let turn = 1; turn < 4; turn++) wanted.push(quarterTurn(wanted.at(-1) ?? new Uint8Array(), 37));
+    const out = new Uint8Array(viewBytes(view));
+    execute(kernels, source, plan, out);
+    expect(Buffer.concat(wanted).equals(out)).toBe(true);
   });
 
   test('a blur wider than any recipe uses keeps a flat image flat and the mean of any other', () => {

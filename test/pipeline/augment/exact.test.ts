@@ -2,11 +2,15 @@
  * The arithmetic of colour operations, to the bit. SIMD kernels split and reorder what these formulas say; batches of earlier
  * versions can be made again only as long as the pixels are the same.
  */
+import { createHash } from 'node:crypto';
 import { beforeAll, expect, test } from '@jest/globals';
 import { Random } from '#dist/common/random.js';
 import { applyStep } from '#dist/pipeline/augment/execute.js';
 import { Kernels } from '#dist/pipeline/augment/kernels.js';
 import type { Step } from '#dist/pipeline/augment/parameters.js';
+
+/** SHA-256 of a picture and its turns by 90, 180 and 270 degrees as Pillow's Image.transpose and numpy.rot90 make them. */
+const TURNS = '6d4c14833fb1397bf7b416946944b9964495b44a03a655c9416ed129cb3c5e80';
 
 type Pixel = readonly [red: number, green: number, blue: number];
 
@@ -85,6 +89,18 @@ test.each(factors)('saturation by %s', (factor) => {
 test('greyscale', () => {
   const wanted = colours.map((pixel): Pixel => [luma(pixel), luma(pixel), luma(pixel)]);
   expect(gives(colours, { op: 'grayscale' }, wanted)).toBe(true);
+});
+
+test('quarter turns', () => {
+  const side = 37;
+  const out = new Uint8Array(4 * 3 * side * side);
+  kernels.setImage(
+    side,
+    side,
+    Uint8Array.from({ length: 3 * side * side }, (_, i) => 7 * i * i + 13 * i),
+  );
+  kernels.readTurns(out);
+  expect(createHash('sha256').update(out).digest('hex')).toBe(TURNS);
 });
 
 /** Of a sextant: which channel is the greatest, the middle and the least one. */

@@ -37,6 +37,12 @@ test.each([
   ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
   ['no crops', one({ ...multicrop, crops: 0 }), /recipe\.views\.image\.crops is 0: .*>=1/],
   ['more crops than anybody cuts', one({ ...multicrop, crops: 65 }), /crops is 65: .*<=64/],
+  ['turns of no size', one({ ...image, kind: 'rotations', size: 0 }), /recipe\.views\.image\.size is 0: .*>=1/],
+  [
+    'a centred crop that is turned',
+    one({ ...image, kind: 'rotations', crop: { op: 'centerCrop', fraction: 1 } }),
+    /recipe\.views\.image\.crop\.op is "centerCrop": .*"randomResizedCrop"/,
+  ],
   [
     'a misspelt option',
     one({ ...image, sise: 3 }),

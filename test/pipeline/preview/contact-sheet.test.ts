@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { pack } from 'tar-stream';
 import { RECIPE_NAMES } from '#dist/pipeline/augment/recipe-options.js';
-import { type Batch, createPipeline, type Recipe, recipes } from '#dist/pipeline/index.js';
+import { type Batch, createPipeline, type Recipe, recipes, type View } from '#dist/pipeline/index.js';
 import type { Pixels } from '#dist/pipeline/preview/canvas.js';
 import { contactSheet } from '#dist/pipeline/preview/contact-sheet.js';
 import type { Sheet } from '#dist/pipeline/preview/layout.js';
@@ -91,6 +91,12 @@ function pictureAt({ width, data }: Pixels, { left, top, zoom }: Sheet['places']
   return picture;
 }
 
+/** That are shown of a sample. */
+function picturesOf(view: View): number {
+  if (view.kind === 'multicrop') return view.crops;
+  return { image: 1, jigsaw: 9, rotations: 4 }[view.kind];
+}
+
 test.each(RECIPES.map((recipe) => [recipe.name, recipe] as const))('of %s has the pixels of the batch', async (_, recipe) => {
   const [drawn, batch] = await Promise.all([firstSamples({ shards, recipe, ...at }, COUNT), batchOf(recipe)]);
   expect(drawn.samples).toEqual(batch.samples);
@@ -100,13 +106,13 @@ test.each(RECIPES.map((recipe) => [recipe.name, recipe] as const))('of %s has th
   for (const place of places) {
     const [name = '', view] = Object.entries(recipe.views)[place.row - 1] ?? [];
     if (!view) continue;
-    const [side, count] = view.kind === 'jigsaw' ? [view.patchSize, 9] : [view.size, view.kind === 'multicrop' ? view.crops : 1];
+    const [side, count] = [view.kind === 'jigsaw' ? view.patchSize : view.size, picturesOf(view)];
     const from = 3 * side * side * (place.column * count + place.tile);
     const wanted = Buffer.from(batch.views[name]?.slice(from, from + 3 * side * side) ?? []);
     expect(pictureAt(pixels, place, side).equals(wanted)).toBe(true);
     compared++;
   }
-  const pictures = Object.values(recipe.views).map((view) => (view.kind === 'jigsaw' ? 9 : view.kind === 'multicrop' ? view.crops : 1));
+  const pictures = Object.values(recipe.views).map(picturesOf);
   expect(compared).toBe(COUNT * pictures.reduce((sum, count) => sum + count, 0));
 });
 

@@ -6,7 +6,7 @@
 export { transform } from './affine';
 export { narrowBlur } from './narrow-blur';
 export { point } from './point';
-export { mirror, cutPatches } from './place';
+export { mirror, cutPatches, quarterTurn } from './place';
 export { cropResize } from './resize';
 export { sharpen } from './sharpen';
 export { autoContrast, equalize } from './table';

@@ -16,6 +16,16 @@ export function mirror(image: usize, width: i32, height: i32): void {
   }
 }
 
+/** Turns a square image by 90 degrees counter-clockwise. */
+export function quarterTurn(source: usize, target: usize, side: i32): void {
+  const stride = <usize>side * 3;
+  for (let x = side - 1; x >= 0; x--) {
+    let from = source + <usize>x * 3;
+    // The fourth byte is the next pixel's, which comes later.
+    for (let y = 0; y < side; y++, from += stride, target += 3) store<u32>(target, load<u32>(from));
+  }
+}
+
 /**
  * Cuts square patches out of a canvas, one after the other.
  *
