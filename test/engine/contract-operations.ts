@@ -1,15 +1,46 @@
 /** An engine's own operations against their compositions of TensorFlow.js operations, on the same engine. */
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Engine } from '#dist/engine/index.js';
 import { compositions, type Operations } from '#dist/engine/operations/index.js';
+import { roiAlign, type RoiAlignOptions } from '#dist/engine/operations/roi-align.js';
 import { Random } from '#dist/common/random.js';
 import { expectClose, normal, toTensor, variable as makeVariable } from './tensors.js';
 
 /** Sums of some hundred float32 products, relative to the largest. */
 const SUMS = 5e-6;
 
+/** Made by fixtures/golden/roi_align.py. */
+const golden = JSON.parse(readFileSync(new URL('../../fixtures/golden/roi-align.json', import.meta.url), 'utf8')) as {
+  readonly stride: number;
+  readonly shape: [number, number, number, number];
+  readonly map: number[];
+  readonly boxes: number[][];
+  readonly cases: readonly (Omit<RoiAlignOptions, 'stride'> & Readonly<Record<'y' | 'dy' | 'dx', number[]>>)[];
+};
+
 export function testOperations(engine: () => Engine): void {
+  describe("RoIAlign and its gradient are torchvision's", () => {
+    const { stride, shape, boxes } = golden;
+    test.each(golden.cases)('$size x $size bins, samples: $samples', ({ size, samples, y, dy, dx }) =>
+      tf.tidy(() => {
+        const out: [number, number, number, number] = [shape[0], size, size, shape[3]];
+        const align = (map: tf.Tensor) => roiAlign(map as tf.Tensor4D, tf.tensor2d(boxes), { size, stride, samples });
+        const { value, grad } = tf.valueAndGrad((map) => align(map))(tf.tensor4d(golden.map, shape), tf.tensor4d(dy, out));
+        expectClose(value, { shape: out, data: Float64Array.from(y) }, 1e-6);
+        expectClose(grad, { shape, data: Float64Array.from(dx) }, 1e-6);
+      }),
+    );
+
+    test('a box for each map', () => {
+      tf.tidy(() => {
+        const align = () => roiAlign(tf.zeros([3, 4, 4, 2]), tf.zeros([2, 4]), { size: 2, stride: 8, samples: 2 });
+        expect(align).toThrow('RoIAlign of boxes [2,4] in maps [3,4,4,2]: expected one box [left, top, right, bottom] for each map');
+      });
+    });
+  });
+
   describe('operations agree with their compositions', () => {
     const random = new Random(34);
     const made: tf.Variable[] = [];
