@@ -17,8 +17,8 @@ import type { Backbone } from './network/backbone.js';
  */
 export type StepViews = Readonly<Record<string, Tensor>>;
 
-/** What a view shows: a whole image, the nine patches of one, or several crops. */
-export type ViewKind = 'image' | 'jigsaw' | 'multicrop';
+/** What a view shows: a whole image, the nine patches of one, several crops, or a crop that lies in a box to be pasted. */
+export type ViewKind = 'image' | 'jigsaw' | 'multicrop' | 'placed';
 
 /** How one picture of a view was made, as the pipeline drew it: its `DrawnPicture` has more. */
 export interface DrawnView {
@@ -30,6 +30,8 @@ export interface DrawnView {
   readonly flipped: boolean;
   /** Of a jigsaw: patch i was cut from cell `order[i]` of the 3x3, row by row. */
   readonly jigsaw?: { readonly order: readonly number[] };
+  /** Of a placed view: where the crop lies, pixels of the picture as it is given. */
+  readonly placed?: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
 }
 
 /** What is known of the images of a step besides their pixels: of this rank's, in the order of the rows of its views. */

@@ -108,7 +108,9 @@ test('detco views refuses a size of patches that its recipe does not make, and n
 test('detco views refuses a recipe it does not know', async () => {
   const { code, stderr } = await detco(['views', '--shards', SHARDS, '--recipe', 'detcoo', '--out', join(folder, 'none.png')]);
   expect(code).toBe(2);
-  expect(stderr).toContain('--recipe "detcoo": did you mean "detco"? Expected one of detco, mocoV2, mocoV1, simclr, byol, rotation');
+  expect(stderr).toContain(
+    '--recipe "detcoo": did you mean "detco"? Expected one of detco, mocoV2, mocoV1, simclr, byol, rotation, insloc',
+  );
 });
 
 const SMALL = ['--global-size', '32', '--patch-size', '8'];

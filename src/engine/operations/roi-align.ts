@@ -28,7 +28,9 @@ export interface RoiAlignOptions {
 export function roiAlign(map: Tensor4D, boxes: Tensor2D, { size, stride, samples }: RoiAlignOptions): Tensor4D {
   const [count, height, width, channels] = map.shape;
   if (boxes.shape[0] !== count || boxes.shape[1] !== 4)
-    throw new RangeError(`RoIAlign of boxes [${boxes.shape}] in maps [${map.shape}]: expected one box [left, top, right, bottom] for each map`);
+    throw new RangeError(
+      `RoIAlign of boxes [${boxes.shape}] in maps [${map.shape}]: expected one box [left, top, right, bottom] for each map`,
+    );
   return tf.tidy(() => {
     // The centre of a cell is half a cell from its edge: that is what `aligned` means.
     const [left, top, right, bottom] = tf.unstack(tf.div(boxes, stride), 1) as [Tensor1D, Tensor1D, Tensor1D, Tensor1D];

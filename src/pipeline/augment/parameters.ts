@@ -13,6 +13,7 @@ import {
   type JigsawView,
   type Operation,
   pictureSide,
+  type PlacedView,
   type RandomResizedCrop,
   type View,
   viewPictures,
@@ -71,6 +72,14 @@ export interface JigsawPlan {
   readonly offsets: readonly (readonly [number, number])[];
 }
 
+/** Part of a picture, whole pixels. */
+export interface Box {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 /** How one picture of a view is made. */
 export interface PicturePlan {
   readonly crop: CropPlan;
@@ -78,6 +87,8 @@ export interface PicturePlan {
   readonly jigsaw?: JigsawPlan;
   /** How many times the picture is given, each time a quarter turn counter-clockwise further. */
   readonly turns?: 4;
+  /** Where the crop lies in the picture before any operation. */
+  readonly placed?: Box;
 }
 
 function wholeCrop(left: number, top: number, width: number, height: number, size: number): CropPlan {
@@ -168,12 +179,38 @@ function drawJigsaw({ patchSize, cell }: JigsawView, random: Random): JigsawPlan
   return { patchSize, cell, order: Array.from(random.permutation(9)), offsets };
 }
 
+/**
+ * Where a crop is put, as InsLoc's code draws it: its longer side fits into the longer of two drawn sides, its shorter side into the shorter.
+ *
+ * @returns the crop on a canvas that continues it around that box
+ */
+function placeCrop(
+  crop: CropPlan,
+  { size, sides: [low, high] }: PlacedView,
+  random: Random,
+): Required<Pick<PicturePlan, 'crop' | 'placed'>> {
+  const { window } = crop;
+  const drawn = [0, 0].map(() => low + random.below(high - low + 1));
+  const times = Math.min(
+    Math.max(...drawn) / Math.max(window.width, window.height),
+    Math.min(...drawn) / Math.min(window.width, window.height),
+  );
+  const fit = (side: number): number => Math.max(1, Math.round(side * times));
+  const [width, height] = [fit(window.width), fit(window.height)];
+  const [left, top] = [random.below(size - width + 1), random.below(size - height + 1)];
+  const [scaleX, scaleY] = [window.width / width, window.height / height];
+  const canvas = { ...crop, left: window.left - left * scaleX, top: window.top - top * scaleY, scaleX, scaleY };
+  return { crop: canvas, placed: { left, top, width, height } };
+}
+
 /** Draws one picture of a view from an image of `width` x `height` pixels. */
 export function drawPicture(view: View, width: number, height: number, random: Random): PicturePlan {
   const size = pictureSide(view);
   const crop =
     view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
+  const placed = view.kind === 'placed' ? placeCrop(crop, view, random) : undefined;
   const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
+  if (placed) return { ...placed, steps };
   if (view.kind === 'jigsaw') return { crop, steps, jigsaw: drawJigsaw(view, random) };
   return view.kind === 'rotations' ? { crop, steps, turns: 4 } : { crop, steps };
 }

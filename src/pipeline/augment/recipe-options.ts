@@ -17,6 +17,7 @@ const schemas = [
   z.strictObject({ name: z.literal('simclr'), globalSize, strength }),
   z.strictObject({ name: z.literal('byol'), globalSize }),
   z.strictObject({ name: z.literal('rotation'), globalSize }),
+  z.strictObject({ name: z.literal('insloc'), globalSize }),
 ] as const;
 
 export const recipeOptionsSchema = kinds('recipe', 'name', schemas);

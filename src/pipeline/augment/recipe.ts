@@ -116,8 +116,22 @@ export interface RotationsView {
   readonly operations: readonly Operation[];
 }
 
+/**
+ * A crop in a box of its own on a canvas, to be pasted onto another picture there (InsLoc section 3.1): [size, size, 3] uint8 a sample. Around
+ * the box the edge of the crop goes on; where it lies is in the plans of a batch (`placed`).
+ */
+export interface PlacedView {
+  readonly kind: 'placed';
+  readonly size: number;
+  readonly crop: RandomResizedCrop;
+  /** Two whole numbers drawn from [low, high], pixels: the box has the shape of the crop, and is as large as fits into them, lying or standing. */
+  readonly sides: readonly [number, number];
+  /** Applied in this order to the canvas; a flip takes the box with it. */
+  readonly operations: readonly Exclude<Operation, RandAugment>[];
+}
+
 /** What is made of each image, and its shape in a batch. */
-export type View = ImageView | JigsawView | MultiCropView | RotationsView;
+export type View = ImageView | JigsawView | MultiCropView | RotationsView | PlacedView;
 
 /** The views of a recipe, by name. */
 export type Views = Readonly<Record<string, View>>;
@@ -161,14 +175,18 @@ function blur(scale: number, p = 0.5): GaussianBlur {
   return { op: 'gaussianBlur', sigma: [0.1 * scale, 2 * scale], p };
 }
 
-/** MoCo v2's photometric chain and flip, in order, for a view `scale` times the usual size. */
-function mocoV2Operations(scale: number): readonly Operation[] {
+/** MoCo v2's photometric chain, in order, for a view `scale` times the usual size. */
+function mocoV2Photometric(scale: number): readonly Exclude<Operation, RandAugment>[] {
   return [
     { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, p: 0.8 },
     { op: 'grayscale', p: 0.2 },
     blur(scale),
-    FLIP,
   ];
+}
+
+/** That and a flip. */
+function mocoV2Operations(scale: number): readonly Operation[] {
+  return [...mocoV2Photometric(scale), FLIP];
 }
 
 /** @param least share of the image's area that a crop has at the least */
@@ -196,6 +214,10 @@ function pair(name: string, view: ImageView): Recipe<GlobalViews> {
 export type GlobalViews = { readonly globalQ: ImageView; readonly globalK: ImageView };
 /** Two sets of nine shuffled patches of each image. */
 export type PatchViews = { readonly patchesQ: JigsawView; readonly patchesK: JigsawView };
+/** Two crops, each in a box, and what they are pasted onto: for the query and for the key encoder. */
+export type PastedViews = { readonly [Name in 'foregroundQ' | 'foregroundK']: PlacedView } & {
+  readonly [Name in 'backgroundQ' | 'backgroundK']: ImageView;
+};
 /** Two views that the method treats alike. */
 export type TwoViews = { readonly view1: ImageView; readonly view2: ImageView };
 
@@ -252,6 +274,30 @@ export const recipes = {
     const crop: RandomResizedCrop = { op: 'randomResizedCrop', scale: [0.08, 1], ratio: RATIO };
     return { name: 'rotation', views: { rotations: { kind: 'rotations', size: globalSize, crop, operations: [FLIP] } } };
   },
+  /**
+   * Crops of an image in boxes, and the whole image squeezed to a square for others to be pasted onto (InsLoc section 4.1; sizes of its code,
+   * configs/FPN/insloc_fpn_200ep.py, which are of 256 pixels).
+   */
+  insloc({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<PastedViews> {
+    const scale = globalSize / 256;
+    const side = (pixels: number): number => Math.max(1, Math.floor(scale * pixels));
+    const operations = [...mocoV2Photometric(scale), FLIP];
+    const crop = (scale: readonly [number, number], ratio: readonly [number, number]) =>
+      ({ op: 'randomResizedCrop', scale, ratio }) as const;
+    const foreground: PlacedView = {
+      kind: 'placed',
+      size: globalSize,
+      crop: crop([0.2, 1], [1 / 2, 2]),
+      sides: [side(128), side(254)],
+      operations,
+    };
+    // All of the area in any shape is the whole image.
+    const background: ImageView = { kind: 'image', size: globalSize, crop: crop([1, 1], [0.01, 100]), operations };
+    return {
+      name: 'insloc',
+      views: { foregroundQ: foreground, foregroundK: foreground, backgroundQ: background, backgroundK: background },
+    };
+  },
   /** What a linear classifier is trained on, one view named `image`: a crop of 8 % to all of the area, and a flip (MoCo's main_lincls.py). */
   linear({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {
     return { name: 'linear', views: { image: imageView(globalSize, 0.08, [FLIP]) } };
@@ -269,6 +315,7 @@ export const recipes = {
 export function viewShape(view: View): readonly number[] {
   switch (view.kind) {
     case 'image':
+    case 'placed':
       return [view.size, view.size, 3];
     case 'jigsaw':
       return [9, view.patchSize, view.patchSize, 3];
@@ -282,7 +329,7 @@ export function viewShape(view: View): readonly number[] {
 /** `viewShape` of a batch, as a type; of a view of unknown kind some numbers. */
 export type BatchShape<V extends View> = View extends V ? readonly number[] : ShapeOfKind<V>;
 
-type ShapeOfKind<V extends View> = V extends ImageView
+type ShapeOfKind<V extends View> = V extends ImageView | PlacedView
   ? readonly [samples: number, height: number, width: number, channels: 3]
   : V extends JigsawView
     ? readonly [samples: number, patches: 9, height: number, width: number, channels: 3]

@@ -34,7 +34,7 @@ const centerCrop = entries({
 // Strengths up to 2 keep blend factors within the kernels' fixed-point range.
 const strength = z.number().min(0).max(2);
 
-const operation = z.discriminatedUnion('op', [
+const inPlace = [
   entries({
     op: z.literal('colorJitter'),
     brightness: strength,
@@ -48,6 +48,9 @@ const operation = z.discriminatedUnion('op', [
   entries({ op: z.literal('gaussianBlur'), sigma: range(0, 8), p }),
   entries({ op: z.literal('horizontalFlip'), p }),
   entries({ op: z.literal('solarize'), threshold: z.int().min(0).max(256), p }),
+] as const;
+const operation = z.discriminatedUnion('op', [
+  ...inPlace,
   entries({
     op: z.literal('randAugment'),
     n: z.int().min(0).max(16),
@@ -91,10 +94,21 @@ const rotationsView = entries({
   operations: z.array(operation),
 });
 
+const placedView = z
+  .strictObject({
+    kind: z.literal('placed'),
+    size: side,
+    crop: randomResizedCrop,
+    sides: z.tuple([side, side]).refine(([low, high]) => low <= high, { error: 'expected [low, high] with low <= high' }),
+    // None that moves pixels: the box would not go with them.
+    operations: z.array(z.discriminatedUnion('op', inPlace)),
+  })
+  .refine(({ sides, size }) => sides[1] <= size, { error: 'expected sides that fit into the view: high <= size', path: ['sides'] });
+
 const recipeSchema: z.ZodType<Recipe> = entries({
   name: z.string(),
   views: z
-    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView, multiCropView, rotationsView]))
+    .record(z.string(), z.discriminatedUnion('kind', [imageView, jigsawView, multiCropView, rotationsView, placedView]))
     .refine((views) => Object.keys(views).length > 0, { error: 'expected at least one view' }),
 });
 

@@ -2,7 +2,7 @@
  * How the pictures of a batch were made. Workers do not tell it: what they drew depends on the sample and the view's name
  * alone, so it is drawn once more when somebody asks.
  */
-import { drawSample, type JigsawPlan, type PicturePlan, type Size, type Step } from '../augment/parameters.js';
+import { type Box, drawSample, type JigsawPlan, type PicturePlan, type Size, type Step } from '../augment/parameters.js';
 import type { Recipe, View } from '../augment/recipe.js';
 import { streamId } from '../../common/random.js';
 import type { RowRecord } from './slots.js';
@@ -19,6 +19,8 @@ export interface DrawnPicture {
   readonly steps: readonly Step[];
   /** How the picture was cut into patches. */
   readonly jigsaw?: JigsawPlan;
+  /** Where in a view of kind `placed` the crop lies, pixels of the picture as it is given, mirrored or not. */
+  readonly placed?: Box;
 }
 
 /** Of each view the pictures of all samples, in the order of its `data`. */
@@ -36,14 +38,16 @@ export function drawnPictures(
   return Object.fromEntries(pictures);
 }
 
-function drawnPicture(view: View, image: Size, { crop, steps, jigsaw }: PicturePlan): DrawnPicture {
+function drawnPicture(view: View, image: Size, { crop, steps, jigsaw, placed }: PicturePlan): DrawnPicture {
   const { window, left, top, scaleX, scaleY, size } = crop;
+  const flipped = steps.filter(({ op }) => op === 'horizontalFlip').length % 2 === 1;
   return {
     image,
     // A centred crop may use pixels around its box, and the box lies between pixels.
     box: view.crop.op === 'centerCrop' ? { left, top, width: scaleX * size, height: scaleY * size } : window,
-    flipped: steps.filter(({ op }) => op === 'horizontalFlip').length % 2 === 1,
+    flipped,
     steps,
     ...(jigsaw && { jigsaw }),
+    ...(placed && { placed: flipped ? { ...placed, left: size - placed.left - placed.width } : placed }),
   };
 }

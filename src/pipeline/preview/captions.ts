@@ -52,10 +52,14 @@ function signed(value: number, digits: number): string {
   return value > 0 ? `+${text}` : text;
 }
 
-/** The crop, in pixels of the image, and then all operations in the order in which they were applied. */
-export function pictureWords({ box, steps }: Pick<DrawnPicture, 'box' | 'steps'>): string[] {
+/** The crop, in pixels of the image, where it was put, in pixels of the picture, and then all operations in the order in which they were applied. */
+export function pictureWords({ box, placed, steps }: Pick<DrawnPicture, 'box' | 'placed' | 'steps'>): string[] {
+  return [`crop ${boxWords(box)}`, ...(placed ? [`put ${boxWords(placed)}`] : []), ...steps.map(stepWords)];
+}
+
+function boxWords(box: DrawnPicture['box']): string {
   const [left, top, width, height] = [box.left, box.top, box.width, box.height].map(Math.round);
-  return [`crop ${width}x${height} at ${left},${top}`, ...steps.map(stepWords)];
+  return `${width}x${height} at ${left},${top}`;
 }
 
 /** Of the patch that is shown at `place`: the cell it was cut from, row by row from 0, and where in the cell it begins, pixels. */

@@ -26,7 +26,7 @@ const COLOURS: readonly Colour[] = [
 ];
 
 /** Pixels that a picture is about as wide as at least, so that small ones can be seen and their captions have room. */
-const LEAST_WIDTH: Readonly<Record<View['kind'], number>> = { image: 160, jigsaw: 60, multicrop: 102, rotations: 102 };
+const LEAST_WIDTH: Readonly<Record<View['kind'], number>> = { image: 160, placed: 160, jigsaw: 60, multicrop: 102, rotations: 102 };
 
 /** How the pictures of a view lie in a cell. */
 interface Arrangement {
@@ -147,6 +147,8 @@ function noteOf(view: View, { side, count, zoom }: Arrangement): string {
   switch (view.kind) {
     case 'image':
       return `${side} x ${side}${shown}`;
+    case 'placed':
+      return `${side} x ${side}${shown}, of which the box is pasted onto another view`;
     case 'jigsaw':
       return `9 patches of ${side} x ${side}${shown}, with the cell (0 to 8) and the x,y in it`;
     case 'rotations':

@@ -11,6 +11,7 @@ const image = {
 };
 const jigsaw = { kind: 'jigsaw', patchSize: 64, cell: 85, crop: image.crop, operations: [] };
 const multicrop = { kind: 'multicrop', crops: 6, size: 96, crop: image.crop, operations: [] };
+const placed = { kind: 'placed', size: 32, crop: image.crop, sides: [16, 31], operations: [] };
 const one = (view: unknown): unknown => ({ name: 'mine', views: { image: view } });
 
 test.each(Object.entries(recipes))('the built-in recipe %s is valid and comes back equal', (_, make) => {
@@ -42,6 +43,13 @@ test.each([
     'a centred crop that is turned',
     one({ ...image, kind: 'rotations', crop: { op: 'centerCrop', fraction: 1 } }),
     /recipe\.views\.image\.crop\.op is "centerCrop": .*"randomResizedCrop"/,
+  ],
+  ['a crop larger than its canvas', one({ ...placed, sides: [16, 33] }), /sides is \[16,33\]: expected sides that fit into the view/],
+  ['sides upside down', one({ ...placed, sides: [20, 16] }), /sides is \[20,16\]: expected \[low, high\] with low <= high/],
+  [
+    'an operation that would move a placed crop',
+    one({ ...placed, operations: [{ op: 'randAugment', n: 2, magnitude: 10, magnitudeStd: 0.5, p: 0.5 }] }),
+    /operations\.0\.op is "randAugment": .*horizontalFlip/,
   ],
   [
     'a misspelt option',

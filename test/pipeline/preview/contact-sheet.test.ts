@@ -94,7 +94,7 @@ function pictureAt({ width, data }: Pixels, { left, top, zoom }: Sheet['places']
 /** That are shown of a sample. */
 function picturesOf(view: View): number {
   if (view.kind === 'multicrop') return view.crops;
-  return { image: 1, jigsaw: 9, rotations: 4 }[view.kind];
+  return { image: 1, placed: 1, jigsaw: 9, rotations: 4 }[view.kind];
 }
 
 test.each(RECIPES.map((recipe) => [recipe.name, recipe] as const))('of %s has the pixels of the batch', async (_, recipe) => {

@@ -39,7 +39,8 @@ function weights(
   for (let i = 0; i < size; i++) {
     const entry = table + <usize>(reversed ? size - 1 - i : i) * stride;
     const centre = from + (<f64>i + 0.5) * scale - 0.5;
-    const first = max(low, <i32>Math.floor(centre - support) + 1);
+    // Beyond the window its last sample goes on.
+    const first = min(high - 1, max(low, <i32>Math.floor(centre - support) + 1));
     const end = min(high, <i32>Math.ceil(centre + support));
     let total = 0.0;
     for (let x = first; x < end; x++) total += support - Math.abs(<f64>x - centre);
