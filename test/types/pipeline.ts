@@ -15,6 +15,7 @@ import {
   type JigsawView,
   joinStates,
   type MultiCropView,
+  type PlacedView,
   nextEpoch,
   type Operation,
   type PendingView,
@@ -119,10 +120,12 @@ expectTypeOf(recipes.mocoV2()).toEqualTypeOf(recipes.mocoV1());
 expectTypeOf(recipes.simclr({ strength: 0.5 }).views).toEqualTypeOf<{ readonly view1: ImageView; readonly view2: ImageView }>();
 expectTypeOf(recipes.byol()).toEqualTypeOf(recipes.simclr());
 expectTypeOf(recipes.rotation().views.rotations).toEqualTypeOf<RotationsView>();
+expectTypeOf(recipes.insloc().views.foregroundK).toEqualTypeOf<PlacedView>();
+expectTypeOf(recipes.insloc().views.backgroundK).toEqualTypeOf<ImageView>();
 expectTypeOf(recipes.evaluation().views).toEqualTypeOf<{ readonly image: ImageView }>();
 expectTypeOf(recipes.detco()).toExtend<Recipe>();
 expectTypeOf<Recipe['views']>().toEqualTypeOf<Views>();
-expectTypeOf<View>().toEqualTypeOf<ImageView | JigsawView | MultiCropView | RotationsView>();
+expectTypeOf<View>().toEqualTypeOf<ImageView | JigsawView | MultiCropView | RotationsView | PlacedView>();
 expectTypeOf(viewShape).toEqualTypeOf<(view: View) => readonly number[]>();
 expectTypeOf(viewBytes).toEqualTypeOf<(view: View) => number>();
 
