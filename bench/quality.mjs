@@ -3,13 +3,13 @@
  * worth for classification and for localisation. Needs a build.
  *
  *     npm run bench:quality -- [--quick] [--as-it-is] [--json] [--out DIR] [--work DIR] [--arms moco,detco] [--seeds 5] [--jobs CORES] [--engine torch]
- *         [--updates N] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
+ *         [--updates N] [--seconds] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
  *     npm run bench:quality -- --page [--out DIR]
  *
  * Each arm takes the best of three learning rates, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so
  * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with `--as-it-is` it trains nothing
  * more and reports on the seeds that are there. The second line of options varies what may decide the outcome; each variation needs a work folder
- * of its own. `--page` trains nothing: it writes the page and the plot of what is kept in bench/results.
+ * of its own. With `--seconds` each arm makes so many updates as take as long as those of MoCo v2, by the pace of the search. `--page` trains nothing: it writes the page and the plot of what is kept in bench/results.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -22,6 +22,7 @@ import { Display } from '../dist/common/display.js';
 import { machine } from './pipeline/report.mjs';
 import { Results, runJobs } from './quality/jobs.mjs';
 import { makeReport } from './quality/report.mjs';
+import { median } from './quality/statistics.mjs';
 import { keepReport, writePage } from './quality/results.mjs';
 import { table } from './quality/table.mjs';
 
@@ -81,11 +82,11 @@ log(`${await writePage(out ?? DOCS, out ?? RESULTS)}, ${raw}`);
 (json ? log : console.log)(table(report));
 if (json) console.log(JSON.stringify(report));
 
-/** @returns by arm the rate that was chosen, and what kNN made of each */
+/** @returns by arm the rate that was chosen, what kNN made of each, and the seconds of an update */
 async function searchRates() {
-  const { rates, searchUpdates } = settings;
+  const { rates, searchUpdates, seconds } = settings;
   const trained = arms.filter((arm) => ARMS[arm].trained !== false);
-  if (rates.length === 1) return Object.fromEntries(trained.map((arm) => [arm, { rate: rates[0], scores: [] }]));
+  if (rates.length === 1 && !seconds) return Object.fromEntries(trained.map((arm) => [arm, { rate: rates[0], scores: [] }]));
   const jobs = trained.flatMap((arm) =>
     rates.map((rate) => ({ id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: searchUpdates })),
   );
@@ -93,7 +94,8 @@ async function searchRates() {
   return Object.fromEntries(
     trained.map((arm) => {
       const scores = jobs.flatMap((job, at) => (job.arm === arm && found[at] ? [{ rate: job.rate, knn: found[at].knn }] : []));
-      return [arm, { rate: scores.toSorted((a, b) => b.knn - a.knn)[0]?.rate, scores }];
+      const paces = jobs.flatMap((job, at) => (job.arm === arm && found[at] ? [found[at].updateSeconds] : []));
+      return [arm, { rate: scores.toSorted((a, b) => b.knn - a.knn)[0]?.rate, scores, updateSeconds: median(paces) }];
     }),
   );
 }
@@ -111,7 +113,9 @@ async function trainAll() {
 }
 
 function updatesOf(arm) {
-  return ARMS[arm].trained === false ? 0 : settings.updates;
+  if (ARMS[arm].trained === false) return 0;
+  if (!settings.seconds) return settings.updates;
+  return Math.max(1, Math.round((settings.updates * search[BASELINE].updateSeconds) / search[arm].updateSeconds));
 }
 
 /** Results of other settings or other code are not to be mixed with these. */

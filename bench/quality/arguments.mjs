@@ -30,8 +30,9 @@ export async function readArguments() {
     'queue-size': { type: 'string' },
     levels: { type: 'string' },
     photo: { type: 'boolean', default: false },
+    seconds: { type: 'boolean', default: false },
   });
-  const { quick, json, photo } = values;
+  const { quick, json, photo, seconds } = values;
   const number = (name, otherwise) => (values[name] === undefined ? otherwise : wholeNumber(name, values[name]));
   const base = quick ? QUICK : FULL;
   const work = values.work ?? join(CACHE, quick ? 'quality-quick' : 'quality');
@@ -39,6 +40,7 @@ export async function readArguments() {
   const settings = {
     ...base,
     photo,
+    ...(seconds && { seconds }),
     updates: number('updates', base.updates),
     images: { ...base.images, train: number('images', base.images.train) },
     ...(values['queue-size'] && { queueSize: number('queue-size') }),
@@ -53,7 +55,7 @@ export async function readArguments() {
     // The page in docs/ is of all arms with these settings, and of nothing else.
     out: values.out ?? (whole ? undefined : work),
     arms,
-    seeds: chosenSeeds(number('seeds', quick ? 2 : 5)),
+    seeds: chosenSeeds(number('seeds', quick ? 2 : seconds ? 3 : 5)),
     atOnce: number('jobs'),
     engine: values.engine ?? (await inspectEngines()).find(({ available }) => available).name,
     settings,

@@ -2,6 +2,8 @@
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { indexShards } from '../../dist/pipeline/shard/index-shards.js';
+import { listShards } from '../../dist/pipeline/source/index.js';
 import { synthesise } from '../../dist/synth/synthesise.js';
 
 /** A seed of its own each, so that no picture is in two sets. */
@@ -12,7 +14,7 @@ const QUALITY = 90;
 /**
  * Makes what is not there yet, each set whole or not at all.
  *
- * @returns the shards of each set
+ * @returns the shards of each set, and `index`: the folder of the training set's index
  */
 export async function makeData(dir, { images, side, photo }, log) {
   const shards = {};
@@ -36,5 +38,9 @@ export async function makeData(dir, { images, side, photo }, log) {
     await rename(part, folder);
     log(`${name}: ${images[name]} pictures of ${side}x${side}, ${imagesPerSecond} a second`);
   }
-  return shards;
+  const index = join(dir, 'index');
+  const locations = await listShards(shards.train);
+  const { failed } = await indexShards(locations, { dir: index, workers: 1, batchSize: PER_SHARD });
+  if (failed.length > 0) throw new Error(`${failed[0].problem}: remove ${dir}`);
+  return { ...shards, index };
 }

@@ -17,18 +17,19 @@ console.log(JSON.stringify({ ...result, seconds: (performance.now() - began) / 1
 await engine.dispose();
 
 async function trained() {
-  const config = configOf(arm, settings, { shards: shards.train, rate, seed, updates, engine: name });
-  const { method, losses } = await trainArm(engine, config, { images: settings.images.train, updates });
+  const config = configOf(arm, settings, { shards: shards.train, indexDir: shards.index, rate, seed, updates, engine: name });
+  const { method, losses, updateSeconds } = await trainArm(engine, config, { images: settings.images.train, updates });
   const trainSeconds = (performance.now() - began) / 1000;
   const last = losses.slice(-20);
   const loss = { first: losses[0], last: last.length > 0 ? mean(last) : undefined };
   // A rate that is too high is no error here: another one is found better.
-  if (!losses.every(Number.isFinite)) return { diverged: losses.length, loss, trainSeconds, ...(kind === 'search' && { knn: 0 }) };
+  const pace = { loss, trainSeconds, updates: losses.length, ...(updateSeconds !== undefined && { updateSeconds }) };
+  if (!losses.every(Number.isFinite)) return { diverged: losses.length, ...pace, ...(kind === 'search' && { knn: 0 }) };
   const { backbone } = method;
   const scores =
     kind === 'search'
       ? { knn: await searchScore(engine, backbone, shards, settings) }
       : { numbers: await evaluate(engine, backbone, shards, { ...settings, seed }) };
   method.dispose();
-  return { ...scores, loss, trainSeconds };
+  return { ...scores, ...pace };
 }

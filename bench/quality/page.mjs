@@ -4,12 +4,14 @@ import { STAGES } from '../../dist/model/index.js';
 import { CLASSES } from '../../dist/synth/classes.js';
 import { ARMS, BASELINE } from './arms.mjs';
 import { inWords } from './claims.mjs';
+import { ofSameSeconds, sameSeconds } from './same-seconds.mjs';
 import { difference, digits, HEADLINES, markdown, rowsOf, spread } from './table.mjs';
 import { ofVariations, varied } from './variations.mjs';
 import { wrapped } from './wrap.mjs';
 
-/** @param main, variations each a report, and `raw`: where its numbers are, from the page */
-export function page(main, variations) {
+/** @param main, others each a report, and `raw`: where its numbers are, from the page; of the others those of the same seconds have a section */
+export function page(main, others) {
+  const variations = others.filter((one) => !ofSameSeconds(one));
   const { report, raw } = main;
   const { summary, settings, seeds, machine, versions, chance, colour, claims, date } = report;
   const { images, side, globalSize, patchSize, updates, batch, queueSize, levels, evaluationSize } = settings;
@@ -32,13 +34,15 @@ Mean ± standard deviation of ${counted(seeds[BASELINE], 'seed')}, on ${images.t
 
 ${headlines(report.summary, spread)}
 
-${highest(report.summary)} ${leftOut(seeds)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
+${highest(report.summary)} ${leftOut(report)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
 ${digits(colour)}. What is measured stands [below](#how-it-was-done).
 
 Difference to MoCo v2, paired seed by seed, with its 95 % interval by Student's t. There are many of them: one in
 twenty leaves out 0 where there is no difference.
 
 ${headlines(withoutBaseline(report.summary), ({ toBaseline }) => difference(toBaseline))}
+
+${sameSeconds([main, ...others].findLast(ofSameSeconds))}
 
 ## What the paper says
 
@@ -67,7 +71,7 @@ ${byStage(report.summary, 'rank', ({ mean }) => mean.toFixed(1))}
   Place, size, turn, colours, background and light do not depend on the class.
 - **Network:** ResNet-18 of width 16 on views of ${globalSize} pixels and patches of ${patchSize}. Heads, temperatures and the
   rest are those of the presets \`tiny*\`.${summary.densecl ? ' But DenseCL has the stem of the others, so that its last map has 2 x 2 cells.' : ''}
-- **Training:** ${updates} updates of ${batch} images for each arm, SGD with momentum 0.9 and decay 0.0001, a cosine over
+- **Training:** ${settings.seconds ? `updates for as long as MoCo v2 takes for ${updates}, of` : `${updates} updates of`} ${batch} images for each arm, SGD with momentum 0.9 and decay 0.0001, a cosine over
   the updates.${changed.length > 0 ? ` Other than the presets: ${changed.join('; ')}.` : ''} A seed gives all arms the same order of images.
   ${summary.simclr ? `SimCLR has its negatives from the batch, ${2 * batch - 2} of them.` : ''}
 - **Learning rates,** at batch 256: ${rates(report)}
@@ -91,6 +95,7 @@ Each option has a folder of its own; its report is in that folder:
 \`\`\`sh
 npm run bench:quality                                 # all arms; --seeds 9 adds seeds
 npm run bench:quality -- --updates 2400 --work DIR    # longer training
+npm run bench:quality -- --seconds --work DIR         # as many seconds for each, not as many updates
 npm run bench:quality -- --levels 1,1,1,1 --work DIR  # of res2 to res5
 npm run bench:quality -- --queue-size 2048 --work DIR
 npm run bench:quality -- --photo --work DIR           # vivid and busy pictures
@@ -126,8 +131,8 @@ function highest(summary) {
 }
 
 /** Arms that were not trained, and those with fewer seeds than the others. */
-function leftOut(seeds) {
-  const none = Object.keys(ARMS).flatMap((arm) => (seeds[arm] === undefined ? [ARMS[arm].title] : []));
+function leftOut({ arms = [], seeds }) {
+  const none = arms.flatMap((arm) => (seeds[arm] === undefined ? [ARMS[arm]?.title ?? arm] : []));
   const fewer = Object.entries(seeds).flatMap(([arm, count]) => (count < seeds[BASELINE] ? [`${ARMS[arm].title} (${count})`] : []));
   return [
     none.length > 0 ? `Not trained for this page: ${none.join(', ')}. ` : '',

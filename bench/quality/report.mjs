@@ -1,7 +1,7 @@
 /** What was found: raw numbers and their summary. */
 import { readFileSync } from 'node:fs';
 import { CLASSES } from '../../dist/synth/classes.js';
-import { BASELINE } from './arms.mjs';
+import { ARMS, BASELINE } from './arms.mjs';
 import { claimed } from './claims.mjs';
 import { deviation, mean, pairedDifference } from './statistics.mjs';
 
@@ -22,6 +22,8 @@ export function makeReport({ arms, settings, search, runs, colour, machine }) {
     colour,
     search,
     settings,
+    /** All that there were, trained or not. */
+    arms: Object.keys(ARMS),
     seeds: Object.fromEntries(arms.map((arm) => [arm, valuesOf(arm).length])),
     machine,
     versions: {

@@ -26,6 +26,7 @@ export const QUICK = Object.freeze({
   ...FULL,
   images: { train: 1500, search: 50, test: 300 },
   updates: 40,
+  searchUpdates: 20,
   rates: [0.24],
   labelled: 600,
   boxed: 300,

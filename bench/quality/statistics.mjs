@@ -8,6 +8,11 @@ export function mean(values) {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+/** Of an even number the upper of the two in the middle. */
+export function median(values) {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
 /** Of a sample: n - 1 below. NaN for one value. */
 export function deviation(values) {
   const middle = mean(values);

@@ -28,14 +28,26 @@ const reportSchema = z
       ),
       ...Object.fromEntries(['labelled', 'boxed', 'linearEpochs', 'cellEpochs', 'detectorEpochs'].map((name) => [name, count])),
       rates: z.array(z.number()).nonempty(),
+      seconds: z.boolean().optional(),
     }),
+    arms: z.array(z.string()).optional(),
     seeds: byArm(count),
     machine: z.looseObject({ cpu: z.string(), cores: count }),
     versions: z.looseObject({ node: z.string(), engine: z.string() }),
     date: z.string(),
-    runs: z.array(z.looseObject({ arm: z.string(), seed: count, numbers: eachNumber(z.number()) })).nonempty(),
+    runs: z
+      .array(
+        z.looseObject({
+          arm: z.string(),
+          seed: count,
+          numbers: eachNumber(z.number()),
+          updates: count.optional(),
+          trainSeconds: z.number().optional(),
+        }),
+      )
+      .nonempty(),
   })
-  .superRefine(({ summary, seeds, runs }, context) => {
+  .superRefine(({ summary, seeds, settings, runs }, context) => {
     const problem = (path, message) => context.addIssue({ code: 'custom', path, message });
     for (const arm of new Set([BASELINE, ...Object.keys(summary)])) {
       if (!summary[arm]) problem(['summary', arm], 'expected the arm that others are compared to');
@@ -44,6 +56,9 @@ const reportSchema = z
       if (lacking !== undefined) problem(['summary', arm, lacking], `expected its difference to ${BASELINE}, toBaseline`);
     }
     const paired = new Set(runs.flatMap(({ arm, seed }) => (arm === BASELINE ? [seed] : [])));
+    const untold =
+      settings.seconds && runs.find(({ arm, updates, trainSeconds }) => ARMS[arm]?.trained !== false && !(updates && trainSeconds));
+    if (untold) problem(['runs'], `expected updates and trainSeconds of each run, for settings.seconds; ${untold.arm} lacks them`);
     const alone = runs.find(({ seed }) => !paired.has(seed));
     if (alone) problem(['runs'], `expected a run of ${BASELINE} with the seed of each other; ${alone.arm} has seed ${alone.seed} alone`);
   });

@@ -11,6 +11,7 @@ interface Report {
   summary: Record<string, Numbers>;
   seeds: Record<string, number>;
   settings: Record<string, unknown>;
+  runs: { arm: string }[];
 }
 
 const { writePage } = await load<{ writePage(dir: string, results: string): Promise<string> }>('results');
@@ -78,6 +79,28 @@ test('a variation has a line for each statement of the paper, and says what it c
   expect(page).toContain('[quality-longer-2026-11-30.json](quality-longer-2026-11-30.json)');
 });
 
+test('a comparison of the same seconds has a section of its own, with the updates and the seconds of each arm', async () => {
+  const dir = join(folder, 'timed');
+  await mkdir(dir);
+  await copyFile(join(results, MAIN), join(dir, MAIN));
+  const report = await vary({ seconds: true }, above);
+  const runs = report.runs.flatMap((run) => {
+    const updates = { moco: 300, detco: 140 }[run.arm];
+    return updates === undefined ? [] : [{ ...run, updates, trainSeconds: 41.2 }];
+  });
+  await writeFile(join(dir, 'quality-seconds-2026-11-30.json'), JSON.stringify({ ...report, runs }));
+  const page = await readFile(await writePage(dir, dir), 'utf8');
+  const section = page.slice(page.indexOf('## With the same seconds'), page.indexOf('## What the paper says'));
+  const cells = section.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+  expect(cells.filter(([, title]) => title === 'MoCo v2' || title === 'DetCo').map((row) => row.slice(1, 5))).toEqual([
+    ['MoCo v2', '300', '41', '0.103 ± 0.021'],
+    ['DetCo', '140', '41', expect.stringContaining(' ± ')],
+    ['DetCo', ...Array.from({ length: 3 }, () => '+0.020 (+0.010 to +0.030)')],
+  ]);
+  // It varies nothing of what the paper's ordering may depend on.
+  expect(page).toContain('Nothing was varied for this page.');
+});
+
 const cut = async (change: (report: Record<string, unknown> & Report) => unknown): Promise<string> => {
   const report = JSON.parse(await readFile(join(results, MAIN), 'utf8')) as Record<string, unknown> & Report;
   change(report);
@@ -95,6 +118,7 @@ test.each<[string, () => Promise<string>, string]>([
   ],
   ['no settings', () => cut((report) => Reflect.deleteProperty(report, 'settings')), 'settings: Invalid input'],
   ['no runs', () => cut((report) => Object.assign(report, { runs: [] })), 'runs: Too small'],
+  ['no seconds of what had the same', () => cut(({ settings }) => Object.assign(settings, { seconds: true })), 'runs: expected updates'],
   ['no arm that others are compared to', () => cut(({ summary }) => delete summary['moco']), 'summary.moco: expected the arm'],
   [
     'no difference',

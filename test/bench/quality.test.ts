@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
+import { type Engine, selectEngine } from '#dist/engine/index.js';
+import { type Method, METHOD_NAMES } from '#dist/model/index.js';
+import { indexShards } from '#dist/pipeline/shard/index-shards.js';
+import type { TrainConfig } from '#dist/train/index.js';
 import { type Difference, load } from './load.js';
+
+interface Run {
+  readonly arm: string;
+  readonly updates: number;
+}
 
 const script = new URL('../../bench/quality.mjs', import.meta.url).pathname;
 
@@ -13,10 +22,71 @@ const { pairedDifference, pairsToDecide } = await load<{
   pairedDifference(values: readonly number[], others: readonly number[]): Difference;
   pairsToDecide(differences: readonly number[]): number;
 }>('statistics');
+const { ARMS, configOf } = await load<{
+  ARMS: Readonly<Record<string, { readonly title: string; readonly preset: string }>>;
+  configOf(arm: string, settings: object, data: object): TrainConfig;
+}>('arms');
+const { trainArm } = await load<{
+  trainArm(
+    engine: Engine,
+    config: TrainConfig,
+    run: { readonly images: number; readonly updates: number },
+  ): Promise<{ readonly method: Method; readonly losses: readonly number[]; readonly updateSeconds: number }>;
+}>('train');
 const { claimed, inWords } = await load<{
   claimed(summary: object): { readonly text: string; readonly verdict: string }[];
   inWords(claims: object): string[];
 }>('claims');
+
+/** Of an arm as the comparison has it. */
+function configured(arm: string, more: object = {}): TrainConfig {
+  const settings = { batch: 8, globalSize: 32, patchSize: 16 };
+  return configOf(
+    arm,
+    { ...settings, ...more },
+    { shards: ['fixtures/shards/val-000.tar'], rate: 0.1, seed: 1, updates: 2, engine: 'wasm' },
+  );
+}
+
+test('every method is an arm, and all arms have the network, the batch and the sizes of views of the baseline', () => {
+  const methods = Object.keys(ARMS).map((arm) => configured(arm).method.name);
+  expect(new Set(methods)).toEqual(new Set(METHOD_NAMES));
+  for (const arm of Object.keys(ARMS)) {
+    const { batch, lr, method, recipe } = configured(arm);
+    expect({ arm, batch, lr, method, recipe }).toMatchObject({
+      arm,
+      batch: 8,
+      lr: 0.1,
+      method: { arch: 'resnet18', width: 16, stem: 'imagenet' },
+      recipe: { globalSize: 32 },
+    });
+  }
+});
+
+test('queues and levels are varied where a method has them, but for a part of DetCo that has its own', () => {
+  const varied = (arm: string) => configured(arm, { queueSize: 128, levels: { res4: 1, res5: 2 } }).method;
+  expect(varied('detco')).toMatchObject({ queueSize: 128, levels: { res4: 1, res5: 2 } });
+  expect(varied('global-local')).toMatchObject({ queueSize: 128, levels: { res5: 1 } });
+  expect(varied('densecl')).toMatchObject({ queueSize: 128 });
+  expect(varied('simclr')).not.toHaveProperty('queueSize');
+});
+
+test.each(Object.entries(ARMS))('%s trains', async (arm) => {
+  const index = await mkdtemp(join(tmpdir(), 'detco-quality-index-'));
+  const engine = await selectEngine('wasm');
+  try {
+    const config = { ...configured(arm), method: configured(arm, { queueSize: 16 }).method, indexDir: index };
+    await indexShards(config.shards, { dir: index, workers: 1, batchSize: config.batch });
+    const { method, losses, updateSeconds } = await trainArm(engine, config, { images: 48, updates: 2 });
+    method.dispose();
+    expect(losses).toHaveLength(2);
+    for (const loss of losses) expect(loss).toBeGreaterThan(0);
+    expect(updateSeconds).toBeGreaterThan(0);
+  } finally {
+    await engine.dispose();
+    await rm(index, { recursive: true });
+  }
+});
 
 test('the paired interval is that of a paired t test', () => {
   // scipy.stats.ttest_rel([.52, .55, .61], [.50, .51, .52]).confidence_interval()
@@ -48,18 +118,37 @@ test('says that the ordering was reproduced only where every interval is on its 
 
 test('a comparison leaves a page, a plot and its raw numbers, and goes on where it was', async () => {
   const work = await mkdtemp(join(tmpdir(), 'detco-quality-'));
-  const small = ['--quick', '--json', '--work', work, '--arms', 'moco,detco', '--seeds', '1', '--updates', '3', '--images', '64'];
+  const small = [
+    '--quick',
+    '--seconds',
+    '--json',
+    '--work',
+    work,
+    '--arms',
+    'moco,detco',
+    '--seeds',
+    '1',
+    '--updates',
+    '6',
+    '--images',
+    '64',
+  ];
   const compare = async (...more: string[]) => await promisify(execFile)(process.execPath, [script, ...small, ...more]);
   try {
     const first = await compare();
-    const report = JSON.parse(first.stdout) as { summary: Record<string, Record<string, { mean: number }>>; colour: number };
+    const report = JSON.parse(first.stdout) as { summary: Record<string, Record<string, { mean: number }>>; colour: number; runs: Run[] };
     expect(Object.keys(report.summary)).toEqual(['moco', 'detco']);
     for (const name of ['knn.res2', 'linear.res5', 'cells.res3', 'ap50']) {
       const value = report.summary['detco']?.[name]?.mean;
       expect(value).toBeGreaterThanOrEqual(0);
       expect(value).toBeLessThanOrEqual(1);
     }
-    expect(await readFile(join(work, 'quality.md'), 'utf8')).toMatch(/\| DetCo \|/);
+    const [ofMoco, ofDetco] = ['moco', 'detco'].map((arm) => report.runs.find((run) => run.arm === arm)?.updates ?? Number.NaN);
+    expect(ofMoco).toBe(6);
+    // Its update costs about twice as much.
+    expect(ofDetco).toBeGreaterThan(0);
+    expect(ofDetco).toBeLessThan(6);
+    expect(await readFile(join(work, 'quality.md'), 'utf8')).toMatch(new RegExp(String.raw`\| DetCo +\| +${ofDetco} \|`));
     expect(await readFile(join(work, 'quality.svg'), 'utf8')).toMatch(/^<svg xmlns=.*<\/svg>\n$/s);
     expect((await readdir(work)).some((name) => /^quality-[\d-]+\.json$/.test(name))).toBe(true);
 
