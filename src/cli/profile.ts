@@ -55,6 +55,8 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     recipe,
     globalSize,
     patchSize,
+    localSize,
+    crops,
     strength,
     randAugment,
     imageField,
@@ -62,7 +64,7 @@ async function run(flags: Readonly<Record<string, unknown>>, signal: AbortSignal
     classesFile,
     ...rest
   } = parseOptions(schema, flags);
-  const chosen = chosenRecipe({ recipe, globalSize, patchSize, strength, randAugment });
+  const chosen = chosenRecipe({ recipe, globalSize, patchSize, localSize, crops, strength, randAugment });
   await assertFiles({ '--report': { path: reportFile, result: 'page' }, '--trace': { path: traceFile, result: 'trace' } });
   // No other command needs it.
   const { chromeTrace, knee, measurePipeline, profileReport, reportHtml, reportLines, sweep, sweepLines, sweepWorkers } =

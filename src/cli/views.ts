@@ -45,7 +45,7 @@ const schema = z.object({
 type Options = z.output<typeof schema>;
 
 /** Flags that say nothing of a single operation. */
-const OF_RECIPES = ['n', 'recipe', 'patchSize', 'strength', 'randAugment'];
+const OF_RECIPES = ['n', 'recipe', 'patchSize', 'localSize', 'crops', 'strength', 'randAugment'];
 
 async function run(command: Command, signal: AbortSignal): Promise<void> {
   const options = parseOptions(schema, command.opts());

@@ -24,6 +24,7 @@ export type { JigsawPlan, Step } from './augment/parameters.js';
 export { recipes } from './augment/checked-recipes.js';
 export { viewBytes, viewShape } from './augment/recipe.js';
 export type {
+  CropViews,
   GlobalViews,
   ImageView,
   JigsawView,

@@ -183,6 +183,9 @@ test.each([
     ['--recipe', 'byol', '--strength', '2'],
     'detco: --strength 2 with --recipe byol, which has no strength of its colours: leave it out, or use',
   ],
+  [['--local-size', '24'], 'detco: --local-size 24 with --recipe detco, which has no local crops: leave it out, or use --recipe swav'],
+  [['--recipe', 'byol', '--crops', '4'], 'detco: --crops 4 with --recipe byol, which has no local crops: leave it out, or use'],
+  [['--recipe', 'swav', '--crops', '0'], 'detco: --crops "0": expected'],
   [
     ['--recipe', 'mocoV1', '--no-rand-augment'],
     'detco: --no-rand-augment with --recipe mocoV1, which has no RandAugment: leave it out, or use',

@@ -8,6 +8,7 @@ import {
   type BadSample,
   type Batch,
   type BatchView,
+  type CropViews,
   createPipeline,
   type DrawnPicture,
   type FoundShard,
@@ -119,6 +120,7 @@ expectTypeOf(recipes.mocoV1().views).toEqualTypeOf<{ readonly globalQ: ImageView
 expectTypeOf(recipes.mocoV2()).toEqualTypeOf(recipes.mocoV1());
 expectTypeOf(recipes.simclr({ strength: 0.5 }).views).toEqualTypeOf<{ readonly view1: ImageView; readonly view2: ImageView }>();
 expectTypeOf(recipes.byol()).toEqualTypeOf(recipes.simclr());
+expectTypeOf(recipes.swav({ localSize: 24, crops: 4 }).views).toEqualTypeOf<CropViews>();
 expectTypeOf(recipes.rotation().views.rotations).toEqualTypeOf<RotationsView>();
 expectTypeOf(recipes.insloc().views.foregroundK).toEqualTypeOf<PlacedView>();
 expectTypeOf(recipes.insloc().views.backgroundK).toEqualTypeOf<ImageView>();

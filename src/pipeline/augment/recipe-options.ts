@@ -1,7 +1,17 @@
 /** The options of the built-in recipes of training, as a file or a flag has them: each recipe has its own and no others. */
 import { z } from 'zod';
 import { kinds } from '../../common/kinds.js';
-import { GLOBAL_SIZE, MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, PATCH_SIZE, type Recipe, recipes } from './recipe.js';
+import {
+  GLOBAL_SIZE,
+  LOCAL_CROPS,
+  LOCAL_SIZE,
+  MOST_CROPS,
+  MOST_GLOBAL_SIDE,
+  MOST_PATCH_SIDE,
+  PATCH_SIZE,
+  type Recipe,
+  recipes,
+} from './recipe.js';
 
 /** Side of a global view, pixels. */
 export const globalSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(GLOBAL_SIZE);
@@ -9,6 +19,10 @@ export const globalSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(GLOBAL_SI
 export const patchSize = z.int().min(1).max(MOST_PATCH_SIDE).default(PATCH_SIZE);
 /** Of SimCLR's colour distortion: up to a hue of 0.5, the whole circle. */
 export const strength = z.number().min(0).max(2.5).default(1);
+/** Side of a local crop, pixels. */
+export const localSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(LOCAL_SIZE);
+/** Local crops of an image. */
+export const crops = z.int().min(1).max(MOST_CROPS).default(LOCAL_CROPS);
 
 const schemas = [
   z.strictObject({ name: z.literal('detco'), globalSize, patchSize, randAugment: z.boolean('expected true or false').default(true) }),
@@ -18,6 +32,7 @@ const schemas = [
   z.strictObject({ name: z.literal('byol'), globalSize }),
   z.strictObject({ name: z.literal('rotation'), globalSize }),
   z.strictObject({ name: z.literal('insloc'), globalSize }),
+  z.strictObject({ name: z.literal('swav'), globalSize, localSize, crops }),
 ] as const;
 
 export const recipeOptionsSchema = kinds('recipe', 'name', schemas);

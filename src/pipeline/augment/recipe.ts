@@ -2,7 +2,8 @@
  * Recipes say which views a batch holds and how each is made. They are plain data: they cross thread boundaries,
  * go into `config.json`, and the pipeline knows nothing about the method that asked for them.
  *
- * Parameters and order: DetCo section 3.4; MoCo v2 for the global view; PIRL for the patch set; SimCLR appendix A; BYOL appendix B.
+ * Parameters and order: DetCo section 3.4; MoCo v2 for the global view; PIRL for the patch set; SimCLR appendix A; BYOL appendix B; SwAV's
+ * public code.
  */
 
 /** torchvision's RandomResizedCrop: bilinear with antialias, as PIL resizes. */
@@ -159,13 +160,26 @@ export interface SimClrOptions extends GlobalSize {
   readonly strength?: number;
 }
 
-/** The usual sides, pixels: of a global view, and of a patch (PIRL). */
+export interface SwavOptions extends GlobalSize {
+  /** Side of a local crop, pixels. */
+  readonly localSize?: number;
+  /** Local crops of an image. */
+  readonly crops?: number;
+}
+
+/** The usual sides, pixels: of a global view, of a patch (PIRL), and of a local crop (SwAV). */
 export const GLOBAL_SIZE = 224;
 export const PATCH_SIZE = 64;
+export const LOCAL_SIZE = 96;
+/** Of SwAV: crops of most of an image, and of a small part. */
+const GLOBAL_CROPS = 2;
+export const LOCAL_CROPS = 6;
 
 /** Sides of the views of the built-in recipes, pixels. Their blur grows with them, to the standard deviation of 8 that the kernels reach. */
 export const MOST_GLOBAL_SIDE = 896;
 export const MOST_PATCH_SIDE = 256;
+/** Crops of a view. */
+export const MOST_CROPS = 64;
 
 const RATIO = [3 / 4, 4 / 3] as const;
 const FLIP: HorizontalFlip = { op: 'horizontalFlip', p: 0.5 };
@@ -189,9 +203,25 @@ function mocoV2Operations(scale: number): readonly Operation[] {
   return [...mocoV2Photometric(scale), FLIP];
 }
 
+/** SimCLR's flip, colour distortion and blur, in order, for a view `scale` times the usual size. */
+function simclrOperations(scale: number, strength = 1): readonly Operation[] {
+  const [light, hue] = [0.8 * strength, 0.2 * strength];
+  return [
+    FLIP,
+    { op: 'colorJitter', brightness: light, contrast: light, saturation: light, hue, p: 0.8 },
+    { op: 'grayscale', p: 0.2 },
+    blur(scale),
+  ];
+}
+
 /** @param least share of the image's area that a crop has at the least */
 function imageView(size: number, least: number, operations: readonly Operation[]): ImageView {
   return { kind: 'image', size, crop: { op: 'randomResizedCrop', scale: [least, 1], ratio: RATIO }, operations };
+}
+
+/** @param scale share of the image's area that a crop has, [low, high] */
+function cropsView(crops: number, size: number, scale: readonly [number, number], operations: readonly Operation[]): MultiCropView {
+  return { kind: 'multicrop', crops, size, crop: { op: 'randomResizedCrop', scale, ratio: RATIO }, operations };
 }
 
 function jigsawView(patchSize: number): JigsawView {
@@ -220,6 +250,8 @@ export type PastedViews = { readonly [Name in 'foregroundQ' | 'foregroundK']: Pl
 };
 /** Two views that the method treats alike. */
 export type TwoViews = { readonly view1: ImageView; readonly view2: ImageView };
+/** Crops of most of an image, and smaller ones of small parts. */
+export type CropViews = { readonly global: MultiCropView; readonly local: MultiCropView };
 
 /** The built-in recipes; each call returns plain data that may be edited. */
 export const recipes = {
@@ -245,13 +277,7 @@ export const recipes = {
   },
   /** Two views drawn alike, `view1` and `view2` (SimCLR appendix A). */
   simclr({ globalSize = GLOBAL_SIZE, strength = 1 }: SimClrOptions = {}): Recipe<TwoViews> {
-    const [light, hue] = [0.8 * strength, 0.2 * strength];
-    const view = imageView(globalSize, 0.08, [
-      FLIP,
-      { op: 'colorJitter', brightness: light, contrast: light, saturation: light, hue, p: 0.8 },
-      { op: 'grayscale', p: 0.2 },
-      blur(globalSize / GLOBAL_SIZE),
-    ]);
+    const view = imageView(globalSize, 0.08, simclrOperations(globalSize / GLOBAL_SIZE, strength));
     return { name: 'simclr', views: { view1: view, view2: view } };
   },
   /**
@@ -297,6 +323,15 @@ export const recipes = {
       name: 'insloc',
       views: { foregroundQ: foreground, foregroundK: foreground, backgroundQ: background, backgroundK: background },
     };
+  },
+  /**
+   * Multi-crop: two crops of 14 % to all of the image's area, and smaller ones of 5 % to 14 %, all coloured as SimCLR's views and blurred by
+   * as many pixels (SwAV section 3.3; facebookresearch/swav, src/multicropdataset.py and the scripts of pre-training).
+   */
+  swav({ globalSize = GLOBAL_SIZE, localSize = LOCAL_SIZE, crops = LOCAL_CROPS }: SwavOptions = {}): Recipe<CropViews> {
+    const operations = simclrOperations(globalSize / GLOBAL_SIZE);
+    const global = cropsView(GLOBAL_CROPS, globalSize, [0.14, 1], operations);
+    return { name: 'swav', views: { global, local: cropsView(crops, localSize, [0.05, 0.14], operations) } };
   },
   /** What a linear classifier is trained on, one view named `image`: a crop of 8 % to all of the area, and a flip (MoCo's main_lincls.py). */
   linear({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {

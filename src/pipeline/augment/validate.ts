@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { expectedOneOf } from '../../common/nearest.js';
 import { quoted } from '../../common/quoted.js';
-import type { Recipe } from './recipe.js';
+import { MOST_CROPS, type Recipe } from './recipe.js';
 
 /** An object with these entries and no others. */
 function entries<Shape extends z.ZodRawShape>(shape: Shape) {
@@ -81,7 +81,7 @@ const jigsawView = z
 
 const multiCropView = entries({
   kind: z.literal('multicrop'),
-  crops: z.int().min(1).max(64),
+  crops: z.int().min(1).max(MOST_CROPS),
   size: side,
   crop: randomResizedCrop,
   operations: z.array(operation),

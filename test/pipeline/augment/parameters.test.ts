@@ -207,6 +207,24 @@ test("SimCLR's strength scales its colour distortion, 0.8, 0.8, 0.8 and 0.2 at s
   expect(recipes.simclr().views.view2).toEqual(recipes.simclr().views.view1);
 });
 
+test("SwAV's crops show large and small parts, coloured as SimCLR's views", () => {
+  const { global, local } = recipes.swav({ globalSize: 48, localSize: 24, crops: 4 }).views;
+  expect([global, local].map(({ crops, size }) => [crops, size])).toEqual([
+    [2, 48],
+    [4, 24],
+  ]);
+  const { operations } = recipes.simclr({ globalSize: 48 }).views.view1;
+  for (const view of [global, local]) expect(view.operations).toEqual(operations);
+  const shares = (view: View) => plans(view, 2000).map(({ crop: { window } }) => (window.width * window.height) / (500 * 375));
+  for (const [view, low, high] of [
+    [global, 0.14, 1],
+    [local, 0.05, 0.14],
+  ] as const) {
+    expect(Math.min(...shares(view))).toBeGreaterThan(low * 0.97);
+    expect(Math.max(...shares(view))).toBeLessThan(high * 1.03);
+  }
+});
+
 test('jigsaw offsets reach every position of a cell, 0 to 21, and the order is a permutation', () => {
   const view = recipes.detco().views.patchesQ;
   if (view === undefined) throw new Error('recipes.detco() has no patchesQ');
