@@ -4,6 +4,7 @@ LARS, and the golden files. Needs python3-torch and python3-torchvision (Debian 
 A golden file (`simclr_torch.py`, `byol_torch.py`, `densecl_torch.py`; `detco_torch.py` writes an older form of its own) holds
 
     method, options, optimizer, batch, seed, totalSteps, views   what to run; a view's shape is [N, H, W, 3], or [N, k, H, W, 3] of k pictures an image
+    stepsPerEpoch                                                if all steps are not of the first epoch
     samples[s].ordinals, .plans[VIEW]                            where a method asks: the images' numbers among all, and how each picture was made
     steps[s].loss, .terms                                        before the update; the parts of the loss without their weights
     steps[s].gradNorm                                            L2 norm of each trained parameter's gradient
@@ -165,6 +166,12 @@ class Method:
         """-> loss, its terms, and the embeddings that it leaves to the next step; views are [N,3,H,W], or [N,k,3,H,W]"""
         raise NotImplementedError
 
+    def groups(self):
+        """The trained parameters in groups, where the optimiser is to treat them unlike each other."""
+
+    def before_update(self, step, golden):
+        """What is done to gradients."""
+
     def settle(self, step, golden):
         """What follows the optimiser's update."""
 
@@ -182,7 +189,7 @@ def run(make, golden, dtype):
     trained, *others = nets.values()
     for net in others:
         net.requires_grad_(False)
-    opt = OPTIMIZERS[golden["optimizer"]["name"]](trained.parameters(), golden["optimizer"])
+    opt = OPTIMIZERS[golden["optimizer"]["name"]](method.groups() or trained.parameters(), golden["optimizer"])
 
     def views(step):
         return {k: det_view(k, step, golden["seed"], shape).movedim(-1, -3).to(dtype) for k, shape in golden["views"].items()}
@@ -193,7 +200,7 @@ def run(make, golden, dtype):
     steps = []
     for step in range(golden["totalSteps"]):
         loss, terms, embeddings = method.step(views(step), step, golden)
-        opt.zero_grad(); loss.backward()
+        opt.zero_grad(); loss.backward(); method.before_update(step, golden)
         rec = {"loss": loss.item(), "terms": {k: v.item() for k, v in terms.items()},
                "gradNorm": norms((k, p.grad) for k, p in named_params(trained)),
                "probe": {k: e[:2, :4].flatten().tolist() for k, e in embeddings.items()}}

@@ -33,6 +33,8 @@ const schema = z.object({
   batch: count,
   seed: z.int(),
   totalSteps: count,
+  /** Where they are not all of the first epoch. */
+  stepsPerEpoch: count.optional(),
   /** [N, H, W, 3], or [N, 9, h, w, 3] and [N, crops, H, W, 3], by name. */
   views: z.record(z.string(), z.array(count)),
   /** What is known of the images of each step: their numbers among all, and how the pictures of a view were made. */

@@ -48,7 +48,7 @@ export function tolerancesOf(precision) {
  * @returns the largest error of each group over all steps, of the groups that the file has
  */
 export function replayGolden(engine, golden, onStep) {
-  const { batch, seed, totalSteps, optimizer: settings } = golden;
+  const { batch, seed, totalSteps, stepsPerEpoch = totalSteps, optimizer: settings } = golden;
   const method = startingMethod(engine, golden);
   // Made once: there are some 10^7 of them, and a comparison a step.
   const starts = new Map();
@@ -61,7 +61,8 @@ export function replayGolden(engine, golden, onStep) {
 
   for (const [step, expected] of golden.steps.entries()) {
     const views = viewsOf(golden, step, engine.ranks);
-    const at = { step, progress: step / totalSteps, batch, ...samplesOf(golden, step, engine.ranks) };
+    const epoch = Math.floor(step / stepsPerEpoch);
+    const at = { step, progress: step / totalSteps, epoch, batch, ...samplesOf(golden, step, engine.ranks) };
     const inputs = inputsOf(method, at, { seed, ranks: engine.ranks });
     const result = meanOver(engine.ranks, method.step(views, inputs));
     const [loss] = values(result.loss);

@@ -48,6 +48,8 @@ export interface StepAt {
   readonly step: number;
   /** Epochs done, as a share of the run's: what schedules follow. */
   readonly progress: number;
+  /** Epochs before that of the step's images. Default: 0. */
+  readonly epoch?: number;
   /** Images of the step, of all ranks. */
   readonly batch: number;
   /**

@@ -278,7 +278,7 @@ class Loop {
   }
 
   #settings(epoch: number, lr: number): StepSettings {
-    return { step: this.#step, progress: Math.min(1, epoch / this.#context.config.epochs), learningRate: lr };
+    return { step: this.#step, progress: Math.min(1, epoch / this.#context.config.epochs), epoch, learningRate: lr };
   }
 
   /** What an update takes when nothing is waited for; undefined without a recorder, or when the signal says stop. */

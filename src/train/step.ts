@@ -47,7 +47,7 @@ export interface Told extends Wishes {
 }
 
 /** What differs between updates besides the batch. */
-export interface StepSettings extends Pick<StepAt, 'step' | 'progress'> {
+export interface StepSettings extends Pick<StepAt, 'step' | 'progress' | 'epoch'> {
   readonly learningRate: number;
   /** Of this rank, where there are several. */
   readonly told?: Told;

@@ -12,9 +12,11 @@ import { Random } from '../../dist/common/random.js';
 
 const { rank, size, port, name, options, batch, steps, precision = 'fp32', threads = 2 } = JSON.parse(process.argv[2] ?? '');
 
+const SHAPES = { image: [16, 16, 3], jigsaw: [9, 12, 12, 3], multicrop: [2, 16, 16, 3] };
+
 /** The images of a view, the same on every rank; of those, this rank's. */
-function view(random, patches) {
-  const one = patches ? [9, 12, 12, 3] : [16, 16, 3];
+function view(random, kind) {
+  const one = SHAPES[kind];
   const bytes = one.reduce((product, extent) => product * extent, 1);
   const all = Uint8Array.from({ length: batch * bytes }, () => Math.floor(256 * random.uniform()));
   const share = batch / size;
@@ -24,7 +26,9 @@ function view(random, patches) {
 const company = size > 1 ? await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' }) : undefined;
 const engine = await selectEngine('torch', { device: 'cpu', threads, precision, company });
 const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
-const method = methodKind(name).create(engine, methodOptions({ ...known, name }), 1);
+const chosen = methodOptions({ ...known, name });
+const kinds = methodKind(name).views(chosen);
+const method = methodKind(name).create(engine, chosen, 1);
 const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
 const step = createTrainStep({ engine, method, optimizer });
 const random = new Random(5);
@@ -38,10 +42,11 @@ const state = () =>
 let first;
 let before;
 for (let at = 0; at < steps; at++) {
-  const views = Object.fromEntries(method.views.map((one) => [one, view(random, one.startsWith('patches'))]));
-  const staged = step.stage({ views, release: () => {} });
+  const views = Object.fromEntries(method.views.map((one) => [one, view(random, kinds[one])]));
+  const samples = Array.from({ length: batch / size }, () => ({}));
+  const staged = step.stage({ views, samples, plans: {}, release: () => {} });
   before = loadNative().rankTraffic();
-  results.push(await step.run(staged, { step: at, progress: at / steps, learningRate: 0.002 }));
+  results.push(await step.run(staged, { step: at, progress: at / steps, epoch: at, learningRate: 0.002 }));
   first ??= state();
 }
 const after = loadNative().rankTraffic();
