@@ -73,7 +73,7 @@ describe.each(TINY_PRESETS)('method $method', ({ method, preset }) => {
 /** As `npx detco train --resume` does it, without the two seconds that a process takes to start. */
 async function expectSameResumed(method: string, preset: string, engine: EngineName): Promise<void> {
   const config = join(folder, `${method}.yaml`);
-  const narrow = JSON.stringify(known(method, { width: 4, dim: 8, queueSize: 32 }));
+  const narrow = JSON.stringify(known(method, { width: 4, dim: 8, queueSize: 32, queueEpoch: 0, frozenEpochs: 0 }));
   await writeFile(
     config,
     `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: ${narrow}\nrecipe: ${JSON.stringify(smallRecipe(preset, 32))}\noptimizer: { name: ${optimizer(method)} }\ncheckpointEvery: 2\n`,

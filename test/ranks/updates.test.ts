@@ -15,7 +15,18 @@ interface Updates {
   readonly sizes: { readonly trained: number; readonly statistics: number };
 }
 
-const SMALL = { arch: 'resnet18', width: 4, stem: 'small', dim: 8, hidden: 16, keyMomentum: 0.9, queueSize: 32 };
+const SMALL = {
+  arch: 'resnet18',
+  width: 4,
+  stem: 'small',
+  dim: 8,
+  hidden: 16,
+  keyMomentum: 0.9,
+  queueSize: 32,
+  prototypes: 12,
+  epsilon: 0.5,
+  queueEpoch: 2,
+};
 const STEPS = 5;
 const BATCH = 16;
 
@@ -64,6 +75,7 @@ where.describe(`several ranks${where.note}`, () => {
     ['simclr', 2, 2],
     ['byol', 2, 2],
     ['byol', 2, 1],
+    ['swav', 2, 1],
   ])(
     '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',
     async (name, ranks, bnGroups) => {

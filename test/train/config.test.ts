@@ -155,6 +155,22 @@ describe('options of a new run', () => {
       { shards, preset: 'tiny-simclr', batch: 4, method: { bnGroups: 8 } },
       'method.bnGroups 8 does not divide batch 4: expected a divisor, such as 2',
     ],
+    [
+      'more prototypes than embeddings',
+      { shards, preset: 'swav-r50', method: { queueSize: 0 } },
+      'method.prototypes 3000 is more than the 256 embeddings that are shared out among them, batch 256 and queueSize (--queue-size) 0: ' +
+        'use method.prototypes 256 or fewer, or --queue-size 2816 or more',
+    ],
+    [
+      'a queue of no whole batches',
+      { shards, preset: 'swav-r50', batch: 200 },
+      'method.queueSize (--queue-size) 3840 is not a multiple of batch 200',
+    ],
+    [
+      'whole images for crops',
+      { shards, preset: 'tiny-swav', recipe: { name: 'simclr' } },
+      'method swav needs the views global, local, which recipe "simclr" does not make: use recipe.name swav',
+    ],
     ['an unknown option', { shards, lerningRate: 1 } as ConfigInput, 'Unknown option "lerningRate": '],
     ['a misspelt option', { shards, epoch: 1 } as ConfigInput, 'Unknown option "epoch": did you mean "epochs"'],
     [

@@ -101,7 +101,10 @@ function expectClose(actual: Record<string, number[]>, expected: Record<string, 
 }
 
 /** Whether biases and batch norms decay too, of methods whose authors' code is held to it. */
-const DECAYS_ALL: Readonly<Record<string, boolean>> = { detco: true, moco: true, densecl: true, simclr: false, byol: false };
+const DECAYS_ALL: Readonly<Record<string, boolean>> = { detco: true, moco: true, densecl: true, simclr: false, byol: false, swav: true };
+
+/** Weights that are not to decay. */
+const APART: Readonly<Record<string, readonly string[]>> = { swav: ['prototypes.weight'] };
 
 describe('the groups of a method', () => {
   const small = { arch: 'resnet18', width: 4, stem: 'small', dim: 8, hidden: 8, queueSize: 16, bnGroups: 1 };
@@ -125,7 +128,9 @@ describe('the groups of a method', () => {
     expect(groups).toEqual([
       { decay: true, adapted: true },
       { decay: DECAYS_ALL[name] ?? expect.any(Boolean), adapted: false },
+      ...(name in APART ? [{ decay: false, adapted: true }] : []),
     ]);
+    expect([...(method.parameters[2]?.variables.keys() ?? [])]).toEqual(APART[name] ?? []);
     const [weights, others] = method.parameters.map(({ variables }) => [...variables.keys()]) as [string[], string[]];
     expect(weights.filter((parameter) => !/(conv\d|fc\d|downsample\.0)\.weight$/.test(parameter))).toEqual([]);
     expect(others.filter((parameter) => !/(bn\d|downsample\.1)\.weight$|\.bias$/.test(parameter))).toEqual([]);

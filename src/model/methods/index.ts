@@ -9,8 +9,9 @@ import { densecl } from './densecl.js';
 import { detco } from './detco.js';
 import { moco } from './moco.js';
 import { simclr } from './simclr.js';
+import { swav } from './swav.js';
 
-const METHODS = [detco, moco, simclr, byol, densecl] as const;
+const METHODS = [detco, moco, simclr, byol, densecl, swav] as const;
 
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */
