@@ -74,7 +74,8 @@ for (let step = 0; step < steps; step++) {
   const staged = await staging.next();
   // The preset's schedule over these updates.
   const progress = step / steps;
-  const running = update.run(staged.views, { step, progress, learningRate: learningRate(config, progress * config.epochs, step) });
+  const epoch = progress * config.epochs;
+  const running = update.run(staged.views, { step, progress, epoch, learningRate: learningRate(config, epoch, step) });
   staging.prefetch();
   const { loss } = await running;
   sizes.push(process.memoryUsage.rss() / 2 ** 20);

@@ -42,7 +42,9 @@ async function update(engine, config, { kind, pipeline, updates }) {
     const progress = step / updates;
     // A rate of one epoch that is as long as the run.
     const rate = learningRate({ ...config, epochs: 1 }, progress, step);
-    const { loss } = await run(stage(views), { step, progress, learningRate: rate });
+    // Of the preset's, whatever the run's length: what begins with an epoch does so at the same share of the run.
+    const epoch = Math.floor(progress * config.epochs);
+    const { loss } = await run(stage(views), { step, progress, epoch, learningRate: rate });
     losses.push(loss);
     const ended = performance.now();
     seconds.push((ended - began) / 1000);

@@ -75,7 +75,7 @@ test.each(Object.entries(ARMS))('%s trains', async (arm) => {
   const index = await mkdtemp(join(tmpdir(), 'detco-quality-index-'));
   const engine = await selectEngine('wasm');
   try {
-    const config = { ...configured(arm), method: configured(arm, { queueSize: 16 }).method, indexDir: index };
+    const config = { ...configured(arm), method: configured(arm, { queueSize: 32 }).method, indexDir: index };
     await indexShards(config.shards, { dir: index, workers: 1, batchSize: config.batch });
     const { method, losses, updateSeconds } = await trainArm(engine, config, { images: 48, updates: 2 });
     method.dispose();
