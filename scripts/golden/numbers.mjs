@@ -53,6 +53,11 @@ export function detPermutation(name, n) {
   return Int32Array.from(u.keys()).toSorted((a, b) => u[a] - u[b]);
 }
 
+/** `count` numbers of 0..n-1, of which some may be the same. */
+export function detOrdinals(name, count, n) {
+  return detUniform(name, new Int32Array(count), (u) => Math.floor(u * n));
+}
+
 /** A parameter's name in the golden files: batch norms have a `bn` before the last part, `layer1.0.bn1.bn.weight`. */
 export function goldenName(name) {
   return name.replace(/(^|\.)(bn\d|downsample\.1)\.(weight|bias)$/, '$1$2.bn.$3');

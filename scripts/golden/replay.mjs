@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { fromTorchLayout, methodKind, methodOptions, toTorchLayout } from '../../dist/model/index.js';
 import { permutation } from '../../dist/model/network/shuffle-bn.js';
 import { createOptimizer } from '../../dist/train/optimizer/index.js';
-import { detParameter, detPermutation, detQueue, detView, goldenName } from './numbers.mjs';
+import { detOrdinals, detParameter, detPermutation, detQueue, detView, goldenName } from './numbers.mjs';
 
 /** About five times what float32 shows against float64. */
 const TOLERANCES = {
@@ -163,7 +163,7 @@ function meanOver(ranks, { loss, terms, gradients, ...rest }) {
   return { ...rest, ...mean({ loss }), terms: mean(terms), gradients: mean(gradients) };
 }
 
-/** What the method makes for the step, with permutations that any language can rebuild in the place of its own. */
+/** What the method makes for the step, with permutations and negatives that any language can rebuild in the place of its own. */
 function inputsOf(method, at, { seed, ranks }) {
   const inputs = method.inputs(at);
   for (const name of Object.keys(inputs)) {
@@ -172,6 +172,12 @@ function inputsOf(method, at, { seed, ranks }) {
     const rebuilt = permutation(what, detPermutation(`${what}.${at.step}.${seed}`, at.batch), ranks);
     tf.dispose(Object.keys(rebuilt).map((part) => inputs[part]));
     Object.assign(inputs, rebuilt);
+  }
+  const { negatives } = inputs;
+  if (negatives) {
+    const [images] = method.sections.bank.get('entries').shape;
+    inputs.negatives = tf.tensor1d(detOrdinals(`negatives.${at.step}.${seed}`, negatives.size, images), 'int32');
+    negatives.dispose();
   }
   return inputs;
 }

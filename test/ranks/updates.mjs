@@ -23,12 +23,19 @@ function view(random, kind) {
   return { data: all.subarray(rank * share * bytes, (rank + 1) * share * bytes), shape: [share, ...one] };
 }
 
+/** Numbers of this rank's images; some come again two steps later. */
+function samples(at) {
+  const share = batch / size;
+  return Array.from({ length: share }, (_, row) => ({ ordinal: (at * batch + rank * share + row) % (images - 1) }));
+}
+
 const company = size > 1 ? await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' }) : undefined;
 const engine = await selectEngine('torch', { device: 'cpu', threads, precision, company });
 const known = Object.fromEntries(Object.entries(options).filter(([key]) => key in methodKind(name).schema.shape));
 const chosen = methodOptions({ ...known, name });
 const kinds = methodKind(name).views(chosen);
-const method = methodKind(name).create(engine, chosen, 1);
+const images = 2 * batch;
+const method = methodKind(name).create(engine, methodKind(name).forImages?.(chosen, images) ?? chosen, 1);
 const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 1e-4 });
 const step = createTrainStep({ engine, method, optimizer });
 const random = new Random(5);
@@ -43,8 +50,7 @@ let first;
 let before;
 for (let at = 0; at < steps; at++) {
   const views = Object.fromEntries(method.views.map((one) => [one, view(random, kinds[one])]));
-  const samples = Array.from({ length: batch / size }, () => ({}));
-  const staged = step.stage({ views, samples, plans: {}, release: () => {} });
+  const staged = step.stage({ views, samples: samples(at), plans: {}, release: () => {} });
   before = loadNative().rankTraffic();
   results.push(await step.run(staged, { step: at, progress: at / steps, epoch: at, learningRate: 0.002 }));
   first ??= state();

@@ -26,6 +26,7 @@ const SMALL = {
   prototypes: 12,
   epsilon: 0.5,
   queueEpoch: 2,
+  negatives: 24,
 };
 const STEPS = 5;
 const BATCH = 16;
@@ -76,6 +77,8 @@ where.describe(`several ranks${where.note}`, () => {
     ['byol', 2, 2],
     ['byol', 2, 1],
     ['swav', 2, 1],
+    ['instdis', 2, 1],
+    ['instdis', 2, 2],
   ])(
     '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',
     async (name, ranks, bnGroups) => {

@@ -2,11 +2,12 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import { type Engine, ENGINE_NAMES, selectEngine } from '#dist/engine/index.js';
-import { METHOD_NAMES, methodKind, methodOptions, type MethodInput, type ParameterGroup } from '#dist/model/index.js';
+import { METHOD_NAMES, methodKind, type ParameterGroup } from '#dist/model/index.js';
 import { parameterGroups } from '#dist/model/network/parameter-groups.js';
 import { createOptimizer, type OptimizerOptions } from '#dist/train/optimizer/index.js';
 import { whereAvailable } from '../engine/available.js';
 import { variable } from '../engine/tensors.js';
+import { narrowOptions } from '../support/small-method.js';
 
 const SGD = { name: 'sgd', momentum: 0.5, weightDecay: 0.25 } as const;
 const LARS = { name: 'lars', momentum: 0.5, weightDecay: 0.25, trust: 0.5 } as const;
@@ -101,7 +102,15 @@ function expectClose(actual: Record<string, number[]>, expected: Record<string, 
 }
 
 /** Whether biases and batch norms decay too, of methods whose authors' code is held to it. */
-const DECAYS_ALL: Readonly<Record<string, boolean>> = { detco: true, moco: true, densecl: true, simclr: false, byol: false, swav: true };
+const DECAYS_ALL: Readonly<Record<string, boolean>> = {
+  detco: true,
+  moco: true,
+  densecl: true,
+  simclr: false,
+  byol: false,
+  swav: true,
+  instdis: true,
+};
 
 /** Weights that are not to decay. */
 const APART: Readonly<Record<string, readonly string[]>> = { swav: ['prototypes.weight'] };
@@ -122,8 +131,7 @@ describe('the groups of a method', () => {
   });
 
   test.each(METHOD_NAMES)('%s: weights decay and are adapted; biases and batch norms are not adapted', (name) => {
-    const known = Object.entries(small).filter(([key]) => key in methodKind(name).schema.shape);
-    const method = methodKind(name).create(engine, methodOptions({ ...Object.fromEntries(known), name } as MethodInput), 1);
+    const method = methodKind(name).create(engine, narrowOptions(name, small, 1), 1);
     const groups = method.parameters.map(({ decay, adapted }) => ({ decay, adapted }));
     expect(groups).toEqual([
       { decay: true, adapted: true },

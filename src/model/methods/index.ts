@@ -7,11 +7,12 @@ import type { MethodKind, MethodPreset } from '../method.js';
 import { byol } from './byol.js';
 import { densecl } from './densecl.js';
 import { detco } from './detco.js';
+import { instdis } from './instdis.js';
 import { moco } from './moco.js';
 import { simclr } from './simclr.js';
 import { swav } from './swav.js';
 
-const METHODS = [detco, moco, simclr, byol, densecl, swav] as const;
+const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis] as const;
 
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */

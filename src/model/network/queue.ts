@@ -82,7 +82,8 @@ export class KeyQueues {
   }
 }
 
-function randomUnitRows(rows: number, dim: number, random: Random): Float32Array {
+/** Rows of normal numbers scaled to unit norm, row by row. */
+export function randomUnitRows(rows: number, dim: number, random: Random): Float32Array {
   const values = fillNormal(new Float32Array(rows * dim), random, 1);
   for (let start = 0; start < values.length; start += dim) {
     const row = values.subarray(start, start + dim);
