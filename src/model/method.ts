@@ -12,13 +12,16 @@ import type { Stage } from './network/architecture.js';
 import type { Backbone } from './network/backbone.js';
 
 /**
- * The views of a step by the recipe's names: normalised float32, [N, H, W, 3], [N, 9, h, w, 3] for a jigsaw, or [N, crops, H, W, 3] for a
- * multicrop.
+ * The views of a step by the recipe's names: normalised float32, [N, H, W, 3], [N, 9, h, w, 3] for a jigsaw, [N, crops, H, W, 3] for a
+ * multicrop, or [N, 4, H, W, 3] for rotations.
  */
 export type StepViews = Readonly<Record<string, Tensor>>;
 
-/** What a view shows: a whole image, the nine patches of one, several crops, or a crop that lies in a box to be pasted. */
-export type ViewKind = 'image' | 'jigsaw' | 'multicrop' | 'placed';
+/**
+ * What a view shows: a whole image, the nine patches of one, several crops, a crop that lies in a box to be pasted, or one picture in its four
+ * quarter turns.
+ */
+export type ViewKind = 'image' | 'jigsaw' | 'multicrop' | 'placed' | 'rotations';
 
 /** How one picture of a view was made, as the pipeline drew it: its `DrawnPicture` has more. */
 export interface DrawnView {
