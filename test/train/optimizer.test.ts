@@ -110,6 +110,7 @@ const DECAYS_ALL: Readonly<Record<string, boolean>> = {
   byol: false,
   swav: true,
   instdis: true,
+  rotation: true,
 };
 
 /** Weights that are not to decay. */

@@ -9,10 +9,11 @@ import { densecl } from './densecl.js';
 import { detco } from './detco.js';
 import { instdis } from './instdis.js';
 import { moco } from './moco.js';
+import { rotation } from './rotation.js';
 import { simclr } from './simclr.js';
 import { swav } from './swav.js';
 
-const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis] as const;
+const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis, rotation] as const;
 
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */
