@@ -6,6 +6,10 @@ const record = new URL('native/torch/build/build.json', import.meta.url);
 const { openblasCore } = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : {};
 if (openblasCore !== undefined) process.env.OPENBLAS_CORETYPE ??= openblasCore;
 
+// Two suites and what they start have a thread for each core, all at once: threads of LibTorch that spin while they wait for their like take
+// the cores from those that compute, half of all time in a test of the golden numbers.
+process.env.OMP_WAIT_POLICY ??= 'passive';
+
 /** Tests run against `dist`, the files that are shipped: `npm test` builds them first. */
 export default {
   testEnvironment: 'node',
