@@ -15,7 +15,7 @@ A golden file (`simclr_torch.py`, `byol_torch.py`, `densecl_torch.py`; `detco_to
                                                                  norm of all, first eight values of the first two rows
 
 Everything starts from names: a parameter as `det_param(name)`, the same in every network that has it; a queue or a bank as `det_queue(name)`; view V of step s as
-`det_uniform("input.V.s.SEED") * 4 - 2` in float32, elements in NHWC order. All steps have the optimiser's lr.
+`det_uniform("input.V.s.SEED") * 4 - 2` in float32, elements in NHWC order; one that the method takes as levels as `floor(256 u)` of the same u. All steps have the optimiser's lr.
 
 Error of a value: |a-b| / (|b| + 0.02 * largest |b| of its group and step). Tolerances, those of `detco_torch.py`: loss, terms 2e-4; gradNorm
 3e-2; probe 5e-3; moved of the trained network 1e-2, of another 2e-2; running statistics 1e-3; evalFeatures 5e-3. Learning rates and seeds
@@ -69,6 +69,11 @@ def det_param(name: str, shape) -> torch.Tensor:
 def det_view(tag: str, step: int, seed: int, shape) -> torch.Tensor:
     """A normalised-image-like input in [-2,2)."""
     return det_uniform(f"input.{tag}.{step}.{seed}", math.prod(shape)).reshape(shape).float() * 4 - 2
+
+
+def det_levels(tag: str, step: int, seed: int, shape) -> torch.Tensor:
+    """Levels of a picture, 0..255."""
+    return (det_uniform(f"input.{tag}.{step}.{seed}", math.prod(shape)).reshape(shape) * 256).floor().float()
 
 
 def det_permutation(tag: str, step: int, seed: int, n: int) -> torch.Tensor:
@@ -161,6 +166,7 @@ OPTIMIZERS = {
 # ---------------------------------------------------------------- golden files
 class Method:
     """What `run` knows of a method: `self.sections`, networks by name, of which the first is trained, and two functions."""
+    levels = ()  # views that it takes as levels
 
     def step(self, views, step, golden):
         """-> loss, its terms, and the embeddings that it leaves to the next step; views are [N,3,H,W], or [N,k,3,H,W]"""
@@ -192,7 +198,7 @@ def run(make, golden, dtype):
     opt = OPTIMIZERS[golden["optimizer"]["name"]](method.groups() or trained.parameters(), golden["optimizer"])
 
     def views(step):
-        return {k: det_view(k, step, golden["seed"], shape).movedim(-1, -3).to(dtype) for k, shape in golden["views"].items()}
+        return {k: (det_levels if k in method.levels else det_view)(k, step, golden["seed"], shape).movedim(-1, -3).to(dtype) for k, shape in golden["views"].items()}
 
     def norms(named):
         return {k: t.detach().double().norm().item() for k, t in named}

@@ -47,6 +47,11 @@ export function detView(name, shape) {
   return detUniform(`input.${name}`, new Float32Array(size(shape)), (u) => Math.fround(u) * 4 - 2);
 }
 
+/** Levels of a picture, 0..255. */
+export function detLevels(name, shape) {
+  return detUniform(`input.${name}`, new Float32Array(size(shape)), (u) => Math.floor(u * 256));
+}
+
 /** The permutation of 0..n-1 that sorts n deterministic numbers. */
 export function detPermutation(name, n) {
   const u = detUniform(`perm.${name}`, new Float64Array(n));

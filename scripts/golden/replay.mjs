@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { fromTorchLayout, methodKind, methodOptions, toTorchLayout } from '../../dist/model/index.js';
 import { permutation } from '../../dist/model/network/shuffle-bn.js';
 import { createOptimizer } from '../../dist/train/optimizer/index.js';
-import { detOrdinals, detParameter, detPermutation, detQueue, detView, goldenName } from './numbers.mjs';
+import { detLevels, detOrdinals, detParameter, detPermutation, detQueue, detView, goldenName } from './numbers.mjs';
 
 /** About five times what float32 shows against float64. */
 const TOLERANCES = {
@@ -60,7 +60,7 @@ export function replayGolden(engine, golden, onStep) {
   };
 
   for (const [step, expected] of golden.steps.entries()) {
-    const views = viewsOf(golden, step, engine.ranks);
+    const views = viewsOf(golden, step, method.levels, engine.ranks);
     const epoch = Math.floor(step / stepsPerEpoch);
     const at = { step, progress: step / totalSteps, epoch, batch, ...samplesOf(golden, step, engine.ranks) };
     const inputs = inputsOf(method, at, { seed, ranks: engine.ranks });
@@ -94,7 +94,7 @@ export function replayGolden(engine, golden, onStep) {
     onStep?.(step, loss);
   }
 
-  const views = viewsOf(golden, 0);
+  const views = viewsOf(golden, 0, method.levels);
   const [first] = Object.values(views);
   // Of a view of several pictures, all of them one after the other.
   const images = first.reshape([-1, ...first.shape.slice(-3)]);
@@ -133,9 +133,9 @@ function startOf(name, shape) {
 }
 
 /** The views of a step; of several ranks, this one's share. */
-function viewsOf({ views, viewTags, seed }, step, { rank, size } = { rank: 0, size: 1 }) {
+function viewsOf({ views, viewTags, seed }, step, levels = [], { rank, size } = { rank: 0, size: 1 }) {
   const view = ([name, [batch, ...rest]]) => {
-    const all = detView(`${viewTags[name] ?? name}.${step}.${seed}`, [batch, ...rest]);
+    const all = (levels.includes(name) ? detLevels : detView)(`${viewTags[name] ?? name}.${step}.${seed}`, [batch, ...rest]);
     const length = all.length / size;
     return [name, tf.tensor(all.slice(rank * length, (rank + 1) * length), [batch / size, ...rest], 'float32')];
   };

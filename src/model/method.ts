@@ -13,15 +13,15 @@ import type { Backbone } from './network/backbone.js';
 
 /**
  * The views of a step by the recipe's names: normalised float32, [N, H, W, 3], [N, 9, h, w, 3] for a jigsaw, [N, crops, H, W, 3] for a
- * multicrop, or [N, 4, H, W, 3] for rotations.
+ * multicrop, or [N, 4, H, W, 3] for rotations. A view that the method has among its `levels` is float32 of 0 to 255.
  */
 export type StepViews = Readonly<Record<string, Tensor>>;
 
 /**
- * What a view shows: a whole image, the nine patches of one, several crops, a crop that lies in a box to be pasted, or one picture in its four
- * quarter turns.
+ * What a view shows: a whole image, the nine patches of one, several crops, a crop that lies in a box to be pasted, one picture in its four
+ * quarter turns, or a whole image in CIELAB or with masks drawn on it.
  */
-export type ViewKind = 'image' | 'jigsaw' | 'multicrop' | 'placed' | 'rotations';
+export type ViewKind = 'image' | 'jigsaw' | 'multicrop' | 'placed' | 'rotations' | 'lab' | 'masked';
 
 /** How one picture of a view was made, as the pipeline drew it: its `DrawnPicture` has more. */
 export interface DrawnView {
@@ -35,6 +35,8 @@ export interface DrawnView {
   readonly jigsaw?: { readonly order: readonly number[] };
   /** Of a placed view: where the crop lies, pixels of the picture as it is given. */
   readonly placed?: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  /** What is to be hidden, pixels of the picture. */
+  readonly masks?: readonly { readonly left: number; readonly top: number; readonly width: number; readonly height: number }[];
 }
 
 /** What is known of the images of a step besides their pixels: of this rank's, in the order of the rows of its views. */
@@ -101,6 +103,8 @@ export interface Method {
   readonly views: readonly string[];
   /** Those of them that ranks exchange, by `Ranks.exchange`. */
   readonly exchanged: readonly string[];
+  /** Views that a step takes as levels 0..255, not normalised; default: none. */
+  readonly levels?: readonly string[];
   /** What `terms` of a step are called, in their order. */
   readonly terms: readonly string[];
   /** Of the embeddings whose spread is `featureStd`. */

@@ -82,6 +82,11 @@ function upload(engine: Engine, method: Method, batch: Batch): NamedTensors {
     const view = batch.views[name];
     if (!view) throw new Error(`Training needs the view ${name}: the recipe makes ${Object.keys(batch.views).join(', ')}`);
     const { data, shape, pending } = view;
+    if (method.levels?.includes(name)) {
+      // What a device could do to them it has left to the worker.
+      views[name] = engine.upload(data, shape, 'levels');
+      continue;
+    }
     const send = method.exchanged.includes(name) ? engine.ranks.upload : undefined;
     views[name] = pending
       ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending)

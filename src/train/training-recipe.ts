@@ -19,15 +19,22 @@ export function trainingRecipe({ recipe: options, method }: Chosen): Recipe {
  */
 function taken(made: Recipe['views'], needed: Readonly<Record<string, ViewKind>>): Record<string, View> {
   const wanted = Object.entries(needed);
-  if (wanted.every(([name, kind]) => made[name]?.kind === kind))
+  if (wanted.every(([name, kind]) => kindOf(made[name]) === kind))
     return Object.fromEntries(Object.entries(made).filter(([name]) => name in needed));
   const left = Object.values(made);
   return Object.fromEntries(
     wanted.flatMap(([name, kind]) => {
-      const at = left.findIndex((view) => view.kind === kind);
+      const at = left.findIndex((view) => kindOf(view) === kind);
       return at === -1 ? [] : left.splice(at, 1).map((view) => [name, view]);
     }),
   );
+}
+
+/** An image in CIELAB is no image to other methods, nor is one with masks a whole one. */
+function kindOf(view: View | undefined): ViewKind | undefined {
+  if (view?.kind !== 'image') return view?.kind;
+  const last = view.operations.at(-1)?.op;
+  return last === 'lab' ? 'lab' : last === 'mask' ? 'masked' : 'image';
 }
 
 /** @throws OptionsError for a recipe that does not make the views of the method */

@@ -111,6 +111,8 @@ const DECAYS_ALL: Readonly<Record<string, boolean>> = {
   swav: true,
   instdis: true,
   rotation: true,
+  colorization: true,
+  inpainting: true,
 };
 
 /** Weights that are not to decay. */

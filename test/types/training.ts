@@ -73,7 +73,9 @@ expectTypeOf<Engine['infoNce']>().toEqualTypeOf<(queries: Tensor2D, keys: Tensor
 /* detco/model */
 expectTypeOf(METHOD_NAMES).toEqualTypeOf<readonly string[]>();
 expectTypeOf(methodOptions).returns.toEqualTypeOf<MethodOptions>();
-expectTypeOf<MethodOptions['name']>().toEqualTypeOf<'detco' | 'moco' | 'simclr' | 'byol' | 'densecl' | 'swav' | 'instdis' | 'rotation'>();
+expectTypeOf<MethodOptions['name']>().toEqualTypeOf<
+  'detco' | 'moco' | 'simclr' | 'byol' | 'densecl' | 'swav' | 'instdis' | 'rotation' | 'colorization' | 'inpainting'
+>();
 expectTypeOf(methodKind('detco').create).returns.toEqualTypeOf<Method>();
 expectTypeOf<Method['backbone']>().toEqualTypeOf<Backbone>();
 expectTypeOf<Architecture>().toEqualTypeOf<'resnet18' | 'resnet34' | 'resnet50' | 'resnet101'>();

@@ -5,15 +5,17 @@ import { noSuch } from '../../common/nearest.js';
 import { quoted } from '../../common/quoted.js';
 import type { MethodKind, MethodPreset } from '../method.js';
 import { byol } from './byol.js';
+import { colorization } from './colorization.js';
 import { densecl } from './densecl.js';
 import { detco } from './detco.js';
 import { instdis } from './instdis.js';
+import { inpainting } from './inpainting.js';
 import { moco } from './moco.js';
 import { rotation } from './rotation.js';
 import { simclr } from './simclr.js';
 import { swav } from './swav.js';
 
-const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis, rotation] as const;
+const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis, rotation, colorization, inpainting] as const;
 
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */

@@ -20,3 +20,18 @@ export function viewOf<View extends Tensor = Tensor4D>(
   checkBnGroups(options, ranks * (images.shape[0] ?? 0));
   return images;
 }
+
+/**
+ * For methods that tell something of each part of a picture.
+ *
+ * @param of pixels of a side that one cell of the backbone's last map stands for
+ * @throws RangeError for sides that are no multiple of it
+ */
+export function checkSides({ shape: [, height, width] }: Tensor4D, name: string, of: number): void {
+  if (height % of === 0 && width % of === 0) return;
+  const near = Math.max(1, Math.round(height / of)) * of;
+  throw new RangeError(
+    `The view "${name}" is ${width} x ${height} pixels: expected a multiple of ${of}, the pixels that a cell of the last map stands for; ` +
+      `use recipe.globalSize (--global-size) ${near}, or another method.stem`,
+  );
+}

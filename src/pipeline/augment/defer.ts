@@ -1,7 +1,7 @@
 /**
  * Which operations of a view a worker can leave to the device that trains, for machines with few cores and a large GPU.
- * Looking at all pixels at once is what a device is bad at: equalize and the geometric operations stay with the worker,
- * and so does all that comes before them.
+ * Looking at all pixels at once is what a device is bad at: equalize and the geometric operations stay with the worker, so does the
+ * conversion to Lab, which is exact there, and so does all that comes before them.
  */
 import type { JigsawPlan, PicturePlan, Step } from './parameters.js';
 import { type ImageView, type JigsawView, pictureSide, type Recipe, type RotationsView, type View, type Views } from './recipe.js';
@@ -23,7 +23,7 @@ export type AugmentBy = 'worker' | 'device';
 export type WrittenViews<Named extends Views, By extends AugmentBy> = { readonly [Name in keyof Named]: Written<Named[Name], By> };
 type Written<V extends View, By extends AugmentBy> = By extends 'device' ? (V extends JigsawView | RotationsView ? ImageView : V) : V;
 
-const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
+const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY', 'lab']);
 
 /** Cuts a plan in two: what the worker does, and what is left. A flip costs the crop nothing, so it is never left. */
 export function defer({ crop, steps, jigsaw, turns }: PicturePlan): { readonly now: PicturePlan; readonly pending: PendingView } {
@@ -34,7 +34,8 @@ export function defer({ crop, steps, jigsaw, turns }: PicturePlan): { readonly n
     // Mirroring commutes with all that a device does, but not with what moves pixels.
     now: { crop, steps: [...steps.slice(0, last + 1), ...flips] },
     pending: {
-      steps: steps.filter((step, i) => i > last && !isLateFlip(step, i)),
+      // A mask changes no pixel: there is nothing to be done.
+      steps: steps.filter((step, i) => i > last && !isLateFlip(step, i) && step.op !== 'mask'),
       ...(jigsaw && { jigsaw }),
       ...(turns && { turns }),
     },

@@ -20,7 +20,10 @@ export function applyStep(kernels: Kernels, step: Step): void {
     case 'autoContrast':
     case 'equalize':
     case 'invert':
+    case 'lab':
       return kernels[step.op]();
+    case 'mask':
+      return;
     case 'gaussianBlur':
       return kernels.gaussianBlur(step.sigma);
     case 'rotate':

@@ -8,6 +8,7 @@
  *
  * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
  */
+import { toLabBytes } from '../../common/lab.js';
 import { BOX_RADIUS_LIMIT, boxRadius, narrowWeights, wideWeights } from './gaussian.js';
 import type { CropPlan, JigsawPlan } from './parameters.js';
 import { type Region, Regions } from './regions.js';
@@ -211,6 +212,11 @@ export class Kernels {
   equalize(): void {
     this.#flush();
     this.#wasm.equalize(this.#image, this.#width * this.#height, this.#tables);
+  }
+
+  lab(): void {
+    this.#flush();
+    toLabBytes(this.#bytes.subarray(this.#image, this.#image + this.#width * this.#height * 3));
   }
 
   horizontalFlip(): void {

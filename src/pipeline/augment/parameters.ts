@@ -2,8 +2,8 @@
  * Draws every random parameter of a view before a pixel is touched. The result is plain data: it can be printed,
  * replayed through `execute`, or handed to another device.
  *
- * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip, RandomSolarize),
- * MoCo v2 (GaussianBlur) and PIRL (the 3x3 patches).
+ * Distributions follow torchvision (RandomResizedCrop, ColorJitter, RandomGrayscale, RandomHorizontalFlip, RandomSolarize,
+ * RandomErasing), MoCo v2 (GaussianBlur) and PIRL (the 3x3 patches).
  */
 import { Random } from '../../common/random.js';
 import { drawRandAugment, type RandAugmentStep } from './randaugment.js';
@@ -11,6 +11,7 @@ import {
   type CenterCrop,
   type ColorJitter,
   type JigsawView,
+  type Mask,
   type Operation,
   pictureSide,
   type PlacedView,
@@ -58,7 +59,9 @@ export type Step =
   | { readonly op: 'brightness' | 'contrast' | 'saturation'; readonly factor: number }
   /** Turn of the hue circle, -0.5..0.5. */
   | { readonly op: 'hue'; readonly shift: number }
-  | { readonly op: 'grayscale' | 'horizontalFlip' }
+  | { readonly op: 'grayscale' | 'horizontalFlip' | 'lab' }
+  /** What a method hides, whole pixels of the picture. */
+  | { readonly op: 'mask'; readonly left: number; readonly top: number; readonly width: number; readonly height: number }
   /** Standard deviation, pixels. */
   | { readonly op: 'gaussianBlur'; readonly sigma: number }
   | RandAugmentStep;
@@ -156,8 +159,29 @@ function drawColorJitter(jitter: ColorJitter, random: Random): Step[] {
   return Array.from(order, (i) => steps[i]).filter((step) => step !== undefined);
 }
 
-function drawOperation(operation: Operation, random: Random): readonly Step[] {
+/**
+ * torchvision's RandomErasing.get_params, with sides below the picture's. Where ten tries give none, which a share of nearly all of it may
+ * do, the last is cut to fit: a method has something to hide in every picture.
+ */
+function drawMask({ scale, ratio }: Mask, size: number, random: Random): Step {
+  const draw = (): { readonly width: number; readonly height: number } => {
+    const area = size * size * random.between(...scale);
+    const aspect = Math.exp(random.between(Math.log(ratio[0]), Math.log(ratio[1])));
+    return { width: Math.round(Math.sqrt(area / aspect)), height: Math.round(Math.sqrt(area * aspect)) };
+  };
+  const fits = (side: number): boolean => side > 0 && side < size;
+  let drawn = draw();
+  for (let attempt = 1; attempt < 10 && !(fits(drawn.width) && fits(drawn.height)); attempt++) drawn = draw();
+  const cut = (side: number): number => Math.min(Math.max(side, 1), Math.max(1, size - 1));
+  const [width, height] = [cut(drawn.width), cut(drawn.height)];
+  const top = random.below(size - height + 1);
+  return { op: 'mask', left: random.below(size - width + 1), top, width, height };
+}
+
+function drawOperation(operation: Operation, size: number, random: Random): readonly Step[] {
   if (operation.op === 'randAugment') return drawRandAugment(operation, random);
+  if (operation.op === 'mask') return [drawMask(operation, size, random)];
+  if (operation.op === 'lab') return [{ op: 'lab' }];
   if (random.uniform() >= operation.p) return [];
   switch (operation.op) {
     case 'colorJitter':
@@ -209,7 +233,7 @@ export function drawPicture(view: View, width: number, height: number, random: R
   const crop =
     view.crop.op === 'centerCrop' ? centreCrop(view.crop, width, height, size) : drawCrop(view.crop, width, height, size, random);
   const placed = view.kind === 'placed' ? placeCrop(crop, view, random) : undefined;
-  const steps = view.operations.flatMap((operation) => drawOperation(operation, random));
+  const steps = view.operations.flatMap((operation) => drawOperation(operation, size, random));
   if (placed) return { ...placed, steps };
   if (view.kind === 'jigsaw') return { crop, steps, jigsaw: drawJigsaw(view, random) };
   return view.kind === 'rotations' ? { crop, steps, turns: 4 } : { crop, steps };

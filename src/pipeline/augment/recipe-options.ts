@@ -33,6 +33,8 @@ const schemas = [
   z.strictObject({ name: z.literal('rotation'), globalSize }),
   z.strictObject({ name: z.literal('insloc'), globalSize }),
   z.strictObject({ name: z.literal('swav'), globalSize, localSize, crops }),
+  z.strictObject({ name: z.literal('colorization'), globalSize }),
+  z.strictObject({ name: z.literal('inpainting'), globalSize }),
 ] as const;
 
 export const recipeOptionsSchema = kinds('recipe', 'name', schemas);

@@ -67,9 +67,29 @@ export interface RandAugment {
   readonly p: number;
 }
 
+/**
+ * L x 255/100, a + 128 and b + 128 of CIELAB (white D65) in the place of red, green and blue. The last operation of a view, which is then of
+ * the kind 'lab' for methods.
+ */
+export interface Lab {
+  readonly op: 'lab';
+}
+
+/**
+ * A rectangle that a method is to hide, drawn as torchvision's RandomErasing does. No pixel changes: what is hidden is what the method has to
+ * tell. After it come none but more masks.
+ */
+export interface Mask {
+  readonly op: 'mask';
+  /** Share of the picture's area, [low, high]. */
+  readonly scale: readonly [number, number];
+  /** Height over width, drawn log-uniformly from [low, high]. */
+  readonly ratio: readonly [number, number];
+}
+
 export type Crop = RandomResizedCrop | CenterCrop;
 /** What is done to a crop; each operation draws its own parameters. */
-export type Operation = ColorJitter | Grayscale | GaussianBlur | HorizontalFlip | Solarize | RandAugment;
+export type Operation = ColorJitter | Grayscale | GaussianBlur | HorizontalFlip | Solarize | RandAugment | Lab | Mask;
 
 /** One image of `size` x `size` pixels: [size, size, 3] uint8 a sample. */
 export interface ImageView {
@@ -332,6 +352,15 @@ export const recipes = {
     const operations = simclrOperations(globalSize / GLOBAL_SIZE);
     const global = cropsView(GLOBAL_CROPS, globalSize, [0.14, 1], operations);
     return { name: 'swav', views: { global, local: cropsView(crops, localSize, [0.05, 0.14], operations) } };
+  },
+  /** One view in CIELAB, named `lab`, of an image that is cropped and flipped: what colours does a grey picture have (Zhang et al. 2016). */
+  colorization({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly lab: ImageView }> {
+    return { name: 'colorization', views: { lab: imageView(globalSize, 0.2, [FLIP, { op: 'lab' }]) } };
+  },
+  /** One view named `masked`, with four blocks to be hidden: up to a quarter of the picture in all (Pathak et al. 2016, section 3.3). */
+  inpainting({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly masked: ImageView }> {
+    const block: Mask = { op: 'mask', scale: [1 / 32, 1 / 16], ratio: [1 / 2, 2] };
+    return { name: 'inpainting', views: { masked: imageView(globalSize, 0.2, [FLIP, block, block, block, block]) } };
   },
   /** What a linear classifier is trained on, one view named `image`: a crop of 8 % to all of the area, and a flip (MoCo's main_lincls.py). */
   linear({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly image: ImageView }> {

@@ -34,6 +34,9 @@ const centerCrop = entries({
 // Strengths up to 2 keep blend factors within the kernels' fixed-point range.
 const strength = z.number().min(0).max(2);
 
+/** Each share of the picture's area is below all of it: masks lie within a picture. */
+const maskShare = range(1e-6, 0.9);
+
 const inPlace = [
   entries({
     op: z.literal('colorJitter'),
@@ -58,13 +61,25 @@ const operation = z.discriminatedUnion('op', [
     magnitudeStd: z.number().min(0),
     p,
   }),
+  entries({ op: z.literal('lab') }),
+  entries({ op: z.literal('mask'), scale: maskShare, ratio: range(0.01, 100) }),
 ]);
+
+/** In the order in which they are applied. */
+const operations = z.array(operation).superRefine((chain, { addIssue }) => {
+  chain.forEach(({ op }, i) => {
+    const later = chain.slice(i + 1).findIndex((next) => op === 'lab' || (op === 'mask' && next.op !== 'mask'));
+    if (later === -1) return;
+    const wanted = op === 'lab' ? 'nothing after lab, whose bytes are no colours' : 'nothing but masks after mask, whose place would move';
+    addIssue({ code: 'custom', path: [i + 1 + later], message: `expected ${wanted}` });
+  });
+});
 
 const imageView = entries({
   kind: z.literal('image'),
   size: side,
   crop: z.discriminatedUnion('op', [randomResizedCrop, centerCrop]),
-  operations: z.array(operation),
+  operations,
 });
 const jigsawView = z
   .strictObject({
@@ -72,7 +87,7 @@ const jigsawView = z
     patchSize: side,
     cell: side.max(682),
     crop: randomResizedCrop,
-    operations: z.array(operation),
+    operations,
   })
   .refine((view) => view.patchSize <= view.cell, {
     error: 'expected patchSize <= cell',
@@ -84,14 +99,14 @@ const multiCropView = entries({
   crops: z.int().min(1).max(MOST_CROPS),
   size: side,
   crop: randomResizedCrop,
-  operations: z.array(operation),
+  operations,
 });
 
 const rotationsView = entries({
   kind: z.literal('rotations'),
   size: side,
   crop: randomResizedCrop,
-  operations: z.array(operation),
+  operations,
 });
 
 const placedView = z

@@ -12,7 +12,7 @@ export interface DrawnPicture {
   /** Size of the whole image, pixels, as it lies in its file: EXIF orientation is ignored. */
   readonly image: Size;
   /** What was resized to the picture, in pixels of the image; whole ones, but for a view with `centerCrop`. */
-  readonly box: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  readonly box: Box;
   /** Whether the picture is mirrored, left to right. */
   readonly flipped: boolean;
   /** All operations with their parameters, flips too, from the first to the last. Those of RandAugment may turn, shear or move the picture. */
@@ -21,6 +21,8 @@ export interface DrawnPicture {
   readonly jigsaw?: JigsawPlan;
   /** Where in a view of kind `placed` the crop lies, pixels of the picture as it is given, mirrored or not. */
   readonly placed?: Box;
+  /** What a method is to hide, pixels of the picture. */
+  readonly masks?: readonly Box[];
 }
 
 /** Of each view the pictures of all samples, in the order of its `data`. */
@@ -41,6 +43,9 @@ export function drawnPictures(
 function drawnPicture(view: View, image: Size, { crop, steps, jigsaw, placed }: PicturePlan): DrawnPicture {
   const { window, left, top, scaleX, scaleY, size } = crop;
   const flipped = steps.filter(({ op }) => op === 'horizontalFlip').length % 2 === 1;
+  const masks = steps.flatMap((step) =>
+    step.op === 'mask' ? [{ left: step.left, top: step.top, width: step.width, height: step.height }] : [],
+  );
   return {
     image,
     // A centred crop may use pixels around its box, and the box lies between pixels.
@@ -49,5 +54,6 @@ function drawnPicture(view: View, image: Size, { crop, steps, jigsaw, placed }: 
     steps,
     ...(jigsaw && { jigsaw }),
     ...(placed && { placed: flipped ? { ...placed, left: size - placed.left - placed.width } : placed }),
+    ...(masks.length > 0 && { masks }),
   };
 }

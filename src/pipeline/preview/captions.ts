@@ -30,6 +30,8 @@ export function stepValue(step: Step): string {
     case 'shearX':
     case 'shearY':
       return signed(step.shear, 2);
+    case 'mask':
+      return `${step.width}x${step.height} at ${step.left},${step.top}`;
     case 'translateX':
     case 'translateY':
       return signed(step.fraction, 2);
@@ -38,6 +40,7 @@ export function stepValue(step: Step): string {
     case 'autoContrast':
     case 'equalize':
     case 'invert':
+    case 'lab':
       return '';
   }
 }

@@ -38,6 +38,7 @@ const OTHERS: readonly (readonly [string, Range])[] = [
     (side) => evenly(BLUR[0], BLUR[1]).map((sigma) => ({ step: { op: 'gaussianBlur', sigma: (sigma * side) / GLOBAL_SIZE } })),
   ],
   ['horizontalFlip', onOff({ op: 'horizontalFlip' })],
+  ['lab', onOff({ op: 'lab' })],
 ];
 
 type Draw = (typeof RAND_AUGMENT)[number];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { centreCrop, drawCrop, drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
-import { type Operation, recipes, type View } from '#dist/pipeline/augment/recipe.js';
+import { type Mask, type Operation, recipes, type View } from '#dist/pipeline/augment/recipe.js';
 import { Random } from '#dist/common/random.js';
 
 const CROP = { op: 'randomResizedCrop', scale: [0.2, 1], ratio: [3 / 4, 4 / 3] } as const;
@@ -125,6 +125,47 @@ test('solarize is drawn with its probability and keeps its threshold', () => {
   const drawn = plans(withOperations({ op: 'solarize', threshold: 128, p: 0.2 }), 4000).flatMap(({ steps }) => steps);
   expectShare(drawn.length, 4000, 0.2);
   expect(new Set(drawn.map((step) => JSON.stringify(step)))).toEqual(new Set(['{"op":"solarize","threshold":128}']));
+});
+
+describe('mask', () => {
+  const masksOf = (mask: Omit<Mask, 'op'>, n: number) =>
+    plans(withOperations({ op: 'mask', ...mask }), n).flatMap(({ steps }) => steps.flatMap((step) => (step.op === 'mask' ? [step] : [])));
+
+  test('is drawn within the bounds of torchvision: share of the area, height over width, sides below those of the picture', () => {
+    const [scale, ratio] = [[0.05, 0.3] as const, [0.5, 3] as const];
+    const drawn = masksOf({ scale, ratio }, 3000);
+    expect(drawn).toHaveLength(3000);
+    for (const { left, top, width, height } of drawn) {
+      expect([left, top, width, height].every(Number.isInteger)).toBe(true);
+      expect(left >= 0 && top >= 0 && left + width <= 32 && top + height <= 32 && width < 32 && height < 32).toBe(true);
+      // Sides are rounded to pixels.
+      expect((width - 0.5) * (height - 0.5)).toBeLessThanOrEqual(scale[1] * 1024);
+      expect((width + 0.5) * (height + 0.5)).toBeGreaterThanOrEqual(scale[0] * 1024);
+      expect((height + 0.5) / (width - 0.5)).toBeGreaterThanOrEqual(ratio[0]);
+      expect((height - 0.5) / (width + 0.5)).toBeLessThanOrEqual(ratio[1]);
+    }
+    // Shares are uniform, and aspect ratios are so in their logarithm.
+    const shares = drawn.map(({ width, height }) => (width * height) / 1024);
+    expect(shares.reduce((sum, share) => sum + share, 0) / 3000).toBeCloseTo(0.175, 1.5);
+    expectShare(drawn.filter(({ width, height }) => height > Math.sqrt(1.5) * width).length, 3000, 0.5);
+    // They reach every edge.
+    expect(drawn.some(({ left }) => left === 0) && drawn.some(({ left, width }) => left + width === 32)).toBe(true);
+    expect(drawn.some(({ top }) => top === 0) && drawn.some(({ top, height }) => top + height === 32)).toBe(true);
+  });
+
+  test('that would not fit is cut to the picture', () => {
+    const drawn = masksOf({ scale: [0.9, 0.9], ratio: [50, 50] }, 50);
+    expect(drawn).toHaveLength(50);
+    for (const { height, width } of drawn) expect([height, width]).toEqual([31, 4]);
+  });
+
+  test('changes nothing that is drawn before it', () => {
+    const { op: _, ...block } = { op: 'mask', scale: [0.1, 0.2], ratio: [1, 1] } as const;
+    const flip = { op: 'horizontalFlip', p: 0.5 } as const;
+    const without = plans(withOperations(flip), 50);
+    const masked = plans(withOperations(flip, { op: 'mask', ...block }, { op: 'mask', ...block }), 50);
+    expect(masked.map(({ crop, steps }) => ({ crop, steps: steps.slice(0, -2) }))).toEqual(without);
+  });
 });
 
 describe('RandAugment', () => {

@@ -35,6 +35,23 @@ test.each([
   ],
   ['a sigma the kernels cannot do', one({ ...image, operations: [{ op: 'gaussianBlur', sigma: [2, 9], p: 1 }] }), /sigma\.1 is 9: .*<=8/],
   ['a threshold beyond the levels', one({ ...image, operations: [{ op: 'solarize', threshold: 300, p: 1 }] }), /threshold is 300: .*<=256/],
+  [
+    'an operation on bytes that are no colours',
+    one({ ...image, operations: [{ op: 'lab' }, { op: 'grayscale', p: 1 }] }),
+    /operations\.1 is .*: expected nothing after lab/,
+  ],
+  [
+    'a flip that would move a mask',
+    one({
+      ...image,
+      operations: [
+        { op: 'mask', scale: [0.1, 0.2], ratio: [1, 1] },
+        { op: 'horizontalFlip', p: 1 },
+      ],
+    }),
+    /operations\.1 is .*: expected nothing but masks after mask/,
+  ],
+  ['a mask of all', one({ ...image, operations: [{ op: 'mask', scale: [0.5, 1], ratio: [1, 1] }] }), /scale\.1 is 1: .*<=0\.9/],
   ['a patch larger than its cell', one({ ...jigsaw, patchSize: 90 }), /patchSize is 90: expected patchSize <= cell/],
   ['no crops', one({ ...multicrop, crops: 0 }), /recipe\.views\.image\.crops is 0: .*>=1/],
   ['more crops than anybody cuts', one({ ...multicrop, crops: 65 }), /crops is 65: .*<=64/],

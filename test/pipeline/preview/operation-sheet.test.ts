@@ -43,6 +43,7 @@ async function rowOf(image: Pixels, name: string): Promise<{ readonly pictures: 
 const NEUTRAL: Readonly<Record<string, number>> = {
   grayscale: 0,
   horizontalFlip: 0,
+  lab: 0,
   autoContrast: 0,
   equalize: 0,
   invert: 0,
