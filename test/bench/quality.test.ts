@@ -8,6 +8,7 @@ import { expect, test } from '@jest/globals';
 import { type Engine, selectEngine } from '#dist/engine/index.js';
 import { type Method, METHOD_NAMES } from '#dist/model/index.js';
 import { indexShards } from '#dist/pipeline/shard/index-shards.js';
+import { listShards } from '#dist/pipeline/source/index.js';
 import type { TrainConfig } from '#dist/train/index.js';
 import { type Difference, load } from './load.js';
 
@@ -71,12 +72,12 @@ test('queues and levels are varied where a method has them, but for a part of De
   expect(varied('simclr')).not.toHaveProperty('queueSize');
 });
 
-test.each(Object.entries(ARMS))('%s trains', async (arm) => {
+test.each(METHOD_NAMES)('%s trains', async (arm) => {
   const index = await mkdtemp(join(tmpdir(), 'detco-quality-index-'));
   const engine = await selectEngine('wasm');
   try {
     const config = { ...configured(arm), method: configured(arm, { queueSize: 32 }).method, indexDir: index };
-    await indexShards(config.shards, { dir: index, workers: 1, batchSize: config.batch });
+    await indexShards(await listShards(config.shards), { dir: index, workers: 1, batchSize: config.batch });
     const { method, losses, updateSeconds } = await trainArm(engine, config, { images: 48, updates: 2 });
     method.dispose();
     expect(losses).toHaveLength(2);
