@@ -8,7 +8,7 @@ standard deviation 5 and normalised (section 2.2); bins as far away as the fifth
 for rare colours, in the mean over cells.
 
 The decoder doubles the map by nearest upsampling, then 3x3 convolution, BN, ReLU.
-Float32 against float64: loss 3e-6; gradNorm 2e-4; moved 5e-5; running statistics 2e-6; evalFeatures 3e-5.
+Float32 against float64: loss 7e-8; gradNorm 2e-6; moved 6e-5; running statistics 2e-7; evalFeatures 6e-7.
 """
 import functools
 import torch, torch.nn as nn, torch.nn.functional as F

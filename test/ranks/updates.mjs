@@ -12,7 +12,7 @@ import { Random } from '../../dist/common/random.js';
 
 const { rank, size, port, name, options, batch, steps, precision = 'fp32', threads = 2 } = JSON.parse(process.argv[2] ?? '');
 
-const SHAPES = { image: [16, 16, 3], jigsaw: [9, 12, 12, 3], multicrop: [2, 16, 16, 3] };
+const SHAPES = { image: [16, 16, 3], jigsaw: [9, 12, 12, 3], multicrop: [2, 16, 16, 3], lab: [16, 16, 3], masked: [16, 16, 3] };
 
 /** The images of a view, the same on every rank; of those, this rank's. */
 function view(random, kind) {
@@ -27,6 +27,16 @@ function view(random, kind) {
 function samples(at) {
   const share = batch / size;
   return Array.from({ length: share }, (_, row) => ({ ordinal: (at * batch + rank * share + row) % (images - 1) }));
+}
+
+/** How the pictures of this rank's images were made: masks hide more of some than of others. */
+function plans() {
+  const share = batch / size;
+  const pictures = Array.from({ length: share }, (_, row) => {
+    const image = rank * share + row;
+    return { masks: [{ left: image % 8, top: 2, width: 3 + (image % 5), height: 1 + (image % 12) }] };
+  });
+  return Object.fromEntries(method.views.flatMap((one) => (kinds[one] === 'masked' ? [[one, pictures]] : [])));
 }
 
 const company = size > 1 ? await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' }) : undefined;
@@ -50,7 +60,7 @@ let first;
 let before;
 for (let at = 0; at < steps; at++) {
   const views = Object.fromEntries(method.views.map((one) => [one, view(random, kinds[one])]));
-  const staged = step.stage({ views, samples: samples(at), plans: {}, release: () => {} });
+  const staged = step.stage({ views, samples: samples(at), plans: plans(), release: () => {} });
   before = loadNative().rankTraffic();
   results.push(await step.run(staged, { step: at, progress: at / steps, epoch: at, learningRate: 0.002 }));
   first ??= state();

@@ -79,6 +79,8 @@ where.describe(`several ranks${where.note}`, () => {
     ['swav', 2, 1],
     ['instdis', 2, 1],
     ['instdis', 2, 2],
+    ['colorization', 2, 1],
+    ['inpainting', 2, 1],
   ])(
     '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',
     async (name, ranks, bnGroups) => {
