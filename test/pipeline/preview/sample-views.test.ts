@@ -126,6 +126,7 @@ test.each([
   ['tiny', recipes.detco({ globalSize: 48, patchSize: 24, randAugment: false })],
   ['tiny-densecl', recipes.mocoV2({ globalSize: 32 })],
   ['tiny-byol', recipes.byol({ globalSize: 48 })],
+  ['tiny-swav', recipes.swav({ globalSize: 48, localSize: 24, crops: 4 })],
 ] as [string, Recipe][])('the first samples have the views that detco train --preset %s sees', async (preset, same) => {
   const config = resolveConfig({ shards, preset, seed: SEED, batch: 8 });
   expect(trainingRecipe(config).views).toEqual(same.views);
