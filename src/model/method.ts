@@ -33,8 +33,14 @@ export interface DrawnView {
   readonly flipped: boolean;
   /** Of a jigsaw: patch i was cut from cell `order[i]` of the 3x3, row by row. */
   readonly jigsaw?: { readonly order: readonly number[] };
-  /** Of a placed view: where the crop lies, pixels of the picture as it is given. */
-  readonly placed?: { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
+  /** Of a placed view: where the crop lies in the picture of `canvas` x `canvas` pixels, as it is given. */
+  readonly placed?: {
+    readonly canvas: number;
+    readonly left: number;
+    readonly top: number;
+    readonly width: number;
+    readonly height: number;
+  };
   /** What is to be hidden, pixels of the picture. */
   readonly masks?: readonly { readonly left: number; readonly top: number; readonly width: number; readonly height: number }[];
 }

@@ -113,6 +113,7 @@ const DECAYS_ALL: Readonly<Record<string, boolean>> = {
   rotation: true,
   colorization: true,
   inpainting: true,
+  insloc: true,
 };
 
 /** Weights that are not to decay. */

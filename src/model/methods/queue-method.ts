@@ -27,6 +27,8 @@ export interface QueueMethodParts {
   readonly queues: readonly string[];
   /** Kinds of key views, each of which has a permutation of its own, and the names of those views. */
   readonly keyViews: Readonly<Record<string, string>>;
+  /** Further views that ranks exchange. */
+  readonly exchanged?: readonly string[];
   /** Whether the loss reaches a parameter; by default it reaches all. */
   readonly trains?: (name: string) => boolean;
 }
@@ -52,7 +54,12 @@ export abstract class QueueMethod<Options extends QueueOptions> implements Metho
   readonly #seed: number;
 
   /** The key network starts as a copy. */
-  constructor(engine: Engine, options: Options, { resNet, heads, queues, keyViews, trains = () => true }: QueueMethodParts, seed: number) {
+  constructor(
+    engine: Engine,
+    options: Options,
+    { resNet, heads, queues, keyViews, exchanged = [], trains = () => true }: QueueMethodParts,
+    seed: number,
+  ) {
     const { bnGroups, queueSize, dim } = options;
     this.engine = engine;
     this.options = options;
@@ -64,7 +71,7 @@ export abstract class QueueMethod<Options extends QueueOptions> implements Metho
     this.parameters = parameterGroups(this.trained, 'all');
     this.backbone = new Backbone(this.query, resNet);
     this.sections = { query: this.query.tensors, key: this.#key.tensors, queues: this.#queues.tensors };
-    this.exchanged = Object.values(keyViews);
+    this.exchanged = [...Object.values(keyViews), ...exchanged];
     this.#keyViews = Object.keys(keyViews);
     this.#seed = seed;
   }

@@ -90,6 +90,11 @@ export function resNet({ arch, width, stem }: ResNetOptions): ResNet {
   return { stem, bottleneck, stages, channels, parameters, buffers };
 }
 
+/** Pixels of the image for each cell of a stage's map, on both sides. */
+export function strideOf({ stem }: Pick<ResNet, 'stem'>, stage: Stage): number {
+  return (stem === 'imagenet' ? 4 : 1) * 2 ** STAGES.indexOf(stage);
+}
+
 /** Whether the shortcut of a unit is a convolution. */
 export function projects({ stride, inputs, outputs }: Unit): boolean {
   return stride !== 1 || inputs !== outputs;

@@ -23,16 +23,23 @@ export function stages<T>(
 ): Record<Stage, T> {
   let x = tf.tidy(() => stem(net, images, layers));
   const result: Partial<Record<Stage, T>> = {};
-  for (const [i, stage] of STAGES.slice(0, STAGES.indexOf(last) + 1).entries()) {
-    for (const unit of net.stages[i] ?? []) {
-      const input = x;
-      x = tf.tidy(() => (net.bottleneck ? bottleneckUnit(unit, input, layers) : basicUnit(unit, input, layers)));
-      input.dispose();
-    }
+  for (const stage of STAGES.slice(0, STAGES.indexOf(last) + 1)) {
+    x = stageOf(net, layers, x, stage);
     result[stage] = read(x, stage);
   }
   x.dispose();
   return result as Record<Stage, T>;
+}
+
+/** What a stage makes of the map of the one before, [N, h, w, C], which is freed. */
+export function stageOf(net: ResNet, layers: ImageLayers, map: Tensor4D, stage: Stage): Tensor4D {
+  let x = map;
+  for (const unit of net.stages[STAGES.indexOf(stage)] ?? []) {
+    const input = x;
+    x = tf.tidy(() => (net.bottleneck ? bottleneckUnit(unit, input, layers) : basicUnit(unit, input, layers)));
+    input.dispose();
+  }
+  return x;
 }
 
 /** What `read` takes of the map of the last stage alone, which is freed afterwards. */

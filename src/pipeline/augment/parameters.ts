@@ -83,6 +83,11 @@ export interface Box {
   readonly height: number;
 }
 
+/** Where a crop lies in a picture of `canvas` x `canvas` pixels. */
+export interface Placed extends Box {
+  readonly canvas: number;
+}
+
 /** How one picture of a view is made. */
 export interface PicturePlan {
   readonly crop: CropPlan;
@@ -91,7 +96,7 @@ export interface PicturePlan {
   /** How many times the picture is given, each time a quarter turn counter-clockwise further. */
   readonly turns?: 4;
   /** Where the crop lies in the picture before any operation. */
-  readonly placed?: Box;
+  readonly placed?: Placed;
 }
 
 function wholeCrop(left: number, top: number, width: number, height: number, size: number): CropPlan {
@@ -224,7 +229,7 @@ function placeCrop(
   const [left, top] = [random.below(size - width + 1), random.below(size - height + 1)];
   const [scaleX, scaleY] = [window.width / width, window.height / height];
   const canvas = { ...crop, left: window.left - left * scaleX, top: window.top - top * scaleY, scaleX, scaleY };
-  return { crop: canvas, placed: { left, top, width, height } };
+  return { crop: canvas, placed: { canvas: size, left, top, width, height } };
 }
 
 /** Draws one picture of a view from an image of `width` x `height` pixels. */

@@ -2,7 +2,7 @@
  * How the pictures of a batch were made. Workers do not tell it: what they drew depends on the sample and the view's name
  * alone, so it is drawn once more when somebody asks.
  */
-import { type Box, drawSample, type JigsawPlan, type PicturePlan, type Size, type Step } from '../augment/parameters.js';
+import { type Box, drawSample, type JigsawPlan, type PicturePlan, type Placed, type Size, type Step } from '../augment/parameters.js';
 import type { Recipe, View } from '../augment/recipe.js';
 import { streamId } from '../../common/random.js';
 import type { RowRecord } from './slots.js';
@@ -19,8 +19,8 @@ export interface DrawnPicture {
   readonly steps: readonly Step[];
   /** How the picture was cut into patches. */
   readonly jigsaw?: JigsawPlan;
-  /** Where in a view of kind `placed` the crop lies, pixels of the picture as it is given, mirrored or not. */
-  readonly placed?: Box;
+  /** Where in a view of kind `placed` the crop lies, in the picture as it is given, mirrored or not. */
+  readonly placed?: Placed;
   /** What a method is to hide, pixels of the picture. */
   readonly masks?: readonly Box[];
 }
