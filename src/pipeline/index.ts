@@ -25,6 +25,7 @@ export { recipes } from './augment/checked-recipes.js';
 export { viewBytes, viewShape } from './augment/recipe.js';
 export type {
   CropViews,
+  ImageAndPatches,
   GlobalViews,
   ImageView,
   JigsawView,

@@ -131,7 +131,7 @@ describe('losses against a bank', () => {
   });
 });
 
-describe.each(['instdis'])('the bank of %s', (name) => {
+describe.each(['instdis', 'pirl'])('the bank of %s', (name) => {
   const kind = methodKind(name);
   const small = { name, arch: 'resnet18', width: 4, stem: 'small', dim: 8, negatives: 64 };
   const of = (given: object) => methodOptions({ ...small, ...given } as MethodInput);

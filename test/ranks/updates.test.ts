@@ -81,6 +81,7 @@ where.describe(`several ranks${where.note}`, () => {
     ['instdis', 2, 2],
     ['colorization', 2, 1],
     ['inpainting', 2, 1],
+    ['pirl', 2, 1],
   ])(
     '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',
     async (name, ranks, bnGroups) => {

@@ -114,6 +114,7 @@ const DECAYS_ALL: Readonly<Record<string, boolean>> = {
   colorization: true,
   inpainting: true,
   insloc: true,
+  pirl: false,
 };
 
 /** Weights that are not to decay. */

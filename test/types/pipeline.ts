@@ -9,6 +9,7 @@ import {
   type Batch,
   type BatchView,
   type CropViews,
+  type ImageAndPatches,
   createPipeline,
   type DrawnPicture,
   type FoundShard,
@@ -121,6 +122,7 @@ expectTypeOf(recipes.mocoV2()).toEqualTypeOf(recipes.mocoV1());
 expectTypeOf(recipes.simclr({ strength: 0.5 }).views).toEqualTypeOf<{ readonly view1: ImageView; readonly view2: ImageView }>();
 expectTypeOf(recipes.byol()).toEqualTypeOf(recipes.simclr());
 expectTypeOf(recipes.swav({ localSize: 24, crops: 4 }).views).toEqualTypeOf<CropViews>();
+expectTypeOf(recipes.pirl({ patchSize: 32 }).views).toEqualTypeOf<ImageAndPatches>();
 expectTypeOf(recipes.rotation().views.rotations).toEqualTypeOf<RotationsView>();
 expectTypeOf(recipes.insloc().views.foregroundK).toEqualTypeOf<PlacedView>();
 expectTypeOf(recipes.insloc().views.backgroundK).toEqualTypeOf<ImageView>();

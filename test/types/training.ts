@@ -74,7 +74,7 @@ expectTypeOf<Engine['infoNce']>().toEqualTypeOf<(queries: Tensor2D, keys: Tensor
 expectTypeOf(METHOD_NAMES).toEqualTypeOf<readonly string[]>();
 expectTypeOf(methodOptions).returns.toEqualTypeOf<MethodOptions>();
 expectTypeOf<MethodOptions['name']>().toEqualTypeOf<
-  'detco' | 'moco' | 'simclr' | 'byol' | 'densecl' | 'swav' | 'instdis' | 'rotation' | 'colorization' | 'inpainting' | 'insloc'
+  'detco' | 'moco' | 'simclr' | 'byol' | 'densecl' | 'swav' | 'instdis' | 'pirl' | 'rotation' | 'colorization' | 'inpainting' | 'insloc'
 >();
 expectTypeOf(methodKind('detco').create).returns.toEqualTypeOf<Method>();
 expectTypeOf<Method['backbone']>().toEqualTypeOf<Backbone>();

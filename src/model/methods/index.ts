@@ -12,11 +12,12 @@ import { instdis } from './instdis.js';
 import { insloc } from './insloc.js';
 import { inpainting } from './inpainting.js';
 import { moco } from './moco.js';
+import { pirl } from './pirl.js';
 import { rotation } from './rotation.js';
 import { simclr } from './simclr.js';
 import { swav } from './swav.js';
 
-const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis, rotation, colorization, inpainting, insloc] as const;
+const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis, pirl, rotation, colorization, inpainting, insloc] as const;
 
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */

@@ -32,6 +32,7 @@ const schemas = [
   z.strictObject({ name: z.literal('byol'), globalSize }),
   z.strictObject({ name: z.literal('rotation'), globalSize }),
   z.strictObject({ name: z.literal('insloc'), globalSize }),
+  z.strictObject({ name: z.literal('pirl'), globalSize, patchSize }),
   z.strictObject({ name: z.literal('swav'), globalSize, localSize, crops }),
   z.strictObject({ name: z.literal('colorization'), globalSize }),
   z.strictObject({ name: z.literal('inpainting'), globalSize }),

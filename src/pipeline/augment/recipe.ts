@@ -175,6 +175,11 @@ export interface DetCoOptions extends GlobalSize {
   readonly randAugment?: boolean;
 }
 
+export interface PirlOptions extends GlobalSize {
+  /** Side of a patch, pixels. */
+  readonly patchSize?: number;
+}
+
 export interface SimClrOptions extends GlobalSize {
   /** Of the colour distortion, 0..2.5: brightness, contrast and saturation by 0.8 times that, hue by 0.2 times. */
   readonly strength?: number;
@@ -244,7 +249,7 @@ function cropsView(crops: number, size: number, scale: readonly [number, number]
   return { kind: 'multicrop', crops, size, crop: { op: 'randomResizedCrop', scale, ratio: RATIO }, operations };
 }
 
-function jigsawView(patchSize: number): JigsawView {
+function jigsawView(patchSize: number, operations = mocoV2Operations(patchSize / PATCH_SIZE)): JigsawView {
   // 85 = 255 / 3: PIRL cuts 64-pixel patches from cells of 85; other sizes keep that proportion.
   const cell = Math.round((patchSize * 85) / PATCH_SIZE);
   return {
@@ -252,7 +257,7 @@ function jigsawView(patchSize: number): JigsawView {
     patchSize,
     cell,
     crop: { op: 'randomResizedCrop', scale: [0.6, 1], ratio: RATIO },
-    operations: mocoV2Operations(patchSize / PATCH_SIZE),
+    operations,
   };
 }
 
@@ -268,6 +273,8 @@ export type PatchViews = { readonly patchesQ: JigsawView; readonly patchesK: Jig
 export type PastedViews = { readonly [Name in 'foregroundQ' | 'foregroundK']: PlacedView } & {
   readonly [Name in 'backgroundQ' | 'backgroundK']: ImageView;
 };
+/** A whole image and its nine shuffled patches. */
+export type ImageAndPatches = { readonly image: ImageView; readonly patches: JigsawView };
 /** Two views that the method treats alike. */
 export type TwoViews = { readonly view1: ImageView; readonly view2: ImageView };
 /** Crops of most of an image, and smaller ones of small parts. */
@@ -314,6 +321,15 @@ export const recipes = {
     const view1 = imageView(globalSize, 0.08, [...colour, blur(scale, 1)]);
     const view2 = imageView(globalSize, 0.08, [...colour, blur(scale, 0.1), { op: 'solarize', threshold: 128, p: 0.2 }]);
     return { name: 'byol', views: { view1, view2 } };
+  },
+  /**
+   * A whole image, and the nine shuffled patches of another crop of it, coloured alike (PIRL section 3.3; VISSL,
+   * pirl_jigsaw_4node_resnet50.yaml, without its random photometric operations).
+   */
+  pirl({ globalSize = GLOBAL_SIZE, patchSize = PATCH_SIZE }: PirlOptions = {}): Recipe<ImageAndPatches> {
+    const jitter: ColorJitter = { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.2, p: 1 };
+    const operations: readonly Operation[] = [jitter, { op: 'grayscale', p: 0.2 }, FLIP];
+    return { name: 'pirl', views: { image: imageView(globalSize, 0.08, operations), patches: jigsawView(patchSize, operations) } };
   },
   /** Four quarter turns of a crop of 8 % to all of the area, perhaps mirrored (OpenSelfSup's rotation_pred). */
   rotation({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly rotations: RotationsView }> {

@@ -10,6 +10,7 @@ test.each<[keyof typeof recipes, unknown, string]>([
   ['mocoV1', { globalSize: NaN }, 'globalSize is NaN: '],
   ['simclr', { strength: 3 }, 'strength is 3: Too big: expected number to be <=2.5'],
   ['byol', { globalSize: 897 }, 'globalSize is 897: Too big: expected number to be <=896'],
+  ['pirl', { patchSize: 257 }, 'patchSize is 257: Too big: expected number to be <=256'],
   ['swav', { crops: 0 }, 'crops is 0: Too small: expected number to be >=1'],
   ['swav', { localSize: 897 }, 'localSize is 897: Too big: expected number to be <=896'],
   ['linear', 224, '224 holds no options; expected an object, such as { globalSize: 224 }'],

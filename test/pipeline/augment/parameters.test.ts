@@ -266,6 +266,19 @@ test("SwAV's crops show large and small parts, coloured as SimCLR's views", () =
   }
 });
 
+test("PIRL's image and patches are coloured alike, with crops of their own", () => {
+  const { image, patches } = recipes.pirl({ globalSize: 48, patchSize: 24 }).views;
+  const chain = [
+    { op: 'colorJitter', brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.2, p: 1 },
+    { op: 'grayscale', p: 0.2 },
+    { op: 'horizontalFlip', p: 0.5 },
+  ];
+  expect([image.operations, patches.operations]).toEqual([chain, chain]);
+  expect([image.crop, patches.crop]).toMatchObject([{ scale: [0.08, 1] }, { scale: [0.6, 1] }]);
+  expect([image.size, patches.patchSize, patches.cell]).toEqual([48, 24, 32]);
+  expect(recipes.detco({ patchSize: 24 }).views.patchesQ.operations).toContainEqual(expect.objectContaining({ op: 'gaussianBlur' }));
+});
+
 test('jigsaw offsets reach every position of a cell, 0 to 21, and the order is a permutation', () => {
   const view = recipes.detco().views.patchesQ;
   if (view === undefined) throw new Error('recipes.detco() has no patchesQ');
