@@ -44,6 +44,16 @@ export const BASELINE = 'moco';
 /** What makes a network, of which the presets of some methods have another. */
 const NETWORK = ['arch', 'width', 'stem'];
 
+/** They predict the pixels of each cell of the last map, and take views of whole cells alone. */
+const OF_WHOLE_CELLS = new Set(['colorization', 'inpainting']);
+/** Side of such a cell with the network that all have, pixels. */
+const CELL = 32;
+
+/** Side of an arm's whole images, pixels: that of all, or of those that need it the nearest multiple of a cell. */
+export function sideOf(name, { globalSize }) {
+  return OF_WHOLE_CELLS.has(name) ? CELL * Math.max(1, Math.round(globalSize / CELL)) : globalSize;
+}
+
 /** Warm-up, as a share of the updates. */
 const WARM_UP = 0.05;
 
@@ -54,7 +64,7 @@ const WARM_UP = 0.05;
  */
 export function configOf(name, settings, { shards, indexDir, rate, seed, updates, engine }) {
   const { preset, method = {} } = ARMS[name];
-  const { batch, globalSize, patchSize, queueSize, levels } = settings;
+  const { batch, patchSize, queueSize, levels } = settings;
   const { method: named, recipe } = METHOD_PRESETS[preset];
   const ofMethod = methodKind(named.name).schema.shape;
   const ofRecipe = recipeOptionsSchema.options.find(({ shape }) => shape.name.value === recipe.name).shape;
@@ -68,7 +78,7 @@ export function configOf(name, settings, { shards, indexDir, rate, seed, updates
     ...(rate !== undefined && { lr: rate }),
     warmupSteps: Math.round(WARM_UP * updates),
     method: { ...known(ofMethod, { ...network(), queueSize, levels }), ...method },
-    recipe: known(ofRecipe, { globalSize, patchSize }),
+    recipe: known(ofRecipe, { globalSize: sideOf(name, settings), patchSize }),
   });
 }
 

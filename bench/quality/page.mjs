@@ -2,7 +2,7 @@
 import { counted } from '../../dist/common/counted.js';
 import { STAGES } from '../../dist/model/index.js';
 import { CLASSES } from '../../dist/synth/classes.js';
-import { ARMS, BASELINE } from './arms.mjs';
+import { ARMS, BASELINE, sideOf } from './arms.mjs';
 import { inWords } from './claims.mjs';
 import { ofSameSeconds, sameSeconds } from './same-seconds.mjs';
 import { difference, digits, HEADLINES, markdown, rowsOf, spread } from './table.mjs';
@@ -70,7 +70,7 @@ ${byStage(report.summary, 'rank', ({ mean }) => mean.toFixed(1))}
 - **Pictures:** ${images.train} of \`detco synth${settings.photo ? ' --photo' : ''}\`, ${side} x ${side} pixels, ${classes} classes of a shape with a texture.
   Place, size, turn, colours, background and light do not depend on the class.
 - **Network:** ResNet-18 of width 16 on views of ${globalSize} pixels and patches of ${patchSize}. Heads, temperatures and the
-  rest are those of the presets \`tiny*\`.${summary.densecl ? ' But DenseCL has the stem of the others, so that its last map has 2 x 2 cells.' : ''}
+  rest are those of the presets \`tiny*\`.${summary.densecl ? ' But DenseCL has the stem of the others, so that its last map has 2 x 2 cells.' : ''}${otherSides(report)}
 - **Training:** ${settings.seconds ? `updates for as long as MoCo v2 takes for ${updates}, of` : `${updates} updates of`} ${batch} images for each arm, SGD with momentum 0.9 and decay 0.0001, a cosine over
   the updates.${changed.length > 0 ? ` Other than the presets: ${changed.join('; ')}.` : ''} A seed gives all arms the same order of images.
   ${summary.simclr ? `SimCLR has its negatives from the batch, ${2 * batch - 2} of them.` : ''}
@@ -138,6 +138,12 @@ function leftOut({ arms = [], seeds }) {
     none.length > 0 ? `Not trained for this page: ${none.join(', ')}. ` : '',
     fewer.length > 0 ? `Of fewer seeds: ${fewer.join(', ')}. ` : '',
   ].join('');
+}
+
+/** Arms with views of another size than all have. */
+function otherSides({ summary, settings }) {
+  const others = Object.keys(summary).filter((arm) => sideOf(arm, settings) !== settings.globalSize);
+  return others.map((arm) => ` ${ARMS[arm].title} takes views of ${sideOf(arm, settings)} pixels.`).join('');
 }
 
 function withoutBaseline(summary) {

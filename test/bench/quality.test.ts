@@ -34,6 +34,7 @@ const { trainArm } = await load<{
     run: { readonly images: number; readonly updates: number },
   ): Promise<{ readonly method: Method; readonly losses: readonly number[]; readonly updateSeconds: number }>;
 }>('train');
+const { FULL } = await load<{ FULL: object }>('settings');
 const { claimed, inWords } = await load<{
   claimed(summary: object): { readonly text: string; readonly verdict: string }[];
   inWords(claims: object): string[];
@@ -41,12 +42,8 @@ const { claimed, inWords } = await load<{
 
 /** Of an arm as the comparison has it. */
 function configured(arm: string, more: object = {}): TrainConfig {
-  const settings = { batch: 8, globalSize: 32, patchSize: 16 };
-  return configOf(
-    arm,
-    { ...settings, ...more },
-    { shards: ['fixtures/shards/val-000.tar'], rate: 0.1, seed: 1, updates: 2, engine: 'wasm' },
-  );
+  const data = { shards: ['fixtures/shards/val-000.tar'], rate: 0.1, seed: 1, updates: 2, engine: 'wasm' };
+  return configOf(arm, { ...FULL, batch: 8, ...more }, data);
 }
 
 test('every method is an arm, and all arms have the network, the batch and the sizes of views of the baseline', () => {
@@ -59,7 +56,8 @@ test('every method is an arm, and all arms have the network, the batch and the s
       batch: 8,
       lr: 0.1,
       method: { arch: 'resnet18', width: 16, stem: 'imagenet' },
-      recipe: { globalSize: 32 },
+      // Whole cells of 32 pixels, where each is predicted.
+      recipe: { globalSize: arm === 'colorization' || arm === 'inpainting' ? 64 : 48 },
     });
   }
 });
@@ -74,7 +72,7 @@ test('queues and levels are varied where a method has them, but for a part of De
 
 test.each(METHOD_NAMES)('%s trains', async (arm) => {
   const index = await mkdtemp(join(tmpdir(), 'detco-quality-index-'));
-  const engine = await selectEngine('wasm');
+  const engine = await selectEngine('auto');
   try {
     const config = { ...configured(arm), method: configured(arm, { queueSize: 32 }).method, indexDir: index };
     await indexShards(await listShards(config.shards), { dir: index, workers: 1, batchSize: config.batch });
