@@ -68,7 +68,7 @@ describe('npm run golden', () => {
 
   // MoCo's loss is one of DetCo's terms, and DetCo's files are those of the networks.
   const others = METHOD_NAMES.filter((method) => method !== 'detco' && method !== 'moco');
-  describe.each(others)('%s', (method) => {
+  describe.each([...others, 'insloc-fpn'])('%s', (method) => {
     const agrees = (engine: string): void => {
       const { status, stdout, stderr } = golden(`fixtures/golden/${method}.json`, '--engine', engine, '--device', 'cpu', '--json');
       expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
