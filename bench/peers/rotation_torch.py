@@ -7,6 +7,7 @@ Here a view's four pictures are noise of their own: that they are turns of each 
 
 The file's lr is small because untrained features of noise hardly differ between images: the loss is steep, and float32 soon finds another
 trajectory. Its decay is large so that it shows.
+Float32 against float64: losses 2e-5.
 """
 import torch, torch.nn as nn, torch.nn.functional as F
 from golden_torch import Method, last_stage, main, resnet

@@ -207,7 +207,7 @@ describe('detco profile', () => {
   test.each([
     [['--consume', '-3'], '--consume "-3": expected a number above 0'],
     [['--seconds', 'ten'], '--seconds "ten": expected a number above 0'],
-    [['--recipe', 'dino'], '--recipe "dino": expected one of detco, mocoV2, mocoV1, simclr, byol, rotation, insloc'],
+    [['--recipe', 'dino'], '--recipe "dino": expected one of detco, mocoV2, mocoV1, simclr, byol, rotation, jigsaw, insloc'],
     [['--recipe', 'byol', '--patch-size', '16'], '--patch-size 16 with --recipe byol, which has no patches'],
     [['--workers', '99'], '--workers: 99 workers for 16 lanes'],
     [['--batch', '5000', ...SMALL], '--batch: 5000 is more than the'],

@@ -109,7 +109,7 @@ test('detco views refuses a recipe it does not know', async () => {
   const { code, stderr } = await detco(['views', '--shards', SHARDS, '--recipe', 'detcoo', '--out', join(folder, 'none.png')]);
   expect(code).toBe(2);
   expect(stderr).toContain(
-    '--recipe "detcoo": did you mean "detco"? Expected one of detco, mocoV2, mocoV1, simclr, byol, rotation, insloc',
+    '--recipe "detcoo": did you mean "detco"? Expected one of detco, mocoV2, mocoV1, simclr, byol, rotation, jigsaw, insloc',
   );
 });
 

@@ -12,7 +12,14 @@ import { Random } from '../../dist/common/random.js';
 
 const { rank, size, port, name, options, batch, steps, precision = 'fp32', threads = 2 } = JSON.parse(process.argv[2] ?? '');
 
-const SHAPES = { image: [16, 16, 3], jigsaw: [9, 12, 12, 3], multicrop: [2, 16, 16, 3], lab: [16, 16, 3], masked: [16, 16, 3] };
+const SHAPES = {
+  image: [16, 16, 3],
+  jigsaw: [9, 12, 12, 3],
+  multicrop: [2, 16, 16, 3],
+  rotations: [4, 16, 16, 3],
+  lab: [16, 16, 3],
+  masked: [16, 16, 3],
+};
 
 /** The images of a view, the same on every rank; of those, this rank's. */
 function view(random, kind) {
@@ -29,14 +36,17 @@ function samples(at) {
   return Array.from({ length: share }, (_, row) => ({ ordinal: (at * batch + rank * share + row) % (images - 1) }));
 }
 
-/** How the pictures of this rank's images were made: masks hide more of some than of others. */
+/** How the pictures of this rank's images were made: masks hide more of some than of others, and patches come in orders of their own. */
 function plans() {
   const share = batch / size;
   const pictures = Array.from({ length: share }, (_, row) => {
     const image = rank * share + row;
-    return { masks: [{ left: image % 8, top: 2, width: 3 + (image % 5), height: 1 + (image % 12) }] };
+    return {
+      masks: [{ left: image % 8, top: 2, width: 3 + (image % 5), height: 1 + (image % 12) }],
+      jigsaw: { order: Array.from({ length: 9 }, (_, patch) => (patch + image) % 9) },
+    };
   });
-  return Object.fromEntries(method.views.flatMap((one) => (kinds[one] === 'masked' ? [[one, pictures]] : [])));
+  return Object.fromEntries(method.views.flatMap((one) => (['masked', 'jigsaw'].includes(kinds[one]) ? [[one, pictures]] : [])));
 }
 
 const company = size > 1 ? await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' }) : undefined;

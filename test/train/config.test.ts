@@ -259,6 +259,12 @@ describe('options of a new run', () => {
     ],
     ['a temperature that float32 does not bear', { shards, method: { temperature: 1e-300 } }, 'method.temperature = 1e-300: '],
     ['such a temperature of SimCLR', { shards, preset: 'simclr-r50', method: { temperature: 1e-5 } }, 'method.temperature = 0.00001: '],
+    ['a jigsaw of one permutation', { shards, preset: 'jigsaw-r50', method: { permutations: 1 } }, 'method.permutations = 1: '],
+    [
+      'a jigsaw without patches',
+      { shards, preset: 'jigsaw-r50', recipe: { name: 'mocoV2' } },
+      'method jigsaw needs the views patches, which recipe "mocoV2" does not make: use recipe.name detco or ',
+    ],
     ['such a temperature of votes', { shards, knn: { temperature: 1e-300 } }, 'knn.temperature = 1e-300: '],
     ['a recipe that does not exist', { shards, recipe: { name: 'mocov2' as 'detco' } }, 'recipe.name = "mocov2": did you mean "mocoV2"'],
   ])('refuse %s', (_what, given, message) => {

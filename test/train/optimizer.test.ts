@@ -115,6 +115,8 @@ const DECAYS_ALL: Readonly<Record<string, boolean>> = {
   inpainting: true,
   insloc: true,
   pirl: false,
+  'relative-position': true,
+  jigsaw: false,
 };
 
 /** Weights that are not to decay. */

@@ -74,7 +74,20 @@ expectTypeOf<Engine['infoNce']>().toEqualTypeOf<(queries: Tensor2D, keys: Tensor
 expectTypeOf(METHOD_NAMES).toEqualTypeOf<readonly string[]>();
 expectTypeOf(methodOptions).returns.toEqualTypeOf<MethodOptions>();
 expectTypeOf<MethodOptions['name']>().toEqualTypeOf<
-  'detco' | 'moco' | 'simclr' | 'byol' | 'densecl' | 'swav' | 'instdis' | 'pirl' | 'rotation' | 'colorization' | 'inpainting' | 'insloc'
+  | 'detco'
+  | 'moco'
+  | 'simclr'
+  | 'byol'
+  | 'densecl'
+  | 'swav'
+  | 'instdis'
+  | 'pirl'
+  | 'rotation'
+  | 'colorization'
+  | 'inpainting'
+  | 'insloc'
+  | 'relative-position'
+  | 'jigsaw'
 >();
 expectTypeOf(methodKind('detco').create).returns.toEqualTypeOf<Method>();
 expectTypeOf<Method['backbone']>().toEqualTypeOf<Backbone>();

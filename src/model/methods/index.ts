@@ -14,10 +14,27 @@ import { inpainting } from './inpainting.js';
 import { moco } from './moco.js';
 import { pirl } from './pirl.js';
 import { rotation } from './rotation.js';
+import { relativePosition } from './relative-position.js';
+import { jigsaw } from './jigsaw.js';
 import { simclr } from './simclr.js';
 import { swav } from './swav.js';
 
-const METHODS = [detco, moco, simclr, byol, densecl, swav, instdis, pirl, rotation, colorization, inpainting, insloc] as const;
+const METHODS = [
+  detco,
+  moco,
+  simclr,
+  byol,
+  densecl,
+  swav,
+  instdis,
+  pirl,
+  rotation,
+  colorization,
+  inpainting,
+  insloc,
+  relativePosition,
+  jigsaw,
+] as const;
 
 type Schema = (typeof METHODS)[number]['schema'];
 /** The options of one of the methods, told by their `name`. */

@@ -31,6 +31,7 @@ const schemas = [
   z.strictObject({ name: z.literal('simclr'), globalSize, strength }),
   z.strictObject({ name: z.literal('byol'), globalSize }),
   z.strictObject({ name: z.literal('rotation'), globalSize }),
+  z.strictObject({ name: z.literal('jigsaw'), globalSize }),
   z.strictObject({ name: z.literal('insloc'), globalSize }),
   z.strictObject({ name: z.literal('pirl'), globalSize, patchSize }),
   z.strictObject({ name: z.literal('swav'), globalSize, localSize, crops }),

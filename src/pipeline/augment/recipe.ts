@@ -331,6 +331,14 @@ export const recipes = {
     const operations: readonly Operation[] = [jitter, { op: 'grayscale', p: 0.2 }, FLIP];
     return { name: 'pirl', views: { image: imageView(globalSize, 0.08, operations), patches: jigsawView(patchSize, operations) } };
   },
+  /**
+   * Nine shuffled patches of an image, 64 pixels wide where a whole one would have 224, and in that proportion. Most are grey, so that the
+   * colours at which a lens parts light do not tell where a patch was (OpenSelfSup's relative_loc, VISSL's jigsaw).
+   */
+  jigsaw({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly patches: JigsawView }> {
+    const patchSize = Math.max(1, Math.round((globalSize * PATCH_SIZE) / GLOBAL_SIZE));
+    return { name: 'jigsaw', views: { patches: jigsawView(patchSize, [FLIP, { op: 'grayscale', p: 0.66 }]) } };
+  },
   /** Four quarter turns of a crop of 8 % to all of the area, perhaps mirrored (OpenSelfSup's rotation_pred). */
   rotation({ globalSize = GLOBAL_SIZE }: GlobalSize = {}): Recipe<{ readonly rotations: RotationsView }> {
     const crop: RandomResizedCrop = { op: 'randomResizedCrop', scale: [0.08, 1], ratio: RATIO };
