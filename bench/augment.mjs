@@ -9,7 +9,8 @@ import { applyStep } from '../dist/pipeline/augment/execute.js';
 import { createAugmenter } from '../dist/pipeline/augment/augmenter.js';
 import { Kernels } from '../dist/pipeline/augment/kernels.js';
 import { drawSample } from '../dist/pipeline/augment/parameters.js';
-import { recipes, viewBytes } from '../dist/pipeline/augment/recipe.js';
+import { viewBytes } from '../dist/pipeline/augment/recipe.js';
+import { recipes } from '../dist/pipeline/augment/recipes.js';
 import { Random } from '../dist/common/random.js';
 import { readOptions } from './arguments.mjs';
 

@@ -3,7 +3,8 @@
  * argument; prints one JSON line.
  */
 import { createAugmenter } from '../../dist/pipeline/augment/augmenter.js';
-import { recipes, viewBytes } from '../../dist/pipeline/augment/recipe.js';
+import { viewBytes } from '../../dist/pipeline/augment/recipe.js';
+import { recipes } from '../../dist/pipeline/augment/recipes.js';
 import { decodeImage } from '../../dist/pipeline/worker/decode.js';
 import { loadImages } from './load.mjs';
 

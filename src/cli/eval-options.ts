@@ -7,7 +7,7 @@ import { engineShape } from '../engine/options.js';
 import { PROTOCOL_NAMES } from '../eval/linear-protocols.js';
 import { ENCODERS } from '../interop/index.js';
 import { ARCHITECTURE_NAMES, LAST_STAGE, type Stage, STAGES } from '../model/network/architecture.js';
-import { GLOBAL_SIZE, MOST_GLOBAL_SIDE } from '../pipeline/augment/recipe.js';
+import { GLOBAL_SIZE, MOST_GLOBAL_SIDE } from '../pipeline/augment/recipes.js';
 import { batchingShape, readingShape } from '../pipeline/run-options.js';
 import { addFieldOptions, fieldShape } from './fields.js';
 import { numberText, positive, whole } from './number.js';

@@ -9,7 +9,7 @@ import { sizeNotes } from '../eval/notes.js';
 import { addResult, readResults } from '../eval/results-file.js';
 import { confusionSheet } from '../eval/sheets.js';
 import { assertSubject, openSubject, type Subject } from '../eval/subject.js';
-import { GLOBAL_SIZE } from '../pipeline/augment/recipe.js';
+import { GLOBAL_SIZE } from '../pipeline/augment/recipes.js';
 import { identityOf } from '../pipeline/source/identity.js';
 import { listShards } from '../pipeline/source/index.js';
 import type { PipelineOptions } from '../pipeline/index.js';

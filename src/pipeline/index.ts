@@ -23,20 +23,5 @@ export type { PendingView } from './augment/defer.js';
 export type { JigsawPlan, Step } from './augment/parameters.js';
 export { recipes } from './augment/checked-recipes.js';
 export { viewBytes, viewShape } from './augment/recipe.js';
-export type {
-  CropViews,
-  ImageAndPatches,
-  GlobalViews,
-  ImageView,
-  JigsawView,
-  MultiCropView,
-  Operation,
-  PastedViews,
-  PatchViews,
-  PlacedView,
-  Recipe,
-  RotationsView,
-  TwoViews,
-  View,
-  Views,
-} from './augment/recipe.js';
+export type { ImageView, JigsawView, MultiCropView, Operation, PlacedView, Recipe, RotationsView, View, Views } from './augment/recipe.js';
+export type { CropViews, ImageAndPatches, GlobalViews, PastedViews, PatchViews, TwoViews } from './augment/recipes.js';

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { noSuch } from '../../common/nearest.js';
 import { isOptions } from '../../common/options.js';
 import { quoted } from '../../common/quoted.js';
-import { GLOBAL_SIZE, type Recipe, recipes as unchecked } from './recipe.js';
+import type { Recipe } from './recipe.js';
+import { GLOBAL_SIZE, recipes as unchecked } from './recipes.js';
 import { globalSize, recipeOptionsSchema } from './recipe-options.js';
 
 const schemas = [

@@ -1,17 +1,8 @@
 /** The options of the built-in recipes of training, as a file or a flag has them: each recipe has its own and no others. */
 import { z } from 'zod';
 import { kinds } from '../../common/kinds.js';
-import {
-  GLOBAL_SIZE,
-  LOCAL_CROPS,
-  LOCAL_SIZE,
-  MOST_CROPS,
-  MOST_GLOBAL_SIDE,
-  MOST_PATCH_SIDE,
-  PATCH_SIZE,
-  type Recipe,
-  recipes,
-} from './recipe.js';
+import type { Recipe } from './recipe.js';
+import { GLOBAL_SIZE, LOCAL_CROPS, LOCAL_SIZE, MOST_CROPS, MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, PATCH_SIZE, recipes } from './recipes.js';
 
 /** Side of a global view, pixels. */
 export const globalSize = z.int().min(1).max(MOST_GLOBAL_SIDE).default(GLOBAL_SIZE);

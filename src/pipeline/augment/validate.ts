@@ -2,7 +2,8 @@
 import { z } from 'zod';
 import { expectedOneOf } from '../../common/nearest.js';
 import { quoted } from '../../common/quoted.js';
-import { MOST_CROPS, type Recipe } from './recipe.js';
+import type { Recipe } from './recipe.js';
+import { MOST_CROPS } from './recipes.js';
 
 /** An object with these entries and no others. */
 function entries<Shape extends z.ZodRawShape>(shape: Shape) {

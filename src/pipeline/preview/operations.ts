@@ -1,7 +1,7 @@
 /** Every operation that a picture may go through, over the range it is drawn from. */
 import type { Step } from '../augment/parameters.js';
 import { MAX_MAGNITUDE, OPERATIONS as RAND_AUGMENT } from '../augment/randaugment.js';
-import { GLOBAL_SIZE } from '../augment/recipe.js';
+import { GLOBAL_SIZE } from '../augment/recipes.js';
 
 /** One point of the range. */
 export interface OperationPoint {

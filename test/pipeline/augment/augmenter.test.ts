@@ -4,7 +4,8 @@ import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeli
 import { execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels, type Source } from '#dist/pipeline/augment/kernels.js';
 import { drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
-import { type MultiCropView, type Recipe, recipes, type RotationsView, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { type MultiCropView, type Recipe, type RotationsView, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { recipes } from '#dist/pipeline/augment/recipes.js';
 import { Random, streamId } from '#dist/common/random.js';
 
 const SAMPLE = { seed: 1, epoch: 2, shard: 3, index: 4 };

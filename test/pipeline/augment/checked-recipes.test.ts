@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { recipes } from '#dist/pipeline/index.js';
-import { recipes as unchecked } from '#dist/pipeline/augment/recipe.js';
+import { recipes as unchecked } from '#dist/pipeline/augment/recipes.js';
 
 test.each<[keyof typeof recipes, unknown, string]>([
   ['detco', { globalsize: 32 }, 'no "globalsize": did you mean "globalSize"? Expected one of globalSize, patchSize, randAugment'],

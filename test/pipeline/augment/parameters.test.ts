@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { centreCrop, drawCrop, drawPicture, type Step, type PicturePlan } from '#dist/pipeline/augment/parameters.js';
-import { type Mask, type Operation, recipes, type View } from '#dist/pipeline/augment/recipe.js';
+import type { Mask, Operation, View } from '#dist/pipeline/augment/recipe.js';
+import { recipes } from '#dist/pipeline/augment/recipes.js';
 import { Random } from '#dist/common/random.js';
 
 const CROP = { op: 'randomResizedCrop', scale: [0.2, 1], ratio: [3 / 4, 4 / 3] } as const;

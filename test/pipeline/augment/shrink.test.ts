@@ -2,7 +2,8 @@
 import { beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
 import { type Augmenter, createAugmenter, type DecodedImage } from '#dist/pipeline/augment/augmenter.js';
-import { recipes, viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { viewBytes } from '#dist/pipeline/augment/recipe.js';
+import { recipes } from '#dist/pipeline/augment/recipes.js';
 import { readShard } from '#dist/pipeline/shard/read.js';
 import { decodeImage } from '#dist/pipeline/worker/decode.js';
 

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, recipes } from '#dist/pipeline/augment/recipe.js';
+import { MOST_GLOBAL_SIDE, MOST_PATCH_SIDE, recipes } from '#dist/pipeline/augment/recipes.js';
 import { validateRecipe } from '#dist/pipeline/augment/validate.js';
 import { createPipeline } from '#dist/pipeline/index.js';
 
