@@ -21,7 +21,7 @@ const TITLES = {
   instdis: 'InstDis',
   pirl: 'PIRL',
   insloc: 'InsLoc',
-  'patch-reid': 'Patch-ReID',
+  'patch-reid': 'PatchReID',
 };
 
 const presetOf = (method) =>

@@ -224,7 +224,7 @@ describe('options of a new run', () => {
     [
       "an option of another recipe's",
       { shards, preset: 'tiny-moco', recipe: { patchSize: 16 } as ConfigInput['recipe'] },
-      'recipe.patchSize is an option of detco, and not of mocoV2: leave it out, or use recipe.name detco',
+      'recipe.patchSize is an option of detco, pirl, and not of mocoV2: leave it out, or use recipe.name detco or pirl',
     ],
     [
       'an option that the recipe chosen has not',
@@ -369,7 +369,7 @@ describe('config file', () => {
   });
 
   test.each([
-    ['recipe: { patchSize: 16 }', 'recipe.patchSize in FILE is an option of detco, and not of mocoV2'],
+    ['recipe: { patchSize: 16 }', 'recipe.patchSize in FILE is an option of detco, pirl, and not of mocoV2'],
     ['recipe: { name: byol, randAugment: true }', 'recipe.randAugment in FILE is an option of detco, and not of byol'],
     ['optimizer: { trust: 0.1 }', 'optimizer.trust in FILE is an option of lars, and not of sgd'],
     ['method: { terms: [gg] }', 'method.terms in FILE is an option of detco, and not of moco'],

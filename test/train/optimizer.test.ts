@@ -114,6 +114,7 @@ const DECAYS_ALL: Readonly<Record<string, boolean>> = {
   colorization: true,
   inpainting: true,
   insloc: true,
+  'patch-reid': true,
   pirl: false,
   'relative-position': true,
   jigsaw: false,

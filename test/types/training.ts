@@ -86,6 +86,7 @@ expectTypeOf<MethodOptions['name']>().toEqualTypeOf<
   | 'colorization'
   | 'inpainting'
   | 'insloc'
+  | 'patch-reid'
   | 'relative-position'
   | 'jigsaw'
 >();

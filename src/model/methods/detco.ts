@@ -15,7 +15,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { noSuch } from '../../common/nearest.js';
 import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { Method, MethodKind, StepResult, StepViews, ViewKind } from '../method.js';
@@ -32,6 +31,8 @@ import {
   checkHead,
   checkQueue,
   fitBnGroups,
+  headOption,
+  levelWeights,
   networkExcess,
   queueConcern,
   queueExcess,
@@ -61,23 +62,14 @@ const schema = z.strictObject({
   name: z.literal('detco'),
   ...backboneOptions,
   /** The stages that have losses, with the weight w_i of each (Eq. 1). */
-  levels: z
-    .partialRecord(oneOf(STAGES), z.number().positive().max(1000), {
-      error: (issue: z.core.$ZodRawIssue) => (issue.code === 'unrecognized_keys' ? noSuch(issue.keys, STAGES) : undefined),
-    })
-    .refine((levels) => Object.keys(levels).length > 0, {
-      error: 'expected a weight for at least one of res2, res3, res4, res5',
-      when: ({ issues }) => issues.length === 0,
-    })
-    .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 }),
+  levels: levelWeights,
   terms: z
     .array(oneOf(TERM_NAMES))
     .min(1)
     .refine((terms) => new Set(terms).size === terms.length, 'expected each term once')
     .readonly()
     .default(TERM_NAMES),
-  /** `mlp`: Linear, ReLU, Linear; `linear`: one Linear. */
-  head: oneOf(['mlp', 'linear']).default('mlp'),
+  head: headOption,
   /** Hidden width of every MLP head; by default the channels of its stage. */
   hidden: channels.optional(),
   ...queueOptions,

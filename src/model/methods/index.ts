@@ -12,6 +12,7 @@ import { instdis } from './instdis.js';
 import { insloc } from './insloc.js';
 import { inpainting } from './inpainting.js';
 import { moco } from './moco.js';
+import { patchReId } from './patch-reid.js';
 import { pirl } from './pirl.js';
 import { rotation } from './rotation.js';
 import { relativePosition } from './relative-position.js';
@@ -32,6 +33,7 @@ const METHODS = [
   colorization,
   inpainting,
   insloc,
+  patchReId,
   relativePosition,
   jigsaw,
 ] as const;

@@ -10,7 +10,6 @@
  */
 import type { Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { oneOf } from '../../common/one-of.js';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
@@ -25,6 +24,7 @@ import {
   checkHead,
   checkQueue,
   fitBnGroups,
+  headOption,
   networkExcess,
   queueConcern,
   queueExcess,
@@ -35,8 +35,8 @@ import { QueueMethod } from './queue-method.js';
 const schema = z.strictObject({
   name: z.literal('moco'),
   ...backboneOptions,
-  /** `mlp`: Linear, ReLU, Linear (v2); `linear`: one Linear (v1). */
-  head: oneOf(['mlp', 'linear']).default('mlp'),
+  /** `mlp` in v2, `linear` in v1. */
+  head: headOption,
   /** Hidden width of the MLP; by default the channels of the backbone. */
   hidden: channels.optional(),
   ...queueOptions,

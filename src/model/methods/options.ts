@@ -3,12 +3,13 @@
  * loads no tensor library; an option of one method alone has no flag.
  */
 import { z } from 'zod';
+import { noSuch } from '../../common/nearest.js';
 import { oneOf } from '../../common/one-of.js';
 import { formatByteSize } from '../../common/byte-size.js';
 import { optionFlags } from '../../common/option-flags.js';
 import type { RunToCheck } from '../method.js';
 import { MOST_CHANNELS, MOST_KEYS } from '../network/limits.js';
-import { ARCHITECTURE_NAMES, type ResNetOptions } from '../network/architecture.js';
+import { ARCHITECTURE_NAMES, type ResNetOptions, STAGES } from '../network/architecture.js';
 import { type NetworkSpecs, size } from '../network/parameters.js';
 
 export const count = z.int().min(1);
@@ -20,6 +21,20 @@ export const backboneOptions = {
   width: channels.default(64),
   stem: oneOf(['imagenet', 'small']).default('imagenet'),
 };
+
+/** Stages that have losses, with the weight of each; by default DetCo's. */
+export const levelWeights = z
+  .partialRecord(oneOf(STAGES), z.number().positive().max(1000), {
+    error: (issue: z.core.$ZodRawIssue) => (issue.code === 'unrecognized_keys' ? noSuch(issue.keys, STAGES) : undefined),
+  })
+  .refine((levels) => Object.keys(levels).length > 0, {
+    error: 'expected a weight for at least one of res2, res3, res4, res5',
+    when: ({ issues }) => issues.length === 0,
+  })
+  .default({ res2: 0.1, res3: 0.4, res4: 0.7, res5: 1 });
+
+/** `mlp`: Linear, ReLU, Linear; `linear`: one Linear. */
+export const headOption = oneOf(['mlp', 'linear']).default('mlp');
 
 /** Contiguous parts of the batch that batch norm normalises separately; must divide the batch. */
 export const bnGroups = count;
