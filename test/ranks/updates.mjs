@@ -19,6 +19,7 @@ const SHAPES = {
   rotations: [4, 16, 16, 3],
   lab: [16, 16, 3],
   masked: [16, 16, 3],
+  placed: [16, 16, 3],
 };
 
 /** The images of a view, the same on every rank; of those, this rank's. */
@@ -36,17 +37,27 @@ function samples(at) {
   return Array.from({ length: share }, (_, row) => ({ ordinal: (at * batch + rank * share + row) % (images - 1) }));
 }
 
-/** How the pictures of this rank's images were made: masks hide more of some than of others, and patches come in orders of their own. */
+/**
+ * How the pictures of this rank's images were made: masks hide more of some than of others, patches come in orders of their own, crops lie
+ * elsewhere, and two views of an image always share something.
+ */
 function plans() {
   const share = batch / size;
-  const pictures = Array.from({ length: share }, (_, row) => {
-    const image = rank * share + row;
-    return {
-      masks: [{ left: image % 8, top: 2, width: 3 + (image % 5), height: 1 + (image % 12) }],
-      jigsaw: { order: Array.from({ length: 9 }, (_, patch) => (patch + image) % 9) },
-    };
-  });
-  return Object.fromEntries(method.views.flatMap((one) => (['masked', 'jigsaw'].includes(kinds[one]) ? [[one, pictures]] : [])));
+  const pictures = (place) => Array.from({ length: share }, (_, row) => pictureOf(rank * share + row, place));
+  return Object.fromEntries(method.views.map((view, place) => [view, pictures(place)]));
+}
+
+/** @param place of the view among those of the method */
+function pictureOf(image, place) {
+  const left = (image + 3 * place) % 7;
+  return {
+    image: { width: 40, height: 30 },
+    box: { left, top: place, width: 20 + left, height: 20 },
+    flipped: (image + place) % 2 === 1,
+    placed: { canvas: 16, left, top: place, width: 9, height: 8 + (image % 4) },
+    masks: [{ left: image % 8, top: 2, width: 3 + (image % 5), height: 1 + (image % 12) }],
+    jigsaw: { order: Array.from({ length: 9 }, (_, patch) => (patch + image) % 9) },
+  };
 }
 
 const company = size > 1 ? await openCompany({ rank, size, localRank: rank, host: '127.0.0.1', port, attempt: '0' }) : undefined;

@@ -28,6 +28,8 @@ const SMALL = {
   queueEpoch: 2,
   negatives: 24,
   permutations: 40,
+  bins: 4,
+  patches: 2,
 };
 const STEPS = 5;
 const BATCH = 16;
@@ -84,6 +86,8 @@ where.describe(`several ranks${where.note}`, () => {
     ['inpainting', 2, 1],
     ['pirl', 2, 1],
     ['jigsaw', 2, 2],
+    ['insloc', 2, 2],
+    ['patch-reid', 2, 2],
   ])(
     '%s on %i ranks: losses, queues and every tensor of one process with %i batch norm groups',
     async (name, ranks, bnGroups) => {
