@@ -101,7 +101,7 @@ test('detco views refuses a size of patches that its recipe does not make, and n
   const { code, stderr } = await detco(['views', '--shards', SHARDS, ...args]);
   expect({ code, stderr }).toEqual({
     code: 2,
-    stderr: 'detco: --patch-size 12 with --recipe simclr, which has no patches: leave it out, or use --recipe detco\n',
+    stderr: 'detco: --patch-size 12 with --recipe simclr, which has no patches: leave it out, or use --recipe detco or pirl\n',
   });
 });
 
