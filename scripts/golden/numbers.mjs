@@ -21,6 +21,15 @@ export function detUniform(name, into, map = (u) => u) {
  * within 0.1; batch norm scales in [0.5, 1.5), offsets within 0.1.
  */
 export function detParameter(name, torchShape) {
+  const key = `${name} ${torchShape}`;
+  if (!parameters.has(key)) parameters.set(key, newParameter(name, torchShape));
+  return parameters.get(key);
+}
+
+/** Methods have the backbone's parameters in common, some 10^7 numbers. They are not to be changed. */
+const parameters = new Map();
+
+function newParameter(name, torchShape) {
   const values = new Float32Array(size(torchShape));
   if (torchShape.length > 1) {
     const bound = Math.sqrt(3 / size(torchShape.slice(1)));

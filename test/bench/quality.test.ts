@@ -4,7 +4,7 @@ import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Engine, selectEngine } from '#dist/engine/index.js';
 import { type Method, METHOD_NAMES } from '#dist/model/index.js';
 import { indexShards } from '#dist/pipeline/shard/index-shards.js';
@@ -70,21 +70,28 @@ test('queues and levels are varied where a method has them, but for a part of De
   expect(varied('simclr')).not.toHaveProperty('queueSize');
 });
 
-test.each(METHOD_NAMES)('%s trains', async (arm) => {
-  const index = await mkdtemp(join(tmpdir(), 'detco-quality-index-'));
-  const engine = await selectEngine('auto');
-  try {
+describe('an arm', () => {
+  let index: string;
+  let engine: Engine;
+  beforeAll(async () => {
+    index = await mkdtemp(join(tmpdir(), 'detco-quality-index-'));
+    engine = await selectEngine('auto');
+    const { shards, batch } = configured('moco');
+    await indexShards(await listShards(shards), { dir: index, workers: 1, batchSize: batch });
+  });
+  afterAll(async () => {
+    await engine.dispose();
+    await rm(index, { recursive: true });
+  });
+
+  test.each(METHOD_NAMES)('%s trains', async (arm) => {
     const config = { ...configured(arm), method: configured(arm, { queueSize: 32 }).method, indexDir: index };
-    await indexShards(await listShards(config.shards), { dir: index, workers: 1, batchSize: config.batch });
     const { method, losses, updateSeconds } = await trainArm(engine, config, { images: 48, updates: 2 });
     method.dispose();
     expect(losses).toHaveLength(2);
     for (const loss of losses) expect(loss).toBeGreaterThan(0);
     expect(updateSeconds).toBeGreaterThan(0);
-  } finally {
-    await engine.dispose();
-    await rm(index, { recursive: true });
-  }
+  });
 });
 
 test('the paired interval is that of a paired t test', () => {
