@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { ENGINE_NAMES, type EngineName, selectEngine } from '#dist/engine/index.js';
-import { METHOD_PRESETS, methodKind, type MethodInput, methodOptions } from '#dist/model/index.js';
+import { METHOD_NAMES, METHOD_PRESETS, methodKind, type MethodInput, methodOptions } from '#dist/model/index.js';
 import { readConfigFile, train } from '#dist/train/index.js';
 import { detco } from '../cli/detco.js';
 import { whereAvailable } from '../engine/available.js';
@@ -63,7 +63,8 @@ describe.each(TINY_PRESETS)('method $method', ({ method, preset }) => {
     for (const { featureStd } of lines.slice(-10)) expect(featureStd).toBeGreaterThan(0.25 / Math.sqrt(dimensions));
   });
 
-  for (const engine of ENGINE_NAMES)
+  // How TensorFlow's tensors come back is the same for every method.
+  for (const engine of ENGINE_NAMES.filter((name) => name !== 'tensorflow' || method === METHOD_NAMES[0]))
     where[engine].test(
       `continued from the midst of it on ${engine}, a run has the losses and tensors of one that did not stop there${where[engine].note}`,
       () => expectSameResumed(method, preset ?? '', engine),
