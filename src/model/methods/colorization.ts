@@ -11,17 +11,15 @@ import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../../engine/images.js';
-import type { Method, MethodKind, ParameterGroup, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
-import { Backbone } from '../network/backbone.js';
 import { decoder, type Decoder, DOUBLINGS } from '../network/decoder.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
 import { colourBins } from './colour-bins.js';
+import { SingleNetworkMethod } from './single-network.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess } from './options.js';
 import { checkSides, viewOf } from './views.js';
 
@@ -90,34 +88,20 @@ function networkOf(options: ColorizationOptions, bins: number): Parts {
   return { net, decoder: decoder('decoder', widths), head: mlp('head', [widths.at(-1) as number, bins]) };
 }
 
-class Colorization implements Method {
-  readonly parameters: readonly ParameterGroup[];
+class Colorization extends SingleNetworkMethod<ColorizationOptions> {
   readonly views = [VIEW];
   readonly levels = [VIEW];
-  readonly exchanged = [];
   readonly terms = [];
   readonly dimensions: number;
-  readonly featureStage = LAST_STAGE;
-  readonly backbone: Backbone;
-  readonly sections: Method['sections'];
-  readonly encoders = { query: 'online' };
-  readonly host = {};
-  readonly #engine: Engine;
-  readonly #options: ColorizationOptions;
   readonly #bins = colourBins();
   readonly #parts: Parts;
-  readonly #network: Network;
 
   constructor(engine: Engine, options: ColorizationOptions, seed: number) {
-    this.#engine = engine;
-    this.#options = options;
-    this.#parts = networkOf(options, this.#bins.length);
-    const { net, decoder, head } = this.#parts;
+    const parts = networkOf(options, colourBins().length);
+    const { net, decoder, head } = parts;
+    super(engine, options, { resNet: net, heads: [decoder, head], decay: 'all' }, seed);
+    this.#parts = parts;
     this.dimensions = net.channels[LAST_STAGE];
-    this.#network = new Network(engine, [net, decoder, head], { bnGroups: options.bnGroups, seed });
-    this.parameters = parameterGroups(this.#network.parameters, 'all');
-    this.backbone = new Backbone(this.#network, net);
-    this.sections = { online: this.#network.tensors };
   }
 
   /** Constants that a recorded step reads. */
@@ -126,10 +110,10 @@ class Colorization implements Method {
   }
 
   step(views: StepViews, { bins, mean, std }: NamedTensors): StepResult {
-    const { ranks } = this.#engine;
+    const { ranks } = this.engine;
     const { net, decoder, head } = this.#parts;
-    const { doublings, stem } = this.#options;
-    const levels = viewOf(views, VIEW, this.#options, ranks.size);
+    const { doublings, stem } = this.options;
+    const levels = viewOf(views, VIEW, this.options, ranks.size);
     checkSides(levels, VIEW, 2 ** DOUBLINGS[stem]);
     const [grey, target] = tf.tidy(() => {
       const [lightness, a, b] = tf.split(levels, 3, 3) as [Tensor4D, Tensor4D, Tensor4D];
@@ -139,7 +123,7 @@ class Colorization implements Method {
         sharesOf(cellMeans(colours, 2 ** (DOUBLINGS[stem] - doublings)), bins as Tensor2D),
       ];
     }) as [Tensor4D, Tensor2D];
-    const result = differentiate(this.#network, (layers) => {
+    const result = differentiate(this.network, (layers) => {
       const { features, map } = lastStage(net, layers, grey, (map) => ({
         features: globalAverage(map),
         map: decoder.forward(layers, map),
@@ -150,14 +134,6 @@ class Colorization implements Method {
     });
     tf.dispose([grey, target]);
     return { ...result, carry: {} };
-  }
-
-  settle(): void {}
-
-  advance(): void {}
-
-  dispose(): void {
-    this.#network.dispose();
   }
 }
 

@@ -10,16 +10,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
-import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
-import { Backbone } from '../network/backbone.js';
 import { decoder, type Decoder, DOUBLINGS } from '../network/decoder.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { Network } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
+import { SingleNetworkMethod } from './single-network.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess } from './options.js';
 import { checkSides, viewOf } from './views.js';
 
@@ -86,32 +84,18 @@ function networkOf(options: InpaintingOptions): Parts {
   };
 }
 
-class Inpainting implements Method {
-  readonly parameters: readonly ParameterGroup[];
+class Inpainting extends SingleNetworkMethod<InpaintingOptions> {
   readonly views = [VIEW];
-  readonly exchanged = [];
   readonly terms = [];
   readonly dimensions: number;
-  readonly featureStage = LAST_STAGE;
-  readonly backbone: Backbone;
-  readonly sections: Method['sections'];
-  readonly encoders = { query: 'online' };
-  readonly host = {};
-  readonly #engine: Engine;
-  readonly #options: InpaintingOptions;
   readonly #parts: Parts;
-  readonly #network: Network;
 
   constructor(engine: Engine, options: InpaintingOptions, seed: number) {
-    this.#engine = engine;
-    this.#options = options;
-    this.#parts = networkOf(options);
-    const { net, decoder, head } = this.#parts;
+    const parts = networkOf(options);
+    const { net, decoder, head } = parts;
+    super(engine, options, { resNet: net, heads: [decoder, head], decay: 'all' }, seed);
+    this.#parts = parts;
     this.dimensions = net.channels[LAST_STAGE];
-    this.#network = new Network(engine, [net, decoder, head], { bnGroups: options.bnGroups, seed });
-    this.parameters = parameterGroups(this.#network.parameters, 'all');
-    this.backbone = new Backbone(this.#network, net);
-    this.sections = { online: this.#network.tensors };
   }
 
   /**
@@ -130,15 +114,15 @@ class Inpainting implements Method {
   }
 
   step(views: StepViews, { boxes }: NamedTensors): StepResult {
-    const { ranks } = this.#engine;
+    const { ranks } = this.engine;
     const { net, decoder, head } = this.#parts;
-    const images = viewOf(views, VIEW, this.#options, ranks.size);
-    checkSides(images, VIEW, 2 ** DOUBLINGS[this.#options.stem]);
+    const images = viewOf(views, VIEW, this.options, ranks.size);
+    checkSides(images, VIEW, 2 ** DOUBLINGS[this.options.stem]);
     const [hidden, seen, count] = tf.tidy(() => {
       const mask = maskOf(boxes as Tensor3D, images.shape);
       return [mask, tf.mul(images, tf.sub(1, mask)), ...ranks.mean([tf.mul(tf.sum(mask), COLOURS)])];
     }) as [Tensor4D, Tensor4D, Scalar];
-    const result = differentiate(this.#network, (layers) => {
+    const result = differentiate(this.network, (layers) => {
       const { features, map } = lastStage(net, layers, seen, (map) => ({
         features: globalAverage(map),
         map: decoder.forward(layers, map),
@@ -150,14 +134,6 @@ class Inpainting implements Method {
     });
     tf.dispose([hidden, seen, count]);
     return { ...result, carry: {} };
-  }
-
-  settle(): void {}
-
-  advance(): void {}
-
-  dispose(): void {
-    this.#network.dispose();
   }
 }
 

@@ -103,7 +103,7 @@ class Jigsaw extends PretextMethod<JigsawOptions> {
     const random = new Random(this.#seed, streamId('jigsaw.classes'), step);
     const drawn = Int32Array.from({ length: batch }, () => random.below(this.#permutations.length));
     const places = patchesInPlace(samples, VIEW);
-    const first = this.ranks.rank * places.length;
+    const first = this.engine.ranks.rank * places.length;
     const labels = places.map((_, i) => drawn[rows?.[first + i] ?? first + i] as number);
     const ordered = labels.flatMap((label, image) => {
       const permutation = this.#permutations[label] as Int32Array;

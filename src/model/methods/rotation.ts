@@ -79,7 +79,7 @@ class Rotation extends PretextMethod<RotationOptions> {
   }
 
   inputs({ batch }: StepAt): NamedTensors {
-    const rows = (TURNS * batch) / this.ranks.size;
+    const rows = (TURNS * batch) / this.engine.ranks.size;
     return {
       labels: tf.tensor1d(
         Int32Array.from({ length: rows }, (_, row) => row % TURNS),

@@ -11,16 +11,15 @@ import type { Scalar, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core
 import { z } from 'zod';
 import type { Engine, NamedTensors } from '../../engine/engine.js';
 import { gatherRanks } from '../../engine/operations/gather-ranks.js';
-import type { Method, MethodKind, ParameterGroup, StepAt, StepResult, StepViews } from '../method.js';
+import type { Method, MethodKind, StepAt, StepResult, StepViews } from '../method.js';
 import { LAST_STAGE, type ResNet, resNet } from '../network/architecture.js';
-import { Backbone } from '../network/backbone.js';
 import { differentiate } from '../network/differentiate.js';
 import { mlp, type Mlp } from '../network/heads.js';
-import { groupsOfRank, Network } from '../network/network.js';
+import { groupsOfRank } from '../network/network.js';
 import { deviation, l2Normalise } from '../network/normalise.js';
-import { parameterGroups } from '../network/parameter-groups.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess, temperature } from './options.js';
+import { SingleNetworkMethod } from './single-network.js';
 import { viewOf } from './views.js';
 
 const VIEWS = ['view1', 'view2'] as const;
@@ -85,39 +84,24 @@ function networkOf(options: SimClrOptions): { readonly net: ResNet; readonly hea
   return { net, head: mlp('head', [inputs, options.hidden ?? inputs, options.dim], { norm: 'all', bias: 'none' }) };
 }
 
-class SimClr implements Method {
-  readonly parameters: readonly ParameterGroup[];
+class SimClr extends SingleNetworkMethod<SimClrOptions> {
   readonly views = VIEWS;
-  readonly exchanged = [];
   readonly terms = [];
   readonly dimensions: number;
-  readonly featureStage = LAST_STAGE;
-  readonly backbone: Backbone;
-  readonly sections: Method['sections'];
-  readonly encoders = { query: 'online' };
-  readonly host = {};
-  readonly #engine: Engine;
-  readonly #options: SimClrOptions;
   readonly #resNet: ResNet;
   readonly #head: Mlp;
-  readonly #network: Network;
 
   constructor(engine: Engine, options: SimClrOptions, seed: number) {
-    this.#engine = engine;
-    this.#options = options;
-    this.dimensions = options.dim;
     const { net, head } = networkOf(options);
+    super(engine, options, { resNet: net, heads: [head], decay: 'weights' }, seed);
+    this.dimensions = options.dim;
     this.#resNet = net;
     this.#head = head;
-    this.#network = new Network(engine, [this.#resNet, this.#head], { bnGroups: options.bnGroups, seed });
-    this.parameters = parameterGroups(this.#network.parameters, 'weights');
-    this.backbone = new Backbone(this.#network, this.#resNet);
-    this.sections = { online: this.#network.tensors };
   }
 
   /** Row numbers, of this rank among those of all, by which the device leaves out what is held against itself. */
   inputs({ batch }: StepAt): NamedTensors {
-    const { rank, size } = this.#engine.ranks;
+    const { rank, size } = this.engine.ranks;
     const all = VIEWS.length * batch;
     const numbers = (first: number, length: number): Tensor1D =>
       tf.tensor1d(
@@ -128,28 +112,20 @@ class SimClr implements Method {
   }
 
   step(views: StepViews, { rows, columns = rows }: NamedTensors): StepResult {
-    const { size } = this.#engine.ranks;
-    const groups = groupsOfRank(this.#options.bnGroups, size);
+    const { size } = this.engine.ranks;
+    const groups = groupsOfRank(this.options.bnGroups, size);
     const images = byGroup(
-      VIEWS.map((name) => viewOf(views, name, this.#options, size)),
+      VIEWS.map((name) => viewOf(views, name, this.options, size)),
       groups,
     );
-    const result = differentiate(this.#network, (layers) => {
+    const result = differentiate(this.network, (layers) => {
       const features = lastStage(this.#resNet, layers, images, globalAverage);
       const [first] = tf.split(byView(features, groups), VIEWS.length) as [Tensor2D, Tensor2D];
       const embeddings = l2Normalise(byView(this.#head.forward(layers, features), groups));
-      const loss = ntXent(this.#engine, embeddings, { rows, columns } as Numbers, this.#options.temperature);
-      return { loss, terms: {}, featureStd: deviation(embeddings, this.#engine.ranks), features: first };
+      const loss = ntXent(this.engine, embeddings, { rows, columns } as Numbers, this.options.temperature);
+      return { loss, terms: {}, featureStd: deviation(embeddings, this.engine.ranks), features: first };
     });
     return { ...result, carry: {} };
-  }
-
-  settle(): void {}
-
-  advance(): void {}
-
-  dispose(): void {
-    this.#network.dispose();
   }
 }
 
