@@ -2,7 +2,7 @@
 import { saveCheckpoint, updateCheckpoint } from './checkpoint.js';
 import type { TrainState } from './checkpoint-state.js';
 import { CHECKPOINT_FORMAT } from './format.js';
-import type { LoopContext } from './loop.js';
+import type { LoopContext } from './loop-context.js';
 import { lossOptions } from './loss-options.js';
 import { prune } from './run-checkpoints.js';
 import { checkpointTensors } from './tensors.js';
