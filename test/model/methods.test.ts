@@ -1,6 +1,7 @@
 /**
- * What holds for every method of the registry, with the preset that begins with `tiny`: a run falls in loss without collapsing, and one
- * that is continued from a checkpoint is, on each engine, the one that did not stop there. A method is tested by its line there.
+ * What holds for every method of the registry, with the preset that begins with `tiny`: a run falls in loss without collapsing, one whose
+ * process is killed goes on as if it had not been, and one that is continued from a checkpoint is, on each engine, the one that did not stop
+ * there. A method is tested by its line there.
  */
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,7 @@ import { detco } from '../cli/detco.js';
 import { whereAvailable } from '../engine/available.js';
 import { expectSameTensors } from '../support/checkpoints.js';
 import { clocklessLines } from '../support/metrics.js';
-import { known, smallRecipe, TINY_PRESETS } from '../support/small-method.js';
+import { known, SMALL_FORMS, type SmallForm, smallRecipe, TINY_PRESETS } from '../support/small-method.js';
 
 jest.setTimeout(300_000);
 
@@ -62,31 +63,47 @@ describe.each(TINY_PRESETS)('method $method', ({ method, preset }) => {
     const dimensions = await dimensionsOf(preset ?? '');
     for (const { featureStd } of lines.slice(-10)) expect(featureStd).toBeGreaterThan(0.25 / Math.sqrt(dimensions));
   });
+});
 
-  // How TensorFlow's tensors come back is the same for every method.
-  for (const engine of ENGINE_NAMES.filter((name) => name !== 'tensorflow' || method === METHOD_NAMES[0]))
+describe.each(SMALL_FORMS)('$form', (small) => {
+  for (const engine of enginesOf(small))
     where[engine].test(
-      `continued from the midst of it on ${engine}, a run has the losses and tensors of one that did not stop there${where[engine].note}`,
-      () => expectSameResumed(method, preset ?? '', engine),
+      `stopped in the midst of it on ${engine}, a run goes on to the losses and tensors of one that was not${where[engine].note}`,
+      () => expectSameResumed(small, engine),
     );
 });
 
-/** As `npx detco train --resume` does it, without the two seconds that a process takes to start. */
-async function expectSameResumed(method: string, preset: string, engine: EngineName): Promise<void> {
-  const config = join(folder, `${method}.yaml`);
-  const narrow = JSON.stringify(known(method, { width: 4, dim: 8, queueSize: 32, queueEpoch: 0, frozenEpochs: 0 }));
+/** The fastest, and wasm for each method; how TensorFlow's tensors come back is the same for all. */
+function enginesOf({ form, method }: SmallForm): readonly EngineName[] {
+  return ENGINE_NAMES.filter((name) => name === fastest || form === METHOD_NAMES[0] || (name === 'wasm' && form === method));
+}
+
+/**
+ * On the fastest engine a process of its own is killed. On the others the run's folder is what it was at a checkpoint: that saves the two
+ * seconds that a process takes to start.
+ */
+async function expectSameResumed({ form, method, preset, options }: SmallForm, engine: EngineName): Promise<void> {
+  const name = join(folder, form.replaceAll(' ', '-'));
+  const config = `${name}.yaml`;
+  const narrow = JSON.stringify(known(method, { width: 4, dim: 8, queueSize: 32, queueEpoch: 0, frozenEpochs: 0, ...options }));
   await writeFile(
     config,
     `preset: ${preset}\nbatch: 8\nepochs: 1\nmethod: ${narrow}\nrecipe: ${JSON.stringify(smallRecipe(preset, 32))}\noptimizer: { name: ${optimizer(method)} }\ncheckpointEvery: 2\n`,
   );
-  const [whole, continued] = [join(folder, `${method}-${engine}-whole`), join(folder, `${method}-${engine}-continued`)];
+  const [whole, stopped] = [`${name}-${engine}-whole`, `${name}-${engine}-stopped`];
   const file = await readConfigFile(config);
   expect(await train({ file, shards: [SHARDS], engine, steps: 6, workers: 1, out: whole })).toMatchObject({ step: 6 });
-  await cp(whole, continued, { recursive: true, verbatimSymlinks: true });
-  await rm(join(continued, 'checkpoints', 'step-6'), { recursive: true });
-  expect(await train({ resume: join(continued, 'checkpoints', 'step-4') })).toMatchObject({ step: 6 });
-  expect(await updates(continued)).toEqual(await updates(whole));
-  await expectSameTensors(continued, whole);
+  if (engine === fastest) {
+    const args = ['train', '--config', config, '--shards', SHARDS, '--engine', engine, '--steps', '6', '--workers', '1', '--out', stopped];
+    const reached = `checkpoint ${join(stopped, 'checkpoints', 'step-4')}`;
+    expect(await detco(args, { onLine: (line) => (line === reached ? 'SIGKILL' : undefined) })).toMatchObject({ signal: 'SIGKILL' });
+  } else {
+    await cp(whole, stopped, { recursive: true, verbatimSymlinks: true });
+    await rm(join(stopped, 'checkpoints', 'step-6'), { recursive: true });
+  }
+  expect(await train({ resume: join(stopped, 'checkpoints', 'step-4') })).toMatchObject({ step: 6 });
+  expect(await updates(stopped)).toEqual(await updates(whole));
+  await expectSameTensors(stopped, whole);
 }
 
 /** What the method's full preset trains by. */

@@ -10,7 +10,7 @@ import { OnlineProbe } from '#dist/eval/index.js';
 import { createTrainStep } from '#dist/train/step.js';
 import { Random } from '#dist/common/random.js';
 import { whereAvailable } from '../engine/available.js';
-import { narrowOptions, NoiseBatches, TINY_PRESETS } from '../support/small-method.js';
+import { narrowOptions, NoiseBatches, SMALL_FORMS, type SmallForm } from '../support/small-method.js';
 
 const N = 8;
 /** Of an epoch. */
@@ -46,14 +46,14 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
   /** Losses of a few steps in which everything changes, and what they make of all tensors. */
   async function run(
     engine: Engine,
-    { method: name, preset = '' }: (typeof TINY_PRESETS)[number],
+    { method: name, preset, options: ofForm }: SmallForm,
     optimizing: OptimizerOptions,
     makeProbe?: (dimensions: number) => OnlineProbe,
   ): Promise<Outcome> {
     const narrow = { arch: 'resnet18', width: 4, stem: 'small', dim: 8, keyMomentum: 0.5, hidden: 16, queueSize: 16, bnGroups: 2 };
     // What begins with an epoch does so when the step is replayed.
     const later = { prototypes: 12, frozenEpochs: RECORDED + 1, queueEpoch: RECORDED + 2 };
-    const options = narrowOptions(name, { ...narrow, ...later }, IMAGES);
+    const options = narrowOptions(name, { ...narrow, ...later, ...ofForm }, IMAGES);
     const method = methodKind(name).create(engine, options, 1);
     const optimizer = createOptimizer(engine, method.parameters, optimizing);
     using probe = makeProbe?.(method.backbone.channels[method.featureStage]);
@@ -78,7 +78,7 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
     return { losses, moved: Object.fromEntries(moved) };
   }
 
-  describe.each(TINY_PRESETS)('$method', (small) => {
+  describe.each(SMALL_FORMS)('$form', (small) => {
     test.each(OPTIMIZERS)('is recorded once with $name, and has the losses and tensors of a step that is not', async (optimizing) => {
       const engine = await selectEngine('torch', { device: DEVICE, threads: 1 });
       try {

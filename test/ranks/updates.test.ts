@@ -85,6 +85,8 @@ where.describe(`several ranks${where.note}`, () => {
     ['colorization', 2, 1],
     ['inpainting', 2, 1],
     ['pirl', 2, 1],
+    ['rotation', 2, 1],
+    ['relative-position', 2, 2],
     ['jigsaw', 2, 2],
     ['insloc', 2, 2],
     ['patch-reid', 2, 2],

@@ -13,6 +13,21 @@ export const TINY_PRESETS = METHOD_NAMES.map((method) => {
   return { method, preset };
 });
 
+/** A method's small form: its tiny preset, and options that make other networks or keep other state than that. */
+export interface SmallForm {
+  readonly form: string;
+  readonly method: string;
+  readonly preset: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** Each method as its tiny preset has it, and forms with parts that no such preset has: a queue for each level, a constant for each loss. */
+export const SMALL_FORMS: readonly SmallForm[] = [
+  ...TINY_PRESETS.map(({ method, preset = '' }) => ({ form: method, method, preset, options: {} })),
+  { form: 'insloc with a pyramid', method: 'insloc', preset: 'tiny-insloc', options: { form: 'fpn', fpnChannels: 8 } },
+  { form: 'pirl with NCE', method: 'pirl', preset: 'tiny-pirl', options: { loss: 'nce' } },
+];
+
 /** Of these options those that the method has. */
 export function known(method: string, options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { shape } = methodKind(method).schema;
