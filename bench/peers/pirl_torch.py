@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""An independent PyTorch statement of PIRL (Misra & van der Maaten 2020, arXiv:1912.01991): `pirl_torch.py golden.json [--check]`.
+"""An independent PyTorch statement of PIRL (Misra & van der Maaten 2020, arXiv:1912.01991): `pirl_torch.py golden.json [--nce] [--check]`.
 
 Order of a step: f = normalise(head.image(features of the whole image)); the nine patches of an image one by one through the same backbone, then
 head.patch, side by side in the order that they come in, head.patches, normalised: g. Heads are linear (section 3.3; VISSL,
 pirl_jigsaw_4node_resnet50.yaml). Both are held against the image's entry of the memory bank and m entries that the batch has in common; the loss
 is lambda times that of g and 1 - lambda times that of f (Eq. 5). After SGD the entries of the step's images move to f, as in
-`instdis_torch.py`, whose negatives and losses these are: the file has the cross-entropy, InstDis's file NCE.
+`instdis_torch.py`, whose negatives and losses these are: cross-entropy, or with --nce noise contrast, of which each loss has a constant of its own.
 
 `probe`: f. Running statistics move by the whole images first. The file has no decay: SGD here would decay biases and batch norms too.
 The rate is low enough that the second loss is within 4e-6 of float64.
 """
+import sys
 import torch, torch.nn as nn, torch.nn.functional as F
 from golden_torch import Method, det_queue, last_stage, main, resnet
 from instdis_torch import SAMPLES, det_negatives, info_nce, nce
@@ -59,4 +60,7 @@ GOLDEN = {
 }
 
 if __name__ == "__main__":
+    if "--nce" in sys.argv:
+        sys.argv.remove("--nce")
+        GOLDEN["options"]["loss"] = "nce"
     main(PIRL, GOLDEN)

@@ -69,7 +69,7 @@ describe('npm run golden', () => {
 
   // MoCo's loss is one of DetCo's terms, and DetCo's files are those of the networks.
   const others = METHOD_NAMES.filter((method) => method !== 'detco' && method !== 'moco');
-  const files = [...others, 'insloc-fpn'].map((name) => `fixtures/golden/${name}.json`);
+  const files = [...others, 'insloc-fpn', 'pirl-nce'].map((name) => `fixtures/golden/${name}.json`);
   const agreeOn = (engine: string): void => {
     let results: readonly Result[] = [];
     // In one process: most of a replay is the start of an engine.
