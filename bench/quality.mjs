@@ -6,7 +6,7 @@
  *         [--updates N] [--seconds] [--images N] [--queue-size K] [--levels 0.1,0.4,0.7,1] [--photo]
  *     npm run bench:quality -- --page [--out DIR]
  *
- * Each arm takes the best of three learning rates, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so
+ * Each arm takes the best of three learning rates or more, by kNN on images that the report does not use. Then all arms are trained, seed by seed, so
  * that a run that is cut is balanced. What is done is kept in the work folder: the same command goes on, and with `--as-it-is` it trains nothing
  * more and reports on the seeds that are there. The second line of options varies what may decide the outcome; each variation needs a work folder
  * of its own. With `--seconds` each arm makes so many updates as take as long as those of MoCo v2, by the pace of the search. `--page` trains nothing: it writes the page and the plot of what is kept in bench/results.
@@ -22,6 +22,7 @@ import { Display } from '../dist/common/display.js';
 import { machine } from './pipeline/report.mjs';
 import { Results, runJobs } from './quality/jobs.mjs';
 import { makeReport } from './quality/report.mjs';
+import { best, rateBeyond } from './quality/rates.mjs';
 import { median } from './quality/statistics.mjs';
 import { keepReport, writePage } from './quality/results.mjs';
 import { table } from './quality/table.mjs';
@@ -84,20 +85,29 @@ if (json) console.log(JSON.stringify(report));
 
 /** @returns by arm the rate that was chosen, what kNN made of each, and the seconds of an update */
 async function searchRates() {
-  const { rates, searchUpdates, seconds } = settings;
+  const { rates, widenings, seconds } = settings;
   const trained = arms.filter((arm) => ARMS[arm].trained !== false);
   if (rates.length === 1 && !seconds) return Object.fromEntries(trained.map((arm) => [arm, { rate: rates[0], scores: [] }]));
-  const jobs = trained.flatMap((arm) =>
-    rates.map((rate) => ({ id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: searchUpdates })),
-  );
-  const found = await perform(jobs);
+  const tried = new Map(trained.map((arm) => [arm, []]));
+  await tryRates(tried, (arm) => rates.map((rate) => ({ arm, rate })));
+  for (let times = 0; rates.length > 1 && times < widenings; times++)
+    await tryRates(tried, (arm) => rateBeyond(tried.get(arm)).map((rate) => ({ arm, rate })));
   return Object.fromEntries(
-    trained.map((arm) => {
-      const scores = jobs.flatMap((job, at) => (job.arm === arm && found[at] ? [{ rate: job.rate, knn: found[at].knn }] : []));
-      const paces = jobs.flatMap((job, at) => (job.arm === arm && found[at] ? [found[at].updateSeconds] : []));
-      return [arm, { rate: scores.toSorted((a, b) => b.knn - a.knn)[0]?.rate, scores, updateSeconds: median(paces) }];
+    Array.from(tried, ([arm, found]) => {
+      const scores = found.map(({ rate, knn }) => ({ rate, knn }));
+      return [arm, { rate: best(scores)?.rate, scores, updateSeconds: median(found.map(({ updateSeconds }) => updateSeconds)) }];
     }),
   );
+}
+
+/** Adds to what was tried of each arm, by rate from low to high. */
+async function tryRates(tried, choose) {
+  const jobs = [...tried.keys()].flatMap(choose).map(({ arm, rate }) => {
+    return { id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: settings.searchUpdates };
+  });
+  const found = await perform(jobs);
+  for (const [at, { arm, rate }] of jobs.entries()) if (found[at]) tried.get(arm).push({ rate, ...found[at] });
+  for (const ofArm of tried.values()) ofArm.sort((a, b) => a.rate - b.rate);
 }
 
 /** @returns what each seed of each arm is worth */

@@ -1,6 +1,6 @@
 /** What was found as a page of docs/. */
 import { counted } from '../../dist/common/counted.js';
-import { STAGES } from '../../dist/model/index.js';
+import { METHOD_PRESETS, methodKind, STAGES } from '../../dist/model/index.js';
 import { CLASSES } from '../../dist/synth/classes.js';
 import { ARMS, BASELINE, sideOf } from './arms.mjs';
 import { inWords } from './claims.mjs';
@@ -21,8 +21,9 @@ export function page(main, others) {
 
 <!-- Written by npm run bench:quality. -->
 
-What DetCo claims, tested small: methods that saw the same pictures with the same network, as often,
-and what their frozen backbones are worth for classification and for localisation.
+What DetCo claims, tested small, with the other methods of its tables and the older pretexts beside
+it: all saw the same pictures with the same network, as often. What are their frozen backbones worth
+for classification and for localisation?
 
 ## The outcome
 
@@ -34,7 +35,7 @@ Mean ± standard deviation of ${counted(seeds[BASELINE], 'seed')}, on ${images.t
 
 ${headlines(report.summary, spread)}
 
-${highest(report.summary)} ${leftOut(report)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
+${highest(report.summary)} ${leftOut(report)}${withoutSecondLook(report)}Chance is ${digits(chance)}, and linear accuracy on colours alone (histograms of red, green and blue)
 ${digits(colour)}. What is measured stands [below](#how-it-was-done).
 
 Difference to MoCo v2, paired seed by seed, with its 95 % interval by Student's t. There are many of them: one in
@@ -140,10 +141,19 @@ function leftOut({ arms = [], seeds }) {
   ].join('');
 }
 
+/** Arms that compare an image with what they kept of it, where no image comes twice. */
+function withoutSecondLook({ summary, settings: { updates, batch, images } }) {
+  const keeping = Object.keys(summary).filter((arm) => methodKind(METHOD_PRESETS[ARMS[arm].preset].method.name).forImages !== undefined);
+  if (keeping.length === 0 || updates * batch > images.train) return '';
+  return `${keeping.map((arm) => ARMS[arm].title).join(' and ')} compare an image with what they kept of it when it came before. Here none
+comes twice, and what they keep of it is still random: their rows do not say what such methods are worth. `;
+}
+
 /** Arms with views of another size than all have. */
 function otherSides({ summary, settings }) {
   const others = Object.keys(summary).filter((arm) => sideOf(arm, settings) !== settings.globalSize);
-  return others.map((arm) => ` ${ARMS[arm].title} takes views of ${sideOf(arm, settings)} pixels.`).join('');
+  if (others.length === 0) return '';
+  return ` Views of ${others.map((arm) => `${sideOf(arm, settings)} pixels for ${ARMS[arm].title}`).join(' and ')}, which predict whole cells of the last map.`;
 }
 
 function withoutBaseline(summary) {
@@ -155,9 +165,13 @@ function claimTable(claims) {
   return markdown(['than MoCo v2', 'here', 'difference'], rows);
 }
 
-function rates({ search, settings: { rates: tried, searchUpdates, images } }) {
+function rates({ search, settings: { rates: tried, widenings = 0, searchUpdates, images } }) {
   if (tried.length === 1) return `${tried[0]} for all.`;
   const chosen = Object.entries(search).map(([arm, { rate }]) => `${ARMS[arm].title} ${rate}`);
+  const beyond =
+    widenings > 0
+      ? ` Where the first or the last was the best, the next beyond it was tried too, up to ${counted(widenings, 'time')}.`
+      : '';
   return `for each arm the best of ${tried.join(', ')} by kNN of res5 on ${images.search} images that nothing else
-  uses, after ${searchUpdates} updates with another seed: ${chosen.join(', ')}.`;
+  uses, after ${searchUpdates} updates with another seed.${beyond} Chosen: ${chosen.join(', ')}.`;
 }

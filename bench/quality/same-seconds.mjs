@@ -1,6 +1,7 @@
 /** The comparison in which each arm trains as long as MoCo v2, not as often: a section of the page. */
 import { counted } from '../../dist/common/counted.js';
 import { ARMS, BASELINE } from './arms.mjs';
+import { inWords } from './claims.mjs';
 import { mean } from './statistics.mjs';
 import { difference, HEADLINES, markdown, rowsOf, spread } from './table.mjs';
 
@@ -31,7 +32,7 @@ ${markdown(
   rowsOf(others, names, ({ toBaseline }) => difference(toBaseline)),
 )}
 
-The seconds are those of ${machine.cpu}, ${machine.cores} cores: on a GPU updates have other prices. Raw numbers:
+${inWords(report.claims).join(' ')} The seconds are those of ${machine.cpu}, ${machine.cores} cores: on a GPU updates have other prices. Raw numbers:
 [${raw.split('/').at(-1)}](${raw}).`;
 }
 

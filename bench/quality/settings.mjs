@@ -12,7 +12,9 @@ export const FULL = Object.freeze({
   batch: 32,
   updates: 300,
   searchUpdates: 200,
+  /** From low to high. Where the best of an arm is the first or the last, the next beyond it is tried too, so often at most. */
   rates: [0.08, 0.24, 0.72],
+  widenings: 2,
   /** Training images with labels for kNN and the linear classifier, and those with boxes for the probes of cells. */
   labelled: 2000,
   boxed: 1000,

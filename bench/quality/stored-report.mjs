@@ -28,6 +28,7 @@ const reportSchema = z
       ),
       ...Object.fromEntries(['labelled', 'boxed', 'linearEpochs', 'cellEpochs', 'detectorEpochs'].map((name) => [name, count])),
       rates: z.array(z.number()).nonempty(),
+      widenings: count.optional(),
       seconds: z.boolean().optional(),
     }),
     arms: z.array(z.string()).optional(),

@@ -33,7 +33,7 @@ export function varied(main, variations) {
   return `## What was varied
 
 ${passes(main.report)} ${ofMethod(main.report)} So this was varied: each change by itself, with its own search
-of learning rates. Differences are paired, with 95 % intervals; "DetCo better" is "yes" where the interval leaves out 0.
+of learning rates${variations.some(({ report }) => !report.settings.widenings) ? ', of those three alone' : ''}. Differences are paired, with 95 % intervals; "DetCo better" is "yes" where the interval leaves out 0.
 
 ${table(all, titleOf)}
 
@@ -72,7 +72,8 @@ function rates({ search }) {
 /** In which settings a comparison differs from the main one, in words. */
 function changes({ settings }, { settings: ofMain }) {
   const names = [...new Set([...Object.keys(settings), ...Object.keys(ofMain)])];
-  const changed = names.filter((name) => !isDeepStrictEqual(settings[name], ofMain[name]));
+  // How widely rates are searched changes nothing of what is compared.
+  const changed = names.filter((name) => name !== 'widenings' && !isDeepStrictEqual(settings[name], ofMain[name]));
   return changed.map((name) => WORDS[name]?.(settings[name]) ?? `${name} ${JSON.stringify(settings[name])}`).join(', ') || 'the same again';
 }
 

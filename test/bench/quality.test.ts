@@ -17,6 +17,12 @@ interface Run {
   readonly updates: number;
 }
 
+/** A learning rate, and what kNN made of it. */
+interface Tried {
+  readonly rate: number;
+  readonly knn: number;
+}
+
 const script = new URL('../../bench/quality.mjs', import.meta.url).pathname;
 
 const { pairedDifference, pairsToDecide } = await load<{
@@ -34,6 +40,10 @@ const { trainArm } = await load<{
     run: { readonly images: number; readonly updates: number },
   ): Promise<{ readonly method: Method; readonly losses: readonly number[]; readonly updateSeconds: number }>;
 }>('train');
+const { best, rateBeyond } = await load<{
+  best(tried: readonly Tried[]): Tried | undefined;
+  rateBeyond(tried: readonly Tried[]): number[];
+}>('rates');
 const { FULL } = await load<{ FULL: object }>('settings');
 const { claimed, inWords } = await load<{
   claimed(summary: object): { readonly text: string; readonly verdict: string }[];
@@ -92,6 +102,17 @@ describe('an arm', () => {
     for (const loss of losses) expect(loss).toBeGreaterThan(0);
     expect(updateSeconds).toBeGreaterThan(0);
   });
+});
+
+test('where the best rate is the lowest or the highest that was tried, the next beyond it is to be tried', () => {
+  const tried = (...knn: number[]): Tried[] => knn.map((score, at) => ({ rate: [0.08, 0.24, 0.72][at] ?? Number.NaN, knn: score }));
+  expect(rateBeyond(tried(0.3, 0.2, 0.1))).toEqual([0.027]);
+  expect(rateBeyond(tried(0.1, 0.2, 0.3))).toEqual([2.2]);
+  expect(rateBeyond(tried(0.1, 0.3, 0.2))).toEqual([]);
+  expect(rateBeyond([{ rate: 0.027, knn: 0.4 }, ...tried(0.3, 0.2, 0.1)])).toEqual([0.0091]);
+  expect(rateBeyond(tried(0.3))).toEqual([]);
+  expect(best(tried(0.2, 0.3, 0.3))).toEqual({ rate: 0.24, knn: 0.3 });
+  expect(best([])).toBeUndefined();
 });
 
 test('the paired interval is that of a paired t test', () => {
