@@ -1,6 +1,6 @@
 /** The encoder that is evaluated: somebody's weights, or random ones, which tell what the architecture gives by itself. */
 import { dirname, join } from 'node:path';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { expectedOneOf } from '../common/nearest.js';
 import type { Engine } from '../engine/engine.js';
@@ -97,9 +97,9 @@ function randomSubject(engine: Engine, { preset = DEFAULT_PRESET, arch, seed }: 
   };
 }
 
-/** Of a checkpoint's file within a run. */
+/** Of a checkpoint's file within a run, which `last` leads to as well. */
 async function trainedSize(file: string): Promise<number | undefined> {
-  const named = namedCheckpoint(dirname(file));
+  const named = namedCheckpoint(await realpath(dirname(file)));
   const config = named && (await readRunConfig(named.run).catch(() => undefined));
   return sizeSchema.safeParse(config).data?.recipe.globalSize;
 }

@@ -95,7 +95,8 @@ test('weights that were exported are worth what they were', async () => {
     return JSON.parse(stdout) as { crop: number; notes: string[] };
   };
   const { recipe } = JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')) as { recipe: { globalSize: number } };
-  expect(await notes('--checkpoint', run)).toMatchObject({ crop: recipe.globalSize, notes: [] });
+  for (const checkpoint of [run, join(run, 'last')])
+    expect(await notes('--checkpoint', checkpoint)).toMatchObject({ crop: recipe.globalSize, notes: [] });
   expect(await notes('--checkpoint', weights, '--global-size', '32')).toMatchObject({ crop: 32, notes: [] });
   expect(await notes('--checkpoint', weights)).toMatchObject({
     crop: 224,
