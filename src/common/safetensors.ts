@@ -106,7 +106,7 @@ export async function writeSafetensors(
   let bytes = 0;
   const file = await open(path, 'w');
   const write = async (data: Uint8Array) => {
-    hash.update(data);
+    for (const piece of pieces(data)) hash.update(piece);
     bytes += data.byteLength;
     await file.writeFile(data);
   };
@@ -125,15 +125,27 @@ export async function writeSafetensors(
   }
 }
 
+/**
+ * Node hashes and reads fewer than 2^31 bytes at a time. A tensor may have more: the memory bank of four million images has.
+ *
+ * @param most bytes of a piece
+ */
+export function* pieces(data: Uint8Array, most = 2 ** 30): Generator<Uint8Array> {
+  for (let at = 0; at < data.byteLength; at += most) yield data.subarray(at, at + most);
+}
+
 async function readExactly(file: FileHandle, path: string, buffer: Uint8Array, position: number): Promise<void> {
   let done = 0;
-  while (done < buffer.byteLength) {
-    const { bytesRead } = await file.read(buffer, done, buffer.byteLength - done, position + done);
-    if (bytesRead === 0)
-      throw new Error(
-        `${path} is not a complete safetensors file: it ends at byte ${position + done}, ${buffer.byteLength - done} bytes early`,
-      );
-    done += bytesRead;
+  for (const piece of pieces(buffer)) {
+    for (let at = 0; at < piece.byteLength; ) {
+      const { bytesRead } = await file.read(piece, at, piece.byteLength - at, position + done);
+      if (bytesRead === 0)
+        throw new Error(
+          `${path} is not a complete safetensors file: it ends at byte ${position + done}, ${buffer.byteLength - done} bytes early`,
+        );
+      at += bytesRead;
+      done += bytesRead;
+    }
   }
 }
 

@@ -219,6 +219,12 @@ export interface MethodKind<Options = unknown> {
   /** @throws RangeError for options that do not go together, or not with the batch; names the option, and what to do */
   check?(options: Options, run: RunToCheck): void;
 
+  /**
+   * @param sides of the pictures of each view, pixels
+   * @throws RangeError for some that a step cannot take; names the option, and what to do
+   */
+  checkSides?(options: Options, sides: Readonly<Record<string, number>>): void;
+
   /** @returns why the method's own state, its networks or what an optimizer keeps of them does not fit into so many bytes */
   excess?(options: Options, run: { readonly batch: number; readonly bytes: number }): string | undefined;
 

@@ -76,10 +76,10 @@ function check(config: TrainConfig, { ranks, resumed = false }: { readonly ranks
     // The pipeline's own, before an engine starts.
     checkRunOptions(config, ranks);
     methodKind(method.name).check?.(method, { batch, resumed });
+    checkViews(config);
   } catch (error) {
     asOptionsError(error);
   }
-  checkViews(config);
   return config;
 }
 

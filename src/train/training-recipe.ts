@@ -1,6 +1,7 @@
 /** The recipe of a run's training views, and whether it makes those that the method takes. */
 import { methodKind, type ViewKind } from '../model/index.js';
 import { makeRecipe, RECIPE_NAMES, recipeOptionsSchema } from '../pipeline/augment/recipe-options.js';
+import { pictureSide } from '../pipeline/augment/recipe.js';
 import type { Recipe, View } from '../pipeline/index.js';
 import type { TrainConfig } from './config-schema.js';
 import { OptionsError } from './options-error.js';
@@ -37,16 +38,21 @@ function kindOf(view: View | undefined): ViewKind | undefined {
   return last === 'lab' ? 'lab' : last === 'mask' ? 'masked' : 'image';
 }
 
-/** @throws OptionsError for a recipe that does not make the views of the method */
+/** @throws OptionsError for a recipe that does not make the views of the method, RangeError for one that makes them of sizes that it cannot take */
 export function checkViews(config: Chosen): void {
   const { recipe, method } = config;
-  const needed = Object.keys(methodKind(method.name).views(method));
+  const kind = methodKind(method.name);
+  const needed = Object.keys(kind.views(method));
   const lacking = (chosen: Chosen) => {
     const { views } = trainingRecipe(chosen);
     return needed.filter((view) => !(view in views));
   };
   const missing = lacking(config);
-  if (missing.length === 0) return;
+  if (missing.length === 0) {
+    const views = Object.entries(trainingRecipe(config).views);
+    kind.checkSides?.(method, Object.fromEntries(views.map(([name, view]) => [name, pictureSide(view)])));
+    return;
+  }
   const fitting = RECIPE_NAMES.filter((name) => lacking({ method, recipe: recipeOptionsSchema.parse({ name }) }).length === 0);
   throw new OptionsError(
     `method ${method.name} needs the views ${missing.join(', ')}, which recipe "${recipe.name}" does not make: use recipe.name ${fitting.join(' or ')}`,

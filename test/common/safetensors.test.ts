@@ -2,11 +2,18 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { openSafetensors, readSafetensors, tensorBytes, writeSafetensors, type TensorSource } from '#dist/common/safetensors.js';
+import { openSafetensors, pieces, readSafetensors, tensorBytes, writeSafetensors, type TensorSource } from '#dist/common/safetensors.js';
 
 function source(shape: readonly number[], values: readonly number[]): TensorSource {
   return { shape, data: async () => Float32Array.from(values) };
 }
+
+test('bytes are taken in pieces, of which Node hashes and reads one at a time', () => {
+  const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
+  expect([...pieces(bytes.subarray(1), 3)].map((piece) => [...piece])).toEqual([[1, 2, 3], [4, 5, 6], [7]]);
+  expect([...pieces(bytes, 8)]).toEqual([bytes]);
+  expect([...pieces(bytes.subarray(0, 0))]).toEqual([]);
+});
 
 describe('safetensors', () => {
   let folder = '';

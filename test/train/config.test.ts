@@ -196,6 +196,11 @@ describe('options of a new run', () => {
       'method detco needs the views patchesQ, patchesK, which recipe "mocoV2" does not make: use recipe.name detco',
     ],
     [
+      'pictures that are no whole cells of a method that predicts each cell',
+      { shards, preset: 'tiny-inpainting', recipe: { globalSize: 20 } },
+      'The view "masked" is 20 x 20 pixels: expected a multiple of 8, the pixels that a cell of the last map stands for; use recipe.globalSize (--global-size) 24',
+    ],
+    [
       "an option of another method's",
       { shards, preset: 'moco-v2-r50', method: { terms: ['gg'] } },
       'method.terms is an option of detco, and not of moco: leave it out, or use a preset of detco',

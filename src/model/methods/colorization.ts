@@ -21,7 +21,7 @@ import { globalAverage, lastStage } from '../network/resnet.js';
 import { colourBins } from './colour-bins.js';
 import { SingleNetworkMethod } from './single-network.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess } from './options.js';
-import { checkSides, viewOf } from './views.js';
+import { checkCells, viewOf } from './views.js';
 
 const VIEW = 'lab';
 /** Bins that share a colour, and the standard deviation of their shares over the distance to it (section 2.2). */
@@ -69,6 +69,7 @@ export const colorization = {
   },
   views: () => ({ [VIEW]: 'lab' }),
   check: (options, { batch }) => checkHeadGroups(options, batch),
+  checkSides: ({ stem }, sides) => checkCells(VIEW, sides[VIEW] ?? 0, stem),
   excess(options, { bytes }) {
     const parts = Object.values(networkOf(options, colourBins().length));
     return networkExcess(options, [...parts, ...parts], bytes);
@@ -114,7 +115,7 @@ class Colorization extends SingleNetworkMethod<ColorizationOptions> {
     const { net, decoder, head } = this.#parts;
     const { doublings, stem } = this.options;
     const levels = viewOf(views, VIEW, this.options, ranks.size);
-    checkSides(levels, VIEW, 2 ** DOUBLINGS[stem]);
+    checkCells(VIEW, levels.shape[1], stem);
     const [grey, target] = tf.tidy(() => {
       const [lightness, a, b] = tf.split(levels, 3, 3) as [Tensor4D, Tensor4D, Tensor4D];
       const colours: Tensor4D = tf.sub(tf.concat([a, b], 3), GREY);

@@ -19,7 +19,7 @@ import { deviation, l2Normalise } from '../network/normalise.js';
 import { globalAverage, lastStage } from '../network/resnet.js';
 import { SingleNetworkMethod } from './single-network.js';
 import { backboneOptions, bnGroups, channels, checkHeadGroups, networkExcess } from './options.js';
-import { checkSides, viewOf } from './views.js';
+import { checkCells, viewOf } from './views.js';
 
 const VIEW = 'masked';
 const COLOURS = 3;
@@ -61,6 +61,7 @@ export const inpainting = {
   },
   views: () => ({ [VIEW]: 'masked' }),
   check: (options, { batch }) => checkHeadGroups(options, batch),
+  checkSides: ({ stem }, sides) => checkCells(VIEW, sides[VIEW] ?? 0, stem),
   excess(options, { bytes }) {
     const parts = Object.values(networkOf(options));
     return networkExcess(options, [...parts, ...parts], bytes);
@@ -117,7 +118,7 @@ class Inpainting extends SingleNetworkMethod<InpaintingOptions> {
     const { ranks } = this.engine;
     const { net, decoder, head } = this.#parts;
     const images = viewOf(views, VIEW, this.options, ranks.size);
-    checkSides(images, VIEW, 2 ** DOUBLINGS[this.options.stem]);
+    checkCells(VIEW, images.shape[1], this.options.stem);
     const [hidden, seen, count] = tf.tidy(() => {
       const mask = maskOf(boxes as Tensor3D, images.shape);
       return [mask, tf.mul(images, tf.sub(1, mask)), ...ranks.mean([tf.mul(tf.sum(mask), COLOURS)])];

@@ -1,6 +1,8 @@
 /** The views of a step, checked. */
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { StepViews } from '../method.js';
+import type { Stem } from '../network/architecture.js';
+import { DOUBLINGS } from '../network/decoder.js';
 import { checkBnGroups } from './options.js';
 
 /**
@@ -24,14 +26,15 @@ export function viewOf<View extends Tensor = Tensor4D>(
 /**
  * For methods that tell something of each part of a picture.
  *
- * @param of pixels of a side that one cell of the backbone's last map stands for
- * @throws RangeError for sides that are no multiple of it
+ * @param side of a picture of the view, pixels
+ * @throws RangeError for one that is no multiple of what a cell of the backbone's last map stands for
  */
-export function checkSides({ shape: [, height, width] }: Tensor4D, name: string, of: number): void {
-  if (height % of === 0 && width % of === 0) return;
-  const near = Math.max(1, Math.round(height / of)) * of;
+export function checkCells(name: string, side: number, stem: Stem): void {
+  const of = 2 ** DOUBLINGS[stem];
+  if (side % of === 0) return;
+  const near = Math.max(1, Math.round(side / of)) * of;
   throw new RangeError(
-    `The view "${name}" is ${width} x ${height} pixels: expected a multiple of ${of}, the pixels that a cell of the last map stands for; ` +
+    `The view "${name}" is ${side} x ${side} pixels: expected a multiple of ${of}, the pixels that a cell of the last map stands for; ` +
       `use recipe.globalSize (--global-size) ${near}, or another method.stem`,
   );
 }
