@@ -19,7 +19,7 @@ beforeAll(async () => {
   train = await writeColouredShard(join(folder, 'train.tar'), 96);
   val = await writeColouredShard(join(folder, 'validation.tar'), 80);
   run = join(folder, 'run');
-  cpSync('fixtures/runs/detco-0.1', run, { recursive: true });
+  cpSync('fixtures/runs/detco-0.1', run, { recursive: true, verbatimSymlinks: true });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 beforeEach(() => {
@@ -70,7 +70,7 @@ test('eval.json lies beside the checkpoint and keeps what others found', async (
 
 test('a later folder without state.json is passed over, and the result says so', async () => {
   const cut = join(folder, 'cut-short');
-  cpSync('fixtures/runs/detco-0.1', cut, { recursive: true });
+  cpSync('fixtures/runs/detco-0.1', cut, { recursive: true, verbatimSymlinks: true });
   cpSync(join(cut, 'checkpoints/step-4'), join(cut, 'checkpoints/step-8'), { recursive: true });
   rmSync(join(cut, 'checkpoints/step-8/state.json'));
   const { stdout } = succeeded(await evaluate('rank', ['--checkpoint', cut, '--json'], ['--shards', val]));
@@ -258,7 +258,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
 
   test('a picture in the file of results beside the weights, whether there are results or not', async () => {
     const checkpoint = join(folder, 'fresh');
-    cpSync('fixtures/runs/detco-0.1', checkpoint, { recursive: true });
+    cpSync('fixtures/runs/detco-0.1', checkpoint, { recursive: true, verbatimSymlinks: true });
     const file = join(checkpoint, 'checkpoints/step-4/eval.json');
     const picture = (): Promise<string> => refusal(2, evaluate('knn', ['--checkpoint', checkpoint, '--confusion', file]));
     expect(await picture()).toContain('expected a name that ends in .png');
@@ -268,7 +268,7 @@ describe('refuses, with what to do, and keeps the results of before', () => {
 
   test('weights that are no numbers', async () => {
     const broken = join(folder, 'broken');
-    cpSync('fixtures/runs/detco-0.1', broken, { recursive: true });
+    cpSync('fixtures/runs/detco-0.1', broken, { recursive: true, verbatimSymlinks: true });
     const file = join(broken, 'checkpoints/step-4/query.safetensors');
     const bytes = readFileSync(file);
     bytes.writeFloatLE(NaN, bytes.length - 4);

@@ -52,7 +52,7 @@ export const relativePosition = {
       method: { arch: 'resnet18', width: 16, hidden: 128, bnGroups: 1 },
       recipe: { name: 'jigsaw', globalSize: 84 },
       batch: 32,
-      lr: 0.4,
+      lr: 0.1,
       epochs: 20,
       warmupSteps: 20,
       schedule: { kind: 'cosine' },
