@@ -10,7 +10,7 @@ function source(shape: readonly number[], values: readonly number[]): TensorSour
 
 test('bytes are taken in pieces, of which Node hashes and reads one at a time', () => {
   const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
-  expect([...pieces(bytes.subarray(1), 3)].map((piece) => [...piece])).toEqual([[1, 2, 3], [4, 5, 6], [7]]);
+  expect(Array.from(pieces(bytes.subarray(1), 3), (piece) => Array.from(piece))).toEqual([[1, 2, 3], [4, 5, 6], [7]]);
   expect([...pieces(bytes, 8)]).toEqual([bytes]);
   expect([...pieces(bytes.subarray(0, 0))]).toEqual([]);
 });
