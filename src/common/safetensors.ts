@@ -137,7 +137,7 @@ export function* pieces(data: Uint8Array, most = 2 ** 30): Generator<Uint8Array>
 async function readExactly(file: FileHandle, path: string, buffer: Uint8Array, position: number): Promise<void> {
   let done = 0;
   for (const piece of pieces(buffer)) {
-    for (let at = 0; at < piece.byteLength; ) {
+    for (let at = 0; at < piece.byteLength;) {
       const { bytesRead } = await file.read(piece, at, piece.byteLength - at, position + done);
       if (bytesRead === 0)
         throw new Error(
