@@ -89,9 +89,8 @@ async function searchRates() {
   const trained = arms.filter((arm) => ARMS[arm].trained !== false);
   if (rates.length === 1 && !seconds) return Object.fromEntries(trained.map((arm) => [arm, { rate: rates[0], scores: [] }]));
   const tried = new Map(trained.map((arm) => [arm, []]));
-  await tryRates(tried, (arm) => rates.map((rate) => ({ arm, rate })));
-  for (let times = 0; rates.length > 1 && times < widenings; times++)
-    await tryRates(tried, (arm) => rateBeyond(tried.get(arm)).map((rate) => ({ arm, rate })));
+  await tryRates(tried, () => rates);
+  for (let times = 0; times < widenings; times++) await tryRates(tried, rateBeyond);
   return Object.fromEntries(
     Array.from(tried, ([arm, found]) => {
       const scores = found.map(({ rate, knn }) => ({ rate, knn }));
@@ -100,11 +99,12 @@ async function searchRates() {
   );
 }
 
-/** Adds to what was tried of each arm, by rate from low to high. */
+/** Adds to what was tried of each arm, from low to high, the rates that follow from it. */
 async function tryRates(tried, choose) {
-  const jobs = [...tried.keys()].flatMap(choose).map(({ arm, rate }) => {
-    return { id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: settings.searchUpdates };
-  });
+  const { searchUpdates } = settings;
+  const jobs = Array.from(tried).flatMap(([arm, found]) =>
+    choose(found).map((rate) => ({ id: `search-${arm}-${rate}`, kind: 'search', arm, rate, seed: SEARCH_SEED, updates: searchUpdates })),
+  );
   const found = await perform(jobs);
   for (const [at, { arm, rate }] of jobs.entries()) if (found[at]) tried.get(arm).push({ rate, ...found[at] });
   for (const ofArm of tried.values()) ofArm.sort((a, b) => a.rate - b.rate);

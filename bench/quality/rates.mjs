@@ -9,7 +9,8 @@ export function best(tried) {
 export function rateBeyond(tried) {
   if (tried.length < 2) return [];
   const { rate } = best(tried);
-  const at = tried.findIndex((one) => one.rate === rate);
-  const neighbour = { 0: tried[1], [tried.length - 1]: tried.at(-2) }[at];
-  return neighbour ? [Number(((rate * rate) / neighbour.rate).toPrecision(2))] : [];
+  const beyond = (neighbour) => [Number(((rate * rate) / neighbour.rate).toPrecision(2))];
+  if (rate === tried[0].rate) return beyond(tried[1]);
+  if (rate === tried.at(-1).rate) return beyond(tried.at(-2));
+  return [];
 }

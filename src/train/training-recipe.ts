@@ -41,20 +41,21 @@ function kindOf(view: View | undefined): ViewKind | undefined {
 /** @throws OptionsError for a recipe that does not make the views of the method, RangeError for one that makes them of sizes that it cannot take */
 export function checkViews(config: Chosen): void {
   const { recipe, method } = config;
-  const kind = methodKind(method.name);
-  const needed = Object.keys(kind.views(method));
+  const needed = Object.keys(methodKind(method.name).views(method));
   const lacking = (chosen: Chosen) => {
     const { views } = trainingRecipe(chosen);
     return needed.filter((view) => !(view in views));
   };
   const missing = lacking(config);
-  if (missing.length === 0) {
-    const views = Object.entries(trainingRecipe(config).views);
-    kind.checkSides?.(method, Object.fromEntries(views.map(([name, view]) => [name, pictureSide(view)])));
-    return;
-  }
+  if (missing.length === 0) return checkSides(config);
   const fitting = RECIPE_NAMES.filter((name) => lacking({ method, recipe: recipeOptionsSchema.parse({ name }) }).length === 0);
   throw new OptionsError(
     `method ${method.name} needs the views ${missing.join(', ')}, which recipe "${recipe.name}" does not make: use recipe.name ${fitting.join(' or ')}`,
   );
+}
+
+function checkSides(config: Chosen): void {
+  const { method } = config;
+  const views = Object.entries(trainingRecipe(config).views);
+  methodKind(method.name).checkSides?.(method, Object.fromEntries(views.map(([name, view]) => [name, pictureSide(view)])));
 }
