@@ -98,10 +98,9 @@ export async function readRunConfig(path: string): Promise<Options> {
   } catch (error) {
     if (error instanceof SyntaxError) throw damaged(error.message, error);
     throw new RunDirectoryError(
-      `"${path}" is not a run that can be resumed: cannot read ${file}; give --resume the folder that an earlier --out made`,
-      {
-        cause: error,
-      },
+      `"${path}" is not a run that can be resumed: cannot read ${file}; give --resume the folder that an earlier --out made, ` +
+        `or begin the run again if it ended before it wrote that file`,
+      { cause: error },
     );
   }
   if (!isOptions(config)) throw damaged(`${quoted(config)} is no object`);

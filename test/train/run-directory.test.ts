@@ -86,7 +86,9 @@ describe('run directory', () => {
   });
 
   test('cannot be resumed when it is no run', async () => {
-    await expect(readRunConfig(parent)).rejects.toThrow(`"${parent}" is not a run that can be resumed`);
+    await expect(readRunConfig(parent)).rejects.toThrow(
+      `"${parent}" is not a run that can be resumed: cannot read ${join(parent, 'config.json')}; give --resume the folder that an earlier --out made, or begin the run again if it ended before it wrote that file`,
+    );
   });
 
   test.each(['null', '[1]', '"text"'])('cannot be resumed when its config.json is %s', async (content) => {
