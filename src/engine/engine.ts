@@ -4,8 +4,9 @@
  * Model and trainer are written against `@tensorflow/tfjs-core` and this interface only. Every engine passes one
  * contract suite (test/engine/contract.ts), so adding one means adding a folder and a line there.
  */
-import type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Variable } from '@tensorflow/tfjs-core';
+import type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Company } from './company.js';
+import type { PictureStep } from './operations/picture-steps.js';
 import type { Ranks } from './ranks.js';
 
 /** All engines, whether they work on this machine or not. */
@@ -74,6 +75,14 @@ export interface Engine {
    * The bytes are read before this returns, so their slot may be released afterwards.
    */
   upload(bytes: Uint8Array, shape: readonly number[], as?: UploadedAs): Tensor;
+
+  /**
+   * Does to each picture its list of steps, from left to right, and normalises it as `upload` does: float32 [N, H, W, 3] of levels 0..255 to
+   * float32 [N, H, W, 3]. Not within a compiled step: steps are host state.
+   *
+   * @throws Error unless there is a list for each picture
+   */
+  augment(levels: Tensor4D, steps: readonly (readonly PictureStep[])[]): Tensor4D;
 
   /**
    * Train-mode batch norm over [N, H, W, C] or [N, C] with N cut into `groups` equal contiguous groups that are

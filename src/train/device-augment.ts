@@ -1,40 +1,38 @@
 /**
- * The operations that a pipeline with `augment: 'device'` leaves to the engine, as batched TensorFlow.js operations.
+ * The operations that a pipeline with `augment: 'device'` leaves to the engine.
  *
- * Same recipe, same draws as the workers' kernels; pixels agree with theirs to a level or two. Every sample has its own
- * list of steps, so at each position of the lists the samples are gathered by operation, each group is computed at once
- * with its parameters as [n, 1, 1, 1], and the groups are put back in order.
+ * Same recipe, same draws as the workers' kernels; pixels agree with theirs to a level or two.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { PendingView, Step } from '../pipeline/index.js';
-import { IMAGE_MEAN, IMAGE_STD } from '../engine/images.js';
-import { boxWeights } from '../pipeline/augment/gaussian.js';
+import type { Engine, PictureStep } from '../engine/index.js';
+import { isPictureStep, PICTURE_OPERATIONS } from '../engine/operations/picture-steps.js';
 
 type Images = tf.Tensor4D;
-type Operation<Op extends Step['op']> = (images: Images, steps: readonly Extract<Step, { readonly op: Op }>[]) => Images;
-
-/** Pillow's L, of 0..255. */
-const LUMA = [19595 / 65536, 38470 / 65536, 7471 / 65536] as const;
-/** What the kernels add before they cut off a blend's fraction, so that exact levels survive rounding errors. */
-const BLEND_BIAS = 1 / 128;
 
 /**
  * Finishes one view of a batch.
  *
  * @param levels what `engine.upload` gave for the view as 'levels', [N, H, W, 3]; of a multicrop view [N, crops, H, W, 3]
  * @param pending what is left to do to each of the N samples, or N x crops pictures
+ * @param engine that did the upload
  * @returns normalised images in the shape in which they came; for a jigsaw view patches [N, 9, P, P, 3], for one of rotations [N, 4, H, W, 3]
  */
-export function augmentOnDevice(levels: Images | tf.Tensor5D, pending: readonly PendingView[]): tf.Tensor4D | tf.Tensor5D {
+export function augmentOnDevice(
+  levels: Images | tf.Tensor5D,
+  pending: readonly PendingView[],
+  engine: Pick<Engine, 'augment'>,
+): tf.Tensor4D | tf.Tensor5D {
   return tf.tidy(() => {
     if (isMultiCrop(levels)) {
       const [, , ...picture] = levels.shape;
       const pictures = tf.reshape<tf.Rank.R4>(levels, [pending.length, ...picture]);
-      return tf.reshape<tf.Rank.R5>(augmentOnDevice(pictures, pending), levels.shape);
+      return tf.reshape<tf.Rank.R5>(augmentOnDevice(pictures, pending, engine), levels.shape);
     }
-    const steps = pending.map((view) => view.steps);
-    const centred = tf.sub(applySteps(levels, steps), tf.mul(IMAGE_MEAN, 255));
-    const done = tf.div(centred, tf.mul(IMAGE_STD, 255)) as Images;
+    const done = engine.augment(
+      levels,
+      pending.map(({ steps }) => steps.map(ofPicture)),
+    );
     const plans = pending.flatMap(({ jigsaw }) => jigsaw ?? []);
     if (plans.length > 0) return cutPatches(done, plans);
     return pending.some(({ turns }) => turns) ? quarterTurns(done) : done;
@@ -45,211 +43,10 @@ function isMultiCrop(images: Images | tf.Tensor5D): images is tf.Tensor5D {
   return images.rank === 5;
 }
 
-/**
- * @param images levels 0..255, [N, H, W, 3]
- * @param steps one list a sample, done from left to right
- */
-export function applySteps(images: Images, steps: readonly (readonly Step[])[]): Images {
-  return tf.tidy(() => {
-    let current = images;
-    const positions = Math.max(0, ...steps.map(({ length }) => length));
-    for (let position = 0; position < positions; position++)
-      current = applyPosition(
-        current,
-        steps.map((list) => list[position]),
-      );
-    return current === images ? images.clone() : current;
-  });
+function ofPicture(step: Step): PictureStep {
+  if (isPictureStep(step)) return step;
+  throw new Error(`The operation "${step.op}" cannot be left to the device; expected one of ${PICTURE_OPERATIONS.join(', ')}`);
 }
-
-function applyPosition(images: Images, steps: readonly (Step | undefined)[]): Images {
-  const rows = new Map<Step['op'] | undefined, number[]>();
-  steps.forEach((step, row) => {
-    const group = rows.get(step?.op);
-    if (group) group.push(row);
-    else rows.set(step?.op, [row]);
-  });
-  const groups = [...rows];
-  const parts = groups.map(([op, members]) => {
-    const part = groups.length === 1 ? images : tf.gather(images, tf.tensor1d(members, 'int32'));
-    return op === undefined
-      ? part
-      : apply(
-          op,
-          part,
-          members.flatMap((row) => steps[row] ?? []),
-        );
-  });
-  if (parts.length === 1) return parts[0] as Images;
-  const order = groups.flatMap(([, members]) => members);
-  const back = Int32Array.from(order.keys()).toSorted((a, b) => (order[a] ?? 0) - (order[b] ?? 0));
-  return tf.gather(tf.concat(parts), tf.tensor1d(back, 'int32'));
-}
-
-function apply(op: Step['op'], images: Images, steps: readonly Step[]): Images {
-  const operation = OPERATIONS[op] as ((images: Images, steps: readonly Step[]) => Images) | undefined;
-  if (!operation)
-    throw new Error(`The operation "${op}" cannot be left to the device; expected one of ${Object.keys(OPERATIONS).join(', ')}`);
-  return tf.tidy(() => operation(images, steps));
-}
-
-/** One value a sample, to be broadcast over its pixels. */
-function each<S>(steps: readonly S[], value: (step: S) => number): Images {
-  return tf.tensor4d(steps.map(value), [steps.length, 1, 1, 1]);
-}
-
-function luma(images: Images): Images {
-  return tf.floor(tf.add(tf.sum(tf.mul(images, LUMA), 3, true), 0.5));
-}
-
-/** Pillow's Image.blend: `from` at factor 0, the image at 1, beyond it above. */
-function blend(from: Images, images: Images, factors: Images): Images {
-  const mixed = tf.add(from, tf.mul(factors, tf.sub(images, from)));
-  return tf.clipByValue(tf.floor(tf.add(mixed, BLEND_BIAS)), 0, 255) as Images;
-}
-
-function contrast(images: Images, steps: readonly { readonly factor: number }[]): Images {
-  const mean = tf.floor(tf.add(tf.mean(luma(images), [1, 2], true), 0.5)) as Images;
-  return blend(
-    mean,
-    images,
-    each(steps, ({ factor }) => factor),
-  );
-}
-
-/** Through Pillow's 8-bit HSV (Convert.c): hue is quantised as there, and as in the kernels saturation is not. */
-function hue(images: Images, steps: readonly { readonly shift: number }[]): Images {
-  const [r, g, b] = tf.split(images, 3, 3) as [Images, Images, Images];
-  const value = tf.max(images, 3, true) as Images;
-  const chroma = tf.sub(value, tf.min(images, 3, true)) as Images;
-  const divisor = tf.maximum(chroma, 1);
-  const red = tf.equal(value, r);
-  const green = tf.equal(value, g);
-  const fromRed = tf.div(tf.sub(g, b), divisor);
-  const sextant = tf.where(
-    red,
-    tf.where(tf.less(fromRed, 0), tf.add(fromRed, 6), fromRed),
-    tf.where(green, tf.add(tf.div(tf.sub(b, r), divisor), 2), tf.add(tf.div(tf.sub(r, g), divisor), 4)),
-  );
-  const hue8 = tf.floor(tf.mul(sextant, 42.5));
-  const turned = tf.mul(
-    tf.mod(
-      tf.add(
-        hue8,
-        each(steps, ({ shift }) => Math.trunc(shift * 255) & 255),
-      ),
-      256,
-    ),
-    6,
-  );
-  // How far a channel is from full is a trapezium over the hue circle, in which a sextant is 255.
-  const away = tf.concat(
-    [tf.sub(510, tf.abs(tf.sub(turned, 765))), tf.sub(tf.abs(tf.sub(turned, 510)), 255), tf.sub(tf.abs(tf.sub(turned, 1020)), 255)],
-    3,
-  );
-  return tf.sub(value, tf.round(tf.mul(chroma, tf.div(tf.clipByValue(away, 0, 255), 255))));
-}
-
-/** Pillow's GaussianBlur: three box blurs of a fractional radius along each axis, the edges repeated. */
-function gaussianBlur(images: Images, steps: readonly { readonly sigma: number }[]): Images {
-  const boxes = steps.map(({ sigma }) => boxWeights(sigma));
-  const reach = Math.max(...boxes.map(({ length }) => (length - 1) / 2));
-  const weights = Array.from({ length: 2 * reach + 1 }, (_, tap) => each(boxes, (box) => box[tap - reach + (box.length - 1) / 2] ?? 0));
-  const along = (input: Images, axis: 1 | 2): Images => {
-    const side = input.shape[axis];
-    const places = Array.from({ length: side + 2 * reach }, (_, i) => Math.min(Math.max(i - reach, 0), side - 1));
-    const padded = tf.gather(input, tf.tensor1d(places, 'int32'), axis);
-    return weights
-      .map((weight, tap) => tf.mul(tf.slice(padded, axis === 1 ? [0, tap, 0, 0] : [0, 0, tap, 0], input.shape), weight))
-      .reduce((sum, term) => tf.add(sum, term)) as Images;
-  };
-  const axes = [1, 1, 1, 2, 2, 2] as const;
-  return tf.round(axes.reduce(along, images));
-}
-
-function autoContrast(images: Images): Images {
-  const low = tf.min(images, [1, 2], true);
-  const range = tf.sub(tf.max(images, [1, 2], true), low);
-  // The small addend keeps what is a whole level in exact arithmetic from being cut to the one below.
-  const stretched = tf.floor(tf.add(tf.div(tf.mul(tf.sub(images, low), 255), tf.maximum(range, 1)), 1e-3));
-  return tf.where(tf.greater(range, 0), stretched, images) as Images;
-}
-
-function sharpness(images: Images, steps: readonly { readonly factor: number }[]): Images {
-  const [samples, height, width] = images.shape;
-  if (height < 3 || width < 3) return images.clone();
-  const kernel = tf.div(tf.tensor4d([1, 1, 1, 1, 5, 1, 1, 1, 1], [3, 3, 1, 1]), 13) as tf.Tensor4D;
-  const inner = tf.floor(tf.add(tf.depthwiseConv2d(images, tf.tile(kernel, [1, 1, 3, 1]) as tf.Tensor4D, 1, 'valid'), 0.5));
-  // The outermost pixels stay as they are.
-  const middle = tf.slice(images, [0, 1, 0, 0], [samples, height - 2, width, 3]);
-  const rows = tf.concat(
-    [
-      tf.slice(middle, [0, 0, 0, 0], [samples, height - 2, 1, 3]),
-      inner,
-      tf.slice(middle, [0, 0, width - 1, 0], [samples, height - 2, 1, 3]),
-    ],
-    2,
-  );
-  const smooth = tf.concat(
-    [tf.slice(images, [0, 0, 0, 0], [samples, 1, width, 3]), rows, tf.slice(images, [0, height - 1, 0, 0], [samples, 1, width, 3])],
-    1,
-  ) as Images;
-  return blend(
-    smooth,
-    images,
-    each(steps, ({ factor }) => factor),
-  );
-}
-
-const OPERATIONS: { readonly [Op in Step['op']]?: Operation<Op> } = {
-  brightness: (images, steps) =>
-    blend(
-      tf.zerosLike(images),
-      images,
-      each(steps, ({ factor }) => factor),
-    ),
-  contrast,
-  saturation: (images, steps) =>
-    blend(
-      luma(images),
-      images,
-      each(steps, ({ factor }) => factor),
-    ),
-  hue,
-  grayscale: (images) => tf.tile<Images>(luma(images), [1, 1, 1, 3]),
-  gaussianBlur,
-  autoContrast,
-  sharpness,
-  invert: (images) => tf.sub(255, images),
-  posterize: (images, steps) => {
-    const unit = each(steps, ({ bits }) => 2 ** (8 - bits));
-    return tf.mul(tf.floor(tf.div(images, unit)), unit);
-  },
-  solarize: (images, steps) =>
-    tf.where(
-      tf.less(
-        images,
-        each(steps, ({ threshold }) => threshold),
-      ),
-      images,
-      tf.sub(255, images),
-    ),
-  solarizeAdd: (images, steps) =>
-    tf.where(
-      tf.less(
-        images,
-        each(steps, ({ threshold }) => threshold),
-      ),
-      tf.minimum(
-        tf.add(
-          images,
-          each(steps, ({ add }) => add),
-        ),
-        255,
-      ),
-      images,
-    ) as Images,
-};
 
 /** Squares [N, S, S, 3] to their turns, counter-clockwise, [N, 4, S, S, 3]. */
 function quarterTurns(images: Images): tf.Tensor5D {

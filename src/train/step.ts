@@ -89,7 +89,7 @@ function upload(engine: Engine, method: Method, batch: Batch): NamedTensors {
     }
     const send = method.exchanged.includes(name) ? engine.ranks.upload : undefined;
     views[name] = pending
-      ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending)
+      ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending, engine)
       : (send?.(data, shape) ?? engine.upload(data, shape));
   }
   batch.release();

@@ -2,14 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { type Engine, selectEngine } from '#dist/engine/index.js';
+import { type Engine, IMAGE_MEAN, IMAGE_STD, type PictureStep, selectEngine } from '#dist/engine/index.js';
 import { defer, deferredRecipe } from '#dist/pipeline/augment/defer.js';
 import { applyStep, execute } from '#dist/pipeline/augment/execute.js';
 import { Kernels } from '#dist/pipeline/augment/kernels.js';
 import { drawPicture, type Step } from '#dist/pipeline/augment/parameters.js';
 import { createPipeline, recipes, viewBytes, viewShape, type PipelineOptions, type Recipe } from '#dist/pipeline/index.js';
 import { Random } from '#dist/common/random.js';
-import { applySteps, augmentOnDevice } from '#dist/train/device-augment.js';
+import { augmentOnDevice } from '#dist/train/device-augment.js';
+import { whereAvailable } from '../engine/available.js';
 
 const golden = JSON.parse(readFileSync(new URL('../../fixtures/golden/augment.json', import.meta.url), 'utf8')) as {
   readonly width: number;
@@ -19,7 +20,7 @@ const golden = JSON.parse(readFileSync(new URL('../../fixtures/golden/augment.js
 const { width, height } = golden;
 const input = new Uint8Array(Buffer.from(golden.input, 'base64'));
 
-const STEPS: readonly Step[] = [
+const STEPS: readonly PictureStep[] = [
   { op: 'brightness', factor: 0.7 },
   { op: 'brightness', factor: 1.37 },
   { op: 'contrast', factor: 0.63 },
@@ -46,13 +47,10 @@ const STEPS: readonly Step[] = [
 
 const CROP = { op: 'randomResizedCrop', scale: [0.05, 0.14], ratio: [3 / 4, 4 / 3] } as const;
 
-let engine: Engine;
 let kernels: Kernels;
 beforeAll(async () => {
-  engine = await selectEngine('wasm');
   kernels = await Kernels.load(64);
 });
-afterAll(() => engine.dispose());
 
 function byKernels(image: Uint8Array, steps: readonly Step[]): Uint8Array {
   const out = new Uint8Array(image.length);
@@ -68,77 +66,6 @@ function difference(got: ArrayLike<number>, wanted: ArrayLike<number>): { readon
   return { mean: distances.reduce((sum, x) => sum + x, 0) / distances.length, max: distances.reduce((most, x) => Math.max(most, x), 0) };
 }
 
-describe('one operation', () => {
-  test.each(STEPS.map((step) => [JSON.stringify(step), step] as const))('%s', (_, step) => {
-    const images = tf.tensor4d(input, [1, height, width, 3], 'float32');
-    const done = applySteps(images, [[step]]);
-    const { mean, max } = difference(done.dataSync(), byKernels(input, [step]));
-    expect(mean).toBeLessThanOrEqual(step.op === 'gaussianBlur' ? 0.2 : 0.1);
-    expect(max).toBeLessThanOrEqual(2);
-    tf.dispose([images, done]);
-  });
-});
-
-test('samples with different steps in one batch do not touch each other', () => {
-  const lists: readonly (readonly Step[])[] = [
-    [],
-    ...STEPS.map((_, i) => STEPS.slice(i, i + 1 + (i % 3))),
-    [{ op: 'invert' }, { op: 'invert' }],
-  ];
-  const images = tf.tidy(() => tf.tile(tf.tensor4d(input, [1, height, width, 3], 'float32'), [lists.length, 1, 1, 1])) as tf.Tensor4D;
-  const before = tf.memory().numTensors;
-  const done = applySteps(images, lists);
-  expect(tf.memory().numTensors).toBe(before + 1);
-  const bytes = done.dataSync();
-  lists.forEach((steps, row) => {
-    const alone = applySteps(tf.tensor4d(input, [1, height, width, 3], 'float32'), [steps]);
-    expect(difference(bytes.slice(row * input.length, (row + 1) * input.length), alone.dataSync()).max).toBe(0);
-    alone.dispose();
-  });
-});
-
-test('a step that only workers can do is refused by name', () => {
-  const image = tf.zeros([1, 4, 4, 3]) as tf.Tensor4D;
-  expect(() => applySteps(image, [[{ op: 'rotate', degrees: 5 }]])).toThrow(
-    /"rotate" cannot be left to the device; expected one of brightness/,
-  );
-});
-
-/** Whole views of real draws: what workers render alone, and what they and the device render together. */
-describe('a view finished by the device is the view that workers make', () => {
-  const size = 48;
-  const recipe: Recipe = recipes.detco({ globalSize: size, patchSize: 16 });
-  const deferred = deferredRecipe(recipe);
-
-  test.each(['globalQ', 'patchesQ'])('%s', async (name) => {
-    const view = recipe.views[name];
-    const canvas = deferred.views[name];
-    if (!view || !canvas) throw new Error(`no view ${name}`);
-    const kernels = await Kernels.load(64);
-    const source = kernels.load(width, height, input);
-    const means: number[] = [];
-    for (let index = 0; index < 60; index++) {
-      const plan = drawPicture(view, width, height, new Random(3, 0, 0, index));
-      const wanted = new Uint8Array(viewBytes(view));
-      execute(kernels, source, plan, wanted);
-      const { now, pending } = defer(plan);
-      const half = new Uint8Array(viewBytes(canvas));
-      execute(kernels, source, now, half);
-      const uploaded = engine.upload(half, [1, ...viewShape(canvas)], 'levels') as tf.Tensor4D;
-      const finished = augmentOnDevice(uploaded, [pending]);
-      expect(finished.shape).toEqual([1, ...viewShape(view)]);
-      const expected = engine.upload(wanted, [1, ...viewShape(view)]);
-      const levels = tf.tidy(() => tf.mul(tf.abs(tf.sub(finished as tf.Tensor, expected)), 0.225 * 255));
-      const distances = Float32Array.from(levels.dataSync());
-      means.push(distances.reduce((sum, x) => sum + x, 0) / distances.length);
-      tf.dispose([uploaded, finished, expected, levels]);
-    }
-    // A step at a level's edge (solarize, posterize, hue) may turn one level of difference into many, in few pixels.
-    expect(means.toSorted((a, b) => a - b)[30]).toBeLessThan(0.3);
-    expect(Math.max(...means)).toBeLessThan(2);
-  });
-});
-
 const detco = recipes.detco({ globalSize: 32, patchSize: 16 });
 const { view1, view2 } = recipes.byol({ globalSize: 32 }).views;
 const crops: Recipe = { name: 'crops', views: { view1, crops: { ...view2, kind: 'multicrop', crops: 3, size: 16, crop: CROP } } };
@@ -147,35 +74,123 @@ const turned: Recipe = {
   views: { rotations: { ...view1, kind: 'rotations', crop: CROP } },
 };
 
-test.each([
-  ['DetCo', detco],
-  ['several crops as one view', crops],
-  ['quarter turns', turned],
-])('a pipeline that defers and one that does not agree on their batches: %s', async (_, recipe) => {
-  const shards = new URL('../../fixtures/shards/val-000.tar', import.meta.url).pathname;
-  const batches = async (augment: NonNullable<PipelineOptions['augment']>) => {
-    const all = [];
-    for await (const batch of await createPipeline({ shards, recipe, batchSize: 16, augment, workers: 2 })) {
-      const views = Object.entries(batch.views).map(([name, { data, shape, pending }]) => {
-        const uploaded = engine.upload(data, shape, pending ? 'levels' : 'normalised');
-        const finished = pending ? augmentOnDevice(uploaded as tf.Tensor4D, pending) : uploaded;
-        const values = finished.dataSync().slice();
-        const result = { name, shape: finished.shape, values };
-        tf.dispose([uploaded, finished]);
-        return result;
-      });
-      all.push({ samples: batch.samples, views });
-      if (all.length === 2) break;
-    }
-    return all;
-  };
-  const [wanted, got] = [await batches('worker'), await batches('device')];
-  expect(got.map(({ samples }) => samples)).toEqual(wanted.map(({ samples }) => samples));
-  got.forEach(({ views }, step) => {
-    views.forEach(({ name, shape, values }, i) => {
-      const view = wanted[step]?.views[i];
-      expect({ name, shape }).toEqual({ name: view?.name, shape: view?.shape });
-      expect(difference(values, view?.values ?? []).mean * 0.225 * 255).toBeLessThan(0.3);
+const torch = await whereAvailable('torch');
+
+describe('engine wasm', () => finishesViews('wasm'));
+torch.describe(`engine torch${torch.note}`, () => finishesViews('torch'));
+
+function finishesViews(name: 'wasm' | 'torch'): void {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await selectEngine(name);
+  });
+  afterAll(() => engine.dispose());
+
+  /** What the engine makes of pictures, as levels again. */
+  const levelsOf = (steps: readonly (readonly PictureStep[])[], pictures: tf.Tensor4D): tf.Tensor4D =>
+    tf.tidy(() => tf.round(tf.mul(tf.add(tf.mul(engine.augment(pictures, steps), IMAGE_STD), IMAGE_MEAN), 255)));
+
+  describe('one operation', () => {
+    test.each(STEPS.map((step) => [JSON.stringify(step), step] as const))('%s', (_, step) => {
+      const images = tf.tensor4d(input, [1, height, width, 3], 'float32');
+      const done = levelsOf([[step]], images);
+      const { mean, max } = difference(done.dataSync(), byKernels(input, [step]));
+      expect(mean).toBeLessThanOrEqual(step.op === 'gaussianBlur' ? 0.2 : 0.1);
+      expect(max).toBeLessThanOrEqual(2);
+      tf.dispose([images, done]);
     });
   });
-});
+
+  test('samples with different steps in one batch do not touch each other', () => {
+    const lists: readonly (readonly PictureStep[])[] = [
+      [],
+      ...STEPS.map((_, i) => STEPS.slice(i, i + 1 + (i % 3))),
+      [{ op: 'invert' }, { op: 'invert' }],
+    ];
+    const images = tf.tidy(() => tf.tile(tf.tensor4d(input, [1, height, width, 3], 'float32'), [lists.length, 1, 1, 1])) as tf.Tensor4D;
+    const before = tf.memory().numTensors;
+    const done = levelsOf(lists, images);
+    expect(tf.memory().numTensors).toBe(before + 1);
+    const bytes = done.dataSync();
+    lists.forEach((steps, row) => {
+      const alone = levelsOf([steps], tf.tensor4d(input, [1, height, width, 3], 'float32'));
+      expect(difference(bytes.slice(row * input.length, (row + 1) * input.length), alone.dataSync()).max).toBe(0);
+      alone.dispose();
+    });
+  });
+
+  test('a step that only workers can do is refused by name', () => {
+    const image = tf.zeros([1, 4, 4, 3]) as tf.Tensor4D;
+    expect(() => augmentOnDevice(image, [{ steps: [{ op: 'rotate', degrees: 5 }] }], engine)).toThrow(
+      /"rotate" cannot be left to the device; expected one of brightness/,
+    );
+  });
+
+  /** Whole views of real draws: what workers render alone, and what they and the device render together. */
+  describe('a view finished by the device is the view that workers make', () => {
+    const size = 48;
+    const recipe: Recipe = recipes.detco({ globalSize: size, patchSize: 16 });
+    const deferred = deferredRecipe(recipe);
+
+    test.each(['globalQ', 'patchesQ'])('%s', async (name) => {
+      const view = recipe.views[name];
+      const canvas = deferred.views[name];
+      if (!view || !canvas) throw new Error(`no view ${name}`);
+      const kernels = await Kernels.load(64);
+      const source = kernels.load(width, height, input);
+      const means: number[] = [];
+      for (let index = 0; index < 60; index++) {
+        const plan = drawPicture(view, width, height, new Random(3, 0, 0, index));
+        const wanted = new Uint8Array(viewBytes(view));
+        execute(kernels, source, plan, wanted);
+        const { now, pending } = defer(plan);
+        const half = new Uint8Array(viewBytes(canvas));
+        execute(kernels, source, now, half);
+        const uploaded = engine.upload(half, [1, ...viewShape(canvas)], 'levels') as tf.Tensor4D;
+        const finished = augmentOnDevice(uploaded, [pending], engine);
+        expect(finished.shape).toEqual([1, ...viewShape(view)]);
+        const expected = engine.upload(wanted, [1, ...viewShape(view)]);
+        const levels = tf.tidy(() => tf.mul(tf.abs(tf.sub(finished as tf.Tensor, expected)), 0.225 * 255));
+        const distances = Float32Array.from(levels.dataSync());
+        means.push(distances.reduce((sum, x) => sum + x, 0) / distances.length);
+        tf.dispose([uploaded, finished, expected, levels]);
+      }
+      // A step at a level's edge (solarize, posterize, hue) may turn one level of difference into many, in few pixels.
+      expect(means.toSorted((a, b) => a - b)[30]).toBeLessThan(0.3);
+      expect(Math.max(...means)).toBeLessThan(2);
+    });
+  });
+
+  test.each([
+    ['DetCo', detco],
+    ['several crops as one view', crops],
+    ['quarter turns', turned],
+  ])('a pipeline that defers and one that does not agree on their batches: %s', async (_, recipe) => {
+    const shards = new URL('../../fixtures/shards/val-000.tar', import.meta.url).pathname;
+    const batches = async (augment: NonNullable<PipelineOptions['augment']>) => {
+      const all = [];
+      for await (const batch of await createPipeline({ shards, recipe, batchSize: 16, augment, workers: 2 })) {
+        const views = Object.entries(batch.views).map(([name, { data, shape, pending }]) => {
+          const uploaded = engine.upload(data, shape, pending ? 'levels' : 'normalised');
+          const finished = pending ? augmentOnDevice(uploaded as tf.Tensor4D, pending, engine) : uploaded;
+          const values = finished.dataSync().slice();
+          const result = { name, shape: finished.shape, values };
+          tf.dispose([uploaded, finished]);
+          return result;
+        });
+        all.push({ samples: batch.samples, views });
+        if (all.length === 2) break;
+      }
+      return all;
+    };
+    const [wanted, got] = [await batches('worker'), await batches('device')];
+    expect(got.map(({ samples }) => samples)).toEqual(wanted.map(({ samples }) => samples));
+    got.forEach(({ views }, step) => {
+      views.forEach(({ name, shape, values }, i) => {
+        const view = wanted[step]?.views[i];
+        expect({ name, shape }).toEqual({ name: view?.name, shape: view?.shape });
+        expect(difference(values, view?.values ?? []).mean * 0.225 * 255).toBeLessThan(0.3);
+      });
+    });
+  });
+}

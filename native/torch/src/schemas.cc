@@ -22,6 +22,10 @@ TORCH_LIBRARY(detco, m) {
   m.def("enqueue_(Tensor(a!) queue, Tensor keys, Tensor pointer) -> ()");
   // uint8 [..., 3] -> x * factor[c] + shift[c]
   m.def("normalise_images(Tensor bytes, Tensor factor, Tensor shift, ScalarType dtype) -> Tensor");
+  // levels [N, H, W, 3], table [N, rows, 4] of a code, two parameters and a pass, as src/engine/operations/picture-steps.ts packs them:
+  // each picture's steps done, then x * factor[c] + shift[c]
+  m.def(
+      "augment(Tensor levels, Tensor table, Tensor factor, Tensor shift, int passes, ScalarType dtype) -> Tensor");
   // Collectives write to `turn`, and so are made in the order in which they were recorded: all ranks have to have the same.
   m.def("all_mean(Tensor(a!) turn, Tensor[] tensors) -> Tensor[]");
   m.def("all_gather(Tensor(a!) turn, Tensor tensor) -> Tensor");

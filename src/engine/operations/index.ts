@@ -5,6 +5,7 @@
  * file here, its line below, and its name with shapes and errors in `Engine`.
  */
 import type { Engine } from '../engine.js';
+import { compositeAugment } from './augment.js';
 import { compositeEnqueue } from './enqueue.js';
 import { compositeGroupedBatchNorm } from './grouped-batch-norm.js';
 import { compositeInfoNce } from './info-nce.js';
@@ -13,9 +14,13 @@ import { compositeScatterRows } from './scatter-rows.js';
 import { compositeSgd } from './sgd.js';
 import { compositeSimilarities } from './similarities.js';
 
-export type Operations = Pick<Engine, 'groupedBatchNorm' | 'infoNce' | 'similarities' | 'sgd' | 'lerp' | 'enqueue' | 'scatterRows'>;
+export type Operations = Pick<
+  Engine,
+  'augment' | 'groupedBatchNorm' | 'infoNce' | 'similarities' | 'sgd' | 'lerp' | 'enqueue' | 'scatterRows'
+>;
 
 export const compositions: Operations = {
+  augment: compositeAugment,
   groupedBatchNorm: compositeGroupedBatchNorm,
   infoNce: compositeInfoNce,
   similarities: compositeSimilarities,

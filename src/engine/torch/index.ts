@@ -2,15 +2,17 @@
 import { counted } from '../../common/counted.js';
 import { availableParallelism } from 'node:os';
 import { engine, findBackend, ready, registerBackend, removeBackend, setBackend, version_core } from '@tensorflow/tfjs-core';
-import type { Tensor, TensorInfo } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D, TensorInfo } from '@tensorflow/tfjs-core';
 import type { Company } from '../company.js';
 import { alone } from '../ranks.js';
 import { checkKeys, checkOrdinals, checkPairs, checkPointer, checkRows, checkScalar, checkUpload, resolveOptions } from '../check.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { registerMeanGradient } from '../gradients.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
+import { compositeAugment } from '../operations/augment.js';
 import { infoNce } from '../operations/info-nce.js';
 import { lerp } from '../operations/lerp.js';
+import { checkPictures, packSteps, STEP_COLUMNS } from '../operations/picture-steps.js';
 import { similarities } from '../operations/similarities.js';
 import { groupedBatchNorm, registerGroupedBatchNormGradient } from '../operations/grouped-batch-norm.js';
 import { ScalarType } from './addon.js';
@@ -59,6 +61,9 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   if (company) await join(company, addon);
   return torchEngine(backend, addon, company);
 }
+
+/** Pixels of a picture's longer side that the kernel of augmentation takes: a line of it lies in a block's shared memory. */
+const MOST_AUGMENTED = 1365;
 
 /** Waits for a rank that is stuck: one that is gone is seen at once. */
 const COLLECTIVE_MS = 10 * 60_000;
@@ -109,8 +114,8 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon, company: Company 
   const constants = normalisation(torch);
   // Whatever is not handed out is freed, also where a kernel throws.
   const scope = <T>(body: () => T): T => torch.scope(body, () => []);
-  const normalise = (bytes: Ref): Ref =>
-    torch.run('detco::normalise_images', bytes, ...constants, precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32);
+  const imageType = precision === 'bf16' ? ScalarType.bfloat16 : ScalarType.float32;
+  const normalise = (bytes: Ref): Ref => torch.run('detco::normalise_images', bytes, ...constants, imageType);
 
   return {
     name: 'torch',
@@ -121,6 +126,20 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon, company: Company 
     groupedBatchNorm,
     infoNce,
     similarities,
+
+    augment(levels, steps) {
+      checkPictures(levels, steps);
+      if (backend.capturing)
+        throw new Error(`augment of [${levels.shape}] inside a compiled step: replays would repeat these steps; make it an input`);
+      const [, height, width] = levels.shape;
+      if (Math.max(height, width) > MOST_AUGMENTED) return compositeAugment(levels, steps);
+      const { values, rows, passes } = packSteps(steps);
+      return scope(() => {
+        const table = torch.upload(values, ScalarType.float32, [steps.length, rows, STEP_COLUMNS]);
+        const done = torch.run('detco::augment', backend.tensor(levels), table, ...constants, passes, imageType);
+        return backend.tensorOf(done, 'float32') as Tensor4D;
+      });
+    },
 
     upload(bytes, shape, as = 'normalised') {
       checkUpload(bytes, shape);

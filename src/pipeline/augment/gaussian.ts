@@ -1,14 +1,7 @@
-/** Weights of Pillow's GaussianBlur: three box blurs of a fractional radius (BoxBlur.c). */
+/** Weights of Pillow's GaussianBlur, as the WebAssembly kernels take them. */
 
 /** Radii stay below this: standard deviations up to 8 pixels. A window's 15 samples still leave 3 fractional bits of 16. */
 export const BOX_RADIUS_LIMIT = 8;
-
-/** Radius of the box that, applied three times, has the variance of a Gaussian. */
-export function boxRadius(sigma: number): number {
-  const variance = (sigma * sigma) / 3;
-  const whole = Math.floor((Math.sqrt(12 * variance + 1) - 1) / 2);
-  return whole + ((2 * whole + 1) * (whole * (whole + 1) - 3 * variance)) / (6 * (variance - (whole + 1) ** 2));
-}
 
 /**
  * Radius below 1: three boxes (f, 1 - 2f, f) as one kernel of seven taps, 14 fractional bits.
@@ -49,16 +42,4 @@ export function wideWeights(radius: number): {
     pair: weight | (outer << 16),
     fraction: Math.floor(Math.log2((2 ** 15 - 1) / (255 * samples))),
   };
-}
-
-/**
- * One of the three boxes.
- *
- * @returns an odd number of weights that sum to 1
- */
-export function boxWeights(sigma: number): number[] {
-  const radius = boxRadius(sigma);
-  const whole = Math.floor(radius);
-  const inner = 1 / (2 * radius + 1);
-  return Array.from({ length: 2 * whole + 3 }, (_, i) => (i === 0 || i === 2 * whole + 2 ? (radius - whole) * inner : inner));
 }

@@ -9,7 +9,8 @@
  * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
  */
 import { toLabBytes } from '../../common/lab.js';
-import { BOX_RADIUS_LIMIT, boxRadius, narrowWeights, wideWeights } from './gaussian.js';
+import { boxRadius } from '../../common/box-blur.js';
+import { BOX_RADIUS_LIMIT, narrowWeights, wideWeights } from './gaussian.js';
 import type { CropPlan, JigsawPlan } from './parameters.js';
 import { type Region, Regions } from './regions.js';
 import { instantiateKernels, type KernelExports, OPCODE } from './wasm.js';

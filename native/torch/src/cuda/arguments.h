@@ -86,6 +86,23 @@ DETCO_SHARED(kImageArgs, struct ImageArgs {
   int aligned;
 };)
 
+// from, next: levels that the pass reads and writes, out: normalised, all [N, H, W, 3]. table [N, steps, 4].
+// statistics [N, passes, 7], of pictures as a pass finds them.
+DETCO_SHARED(kAugmentArgs, struct AugmentArgs {
+  const float* from;
+  float* next;
+  void* out;
+  const float* table;
+  int* statistics;
+  const float* factor;
+  const float* shift;
+  int steps;
+  int pass;
+  int passes;
+  int height;
+  int width;
+};)
+
 #undef DETCO_SHARED
 
 static_assert(sizeof(ListArgs) <= 4096, "kernel arguments are limited to 4096 bytes");

@@ -29,4 +29,8 @@ void enqueue(const at::Tensor& queue, const at::Tensor& keys, const at::Tensor& 
 at::Tensor normaliseImages(
     const at::Tensor& bytes, const at::Tensor& factor, const at::Tensor& shift, at::ScalarType dtype);
 
+at::Tensor augment(
+    const at::Tensor& levels, const at::Tensor& table, const at::Tensor& factor, const at::Tensor& shift, int64_t passes,
+    at::ScalarType dtype);
+
 }  // namespace detco::cuda

@@ -10,4 +10,5 @@ TORCH_LIBRARY_IMPL(detco, CUDA, m) {
   m.impl("lerp_", TORCH_FN(detco::cuda::lerp));
   m.impl("enqueue_", TORCH_FN(detco::cuda::enqueue));
   m.impl("normalise_images", TORCH_FN(detco::cuda::normaliseImages));
+  m.impl("augment", TORCH_FN(detco::cuda::augment));
 }

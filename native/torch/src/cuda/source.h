@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "augment_point.h"
 #include "cuda/arguments.h"
 
 namespace detco::cuda {
@@ -18,11 +19,14 @@ inline std::string kernelSource() {
 #include "cuda/kernels/contrast.cu"
       ,
 #include "cuda/kernels/images.cu"
+      ,
+#include "cuda/kernels/augment.cu"
   };
   std::string source =
 #include "cuda/kernels/common.cu"
       ;
-  for (const char* text : {kNormArgs, kListArgs, kNceArgs, kEnqueueArgs, kImageArgs}) source.append(text).append("\n");
+  for (const char* text : {kNormArgs, kListArgs, kNceArgs, kEnqueueArgs, kImageArgs, kAugmentArgs}) source.append(text).append("\n");
+  source.append("#define DETCO_DEVICE __device__ inline\n").append(kAugmentPoint).append("\n");
   for (const char* text : kernels) source.append(text);
   return source;
 }

@@ -2,9 +2,9 @@
 // __syncthreads. Slow, but it checks index arithmetic, reductions and the host code around them where there is no GPU.
 // From native/torch, with the LibTorch in $LIBTORCH (/usr for Debian's libtorch-dev):
 //
-//   for f in common norm norm_grad lists contrast images; do sed '1d;$d' src/cuda/kernels/$f.cu; done >kernels.inc
+//   for f in common norm norm_grad lists contrast images augment; do sed '1d;$d' src/cuda/kernels/$f.cu; done >kernels.inc
 //   I="-I. -Isrc -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include -L$LIBTORCH/lib"
-//   S="src/cuda/{norm,optimizer,contrast,images}.cc src/{schemas,norm,optimizer,contrast,images}.cc"
+//   S="src/cuda/{norm,optimizer,contrast,images,augment}.cc src/{schemas,norm,optimizer,contrast,images,augment}.cc"
 //   eval g++ -std=c++17 -O2 -fopenmp $I test/cuda/emulation.cc $S -ltorch_cpu -lc10 -o emulation && ./emulation
 #include <ucontext.h>
 
@@ -16,12 +16,14 @@
 #include <memory>
 
 #include "fused_checks.h"
+#include "augment_point.h"
 #include "cuda/arguments.h"
 #include "cuda/launch.h"
 #include "cuda/operators.h"
 
 namespace emulated {
 
+using namespace detco;
 using namespace detco::cuda;
 
 // Plain globals, set as fibers are switched.
@@ -91,6 +93,10 @@ inline unsigned __float_as_uint(float value) {
 inline int min(int a, int b) { return std::min(a, b); }
 inline int max(int a, int b) { return std::max(a, b); }
 
+// Fibers take turns: nothing comes between.
+inline void atomicAdd(int* to, int value) { *to += value; }
+inline void atomicMax(int* to, int value) { *to = std::max(*to, value); }
+
 #define __global__
 #define __device__
 #define __shared__ static
@@ -115,7 +121,7 @@ void add(std::string name, void (*kernel)(Argument)) {
       ADD(norm_grad_apply<T, R, V, false>), ADD(norm_grad_apply<T, R, V, true>)
 #define ADD_WIDTH(T, V) ADD(norm_partial<T, V>), ADD_FLAGS(T, float, V), ADD_FLAGS(T, bf16, V)
 #define ADD_TYPE(T)                                                                                \
-  ADD_WIDTH(T, 1), ADD_WIDTH(T, 4), ADD_WIDTH(T, 8), ADD(normalise<T>), ADD(enqueue<T, int>), \
+  ADD_WIDTH(T, 1), ADD_WIDTH(T, 4), ADD_WIDTH(T, 8), ADD(normalise<T>), ADD(augment<T>), ADD(enqueue<T, int>), \
       add("enqueue<" #T ",long long>", &enqueue<T, long long>), kernels["enqueue<" #T ",long long>"] = kernels["enqueue<" #T ",longlong>"]
 
 void addAll() {
@@ -157,8 +163,12 @@ int main() {
   using namespace detco;
   test::Checks checks(
       {at::kCPU, cuda::groupedBatchNorm, cuda::groupedBatchNormGrad, cuda::infoNce, cuda::sgd, cuda::lerp, cuda::enqueue,
-       cuda::normaliseImages});
+       cuda::normaliseImages, cuda::augment});
   checks.images();
+  checks.augment(30, 17, 23);
+  // Columns that a block does not hold all at once, and a picture without neighbours.
+  checks.augment(12, 150, 40);
+  checks.augment(12, 2, 9);
   checks.enqueue();
   checks.lists();
   checks.norm({8, 2, 2, 16}, 8);

@@ -2,6 +2,8 @@
 // which runs the CUDA kernels on a CPU.
 #pragma once
 
+#include "augment_point.h"
+
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
@@ -25,6 +27,8 @@ using Sgd = void(at::TensorList, at::TensorList, at::TensorList, const at::Tenso
 using Lerp = void(at::TensorList, at::TensorList, double);
 using Enqueue = void(const at::Tensor&, const at::Tensor&, const at::Tensor&);
 using NormaliseImages = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, at::ScalarType);
+using Augment = at::Tensor(
+    const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, at::ScalarType);
 
 /** The operators under test: they take tensors of `device`. */
 struct Operators {
@@ -36,6 +40,7 @@ struct Operators {
   std::function<Lerp> lerp;
   std::function<Enqueue> enqueue;
   std::function<NormaliseImages> images;
+  std::function<Augment> augment;
 };
 
 template <typename Signature>
@@ -54,7 +59,8 @@ inline Operators registeredFor(at::Device device) {
       registered<Sgd>("sgd_"),
       registered<Lerp>("lerp_"),
       registered<Enqueue>("enqueue_"),
-      registered<NormaliseImages>("normalise_images")};
+      registered<NormaliseImages>("normalise_images"),
+      registered<Augment>("augment")};
 }
 
 class Checks {
@@ -175,6 +181,25 @@ class Checks {
     line("normalise_images");
   }
 
+  /** Random chains of steps of `count` pictures. A product and sum as one may round another way: some level may be the next one. */
+  void augment(int64_t count, int64_t height, int64_t width) {
+    constexpr int64_t kSteps = 5;
+    for (const auto type : {at::kFloat, at::kBFloat16}) {
+      const at::Tensor levels = at::randint(20, 236, {count, height, width, 3}).to(at::kFloat);
+      const at::Tensor table = at::zeros({count, 2 * kSteps + 1, kStepColumns});
+      int passes = 1;
+      for (int64_t n = 0; n < count; ++n) passes = std::max(passes, randomSteps(table[n], n, n % (kSteps + 1)));
+      const at::Tensor factor = at::ones({3}), shift = at::tensor({0.0f, 1.0f, 2.0f});
+      const at::Tensor want = cpu_.augment(levels, table, factor, shift, passes, type);
+      const at::Tensor got = tested_.augment(on(levels), on(table), on(factor), on(shift), passes, type).to(at::kCPU);
+      const at::Tensor distance = (got - want).abs().to(at::kDouble);
+      note(got.scalar_type() == type && got.sizes() == want.sizes(), 0, "type or shape");
+      // An edge of hue or solarize may make much of a level, in few pixels.
+      note(distance.mean().item<double>() <= 0.02, distance.mean().item<double>(), "levels");
+    }
+    line("augment " + c10::str(at::IntArrayRef({count, height, width})));
+  }
+
   int failed() const { return failed_; }
   const Operators& tested() const { return tested_; }
 
@@ -192,6 +217,34 @@ class Checks {
   }
 
  private:
+  /** Writes so many steps to the rows of a picture, each code the first of some picture. @returns its passes */
+  int randomSteps(const at::Tensor& rows, int64_t seed, int64_t count) {
+    const float parameters[] = {0, 1.3f, 0.6f, 1.7f, 200, 0, 0, 0, 16, 128, 90, 1.8f};
+    auto table = rows.accessor<float, 2>();
+    int pass = 0;
+    int64_t row = 0;
+    const auto add = [&](int code, float first) {
+      table[row][0] = static_cast<float>(code);
+      table[row][1] = first;
+      table[row][2] = 128;
+      table[row++][3] = static_cast<float>(pass);
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      const int code = static_cast<int>(1 + (seed + 5 * i) % kBlurRows);
+      if (needsStatistics(code) || (row > 0 && code >= kSharpness)) ++pass;
+      if (code == kBlurRows) {
+        const float radius = 0.4f + 0.3f * static_cast<float>(seed % 7);
+        add(kBlurRows, radius);
+        ++pass;
+        add(kBlurColumns, radius);
+      } else {
+        add(code, parameters[code]);
+      }
+    }
+    for (; row < rows.size(0); ++row) table[row][3] = static_cast<float>(pass);
+    return pass + 1;
+  }
+
   void note(bool good, double excess, const char* what) {
     compared_++;
     worst_ = std::max(worst_, excess);

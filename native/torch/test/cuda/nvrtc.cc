@@ -20,6 +20,7 @@ std::vector<std::string> kernels() {
   std::vector<std::string> names = {"norm_finalise<float>", "norm_grad_finalise<float>", "sgd<float>", "lerp<float>", "nce_begin<float>", "nce_block<float>", "nce_end<float>"};
   for (const std::string type : {"float", "bf16"}) {
     names.push_back("normalise<" + type + ">");
+    names.push_back("augment<" + type + ">");
     for (const std::string pointer : {"int", "long long"}) names.push_back("enqueue<" + type + "," + pointer + ">");
     for (const std::string width : {"1", "4", "8"}) {
       names.push_back("norm_partial<" + type + "," + width + ">");
