@@ -1,11 +1,6 @@
 // The CUDA operators on a CPU: the kernels' text compiled as C++, a block's threads as fibers that take turns at
-// __syncthreads. Slow, but it checks index arithmetic, reductions and the host code around them where there is no GPU.
-// From native/torch, with the LibTorch in $LIBTORCH (/usr for Debian's libtorch-dev):
-//
-//   for f in common norm norm_grad lists contrast images augment; do sed '1d;$d' src/cuda/kernels/$f.cu; done >kernels.inc
-//   I="-I. -Isrc -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include -L$LIBTORCH/lib"
-//   S="src/cuda/{norm,optimizer,contrast,images,augment}.cc src/{schemas,norm,optimizer,contrast,images,augment}.cc"
-//   eval g++ -std=c++17 -O2 -fopenmp $I test/cuda/emulation.cc $S -ltorch_cpu -lc10 -o emulation && ./emulation
+// __syncthreads. Slow, but it checks index arithmetic, reductions and the host code around them where there is no GPU: CMake
+// builds it with -DDETCO_TESTS=ON, as `cuda_test`, where LibTorch has no CUDA.
 #include <ucontext.h>
 
 #include <algorithm>
