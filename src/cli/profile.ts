@@ -119,7 +119,7 @@ export function profileCommand(): Command {
     .option('--draft', 'decode JPEGs at 1/2 or 1/4 where every crop has so many times the pixels of its view')
     .option(...MAX_PIXELS_FLAG)
     .option('--cache-dir <folder>', 'keep remote shards here once they are read')
-    .option('--augment <where>', 'worker, or device: leave colour, blur and point operations to the engine')
+    .option('--augment <where>', 'worker, or device: leave all operations but crops and flips to the engine')
     .option('--consume <rate>', 'play a consumer that takes so many images a second (default: as many as there are)')
     .option('--report <file>', 'write an HTML report')
     .option('--trace <file>', 'write a trace for https://ui.perfetto.dev')

@@ -112,7 +112,7 @@ export const batchingShape = {
   /** Who does colour, blur and RandAugment's point operations. */
   augment: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.augment).register(optionFlags, {
     flag: '--augment <where>',
-    help: 'worker, or device: colour, blur and point operations on the engine, for few cores and a large GPU',
+    help: 'worker, or device: all operations but crops and flips on the engine, for few cores and a large GPU',
   }),
   seed: z.int().min(0).max(0xffff_ffff).default(PIPELINE_DEFAULTS.seed).register(optionFlags, {
     flag: '--seed <n>',

@@ -97,6 +97,10 @@ export function testOperations(engine: () => Engine): void {
         { op: 'hue', shift: -0.07 },
         { op: 'grayscale' },
         { op: 'invert' },
+        { op: 'equalize' },
+        { op: 'rotate', degrees: 17 },
+        { op: 'shearX', shear: -0.2 },
+        { op: 'translateY', fraction: 0.13 },
         { op: 'solarize', threshold: 100 },
       ];
       const lists = [[], ...steps.flatMap((step, i) => [[step], steps.slice(i, i + 3)])];

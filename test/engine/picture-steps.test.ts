@@ -5,11 +5,19 @@ import { boxRadius } from '#dist/common/box-blur.js';
 import type { PictureStep } from '#dist/engine/index.js';
 import { packSteps, STEP_CODES, STEP_COLUMNS } from '#dist/engine/operations/picture-steps.js';
 
-const { brightness, contrast, hue, posterize, solarizeAdd, sharpness, blurRows, blurColumns, invert, autoContrast } = STEP_CODES;
+const { brightness, contrast, hue, posterize, solarizeAdd, sharpness, blurRows, blurColumns, invert, autoContrast, affine, equalize } =
+  STEP_CODES;
+
+/** A row of the table. */
+const row = (code: number, pass: number, ...parameters: readonly number[]) => [
+  code,
+  ...Array.from({ length: 6 }, (_, i) => parameters[i] ?? 0),
+  pass,
+];
 
 /** The rows of one picture. */
 function packed(steps: readonly PictureStep[]): { readonly rows: readonly (readonly number[])[]; readonly passes: number } {
-  const { values, rows, passes } = packSteps([steps]);
+  const { values, rows, passes } = packSteps([steps], 40, 60);
   return { rows: Array.from({ length: rows }, (_, row) => [...values.subarray(row * STEP_COLUMNS, (row + 1) * STEP_COLUMNS)]), passes };
 }
 
@@ -24,43 +32,55 @@ describe('a picture takes as few passes as its steps force', () => {
     expect(passes).toBe(1);
     // A turn of -63.75 of 256 is cut to -63, as in Pillow's byte.
     expect(rows).toEqual([
-      [brightness, 1.5, 0, 0],
-      [hue, 193, 0, 0],
-      [posterize, 32, 0, 0],
-      [solarizeAdd, 90, 128, 0],
-      [0, 0, 0, 0],
+      row(brightness, 0, 1.5, 0),
+      row(hue, 0, 193, 0),
+      row(posterize, 0, 32, 0),
+      row(solarizeAdd, 0, 90, 128),
+      row(0, 0, 0, 0),
     ]);
   });
 
   test('what needs a sum over the picture waits for a pass that makes it, the first included', () => {
     const { rows, passes } = packed([{ op: 'contrast', factor: 0.5 }, { op: 'invert' }, { op: 'autoContrast' }]);
     expect(passes).toBe(3);
+    expect(rows).toEqual([row(contrast, 1, 0.5, 0), row(invert, 1, 0, 0), row(autoContrast, 2, 0, 0), row(0, 2, 0, 0)]);
+  });
+
+  test('what moves pixels begins a pass, with where each comes from', () => {
+    const { rows, passes } = packed([
+      { op: 'invert' },
+      { op: 'translateX', fraction: -0.1 },
+      { op: 'shearY', shear: 0.25 },
+      { op: 'equalize' },
+    ]);
+    expect(passes).toBe(4);
     expect(rows).toEqual([
-      [contrast, 0.5, 0, 1],
-      [invert, 0, 0, 1],
-      [autoContrast, 0, 0, 2],
-      [0, 0, 0, 2],
+      row(invert, 0),
+      row(affine, 1, 1, 0, -6, 0, 1, 0),
+      row(affine, 2, 1, 0, 0, 0.25, 1, 0),
+      row(equalize, 3),
+      row(0, 3),
     ]);
   });
 
   test('what needs neighbours begins a pass, and a blur takes two', () => {
-    const radius = Math.fround(boxRadius(2));
+    const radius = boxRadius(2);
     const { rows, passes } = packed([{ op: 'sharpness', factor: 0.25 }, { op: 'gaussianBlur', sigma: 2 }, { op: 'invert' }]);
     expect(passes).toBe(3);
     expect(rows).toEqual([
-      [sharpness, 0.25, 0, 0],
-      [blurRows, radius, 0, 1],
-      [blurColumns, radius, 0, 2],
-      [invert, 0, 0, 2],
-      [0, 0, 0, 2],
+      row(sharpness, 0, 0.25, 0),
+      row(blurRows, 1, radius, 0),
+      row(blurColumns, 2, radius, 0),
+      row(invert, 2, 0, 0),
+      row(0, 2, 0, 0),
     ]);
   });
 });
 
 test('pictures of fewer steps are filled with rows that tell their own last pass', () => {
-  const { values, rows, passes } = packSteps([[{ op: 'contrast', factor: 2 }, { op: 'invert' }], [], [{ op: 'autoContrast' }]]);
+  const { values, rows, passes } = packSteps([[{ op: 'contrast', factor: 2 }, { op: 'invert' }], [], [{ op: 'autoContrast' }]], 4, 4);
   expect([rows, passes]).toEqual([3, 2]);
-  const codesAndPasses = Array.from({ length: 3 * rows }, (_, row) => [values[row * STEP_COLUMNS], values[row * STEP_COLUMNS + 3]]);
+  const codesAndPasses = Array.from({ length: 3 * rows }, (_, row) => [values[row * STEP_COLUMNS], values[row * STEP_COLUMNS + 7]]);
   expect(codesAndPasses).toEqual([
     [contrast, 1],
     [invert, 1],
@@ -75,7 +95,7 @@ test('pictures of fewer steps are filled with rows that tell their own last pass
 });
 
 test('no pictures are one pass of none', () => {
-  expect(packSteps([])).toMatchObject({ rows: 1, passes: 1 });
+  expect(packSteps([], 4, 4)).toMatchObject({ rows: 1, passes: 1 });
 });
 
 test('codes are those of the kernels', () => {

@@ -15,6 +15,20 @@ namespace {
 
 using Statistics = std::array<int, kStatistics>;
 
+// Adds a pixel to the statistics that a step needs.
+void note(int* statistics, const Pixel& pixel, int code) {
+  if (code == kContrast) statistics[0] += static_cast<int>(lumaOf(pixel));
+  for (size_t c = 0; code != kContrast && c < 3; ++c) {
+    const int level = static_cast<int>(pixel.v[c]);
+    if (code == kEqualize) {
+      ++statistics[kCounts + 256 * c + static_cast<size_t>(level)];
+    } else {
+      statistics[1 + c] = std::max(statistics[1 + c], level);
+      statistics[4 + c] = std::max(statistics[4 + c], 255 - level);
+    }
+  }
+}
+
 struct Picture {
   std::vector<float> levels;
   std::vector<float> other;
@@ -29,25 +43,18 @@ struct Picture {
   void set(std::vector<float>& to, int i, const Pixel& pixel) { std::copy(pixel.v, pixel.v + 3, to.data() + i * 3); }
 };
 
-Statistics statisticsOf(const Picture& picture) {
+Statistics statisticsOf(const Picture& picture, int code) {
   Statistics statistics{};
-  for (int i = 0; i < picture.pixels(); ++i) {
-    const Pixel pixel = picture.pixel(i);
-    statistics[0] += static_cast<int>(lumaOf(pixel));
-    for (size_t c = 0; c < 3; ++c) {
-      const int level = static_cast<int>(pixel.v[c]);
-      statistics[1 + c] = std::max(statistics[1 + c], level);
-      statistics[4 + c] = std::max(statistics[4 + c], 255 - level);
-    }
-  }
+  for (int i = 0; i < picture.pixels(); ++i) note(statistics.data(), picture.pixel(i), code);
+  for (size_t c = 0; code == kEqualize && c < 3; ++c) equalizeTable(statistics.data() + kCounts + 256 * c, picture.pixels());
   return statistics;
 }
 
-void sharpenAll(Picture& picture, float factor) {
+void lookAround(Picture& picture, const double* row) {
   for (int i = 0; i < picture.pixels(); ++i) {
     const int y = i / picture.width;
     const int x = i % picture.width;
-    picture.set(picture.other, i, sharpen(picture.levels.data(), y, x, picture.height, picture.width, factor));
+    picture.set(picture.other, i, around(row, picture.levels.data(), y, x, picture.height, picture.width));
   }
   std::swap(picture.levels, picture.other);
 }
@@ -67,23 +74,23 @@ void blurAll(Picture& picture, float radius, bool columns) {
   if (columns) std::transform(picture.levels.begin(), picture.levels.end(), picture.levels.begin(), rintf);
 }
 
-void apply(Picture& picture, const float* rows, int64_t count) {
-  for (const float *row = rows, *end = rows + count * kStepColumns; row < end;) {
+void apply(Picture& picture, const double* rows, int64_t count) {
+  for (const double *row = rows, *end = rows + count * kStepColumns; row < end;) {
     const int code = static_cast<int>(row[0]);
     if (code == kNoStep) return;
-    if (code == kSharpness || code == kBlurRows || code == kBlurColumns) {
-      if (code == kSharpness) sharpenAll(picture, row[1]);
-      else blurAll(picture, row[1], code == kBlurColumns);
+    if (looksAround(code) || isBlur(code)) {
+      if (looksAround(code)) lookAround(picture, row);
+      else blurAll(picture, static_cast<float>(row[1]), code == kBlurColumns);
       row += kStepColumns;
       continue;
     }
-    const Statistics statistics = needsStatistics(code) ? statisticsOf(picture) : Statistics{};
+    const Statistics statistics = needsStatistics(code) ? statisticsOf(picture, code) : Statistics{};
     // What follows in the same pass needs no more than the pixel.
-    const float* next = row + kStepColumns;
-    while (next < end && next[0] != kNoStep && next[3] == row[3]) next += kStepColumns;
+    const double* next = row + kStepColumns;
+    while (next < end && next[0] != kNoStep && next[kPass] == row[kPass]) next += kStepColumns;
     for (int i = 0; i < picture.pixels(); ++i) {
       Pixel pixel = picture.pixel(i);
-      for (const float* step = row; step < next; step += kStepColumns) {
+      for (const double* step = row; step < next; step += kStepColumns) {
         pixel = stepOf(step, pixel, statistics.data(), picture.pixels());
       }
       picture.set(picture.levels, i, pixel);
@@ -101,9 +108,9 @@ at::Tensor augment(
       "augment: levels of shape ", levels.sizes(), " and type ", levels.scalar_type(), ": expected float32 [N, H, W, 3], sides of at most ",
       static_cast<int>(kLongestSide));
   TORCH_CHECK(
-      table.scalar_type() == at::kFloat && table.dim() == 3 && table.size(0) == levels.size(0) && table.size(1) >= 1 &&
+      table.scalar_type() == at::kDouble && table.dim() == 3 && table.size(0) == levels.size(0) && table.size(1) >= 1 &&
           table.size(2) == kStepColumns,
-      "augment: table of shape ", table.sizes(), " and type ", table.scalar_type(), ": expected float32 [", levels.size(0),
+      "augment: table of shape ", table.sizes(), " and type ", table.scalar_type(), ": expected float64 [", levels.size(0),
       ", steps, ", static_cast<int>(kStepColumns), "]");
   for (const at::Tensor* vector : {&factor, &shift}) {
     TORCH_CHECK(
@@ -126,7 +133,7 @@ at::Tensor augment(
         Picture picture{
             {first, first + size}, std::vector<float>(static_cast<size_t>(size)), static_cast<int>(levels.size(1)),
             static_cast<int>(levels.size(2))};
-        apply(picture, dataOf<float>(rows) + n * rows.size(1) * kStepColumns, rows.size(1));
+        apply(picture, dataOf<double>(rows) + n * rows.size(1) * kStepColumns, rows.size(1));
         T* to = dataOf<T>(out) + n * size;
         for (int64_t i = 0; i < size; ++i) {
           store(to + i, picture.levels[static_cast<size_t>(i)] * dataOf<float>(factors)[i % 3] + dataOf<float>(shifts)[i % 3]);

@@ -22,7 +22,7 @@ TORCH_LIBRARY(detco, m) {
   m.def("enqueue_(Tensor(a!) queue, Tensor keys, Tensor pointer) -> ()");
   // uint8 [..., 3] -> x * factor[c] + shift[c]
   m.def("normalise_images(Tensor bytes, Tensor factor, Tensor shift, ScalarType dtype) -> Tensor");
-  // levels [N, H, W, 3], table [N, rows, 4] of a code, two parameters and a pass, as src/engine/operations/picture-steps.ts packs them:
+  // levels [N, H, W, 3], table [N, rows, 8] of a code, six parameters and a pass, as src/engine/operations/picture-steps.ts packs them:
   // each picture's steps done, then x * factor[c] + shift[c]
   m.def(
       "augment(Tensor levels, Tensor table, Tensor factor, Tensor shift, int passes, ScalarType dtype) -> Tensor");

@@ -5,11 +5,12 @@
  * once with its parameters as [n, 1, 1, 1], and the groups are put back in order.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor4D, TypedArray } from '@tensorflow/tfjs-core';
 import { boxWeights } from '../../common/box-blur.js';
 import type { Engine } from '../engine.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
 import { checkPictures, type PictureStep } from './picture-steps.js';
+import { transformPictures } from './transform-pictures.js';
 
 type Operation<Op extends PictureStep['op']> = (images: Tensor4D, steps: readonly Extract<PictureStep, { readonly op: Op }>[]) => Tensor4D;
 
@@ -180,6 +181,34 @@ function sharpness(images: Tensor4D, steps: readonly { readonly factor: number }
   );
 }
 
+/** Pillow's ImageOps.equalize. Levels are counted on the host. */
+function equalize(images: Tensor4D): Tensor4D {
+  const size = images.size / images.shape[0];
+  const levels = images.dataSync().slice();
+  for (let first = 0; first < images.size; first += size)
+    for (let channel = 0; channel < 3; channel++) equalizeChannel(levels.subarray(first + channel, first + size));
+  return tf.tensor4d(levels, images.shape);
+}
+
+/** Of a channel's levels, three apart. */
+function equalizeChannel(levels: TypedArray): void {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < levels.length; i += 3) counts[levels[i] as number] = (counts[levels[i] as number] as number) + 1;
+  const last = Math.max(
+    0,
+    counts.findLastIndex((count) => count > 0),
+  );
+  const step = Math.floor((Math.ceil(levels.length / 3) - (counts[last] ?? 0)) / 255);
+  if (step === 0) return;
+  let sum = Math.floor(step / 2);
+  const table = counts.map((count) => {
+    const level = Math.min(Math.floor(sum / step), 255);
+    sum += count;
+    return level;
+  });
+  for (let i = 0; i < levels.length; i += 3) levels[i] = table[levels[i] as number] as number;
+}
+
 const OPERATIONS: { readonly [Op in PictureStep['op']]: Operation<Op> } = {
   brightness: (images, steps) =>
     blend(
@@ -198,6 +227,12 @@ const OPERATIONS: { readonly [Op in PictureStep['op']]: Operation<Op> } = {
   grayscale: (images) => tf.tile<Tensor4D>(luma(images), [1, 1, 1, 3]),
   gaussianBlur,
   autoContrast,
+  equalize,
+  rotate: transformPictures,
+  shearX: transformPictures,
+  shearY: transformPictures,
+  translateX: transformPictures,
+  translateY: transformPictures,
   sharpness,
   invert: (images) => tf.sub(255, images),
   posterize: (images, steps) => {

@@ -6,14 +6,16 @@
  * before it has made. A blur takes two passes, along rows and along columns.
  */
 import type { Tensor4D } from '@tensorflow/tfjs-core';
+import { affineOf, type GeometricStep } from '../../common/affine.js';
 import { boxRadius } from '../../common/box-blur.js';
 
 /** One operation on the levels 0..255 of a picture, in the conventions of torchvision and PIL. */
 export type PictureStep =
+  | GeometricStep
   | { readonly op: 'brightness' | 'contrast' | 'saturation' | 'sharpness'; readonly factor: number }
   /** Turn of the hue circle, -0.5..0.5. */
   | { readonly op: 'hue'; readonly shift: number }
-  | { readonly op: 'grayscale' | 'autoContrast' | 'invert' }
+  | { readonly op: 'grayscale' | 'autoContrast' | 'equalize' | 'invert' }
   /** Standard deviation, pixels. */
   | { readonly op: 'gaussianBlur'; readonly sigma: number }
   /** High bits that are kept, 0..8. */
@@ -32,19 +34,26 @@ export const PICTURE_OPERATIONS = [
   'grayscale',
   'gaussianBlur',
   'autoContrast',
+  'equalize',
   'sharpness',
   'invert',
   'posterize',
   'solarize',
   'solarizeAdd',
+  'rotate',
+  'shearX',
+  'shearY',
+  'translateX',
+  'translateY',
 ] as const satisfies readonly PictureStep['op'][];
 
 export function isPictureStep<S extends { readonly op: string }>(step: S): step is S & PictureStep {
   return (PICTURE_OPERATIONS as readonly string[]).includes(step.op);
 }
 
-/** Columns of the table: code, two parameters, pass. */
-export const STEP_COLUMNS = 4;
+/** Columns of the table: code, six parameters, pass. */
+export const STEP_COLUMNS = 8;
+const PASS = STEP_COLUMNS - 1;
 
 /** The numbers of native/torch/src/augment_point.h. */
 export const STEP_CODES = {
@@ -54,46 +63,60 @@ export const STEP_CODES = {
   hue: 4,
   grayscale: 5,
   autoContrast: 6,
-  invert: 7,
-  posterize: 8,
-  solarize: 9,
-  solarizeAdd: 10,
-  sharpness: 11,
-  blurRows: 12,
-  blurColumns: 13,
+  equalize: 7,
+  invert: 8,
+  posterize: 9,
+  solarize: 10,
+  solarizeAdd: 11,
+  sharpness: 12,
+  affine: 13,
+  blurRows: 14,
+  blurColumns: 15,
 } as const;
 
 /** All steps of all pictures, as a kernel reads them. */
 export interface StepTable {
   /**
-   * [N, rows, 4]: code, two parameters, and the pass in which the step is done. At least one row of each picture follows its steps, with code 0
+   * [N, rows, 8]: code, six parameters, and the pass in which the step is done. At least one row of each picture follows its steps, with code 0
    * and the picture's last pass.
    */
-  readonly values: Float32Array;
+  readonly values: Float64Array;
   readonly rows: number;
   /** Of the picture that takes the most, at least 1. */
   readonly passes: number;
 }
 
-type Row = readonly [code: number, first: number, second: number, pass: number];
+interface Row {
+  readonly code: number;
+  readonly parameters: readonly number[];
+  readonly pass: number;
+}
 
-export function packSteps(steps: readonly (readonly PictureStep[])[]): StepTable {
-  const pictures = steps.map(rowsOf);
+/** @param height, width of every picture, pixels */
+export function packSteps(steps: readonly (readonly PictureStep[])[], height: number, width: number): StepTable {
+  const pictures = steps.map((list) => rowsOf(list, height, width));
   const rows = 1 + Math.max(0, ...pictures.map(({ length }) => length));
-  const values = new Float32Array(pictures.length * rows * STEP_COLUMNS);
+  const values = new Float64Array(pictures.length * rows * STEP_COLUMNS);
   let passes = 1;
   pictures.forEach((picture, n) => {
-    const last = picture.at(-1)?.[3] ?? 0;
+    const last = picture.at(-1)?.pass ?? 0;
     passes = Math.max(passes, last + 1);
-    for (let row = 0; row < rows; row++) values.set(picture[row] ?? [0, 0, 0, last], (n * rows + row) * STEP_COLUMNS);
+    for (let row = 0; row < rows; row++) {
+      const { code, parameters, pass } = picture[row] ?? { code: 0, parameters: [], pass: last };
+      const at = (n * rows + row) * STEP_COLUMNS;
+      values[at] = code;
+      values.set(parameters, at + 1);
+      values[at + PASS] = pass;
+    }
   });
   return { values, rows, passes };
 }
 
-function rowsOf(steps: readonly PictureStep[]): Row[] {
+function rowsOf(steps: readonly PictureStep[], height: number, width: number): Row[] {
   const rows: Row[] = [];
   let pass = 0;
-  const add = (code: keyof typeof STEP_CODES, first = 0, second = 0): number => rows.push([STEP_CODES[code], first, second, pass]);
+  const add = (code: keyof typeof STEP_CODES, ...parameters: readonly number[]): number =>
+    rows.push({ code: STEP_CODES[code], parameters, pass });
   // The first pass reads what was uploaded: neighbours are there, sums are not.
   const beginPass = (): void => {
     if (rows.length > 0) pass++;
@@ -101,19 +124,35 @@ function rowsOf(steps: readonly PictureStep[]): Row[] {
   for (const step of steps) {
     switch (step.op) {
       case 'contrast':
-      case 'autoContrast':
         pass++;
-        add(step.op, 'factor' in step ? step.factor : 0);
+        add('contrast', step.factor);
+        break;
+      case 'autoContrast':
+      case 'equalize':
+        pass++;
+        add(step.op);
         break;
       case 'sharpness':
         beginPass();
         add('sharpness', step.factor);
+        break;
+      case 'rotate':
+      case 'shearX':
+      case 'shearY':
+      case 'translateX':
+      case 'translateY':
+        beginPass();
+        add('affine', ...affineOf(step, width, height));
         break;
       case 'gaussianBlur':
         beginPass();
         add('blurRows', boxRadius(step.sigma));
         pass++;
         add('blurColumns', boxRadius(step.sigma));
+        break;
+      case 'brightness':
+      case 'saturation':
+        add(step.op, step.factor);
         break;
       case 'hue':
         add('hue', Math.trunc(step.shift * 255) & 255);
@@ -127,8 +166,9 @@ function rowsOf(steps: readonly PictureStep[]): Row[] {
       case 'solarizeAdd':
         add('solarizeAdd', step.add, step.threshold);
         break;
-      default:
-        add(step.op, 'factor' in step ? step.factor : 0);
+      case 'grayscale':
+      case 'invert':
+        add(step.op);
     }
   }
   return rows;

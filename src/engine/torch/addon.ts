@@ -40,7 +40,7 @@ export interface TorchAddon {
   /** Runs an operator; gives the number of tensors in the mail. @throws Error with the shapes that it was given */
   call(operator: number, ...args: Argument[]): number;
   /** Copies host memory to a tensor, which the mail then holds; the array may change afterwards. */
-  upload(values: TypedArray, type: ScalarType, shape: readonly number[]): void;
+  upload(values: TypedArray | Float64Array, type: ScalarType, shape: readonly number[]): void;
   /** Copies a tensor into an array of its size and type; waits for the device. */
   read(tensor: number, into: TypedArray): void;
   /** `read` that waits on another thread. */

@@ -133,9 +133,9 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon, company: Company 
         throw new Error(`augment of [${levels.shape}] inside a compiled step: replays would repeat these steps; make it an input`);
       const [, height, width] = levels.shape;
       if (Math.max(height, width) > MOST_AUGMENTED) return compositeAugment(levels, steps);
-      const { values, rows, passes } = packSteps(steps);
+      const { values, rows, passes } = packSteps(steps, height, width);
       return scope(() => {
-        const table = torch.upload(values, ScalarType.float32, [steps.length, rows, STEP_COLUMNS]);
+        const table = torch.upload(values, ScalarType.float64, [steps.length, rows, STEP_COLUMNS]);
         const done = torch.run('detco::augment', backend.tensor(levels), table, ...constants, passes, imageType);
         return backend.tensorOf(done, 'float32') as Tensor4D;
       });

@@ -61,7 +61,7 @@ export class Torch {
     return results;
   }
 
-  upload(values: TypedArray, type: ScalarType, shape: readonly number[]): Ref {
+  upload(values: TypedArray | Float64Array, type: ScalarType, shape: readonly number[]): Ref {
     this.addon.upload(values, type, shape);
     const ref = this.#received(0);
     if (ref === undefined) throw new Error('an upload gave no tensor');

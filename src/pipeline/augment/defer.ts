@@ -1,8 +1,8 @@
 /**
  * Which operations of a view a worker can leave to the device that trains, for machines with few cores and a large GPU.
- * Looking at all pixels at once is what a device is bad at: equalize and the geometric operations stay with the worker, so does the
- * conversion to Lab, which is exact there, and so does all that comes before them.
+ * The crop stays with the worker, so does the conversion to Lab, which is exact there, and so does all that comes before that.
  */
+import { isGeometric } from '../../common/affine.js';
 import type { JigsawPlan, PicturePlan, Step } from './parameters.js';
 import { type ImageView, type JigsawView, pictureSide, type Recipe, type RotationsView, type View, type Views } from './recipe.js';
 
@@ -23,15 +23,14 @@ export type AugmentBy = 'worker' | 'device';
 export type WrittenViews<Named extends Views, By extends AugmentBy> = { readonly [Name in keyof Named]: Written<Named[Name], By> };
 type Written<V extends View, By extends AugmentBy> = By extends 'device' ? (V extends JigsawView | RotationsView ? ImageView : V) : V;
 
-const WORKER_ONLY: ReadonlySet<Step['op']> = new Set(['equalize', 'rotate', 'shearX', 'shearY', 'translateX', 'translateY', 'lab']);
-
 /** Cuts a plan in two: what the worker does, and what is left. A flip costs the crop nothing, so it is never left. */
 export function defer({ crop, steps, jigsaw, turns }: PicturePlan): { readonly now: PicturePlan; readonly pending: PendingView } {
-  const last = steps.findLastIndex(({ op }) => WORKER_ONLY.has(op));
+  const lastFlip = steps.findLastIndex(({ op }) => op === 'horizontalFlip');
+  const last = steps.findLastIndex((step, i) => step.op === 'lab' || (isGeometric(step) && i < lastFlip));
   const isLateFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i > last;
   const flips = steps.filter(isLateFlip);
   return {
-    // Mirroring commutes with all that a device does, but not with what moves pixels.
+    // Mirroring commutes with all that lies between here and there: what moves pixels before a flip is done by the worker.
     now: { crop, steps: [...steps.slice(0, last + 1), ...flips] },
     pending: {
       // A mask changes no pixel: there is nothing to be done.

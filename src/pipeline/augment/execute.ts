@@ -1,9 +1,7 @@
 /** Carries a drawn plan out on the kernels. */
+import { isGeometric } from '../../common/affine.js';
 import type { Kernels, Source } from './kernels.js';
 import type { PicturePlan, Step } from './parameters.js';
-
-/** Operations that give something else on a mirrored image. */
-const GEOMETRIC: ReadonlySet<Step['op']> = new Set(['rotate', 'shearX', 'shearY', 'translateX', 'translateY']);
 
 /** Applies one operation to the working image. */
 export function applyStep(kernels: Kernels, step: Step): void {
@@ -26,22 +24,18 @@ export function applyStep(kernels: Kernels, step: Step): void {
       return;
     case 'gaussianBlur':
       return kernels.gaussianBlur(step.sigma);
-    case 'rotate':
-      return kernels.rotate(step.degrees);
     case 'posterize':
       return kernels.posterize(step.bits);
     case 'solarize':
       return kernels.solarize(step.threshold);
     case 'solarizeAdd':
       return kernels.solarizeAdd(step.add, step.threshold);
+    case 'rotate':
     case 'shearX':
-      return kernels.shear(step.shear, 0);
     case 'shearY':
-      return kernels.shear(0, step.shear);
     case 'translateX':
-      return kernels.translate(step.fraction, 0);
     case 'translateY':
-      return kernels.translate(0, step.fraction);
+      return kernels.transform(step);
   }
 }
 
@@ -52,7 +46,7 @@ export function applyStep(kernels: Kernels, step: Step): void {
  * with mirroring.
  */
 export function execute(kernels: Kernels, source: Source, plan: PicturePlan, out: Uint8Array): void {
-  const firstGeometric = plan.steps.findIndex((step) => GEOMETRIC.has(step.op));
+  const firstGeometric = plan.steps.findIndex(isGeometric);
   const early = firstGeometric === -1 ? plan.steps.length : firstGeometric;
   const isEarlyFlip = (step: Step, i: number): boolean => step.op === 'horizontalFlip' && i < early;
   kernels.crop(source, plan.crop, plan.steps.filter(isEarlyFlip).length % 2 === 1);

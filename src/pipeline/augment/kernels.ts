@@ -9,6 +9,7 @@
  * Point operations are collected and run together, in one pass over memory, when something needs the pixels.
  */
 import { toLabBytes } from '../../common/lab.js';
+import { affineOf, FILL, type GeometricStep } from '../../common/affine.js';
 import { boxRadius } from '../../common/box-blur.js';
 import { BOX_RADIUS_LIMIT, narrowWeights, wideWeights } from './gaussian.js';
 import type { CropPlan, JigsawPlan } from './parameters.js';
@@ -27,8 +28,8 @@ const PATCHES = 9;
 const BLEND_ONE = 1 << 13;
 /** Pulls blends that are whole numbers in exact arithmetic back over the truncation: 1/128 level. */
 const BLEND_BIAS = BLEND_ONE / 128;
-/** ImageNet's mean colour, what timm fills with: (124, 116, 104), red in the low byte. */
-const FILL = 124 | (116 << 8) | (104 << 16);
+/** Red in the low byte. */
+const FILL_COLOUR = FILL[0] | (FILL[1] << 8) | (FILL[2] << 16);
 
 const align = (address: number): number => Math.ceil(address / 16) * 16;
 
@@ -245,22 +246,11 @@ export class Kernels {
     this.#swap();
   }
 
-  rotate(degrees: number): void {
-    const angle = (-degrees * Math.PI) / 180;
-    const cos = Math.cos(angle);
-    const sin = Math.sin(angle);
-    const x = this.#width / 2;
-    const y = this.#height / 2;
-    this.#transform(cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y);
-  }
-
-  shear(horizontal: number, vertical: number): void {
-    this.#transform(1, horizontal, 0, vertical, 1, 0);
-  }
-
-  /** @param x, y shares of the image's sides by which the content moves left and up */
-  translate(x: number, y: number): void {
-    this.#transform(1, 0, x * this.#width, 0, 1, y * this.#height);
+  /** What falls outside of the image is filled. */
+  transform(step: GeometricStep): void {
+    this.#flush();
+    this.#wasm.transform(this.#image, this.#spare, this.#width, this.#height, ...affineOf(step, this.#width, this.#height), FILL_COLOUR);
+    this.#swap();
   }
 
   /** Copies the working image out, a square, and then each quarter turn of it, counter-clockwise. */
@@ -294,12 +284,6 @@ export class Kernels {
     const image = Math.round(factor * BLEND_ONE);
     const rest = BLEND_ONE - image;
     this.#push(OPCODE.blendGrey, halves(image), ((rest & 0xff) * grey + BLEND_BIAS) | (((rest >> 8) * grey) << 16));
-  }
-
-  #transform(a: number, b: number, c: number, d: number, e: number, f: number): void {
-    this.#flush();
-    this.#wasm.transform(this.#image, this.#spare, this.#width, this.#height, a, b, c, d, e, f, FILL);
-    this.#swap();
   }
 
   #push(opcode: number, a = 0, b = 0): void {

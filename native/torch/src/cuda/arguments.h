@@ -86,13 +86,13 @@ DETCO_SHARED(kImageArgs, struct ImageArgs {
   int aligned;
 };)
 
-// from, next: levels that the pass reads and writes, out: normalised, all [N, H, W, 3]. table [N, steps, 4].
-// statistics [N, passes, 7], of pictures as a pass finds them.
+// from, next: levels that the pass reads and writes, out: normalised, all [N, H, W, 3]. table [N, steps, 8].
+// statistics [N, passes, 775], of pictures as a pass finds them.
 DETCO_SHARED(kAugmentArgs, struct AugmentArgs {
   const float* from;
   float* next;
   void* out;
-  const float* table;
+  const double* table;
   int* statistics;
   const float* factor;
   const float* shift;

@@ -22,10 +22,10 @@ at::Tensor augment(
       name, ": levels of shape ", levels.sizes(), " and type ", levels.scalar_type(),
       ": expected float32 [N, H, W, 3], sides of at most ", static_cast<int>(kLongestSide), " and N of at most 65535");
   TORCH_CHECK(
-      table.scalar_type() == at::kFloat && table.dim() == 3 && table.size(0) == levels.size(0) && table.size(1) >= 1 &&
+      table.scalar_type() == at::kDouble && table.dim() == 3 && table.size(0) == levels.size(0) && table.size(1) >= 1 &&
           table.size(2) == kStepColumns && table.device() == levels.device(),
       name, ": table of shape ", table.sizes(), " and type ", table.scalar_type(), " on ", table.device(),
-      ": expected float32 [", levels.size(0), ", steps, ", static_cast<int>(kStepColumns), "] on ", levels.device());
+      ": expected float64 [", levels.size(0), ", steps, ", static_cast<int>(kStepColumns), "] on ", levels.device());
   for (const at::Tensor* vector : {&factor, &shift}) {
     TORCH_CHECK(
         vector->scalar_type() == at::kFloat && vector->numel() == 3 && vector->device() == levels.device(), name,
@@ -51,7 +51,7 @@ at::Tensor augment(
   const int64_t columns = kStripFloats / height / 3 * 3;
   AugmentArgs a{};
   a.out = out.data_ptr();
-  a.table = dataOf<float>(rows);
+  a.table = dataOf<double>(rows);
   a.statistics = dataOf<int>(statistics);
   a.factor = dataOf<float>(factors);
   a.shift = dataOf<float>(shifts);

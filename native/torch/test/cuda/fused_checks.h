@@ -188,7 +188,7 @@ class Checks {
     constexpr int64_t kSteps = 5;
     for (const auto type : {at::kFloat, at::kBFloat16}) {
       const at::Tensor levels = at::randint(20, 236, {count, height, width, 3}).to(at::kFloat);
-      const at::Tensor table = at::zeros({count, 2 * kSteps + 1, kStepColumns});
+      const at::Tensor table = at::zeros({count, 2 * kSteps + 1, kStepColumns}, at::kDouble);
       int passes = 1;
       for (int64_t n = 0; n < count; ++n) passes = std::max(passes, randomSteps(table[n], n, n % (kSteps + 1)));
       const at::Tensor factor = at::ones({3}), shift = at::tensor({0.0f, 1.0f, 2.0f});
@@ -221,21 +221,25 @@ class Checks {
  private:
   /** Writes so many steps to the rows of a picture, each code the first of some picture. @returns its passes */
   int randomSteps(const at::Tensor& rows, int64_t seed, int64_t count) {
-    const float parameters[] = {0, 1.3f, 0.6f, 1.7f, 200, 0, 0, 0, 16, 128, 90, 1.8f};
-    auto table = rows.accessor<float, 2>();
+    const double parameters[] = {0, 1.3, 0.6, 1.7, 200, 0, 0, 0, 0, 16, 128, 90, 1.8, 0.97};
+    auto table = rows.accessor<double, 2>();
     int pass = 0;
     int64_t row = 0;
-    const auto add = [&](int code, float first) {
-      table[row][0] = static_cast<float>(code);
+    const auto add = [&](int code, double first) {
+      table[row][0] = code;
       table[row][1] = first;
-      table[row][2] = 128;
-      table[row++][3] = static_cast<float>(pass);
+      table[row][2] = code == kAffine ? 0.26 : 128;
+      table[row][3] = -2.3;
+      table[row][4] = -0.26;
+      table[row][5] = 0.97;
+      table[row][6] = 1.7;
+      table[row++][kPass] = pass;
     };
     for (int64_t i = 0; i < count; ++i) {
       const int code = static_cast<int>(1 + (seed + 5 * i) % kBlurRows);
       if (needsStatistics(code) || (row > 0 && code >= kSharpness)) ++pass;
       if (code == kBlurRows) {
-        const float radius = 0.4f + 0.3f * static_cast<float>(seed % 7);
+        const double radius = 0.4 + 0.3 * static_cast<double>(seed % 7);
         add(kBlurRows, radius);
         ++pass;
         add(kBlurColumns, radius);
@@ -243,7 +247,7 @@ class Checks {
         add(code, parameters[code]);
       }
     }
-    for (; row < rows.size(0); ++row) table[row][3] = static_cast<float>(pass);
+    for (; row < rows.size(0); ++row) table[row][kPass] = pass;
     return pass + 1;
   }
 
