@@ -2,7 +2,7 @@
 # All that there is to check on a machine with an NVIDIA GPU, a python3 with PyTorch and torchvision, CMake and g++. Needs no Node and no
 # network: `npm run pack:gpu` makes a folder of this script and everything it needs.
 #
-#     gpu.sh [OUT] [build contract conformance golden recorded bench train scaling]
+#     gpu.sh [OUT] [build contract conformance golden recorded views bench train scaling]
 #
 # OUT (default ./gpu-results) gets results.json, table.txt and a log of each part. Without names all parts but `scaling` run, under ten
 # minutes on a machine with 16 cores; each has a time limit, and one that fails does not stop the next. `scaling`, of the pipeline alone,
@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:-gpu-results}"
 out=$(cd "${1:-gpu-results}" && pwd)
 shift $(($# > 0))
-parts=${*:-build contract conformance golden recorded bench train}
+parts=${*:-build contract conformance golden recorded views bench train}
 device=${DEVICE:-cuda}
 export DETCO_DEVICE=$device
 
@@ -100,6 +100,15 @@ recorded() {
   done
 }
 
+# What --augment device leaves to the GPU.
+views() {
+  local precision
+  for precision in ${PRECISIONS:-tf32 bf16}; do
+    step views "$precision" 60 sh -c "node bench/views.mjs --engine torch --device $device --precision $precision --batch ${TRAIN_BATCH:-256} \
+      --json >$work/views-$precision.json"
+  done
+}
+
 # Ends with what is measured after BENCH_SECONDS: a later call may ask for other BATCHES.
 bench() {
   local until=$((SECONDS + ${BENCH_SECONDS:-270})) result
@@ -135,14 +144,14 @@ scaling() {
 
 for part in $parts; do
   case $part in
-    build | contract | conformance | golden | recorded | bench | train | scaling)
+    build | contract | conformance | golden | recorded | views | bench | train | scaling)
       : >"$out/$part.log"
       # What an earlier call said of this part is replaced.
       touch "$work/steps.tsv" && sed -i "/^$part\t/d" "$work/steps.tsv"
       "$part"
       ;;
     *)
-      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, recorded, bench, train or scaling" >&2
+      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, recorded, views, bench, train or scaling" >&2
       exit 2
       ;;
   esac

@@ -15,6 +15,7 @@ const goldens = filesLike(/^golden-(\w+)-(\w+)\.json$/).map(({ match, json }) =>
   Object.assign({ file: match[1], precision: match[2] }, json),
 );
 const recorded = filesLike(/^recorded-.+\.json$/).map(({ json }) => json);
+const views = filesLike(/^views-\w+\.json$/).map(({ json }) => json);
 const train = readTrain(join(work, 'run'));
 const machine = {
   gpu: ask('nvidia-smi', ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader']),
@@ -25,7 +26,7 @@ const machine = {
   node: process.version,
 };
 const date = new Date().toISOString();
-const results = { date, machine, steps, goldens, recorded, benches, train, reports: reports.map(({ json }) => json) };
+const results = { date, machine, steps, goldens, recorded, views, benches, train, reports: reports.map(({ json }) => json) };
 writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
 const table = lines().join('\n');
 writeFileSync(join(out, 'table.txt'), `${table}\n`);
@@ -122,6 +123,10 @@ function lines() {
         ` ${number(ratio, 2, 7)}  ${number(peakDeviceMB, 0, 10)} ${number(peerPeakDeviceMB, 0, 10)}  ${errors.join('; ').slice(0, 160)}`.trimEnd(),
     ),
     '',
+    ...views.map(
+      ({ precision, batch, imagesPerSecond, uploadImagesPerSecond, finishMsPerBatch }) =>
+        `views ${precision}: batch ${batch}, ${imagesPerSecond.toFixed(0)} images/s, their upload alone ${uploadImagesPerSecond.toFixed(0)}, the rest ${finishMsPerBatch.toFixed(1)} ms a batch`,
+    ),
     train
       ? `train: batch ${train.batch}, ${train.counted} of ${train.updates} updates, ${train.imagesPerSecond.toFixed(0)} images/s, ${(100 * train.dataWaitShare).toFixed(1)} % of the time waiting for data, loss ${train.firstLoss?.toFixed(3)} -> ${train.lastLoss?.toFixed(3)}`
       : 'train: no run',

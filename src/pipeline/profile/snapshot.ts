@@ -51,7 +51,7 @@ export interface PipelineSetup {
   /** What the shards are read over. */
   readonly medium: 'network' | 'disk';
   readonly views: readonly string[];
-  /** Who does colour, blur and point operations. */
+  /** Who does all operations but crops and flips. */
   readonly augment: 'worker' | 'device';
   /** Cores that this process may use. */
   readonly cores: number;
