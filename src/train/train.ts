@@ -77,12 +77,11 @@ function startEngine({ engine, precision, device, threads }: TrainConfig, compan
 }
 
 /** What is known of a run before its data are. */
-function sayEngine({ augment }: TrainConfig, { name, description }: Engine, { onInfo, onWarning }: TrainHooks): void {
+function sayEngine({ augment }: TrainConfig, { name, device, description }: Engine, { onInfo, onWarning }: TrainHooks): void {
   onInfo?.(`engine ${description}`);
-  if (name !== 'wasm') return;
-  onInfo?.('engine wasm computes on one core: it suits small networks and images');
-  if (augment === 'device')
-    onWarning?.('augment device: the wasm engine shares the cores with the workers, so this is slower; it pays on a GPU');
+  if (name === 'wasm') onInfo?.('engine wasm computes on one core: it suits small networks and images');
+  if (augment === 'device' && device === 'cpu')
+    onWarning?.(`augment device: engine ${name} shares the cores with the workers, so this is slower; it pays on a GPU`);
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
