@@ -12,7 +12,6 @@ engine: wasm
 workers: 1
 batch: 16
 epochs: 1000000
-augment: device
 method: { arch: resnet18, width: 32, queueSize: 65536, bnGroups: 2 }
 recipe: { globalSize: 448 }
 `;
@@ -29,7 +28,6 @@ test('tells how long an update has taken so far, then how long the run takes and
     const order = [
       at(/^engine wasm: /),
       at(/^engine wasm computes on one core: it suits small networks and images$/),
-      at(/^warning: augment device: engine wasm shares the cores with the workers, so this is slower; it pays on a GPU$/),
       at(
         /^warning: queueSize 65536 is more than the about 432 images of an epoch: .*; use at most --queue-size 432; a fifth of that or less is better$/,
       ),

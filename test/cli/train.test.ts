@@ -100,6 +100,22 @@ describe('detco train', () => {
     expect(times.every(Number.isInteger)).toBe(true);
   });
 
+  test('with the engine finishing the views: warned of on a CPU, and killed it continues as if nothing had been', async () => {
+    const [path, uncut] = [run('device-killed'), run('device')];
+    const args = [...arguments_, '--augment', 'device', '--steps', '6'];
+    const { stderr } = await detco([...args, '--out', uncut]);
+    expect(stderr).toContain('warning: augment device: engine wasm shares the cores with the workers, so this is slower');
+    await detco([...args, '--out', path], {
+      onLine: (line) => (line === `checkpoint ${join(path, 'checkpoints', 'step-4')}` ? 'SIGKILL' : undefined),
+    });
+    expect(await detco(['train', '--resume', path])).toMatchObject({ code: 0 });
+    expect(await metrics(path)).toEqual(await metrics(uncut));
+    await expectSameTensors(path, uncut);
+    // The same draws, with pixels that may be a level apart.
+    const first = async (of: string) => (await metrics(of)).find(({ loss }) => loss !== undefined)?.loss ?? Number.NaN;
+    expect(Math.abs((await first(uncut)) / (await first(whole)) - 1)).toBeLessThan(0.01);
+  });
+
   test('killed in an epoch, continues as if nothing had been', async () => {
     const path = run('killed');
     const killed = await detco([...arguments_, '--out', path], {
