@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { counted } from '../common/counted.js';
 import { archiveLeftOutInWords } from '../pipeline/shard/make/left-out.js';
+import { hardwareInWords } from '../pipeline/shard/hardware-count.js';
 import { verifyShards, type Problem, type VerifyReport } from '../pipeline/shard/verify.js';
 import { listShards } from '../pipeline/source/index.js';
 import { byteSize } from './byte-size.js';
@@ -75,7 +76,7 @@ function listed(problems: readonly Problem[]): string[] {
   return shown;
 }
 
-function lines({ shards, samples, bytes, labels, otherLabels, problems }: VerifyReport, decode: boolean): string[] {
+function lines({ shards, samples, bytes, labels, hardware, otherLabels, problems }: VerifyReport, decode: boolean): string[] {
   const kinds = new Map<string, number>();
   for (const { kind } of problems) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   const found = [...kinds].map(([kind, count]) => counted(count, kind)).join(', ');
@@ -83,6 +84,7 @@ function lines({ shards, samples, bytes, labels, otherLabels, problems }: Verify
     ...listed(problems),
     `${counted(samples, 'sample')} in ${counted(shards, 'shard')}, ${(bytes / 1e6).toFixed(1)} MB${decode ? ', decoded' : ''}`,
     `labels: ${labelsInWords(labels, samples)}`,
+    ...hardwareInWords(hardware),
     ...(otherLabels ? [`note: ${archiveLeftOutInWords({ ...otherLabels, source: otherLabels.shard })}`] : []),
     problems.length === 0 ? 'no problems' : `${counted(problems.length, 'problem')}: ${found}`,
   ];

@@ -14,6 +14,7 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const SHARDS = ['--shards', 'fixtures/shards/train-00{0,1}.tar', 'fixtures/shards/val-000.tar'];
+const HARDWARE = 'JPEGs that hardware decoders of GPUs take, by their headers';
 
 test('index, then verify against it', async () => {
   const indexed = await detco(['index', ...SHARDS, '--out', index]);
@@ -30,7 +31,7 @@ test('index, then verify against it', async () => {
   const verified = await detco(['verify', '--shards', 'fixtures/shards/train-00{0,1}.tar', '--index', index]);
   expect(verified).toMatchObject({
     code: 0,
-    stdout: '624 samples in 2 shards, 2.6 MB, decoded\nlabels: 24 classes, 0..23\nno problems\n',
+    stdout: `624 samples in 2 shards, 2.6 MB, decoded\nlabels: 24 classes, 0..23\n${HARDWARE}: 624 of 624 images\nno problems\n`,
   });
 });
 
@@ -41,6 +42,7 @@ test('problems are listed and end with 1', async () => {
   expect(code).toBe(1);
   expect(stdout).toContain(`${cut} (byte 2348): ends at byte 2348 in the middle of the archive`);
   expect(stdout).toContain(`${odd} ("h-truncated", byte 12800): cannot be decoded: `);
+  expect(stdout).toContain(`\n${HARDWARE}: 7 of 10 images; 1 of four components; 1 progressive; 1 not JPEG\n`);
   expect(stdout).toMatch(/\n5 problems: 1 archive, 3 images, 1 file without image\n$/);
   const json = await detco(['verify', '--shards', 'fixtures/odd/{cut,odd}.tar', '--no-decode', '--json']);
   expect(json.code).toBe(1);
@@ -58,7 +60,10 @@ test('problems are listed and end with 1', async () => {
 
 test('a training set and its validation set may number their samples alike', async () => {
   const verified = await detco(['verify', ...SHARDS, '--no-decode']);
-  expect(verified).toMatchObject({ code: 0, stdout: '1056 samples in 3 shards, 4.4 MB\nlabels: 24 classes, 0..23\nno problems\n' });
+  expect(verified).toMatchObject({
+    code: 0,
+    stdout: `1056 samples in 3 shards, 4.4 MB\nlabels: 24 classes, 0..23\n${HARDWARE}: 1056 of 1056 images\nno problems\n`,
+  });
 });
 
 test('of many problems of a kind the first are listed and the further ones counted; --json has all', async () => {
@@ -71,6 +76,7 @@ test('of many problems of a kind the first are listed and the further ones count
     `and ${count - 10} more labels; --json has them all`,
     expect.stringMatching(/^432 samples in 1 shard/),
     'labels: 24 classes, 0..23',
+    `${HARDWARE}: 432 of 432 images`,
     `${count} problems: ${count} labels`,
   ]);
   const { problems } = JSON.parse((await detco([...args, '--json'])).stdout) as { problems: object[] };

@@ -72,10 +72,27 @@ interface Segments {
 
 /** Undefined if the image is not for this decoder. */
 export function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
-  if (bytes[0] !== 0xff || bytes[1] !== SOI) return undefined;
   const seen: Segments = { jfif: false, restartInterval: 0, quantisation: new Map(), codes: new Map() };
+  for (const { marker, segment, end } of markerSegments(bytes)) {
+    if (marker === SOS) return scanHeader(seen, segment, end);
+    if (!read(seen, marker, segment)) return undefined;
+  }
+  return undefined;
+}
+
+interface MarkerSegment {
+  readonly marker: number;
+  /** Without its marker and length. */
+  readonly segment: Uint8Array;
+  /** Where it ends in the file. */
+  readonly end: number;
+}
+
+/** The segments from the start of a JPEG on, as long as one follows the other; who reads them stops at the scan. */
+export function* markerSegments(bytes: Uint8Array): Generator<MarkerSegment, void> {
+  if (bytes[0] !== 0xff || bytes[1] !== SOI) return;
   for (let at = 2; at + 4 <= bytes.length;) {
-    if (bytes[at] !== 0xff) return undefined;
+    if (bytes[at] !== 0xff) return;
     const marker = bytes[at + 1] as number;
     // A marker may be preceded by fill bytes.
     if (marker === 0xff) {
@@ -83,13 +100,10 @@ export function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
       continue;
     }
     const end = at + 2 + word(bytes, at + 2);
-    if (end < at + 4 || end > bytes.length) return undefined;
-    const segment = bytes.subarray(at + 4, end);
-    if (marker === SOS) return scanHeader(seen, segment, end);
-    if (!read(seen, marker, segment)) return undefined;
+    if (end < at + 4 || end > bytes.length) return;
+    yield { marker, segment: bytes.subarray(at + 4, end), end };
     at = end;
   }
-  return undefined;
 }
 
 /** @returns whether it can go on */

@@ -5,6 +5,7 @@ import { SourceError } from '../source/index.js';
 import { identityOf } from '../source/identity.js';
 import { decodeImage, decodeProblem } from '../worker/decode.js';
 import { DecodeRoom, defaultDecodeMemory } from '../worker/decode-room.js';
+import { HardwareCount, hardwareKind, type HardwareKind, type HardwareSummary } from './hardware-count.js';
 import { mapInOrder } from './in-order.js';
 import { LabelCount, type LabelSummary } from './index-shards.js';
 import type { SampleFields, ShardSample } from './group.js';
@@ -53,6 +54,8 @@ export interface VerifyReport {
   readonly samples: number;
   readonly bytes: number;
   readonly labels: LabelSummary;
+  /** Of the images without a problem, by their headers. */
+  readonly hardware: HardwareSummary;
   /** What may be labels under another name, of all shards, and the first of them: no problem, for a set may do without labels. */
   readonly otherLabels?: ShardLeftOut;
   readonly problems: readonly Problem[];
@@ -71,6 +74,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
   const { workers, decodeMemory = defaultDecodeMemory(), signal, onProgress } = options;
   const problems: Problem[] = [];
   const labels = new LabelCount();
+  const hardware = new HardwareCount();
   const unlabelled: Place[] = [];
   const duplicates = duplicateFinder();
   let [samples, bytes, shards, seen] = [0, 0, 0, 0];
@@ -88,6 +92,7 @@ export async function verifyShards(locations: readonly string[], options: Verify
       const place = { shard, key: sample.key, offset: sample.offset };
       problems.push(...duplicates(place, sample));
       labels.add(sample.label);
+      if (sample.hardware !== undefined) hardware.add(sample.hardware);
       if (sample.label === undefined) unlabelled.push(place);
     }
     samples += checked.samples.length;
@@ -98,13 +103,15 @@ export async function verifyShards(locations: readonly string[], options: Verify
   if (summary.labelled > 0) {
     for (const place of unlabelled) problems.push({ kind: 'label', ...place, problem: 'has no label, and others have one' });
   }
-  return { shards, samples, bytes, labels: summary, ...(otherLabels && { otherLabels }), problems };
+  return { shards, samples, bytes, labels: summary, hardware: hardware.summary(), ...(otherLabels && { otherLabels }), problems };
 }
 
 /** What is kept of a sample. */
 interface SeenSample extends Pick<ShardSample, 'key' | 'offset' | 'sparseEnd' | 'label'> {
   readonly crc: number;
   readonly size: number;
+  /** Undefined where the image has a problem. */
+  readonly hardware?: HardwareKind;
 }
 
 interface CheckedShard {
@@ -174,7 +181,7 @@ async function look(
   if (sample.problem !== undefined) return { sample, seen, reason: sample.problem };
   try {
     await check(image);
-    return { sample, seen };
+    return { sample, seen: { ...seen, hardware: hardwareKind(image) } };
   } catch (error) {
     return { sample, seen, reason: `cannot be decoded: ${decodeProblem(error)}` };
   }
