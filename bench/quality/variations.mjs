@@ -33,7 +33,7 @@ export function varied(main, variations) {
   return `## What was varied
 
 ${passes(main.report)} ${ofMethod(main.report)} So this was varied: each change by itself, with its own search
-of learning rates${variations.some(({ report }) => !report.settings.widenings) ? ', of those three alone' : ''}. Differences are paired, with 95 % intervals; "DetCo better" is "yes" where the interval leaves out 0.
+of learning rates${ofFirstRates(main.report, variations, titleOf)}. Differences are paired, with 95 % intervals; "DetCo better" is "yes" where the interval leaves out 0.
 
 ${table(all, titleOf)}
 
@@ -44,6 +44,13 @@ ${all.map((one) => `- **${titleOf(one)}:** ${outcome(mainClaims(one.report))}. L
 ${follows(all)}
 
 Raw numbers: ${variations.map(({ raw }) => `[${raw.split('/').at(-1)}](${raw})`).join(', ')}.`;
+}
+
+/** Of variations whose search did not go beyond the rates that all began with. */
+function ofFirstRates({ settings }, variations, titleOf) {
+  const wider = variations.filter(({ report }) => report.settings.widenings);
+  if (wider.length === variations.length) return '';
+  return `, among ${settings.rates.join(', ')} alone${wider.length > 0 ? `; for ${wider.map(titleOf).join(' and ')} beyond them too` : ''}`;
 }
 
 function mainClaims({ summary }) {
