@@ -6,7 +6,7 @@
  */
 import type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Company } from './company.js';
-import type { PictureStep } from './operations/picture-steps.js';
+import type { PictureStep } from './picture-step.js';
 import type { Ranks } from './ranks.js';
 
 /** All engines, whether they work on this machine or not. */

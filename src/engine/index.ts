@@ -21,7 +21,7 @@ export type {
   SgdOptions,
   UploadedAs,
 } from './engine.js';
-export type { PictureStep } from './operations/picture-steps.js';
+export type { PictureStep } from './picture-step.js';
 export { type Company, CompanyError, type CompanyPlace, MEETING_MS } from './company.js';
 export type { Ranks } from './ranks.js';
 export { IMAGE_MEAN, IMAGE_STD } from './images.js';

@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { PendingView, Step } from '../pipeline/index.js';
 import type { Engine, PictureStep } from '../engine/index.js';
-import { isPictureStep, PICTURE_OPERATIONS } from '../engine/operations/picture-steps.js';
+import { isPictureStep, PICTURE_OPERATIONS } from '../engine/picture-step.js';
 
 type Images = tf.Tensor4D;
 

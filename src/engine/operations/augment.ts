@@ -9,7 +9,8 @@ import type { Tensor4D, TypedArray } from '@tensorflow/tfjs-core';
 import { boxWeights } from '../../common/box-blur.js';
 import type { Engine } from '../engine.js';
 import { IMAGE_MEAN, IMAGE_STD } from '../images.js';
-import { checkPictures, type PictureStep } from './picture-steps.js';
+import type { PictureStep } from '../picture-step.js';
+import { checkPictures } from './picture-steps.js';
 import { transformPictures } from './transform-pictures.js';
 
 type Operation<Op extends PictureStep['op']> = (images: Tensor4D, steps: readonly Extract<PictureStep, { readonly op: Op }>[]) => Tensor4D;

@@ -1,55 +1,14 @@
 /**
- * The steps of augmentation that an engine does to pictures, and the table in which a fused kernel gets them.
+ * The table in which a fused kernel of augmentation gets the steps of pictures.
  *
  * A kernel goes over the pictures in passes. A pass reads a picture once and does as many steps as it can: those of one pixel follow
  * each other in registers, one that needs neighbours begins a pass, and so does one that needs a sum over the picture, which the pass
  * before it has made. A blur takes two passes, along rows and along columns.
  */
 import type { Tensor4D } from '@tensorflow/tfjs-core';
-import { affineOf, type GeometricStep } from '../../common/affine.js';
+import { affineOf } from '../../common/affine.js';
 import { boxRadius } from '../../common/box-blur.js';
-
-/** One operation on the levels 0..255 of a picture, in the conventions of torchvision and PIL. */
-export type PictureStep =
-  | GeometricStep
-  | { readonly op: 'brightness' | 'contrast' | 'saturation' | 'sharpness'; readonly factor: number }
-  /** Turn of the hue circle, -0.5..0.5. */
-  | { readonly op: 'hue'; readonly shift: number }
-  | { readonly op: 'grayscale' | 'autoContrast' | 'equalize' | 'invert' }
-  /** Standard deviation, pixels. */
-  | { readonly op: 'gaussianBlur'; readonly sigma: number }
-  /** High bits that are kept, 0..8. */
-  | { readonly op: 'posterize'; readonly bits: number }
-  /** Levels from here on are inverted, 0..256. */
-  | { readonly op: 'solarize'; readonly threshold: number }
-  /** Added to levels below `threshold`. */
-  | { readonly op: 'solarizeAdd'; readonly add: number; readonly threshold: number };
-
-/** Every `op` of a step. */
-export const PICTURE_OPERATIONS = [
-  'brightness',
-  'contrast',
-  'saturation',
-  'hue',
-  'grayscale',
-  'gaussianBlur',
-  'autoContrast',
-  'equalize',
-  'sharpness',
-  'invert',
-  'posterize',
-  'solarize',
-  'solarizeAdd',
-  'rotate',
-  'shearX',
-  'shearY',
-  'translateX',
-  'translateY',
-] as const satisfies readonly PictureStep['op'][];
-
-export function isPictureStep<S extends { readonly op: string }>(step: S): step is S & PictureStep {
-  return (PICTURE_OPERATIONS as readonly string[]).includes(step.op);
-}
+import type { PictureStep } from '../picture-step.js';
 
 /** Columns of the table: code, six parameters, pass. */
 export const STEP_COLUMNS = 8;
