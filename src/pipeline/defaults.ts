@@ -13,6 +13,7 @@ export const PIPELINE_DEFAULTS = Object.freeze({
   dropLast: true,
   ordinals: false,
   augment: 'worker',
+  decode: 'worker',
   checkShards: 'versions',
   onBadSample: 'skip',
   maxBadSamples: 0.01,

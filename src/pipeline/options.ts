@@ -93,6 +93,11 @@ export interface PipelineOptions<Named extends Views = Views, By extends Augment
    */
   readonly augment?: By;
   /**
+   * Who decodes JPEGs. With 'device' those that a GPU's decoders take stay compressed (`Batch.compressed`), and what to cut out of them is left
+   * to the consumer; workers decode the others. Needs augment 'device'. Default 'worker'.
+   */
+  readonly decode?: 'worker' | 'device';
+  /**
    * Field of a sample that is its image, such as `input.jpg`; several with `;` between, of which each sample has one. Default: the
    * one that is an image by its last extension; a sample that has two is a bad one.
    */
@@ -226,6 +231,7 @@ const shape = {
   cwd: z.string().min(1).optional(),
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
+  decode: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.decode),
   decoder: readingShape.decoder.default(PIPELINE_DEFAULTS.decoder),
   draft: readingShape.draft.default(PIPELINE_DEFAULTS.draft),
   maxPixels: readingShape.maxPixels.default(PIPELINE_DEFAULTS.maxPixels),
@@ -277,6 +283,15 @@ export function resolveOptions(options: PipelineOptions) {
     );
   }
   checkRunOptions(data, worldSize);
+  if (data.decode === 'device') {
+    if (data.augment !== 'device')
+      throw new PipelineOptionError(
+        'decode',
+        `'device' with augment '${data.augment}': a worker has no pixels of what it does not decode; use augment 'device'`,
+      );
+    if (data.draft)
+      throw new PipelineOptionError('draft', "true with decode 'device', which decodes whole images; leave one of the two out");
+  }
   return {
     ...data,
     divide,

@@ -57,8 +57,8 @@ export interface Pipeline<Named extends Views = Views> extends AsyncIterable<Bat
 
 /** What a slot holds. */
 export function slotShape({ recipe }: PipelineOptions, resolved: ResolvedOptions): SlotShape {
-  const { batchSize, augment } = resolved;
-  return { recipe, batchSize, deferred: augment === 'device', kept: fieldsOf(resolved).kept };
+  const { batchSize, augment, decode } = resolved;
+  return { recipe, batchSize, deferred: augment === 'device', compressed: decode === 'device', kept: fieldsOf(resolved).kept };
 }
 
 /** Which members of a sample are what, and which others are kept. */
@@ -223,6 +223,7 @@ export class WorkerPipeline implements Pipeline {
       batchSize,
       dropLast,
       augment,
+      decode,
       onBadSample,
       epochs,
       indexDir,
@@ -246,6 +247,7 @@ export class WorkerPipeline implements Pipeline {
         batchSize,
         dropLast,
         deferred: augment === 'device',
+        compressed: decode === 'device',
         onBadSample,
         rankLanes: this.#lanes,
         firstEpoch: state.epoch,

@@ -2,7 +2,7 @@
 import { draftFor, LEAST_FOR_DRAFT, LEAST_OVERSAMPLING, rescale, shrinkFor } from './shrink.js';
 import { streamId } from '../../common/random.js';
 import { draftSize, type DraftTimes } from '../jpeg/draft.js';
-import { defer, deferredRecipe, type PendingView } from './defer.js';
+import { defer, deferredRecipe, deferWhole, type PendingView } from './defer.js';
 import { execute } from './execute.js';
 import { Kernels, type Source } from './kernels.js';
 import { type CropPlan, drawSample, type PicturePlan, type SampleStream, type Size } from './parameters.js';
@@ -20,20 +20,25 @@ export interface DecodedImage {
   readonly covers?: Size;
 }
 
+/** What is left to do, by view and picture. */
+export type LeftViews = Readonly<Record<string, readonly PendingView[]>>;
+
 /** An image in the augmenter's memory. */
 export interface LoadedImage {
   /** Of the whole image, also where it was decoded smaller. */
   readonly size: Size;
   /** Memory that its pixels take. */
   readonly bytes: number;
+  /** The file of an image that is decoded elsewhere: then no view is written, and cutting is left too. */
+  readonly compressed?: Uint8Array;
   /**
    * Renders every view of the recipe: `out[name]` is exactly `viewBytes(view)` long and may lie over shared memory.
    * The pixels depend on the image, the sample and the view's name alone.
    *
-   * @returns what is left for a device to do, by view and picture; nothing unless the augmenter defers
+   * @returns what is left for a device to do; nothing unless the augmenter defers
    * @throws {RangeError} when a view has no buffer of its size
    */
-  render(sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): Readonly<Record<string, readonly PendingView[]>>;
+  render(sample: SampleStream, out: Readonly<Record<string, Uint8Array>>): LeftViews;
   /** Frees the memory for the next image; the image is not rendered again. */
   unload(): void;
 }
@@ -48,6 +53,11 @@ export interface Augmenter {
   draft(width: number, height: number, sample: SampleStream): DraftTimes;
   /** The parts of an image of `width` x `height` that this sample's views are made of; nothing else of it is looked at. */
   windows(width: number, height: number, sample: SampleStream): readonly CropPlan['window'][];
+  /**
+   * What is left to do to each view of an image of `width` x `height` that is decoded elsewhere, cutting too; undefined where something has to
+   * be done here.
+   */
+  leave(width: number, height: number, sample: SampleStream): LeftViews | undefined;
   /**
    * Takes a copy of an image that is to be rendered later. The decoder's own buffer can go at once: kept by many samples in
    * waiting, such buffers make V8 collect its whole heap several times a second.
@@ -149,6 +159,16 @@ export async function createAugmenter(
     },
     windows(width, height, sample) {
       return crops({ width, height }, sample).map(({ window }) => window);
+    },
+    leave(width, height, sample) {
+      const left: Record<string, readonly PendingView[]> = {};
+      const drawn = draw({ width, height }, sample);
+      for (const [place, { name }] of entries.entries()) {
+        const pictures = drawn[place]?.map(deferWhole) ?? [];
+        if (pictures.includes(undefined)) return undefined;
+        left[name] = pictures.filter((picture) => picture !== undefined);
+      }
+      return left;
     },
     load(image) {
       checkImage(image);

@@ -3,11 +3,19 @@
  * The crop stays with the worker, so does the conversion to Lab, which is exact there, and so does all that comes before that.
  */
 import { isGeometric } from '../../common/affine.js';
-import type { JigsawPlan, PicturePlan, Step } from './parameters.js';
+import type { CropPlan, JigsawPlan, PicturePlan, Step } from './parameters.js';
 import { type ImageView, type JigsawView, pictureSide, type Recipe, type RotationsView, type View, type Views } from './recipe.js';
+
+/** A picture to be cut out of an image: `size` x `size` pixels, antialiased as PIL's bilinear resize of a box is. */
+export interface PendingCrop extends CropPlan {
+  /** Left to right. */
+  readonly mirrored: boolean;
+}
 
 /** What is left to do to one picture of a view. */
 export interface PendingView {
+  /** Where the picture is to be cut from the sample's image, before all else; the image is then one of `Batch.compressed`. */
+  readonly crop?: PendingCrop;
   /** From left to right, on the levels 0..255 of the whole view or canvas. */
   readonly steps: readonly Step[];
   /** How to cut the canvas into patches afterwards. */
@@ -39,6 +47,13 @@ export function defer({ crop, steps, jigsaw, turns }: PicturePlan): { readonly n
       ...(turns && { turns }),
     },
   };
+}
+
+/** The whole of a plan as what is left, of an image that is decoded elsewhere; undefined where a worker has to do more than cut and mirror. */
+export function deferWhole(plan: PicturePlan): PendingView | undefined {
+  const { now, pending } = defer(plan);
+  if (now.steps.some(({ op }) => op !== 'horizontalFlip')) return undefined;
+  return { crop: { ...now.crop, mirrored: now.steps.length % 2 === 1 }, ...pending };
 }
 
 /** The views that workers write for a device to finish: a jigsaw view is its uncut canvas, and of turns the picture is written once. */

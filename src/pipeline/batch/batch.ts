@@ -16,6 +16,15 @@ export interface BatchView<Shape extends readonly number[] = readonly number[]> 
   readonly pending?: readonly PendingView[];
 }
 
+/** A JPEG that the decoders in NVIDIA's GPUs take: baseline, 8 bits, one scan, grey or YCbCr 4:4:4, 4:2:2, 4:2:0 or 4:4:0. */
+export interface CompressedImage {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** The file, over shared memory; valid until the batch is released. */
+  readonly data: Uint8Array;
+}
+
 /** Where a sample came from. */
 export interface SampleInfo {
   /** Path or URL of the shard, without login and signature. */
@@ -59,6 +68,11 @@ export interface Batch<Named extends Views = Views> {
   readonly size: number;
   readonly views: { readonly [Name in keyof Named]: BatchView<BatchShape<Named[Name]>> };
   readonly samples: readonly SampleInfo[];
+  /**
+   * With `decode: 'device'`: the image of each sample that a GPU can decode. The sample's rows of the views then hold nothing yet, and the `crop`
+   * of their `pending` says what to cut out of it; `decodeCompressed` does both. Undefined for a sample that its worker has decoded.
+   */
+  readonly compressed?: readonly (CompressedImage | undefined)[];
   /**
    * How each view was made, a picture a sample; of a multicrop view a picture a crop, in the order of `data`. Worked out when it is
    * first read, also after the release.

@@ -22,6 +22,7 @@ export class Lease implements Batch {
   readonly size: number;
   readonly views: Batch['views'];
   readonly samples: Batch['samples'];
+  readonly compressed?: NonNullable<Batch['compressed']>;
   readonly state: PipelineState;
   readonly #draw: () => Batch['plans'];
   #plans: Batch['plans'] | undefined;
@@ -34,6 +35,8 @@ export class Lease implements Batch {
     this.size = records.length;
     this.views = slot.batchViews(records.length);
     this.samples = records.map((record, row) => sampleInfo(record, { shards, firsts }, slot.readFields(row)));
+    const compressed = slot.readCompressed(records.length);
+    if (compressed) this.compressed = compressed;
     this.state = after;
     this.#draw = draw;
     this.#giveBack = giveBack;

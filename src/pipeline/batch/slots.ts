@@ -1,13 +1,16 @@
 /**
  * Batch slots: shared memory for the views of one batch and a record of where each row came from.
  *
- *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x pictures: what is left for a device to do | N x fields ]
+ *   [ view a: N x bytes | view b: N x bytes | ... | N records | N x pictures: what is left for a device to do | N x fields | N compressed images ]
  */
 import { deferredRecipe, type PendingView } from '../augment/defer.js';
 import type { Size } from '../augment/parameters.js';
 import { type Recipe, viewBytes, viewPictures, viewShape } from '../augment/recipe.js';
 import type { KeptFields } from '../shard/group.js';
-import type { BatchView, SampleInfo } from './batch.js';
+import type { BatchView, CompressedImage, SampleInfo } from './batch.js';
+
+/** Largest image that a slot takes compressed, bytes; ImageNet's have some 110,000 on average. Memory that no image reaches is never touched. */
+export const MAX_COMPRESSED_BYTES = 512 * 1024;
 
 /** Longest key that fits a record, bytes of UTF-8. */
 export const MAX_KEY_BYTES = 992;
@@ -51,14 +54,18 @@ export interface SlotShape {
   readonly batchSize: number;
   /** Whether views are left for a device to finish. */
   readonly deferred: boolean;
+  /** Whether images come compressed where a device can decode them. */
+  readonly compressed: boolean;
   /** Fields of samples that go along, and the bytes of all of them in a sample at most. */
   readonly kept?: KeptFields | undefined;
 }
 
 /** Length of a field that a sample does not have. */
 const NO_FIELD = -1;
+/** A compressed image and, before it, its length; 0 where the worker has decoded it. */
+const IMAGE_ROOM = 4 + MAX_COMPRESSED_BYTES;
 
-function layout({ recipe, batchSize, deferred, kept }: SlotShape) {
+function layout({ recipe, batchSize, deferred, compressed, kept }: SlotShape) {
   let offset = 0;
   let pictures = 0;
   const views = Object.entries((deferred ? deferredRecipe(recipe) : recipe).views).map(([name, view]) => {
@@ -79,7 +86,9 @@ function layout({ recipe, batchSize, deferred, kept }: SlotShape) {
   const fields = pending + (deferred ? batchSize * pictures * PENDING_BYTES : 0);
   // Their lengths, and their bytes one after another.
   const fieldBytes = kept ? 4 * kept.names.length + Math.ceil(kept.bytes / 4) * 4 : 0;
-  return { views, pictures, records, pending, fields, fieldBytes, total: fields + batchSize * fieldBytes };
+  const images = fields + batchSize * fieldBytes;
+  const total = images + (compressed ? batchSize * IMAGE_ROOM : 0);
+  return { views, pictures, records, pending, fields, fieldBytes, images, total };
 }
 
 /** Bytes of a slot. */
@@ -97,9 +106,10 @@ export class Slot {
   readonly #kept: readonly string[] | undefined;
   readonly #fields: number;
   readonly #fieldBytes: number;
+  readonly #images: number | undefined;
 
   constructor(shape: SlotShape, buffer?: SharedArrayBuffer) {
-    const { views, pictures, records, pending, fields, fieldBytes, total } = layout(shape);
+    const { views, pictures, records, pending, fields, fieldBytes, images, total } = layout(shape);
     this.#views = views;
     this.#pictures = pictures;
     this.#records = records;
@@ -107,6 +117,7 @@ export class Slot {
     this.#kept = shape.kept?.names;
     this.#fields = fields;
     this.#fieldBytes = fieldBytes;
+    this.#images = shape.compressed ? images : undefined;
     this.buffer = buffer ?? new SharedArrayBuffer(total);
   }
 
@@ -164,6 +175,25 @@ export class Slot {
     const words = [lane, taken, good, shard, index, image.width, image.height, label, key.length];
     new Int32Array(this.buffer, at, RECORD_WORDS).set(words);
     new Uint8Array(this.buffer, at + 4 * RECORD_WORDS, MAX_KEY_BYTES).set(key);
+  }
+
+  /** Notes the image of a row, which is for a device to decode; undefined if its views are written. At most `MAX_COMPRESSED_BYTES`. */
+  writeCompressed(row: number, image: Uint8Array | undefined): void {
+    if (this.#images === undefined) return;
+    const at = this.#images + row * IMAGE_ROOM;
+    new Int32Array(this.buffer, at, 1)[0] = image?.byteLength ?? 0;
+    if (image) new Uint8Array(this.buffer, at + 4, image.byteLength).set(image);
+  }
+
+  /** The compressed image of each of the first `rows` rows, where there is one; undefined when none are asked for. */
+  readCompressed(rows: number): (CompressedImage | undefined)[] | undefined {
+    const images = this.#images;
+    if (images === undefined) return undefined;
+    return Array.from({ length: rows }, (_, row) => {
+      const at = images + row * IMAGE_ROOM;
+      const [length = 0] = new Int32Array(this.buffer, at, 1);
+      return length === 0 ? undefined : { ...this.readRecord(row).image, data: new Uint8Array(this.buffer, at + 4, length) };
+    });
   }
 
   /** Notes the fields of a row's sample, of which there is room for the bytes of `SlotShape.kept`. */

@@ -93,8 +93,8 @@ export class LaneMeters {
     return decoded;
   }
 
-  /** Counts an image that was decoded before, and had not to be. */
-  decodedBefore(): void {
+  /** Counts an image that nothing had to be decoded of: it was decoded before, or will be elsewhere. */
+  notDecoded(): void {
     this.#thread.addDecoded(1, 0);
   }
 

@@ -10,6 +10,7 @@ import { type FetchedSample, fetchSamples } from '../shard/fetch.js';
 import { identityOf } from '../source/identity.js';
 import type { DraftTimes, Window } from '../jpeg/draft.js';
 import type { SampleStream } from '../augment/parameters.js';
+import { leaveCompressed } from './compressed.js';
 import { decodeProblem, type ImageMemory, loadImage, undecodedImages } from './decode.js';
 import type { Decoder } from './decoders.js';
 import type { Claim, DecodeRoom } from './decode-room.js';
@@ -47,6 +48,8 @@ export interface LaneOptions extends ReadLaneOptions {
   readonly draft: boolean;
   /** Pixels above which an image is bad. */
   readonly maxPixels: number;
+  /** Whether images stay compressed that a device can decode. */
+  readonly compressed: boolean;
   /** Where its pixels find room. */
   readonly room: DecodeRoom;
   /** Images of epochs before. */
@@ -186,12 +189,18 @@ async function loadSample(
   sample: LaneSample,
   claim: Claim,
   stream: SampleStream,
-  { augmenter, decoded, decoder, draft: drafts, maxPixels, meters }: LaneOptions,
+  { augmenter, decoded, decoder, draft: drafts, maxPixels, compressed, meters }: LaneOptions,
 ): Promise<LoadedImage> {
   const { image, problem = sample.keptProblem } = sample;
   if (problem !== undefined || !image) throw new Error(problem ?? 'the image was not read');
   const bytes = Buffer.byteLength(sample.key);
   if (bytes > MAX_KEY_BYTES) throw new Error(`its key is ${bytes} bytes long, at most ${MAX_KEY_BYTES} are kept`);
+  const left = compressed ? await leaveCompressed(image, augmenter, stream, maxPixels) : undefined;
+  if (left) {
+    await claim.take(left.bytes);
+    meters.notDecoded();
+    return left;
+  }
   const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
   const draft = drafts ? (width: number, height: number): DraftTimes => augmenter.draft(width, height, stream) : undefined;
   const mayShrink = ({ width, height }: DecodedImage): boolean => shrink(width, height) > 1 || (draft?.(width, height) ?? 1) > 1;
@@ -199,7 +208,7 @@ async function loadSample(
   // A JPEG alone can be decoded smaller.
   if (kept && (imageHeader(image).format !== 'jpeg' || !mayShrink(kept))) {
     await claim.take(kept.data.byteLength);
-    meters.decodedBefore();
+    meters.notDecoded();
     return augmenter.load(kept);
   }
   const options = { decoder, maxPixels, shrink, draft, room: (needed: number) => claim.take(needed) };

@@ -43,6 +43,8 @@ export interface ServeTask {
   readonly dropLast: boolean;
   /** Whether to leave operations to a device. */
   readonly deferred: boolean;
+  /** Whether to leave images compressed that a device can decode. */
+  readonly compressed: boolean;
   readonly onBadSample: 'skip' | 'fail';
   /** The lanes of this rank; the words in `control` count these. */
   readonly rankLanes: readonly number[];
@@ -187,7 +189,7 @@ class LaneServer {
   }
 
   async #serveEpoch(epoch: number, done: LaneOptions['done']): Promise<void> {
-    const { plan, shards, indexDir, fields, batchSize, dropLast, decoder, draft, maxPixels, cache } = this.#task;
+    const { plan, shards, indexDir, fields, batchSize, dropLast, decoder, draft, maxPixels, compressed, cache } = this.#task;
     const { augmenter, decoded, room, signal } = this.#parts;
     const { lane } = this.#timers;
     const samples = laneSamples({
@@ -201,6 +203,7 @@ class LaneServer {
       decoder,
       draft,
       maxPixels,
+      compressed,
       room,
       decoded,
       signal,
@@ -299,6 +302,7 @@ class LaneServer {
     const slot = this.#parts.slots[this.#control.slotOf(step)] as Slot;
     const pending = sample.loaded.render(sample.stream, slot.row(row));
     if (this.#task.deferred) slot.writePending(row, pending);
+    slot.writeCompressed(row, sample.loaded.compressed);
     if (sample.kept) slot.writeFields(row, sample.kept);
     timer.end();
     slot.writeRecord(row, {

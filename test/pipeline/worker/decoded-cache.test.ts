@@ -115,6 +115,7 @@ describe('a pipeline with a decoded cache', () => {
       augmenter,
       decoder: 'wasm',
       draft: false,
+      compressed: false,
       maxPixels: 10_000,
       room: new DecodeRoom(1 << 20),
       decoded,
