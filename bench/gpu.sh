@@ -2,7 +2,7 @@
 # All that there is to check on a machine with an NVIDIA GPU, a python3 with PyTorch and torchvision, CMake and g++. Needs no Node and no
 # network: `npm run pack:gpu` makes a folder of this script and everything it needs.
 #
-#     gpu.sh [OUT] [build contract conformance golden recorded views bench train scaling]
+#     gpu.sh [OUT] [build contract conformance golden recorded views decode bench train scaling]
 #
 # OUT (default ./gpu-results) gets results.json, table.txt and a log of each part. Without names all parts but `scaling` run, under ten
 # minutes on a machine with 16 cores; each has a time limit, and one that fails does not stop the next. `scaling`, of the pipeline alone,
@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:-gpu-results}"
 out=$(cd "${1:-gpu-results}" && pwd)
 shift $(($# > 0))
-parts=${*:-build contract conformance golden recorded views bench train}
+parts=${*:-build contract conformance golden recorded views decode bench train}
 device=${DEVICE:-cuda}
 export DETCO_DEVICE=$device
 
@@ -109,6 +109,14 @@ views() {
   done
 }
 
+# What --decode device leaves to it: pixels, pace, and whether four workers feed an update.
+decode() {
+  photos decode
+  step decode views 90 sh -c "node bench/device-decode.mjs --shards '$work/photos/train-*.tar' --device $device --batch ${TRAIN_BATCH:-256} \
+    --json >$work/decode.json"
+  trained decode --augment device --decode device --workers 4
+}
+
 # Ends with what is measured after BENCH_SECONDS: a later call may ask for other BATCHES.
 bench() {
   local until=$((SECONDS + ${BENCH_SECONDS:-270})) result
@@ -125,15 +133,27 @@ bench() {
 
 # From shards to updates: does the GPU wait for data?
 train() {
-  local shards=$work/photos batch=${TRAIN_BATCH:-256} steps=${TRAIN_STEPS:-30}
-  rm -rf "$work/run"
+  photos train
+  trained train ${TRAIN_OPTIONS:-}
+}
+
+# photos PART
+photos() {
+  local shards=$work/photos
   if [ ! -d "$shards" ]; then
-    step train synth 90 $detco synth --out "$shards" --count "${PHOTOS:-2048}" --per-shard 64 --photo
+    step "$1" synth 90 $detco synth --out "$shards" --count "${PHOTOS:-2048}" --per-shard 64 --photo
     # Each shard four times: an epoch that ends among the updates would write a checkpoint, and the workers would catch up meanwhile.
     for copy in 1 2 3; do for shard in "$shards"/train-???.tar; do ln -s "$shard" "${shard%.tar}-$copy.tar"; done; done
   fi
-  step train train 120 $detco train --shards "$shards/train-*.tar" --preset detco-r50 --engine torch --device "$device" --precision bf16 \
-    --batch "$batch" --steps "$steps" --epochs 1000 --out "$work/run" ${TRAIN_OPTIONS:-}
+}
+
+# trained PART OPTION...
+trained() {
+  local part=$1
+  shift
+  rm -rf "$work/run-$part"
+  step "$part" train 120 $detco train --shards "$work/photos/train-*.tar" --preset detco-r50 --engine torch --device "$device" --precision bf16 \
+    --batch "${TRAIN_BATCH:-256}" --steps "${TRAIN_STEPS:-30}" --epochs 1000 --out "$work/run-$part" "$@"
 }
 
 # Do the workers of many cores hold each other up? Its peer is the PyTorch of this machine.
@@ -144,14 +164,14 @@ scaling() {
 
 for part in $parts; do
   case $part in
-    build | contract | conformance | golden | recorded | views | bench | train | scaling)
+    build | contract | conformance | golden | recorded | views | decode | bench | train | scaling)
       : >"$out/$part.log"
       # What an earlier call said of this part is replaced.
       touch "$work/steps.tsv" && sed -i "/^$part\t/d" "$work/steps.tsv"
       "$part"
       ;;
     *)
-      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, recorded, views, bench, train or scaling" >&2
+      echo "gpu.sh: unknown part \"$part\": expected build, contract, conformance, golden, recorded, views, decode, bench, train or scaling" >&2
       exit 2
       ;;
   esac

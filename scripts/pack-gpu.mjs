@@ -39,7 +39,9 @@ copy('package.json');
 for (const file of [
   'bin/detco.cjs',
   'scripts/golden.mjs',
-  ...['gpu.sh', 'arguments.mjs', 'step.mjs', 'views.mjs', 'soak-step.mjs', 'pipeline.mjs'].map((name) => `bench/${name}`),
+  ...['gpu.sh', 'arguments.mjs', 'step.mjs', 'views.mjs', 'device-decode.mjs', 'soak-step.mjs', 'pipeline.mjs'].map(
+    (name) => `bench/${name}`,
+  ),
 ])
   copy(file);
 for (const folder of ['dist', 'scripts/golden', 'bench/step', 'bench/pipeline', 'bench/peers', 'native/torch', 'fixtures/golden'])

@@ -16,7 +16,8 @@ const goldens = filesLike(/^golden-(\w+)-(\w+)\.json$/).map(({ match, json }) =>
 );
 const recorded = filesLike(/^recorded-.+\.json$/).map(({ json }) => json);
 const views = filesLike(/^views-\w+\.json$/).map(({ json }) => json);
-const train = readTrain(join(work, 'run'));
+const [decode] = filesLike(/^decode\.json$/).map(({ json }) => json);
+const [train, decodeTrain] = ['run-train', 'run-decode'].map((run) => readTrain(join(work, run)));
 const machine = {
   gpu: ask('nvidia-smi', ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader']),
   torch: ask('python3', ['-c', 'import torch; print(torch.__version__)']),
@@ -26,7 +27,19 @@ const machine = {
   node: process.version,
 };
 const date = new Date().toISOString();
-const results = { date, machine, steps, goldens, recorded, views, benches, train, reports: reports.map(({ json }) => json) };
+const results = {
+  date,
+  machine,
+  steps,
+  goldens,
+  recorded,
+  views,
+  decode,
+  benches,
+  train,
+  decodeTrain,
+  reports: reports.map(({ json }) => json),
+};
 writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, undefined, 1)}\n`);
 const table = lines().join('\n');
 writeFileSync(join(out, 'table.txt'), `${table}\n`);
@@ -64,6 +77,12 @@ function asBench([, batch, precision], json) {
     if (eager) rows.push({ ...about, graph: false, imagesPerSecond: eager, ratio: peer ? eager / peer.imagesPerSecond : null });
     return rows;
   });
+}
+
+function trainLine(name, run) {
+  if (!run) return `${name}: no run`;
+  const { batch, counted, updates, imagesPerSecond, dataWaitShare, firstLoss, lastLoss } = run;
+  return `${name}: batch ${batch}, ${counted} of ${updates} updates, ${imagesPerSecond.toFixed(0)} images/s, ${(100 * dataWaitShare).toFixed(1)} % of the time waiting for data, loss ${firstLoss?.toFixed(3)} -> ${lastLoss?.toFixed(3)}`;
 }
 
 /** Images a second of the later updates, and the share of their time that was spent waiting for data. */
@@ -127,8 +146,9 @@ function lines() {
       ({ precision, batch, imagesPerSecond, uploadImagesPerSecond, finishMsPerBatch }) =>
         `views ${precision}: batch ${batch}, ${imagesPerSecond.toFixed(0)} images/s, their upload alone ${uploadImagesPerSecond.toFixed(0)}, the rest ${finishMsPerBatch.toFixed(1)} ms a batch`,
     ),
-    train
-      ? `train: batch ${train.batch}, ${train.counted} of ${train.updates} updates, ${train.imagesPerSecond.toFixed(0)} images/s, ${(100 * train.dataWaitShare).toFixed(1)} % of the time waiting for data, loss ${train.firstLoss?.toFixed(3)} -> ${train.lastLoss?.toFixed(3)}`
-      : 'train: no run',
+    decode
+      ? `decode on the device: ${decode.deviceImagesPerSecond.toFixed(0)} images/s, ${decode.cpuMsPerImage.toFixed(2)} ms of a core an image`
+      : 'decode on the device: not measured',
+    ...[train, decodeTrain].map((run, i) => trainLine(['train', 'train, decode on the device, 4 workers'][i], run)),
   ];
 }

@@ -82,14 +82,14 @@ async function measure(before) {
   const trainStep = createTrainStep(update);
   const all = [];
   let loss;
-  let staged = trainStep.stage(input);
+  let staged = await trainStep.stage(input);
   for (let step = 0; step < before + steps; step++) {
     if (step === before) times?.reset();
     const start = performance.now();
     // The peer's rate, at which random images do not diverge.
     const running = trainStep.run(staged, { step, progress: 0, learningRate: 5e-4 });
     // As the trainer does: the next batch is uploaded while a device computes.
-    staged = trainStep.stage(input);
+    staged = await trainStep.stage(input);
     ({ loss } = await running);
     all.push(performance.now() - start);
   }

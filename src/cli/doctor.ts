@@ -7,6 +7,7 @@ import { inspectTfjs } from '../engine/packages.js';
 import { inspectTensorFlowState, type TensorFlowState } from '../engine/tensorflow/state.js';
 import type { TorchInfo } from '../engine/torch/addon.js';
 import { RANKS_REMEDY } from '../engine/torch/commands.js';
+import { NVJPEG_REMEDY } from '../engine/torch/nvjpeg.js';
 import { inspectTorch, type TorchState } from '../engine/torch/state.js';
 import { uvThreads } from '../pipeline/machine.js';
 import { counted } from '../common/counted.js';
@@ -65,7 +66,7 @@ const gib = (bytes: number): string => `${(bytes / GIB).toFixed(1)} GiB`;
 const indent = (line: string): string => `${' '.repeat(20)}${line}`;
 
 /** LibTorch, its devices, and what slows it down. */
-function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
+function torchLines({ info, libraryFolder, nvjpeg, warnings }: TorchState): string[] {
   if (info === undefined) return [];
   const folder = libraryFolder === undefined ? '' : ` in ${libraryFolder}`;
   const cuda = info.cudaDevices.map(
@@ -75,6 +76,7 @@ function torchLines({ info, libraryFolder, warnings }: TorchState): string[] {
     `LibTorch ${info.version}${folder}`,
     `cpu     ${counted(availableParallelism(), 'thread')}`,
     ...(cuda.length > 0 ? cuda : [`no CUDA device: ${info.cudaReason ?? 'none is visible'}`]),
+    ...(cuda.length > 0 ? [`JPEGs   ${nvjpeg === undefined ? `not decoded on a GPU: ${NVJPEG_REMEDY}` : `by ${nvjpeg}`}`] : []),
     `ranks   ${ranksInWords(info)}`,
     ...warnings.map((warning) => `warning: ${warning}`),
   ];

@@ -36,6 +36,7 @@ const schema = z.object({
   maxPixels,
   cacheDir: z.string().min(1, 'expected a folder; give for example --cache-dir cache').optional(),
   augment: oneOf(['worker', 'device']).optional(),
+  decode: oneOf(['worker', 'device']).optional(),
   consume: positive(1e9, '--consume 400').optional(),
   report: z.string().min(1, 'expected a file; give for example --report profile.html').optional(),
   trace: z.string().min(1, 'expected a file; give for example --trace trace.json').optional(),
@@ -120,6 +121,7 @@ export function profileCommand(): Command {
     .option(...MAX_PIXELS_FLAG)
     .option('--cache-dir <folder>', 'keep remote shards here once they are read')
     .option('--augment <where>', 'worker, or device: leave all operations but crops and flips to the engine')
+    .option('--decode <where>', 'of JPEGs: worker, or device with --augment device: leave those to the engine that a GPU decodes')
     .option('--consume <rate>', 'play a consumer that takes so many images a second (default: as many as there are)')
     .option('--report <file>', 'write an HTML report')
     .option('--trace <file>', 'write a trace for https://ui.perfetto.dev')

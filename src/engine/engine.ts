@@ -6,6 +6,7 @@
  */
 import type { Rank, Scalar, Tensor, Tensor1D, Tensor2D, Tensor3D, Tensor4D, Variable } from '@tensorflow/tfjs-core';
 import type { Company } from './company.js';
+import type { JpegDecoder } from './jpeg-decoder.js';
 import type { PictureStep } from './picture-step.js';
 import type { Ranks } from './ranks.js';
 
@@ -83,6 +84,13 @@ export interface Engine {
    * @throws Error unless there is a list for each picture
    */
   augment(levels: Tensor4D, steps: readonly (readonly PictureStep[])[]): Tensor4D;
+
+  /**
+   * The decoders that the device has for JPEGs; absent from an engine that can have none.
+   *
+   * @throws Error that says what is missing: a GPU that has them, or a library
+   */
+  openJpegDecoder?(): JpegDecoder;
 
   /**
    * Train-mode batch norm over [N, H, W, C] or [N, C] with N cut into `groups` equal contiguous groups that are

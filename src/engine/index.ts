@@ -21,6 +21,7 @@ export type {
   SgdOptions,
   UploadedAs,
 } from './engine.js';
+export type { DecodedImages, ImageCut, JpegDecoder, JpegFile } from './jpeg-decoder.js';
 export type { PictureStep } from './picture-step.js';
 export { type Company, CompanyError, type CompanyPlace, MEETING_MS } from './company.js';
 export type { Ranks } from './ranks.js';

@@ -231,7 +231,7 @@ const shape = {
   cwd: z.string().min(1).optional(),
   skipShards: z.union([z.string(), z.array(z.string())]).optional(),
   expect: z.array(z.object({ location: z.string(), bytes: ordinal.optional(), version: z.string().optional() })).optional(),
-  decode: oneOf(['worker', 'device']).default(PIPELINE_DEFAULTS.decode),
+  decode: batchingShape.decode.default(PIPELINE_DEFAULTS.decode),
   decoder: readingShape.decoder.default(PIPELINE_DEFAULTS.decoder),
   draft: readingShape.draft.default(PIPELINE_DEFAULTS.draft),
   maxPixels: readingShape.maxPixels.default(PIPELINE_DEFAULTS.maxPixels),
@@ -283,15 +283,6 @@ export function resolveOptions(options: PipelineOptions) {
     );
   }
   checkRunOptions(data, worldSize);
-  if (data.decode === 'device') {
-    if (data.augment !== 'device')
-      throw new PipelineOptionError(
-        'decode',
-        `'device' with augment '${data.augment}': a worker has no pixels of what it does not decode; use augment 'device'`,
-      );
-    if (data.draft)
-      throw new PipelineOptionError('draft', "true with decode 'device', which decodes whole images; leave one of the two out");
-  }
   return {
     ...data,
     divide,

@@ -114,6 +114,11 @@ export const batchingShape = {
     flag: '--augment <where>',
     help: 'worker, or device: all operations but crops and flips on the engine, for few cores and a large GPU',
   }),
+  /** Who decodes JPEGs. A run that does not say leaves it to the workers, and out of its config. */
+  decode: oneOf(['worker', 'device']).optional().register(optionFlags, {
+    flag: '--decode <where>',
+    help: 'of JPEGs: worker, or device with --augment device: by the decoders of an NVIDIA GPU, crops too (default worker)',
+  }),
   seed: z.int().min(0).max(0xffff_ffff).default(PIPELINE_DEFAULTS.seed).register(optionFlags, {
     flag: '--seed <n>',
     help: 'of order, views, weights and permutations (default 0)',
@@ -133,6 +138,8 @@ export const batchingShape = {
 export const RUN_OPTIONS = Object.keys({ ...readingShape, ...batchingShape }) as (keyof typeof readingShape | keyof typeof batchingShape)[];
 
 interface RunOptions {
+  readonly augment?: string | undefined;
+  readonly decode?: string | undefined;
   readonly draft?: boolean | undefined;
   readonly decoder?: string | undefined;
   readonly cacheDir?: string | undefined;
@@ -142,7 +149,15 @@ interface RunOptions {
 }
 
 /** Rules between options, for one of so many ranks. @throws PipelineOptionError */
-export function checkRunOptions({ draft, decoder, cacheDir, cacheSize, lanes, workers = 1 }: RunOptions, ranks = 1): void {
+export function checkRunOptions(options: RunOptions, ranks = 1): void {
+  const { draft, decode, augment, decoder, cacheDir, cacheSize, lanes, workers = 1 } = options;
+  if (decode === 'device' && augment !== 'device')
+    throw new PipelineOptionError(
+      'decode',
+      `device with augment ${augment}, but a worker has no pixels of what it does not decode; use augment device (--augment device)`,
+    );
+  if (decode === 'device' && draft)
+    throw new PipelineOptionError('draft', 'true with decode device, which decodes whole images; leave one of the two out');
   if (draft && decoder === 'sharp')
     throw new PipelineOptionError('draft', 'true with decoder sharp, which does not decode at 1/2 or 1/4; leave one of the two out');
   if (cacheSize !== undefined && cacheDir === undefined)

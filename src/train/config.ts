@@ -127,8 +127,15 @@ export function resolveConfig(given: ConfigInput, file: ConfigInput = {}, filePa
 /** A run's options with what those come to that it did not say, which `config.json` leaves out. */
 function complete(config: TrainConfig): Options {
   const { method } = config;
-  const { draft, maxPixels } = PIPELINE_DEFAULTS;
-  return { draft, maxPixels, labelField: LABEL_FIELD, ...config, method: { ...methodKind(method.name).implied?.(method), ...method } };
+  const { decode, draft, maxPixels } = PIPELINE_DEFAULTS;
+  return {
+    decode,
+    draft,
+    maxPixels,
+    labelField: LABEL_FIELD,
+    ...config,
+    method: { ...methodKind(method.name).implied?.(method), ...method },
+  };
 }
 
 /** An option as `config.json` has it: a path is absolute there. */

@@ -19,7 +19,7 @@ export async function freeRate(
   stopped: () => boolean,
 ): Promise<number | undefined> {
   if (stopped()) return undefined;
-  const update = () => trainStep.run(trainStep.stage(batch), settings);
+  const update = async () => trainStep.run(await trainStep.stage(batch), settings);
   await update();
   const began = performance.now();
   let updates = 0;
@@ -37,5 +37,6 @@ export function copied(batch: Batch): Batch {
   const views = Object.fromEntries(
     Object.entries(batch.views).map(([name, view]) => [name, Object.assign({}, view, { data: view.data.slice() })]),
   );
-  return { epoch, step, size, samples, plans, state, views, retain: () => {}, release: () => {} };
+  const compressed = batch.compressed?.map((image) => image && { ...image, data: image.data.slice() });
+  return { epoch, step, size, samples, plans, state, views, ...(compressed && { compressed }), retain: () => {}, release: () => {} };
 }

@@ -1,5 +1,6 @@
 /** What a training loop is given, where it begins and what it comes to. */
 import type { Engine } from '../engine/engine.js';
+import type { JpegDecoder } from '../engine/jpeg-decoder.js';
 import type { OnlineProbe } from '../eval/index.js';
 import type { Method } from '../model/index.js';
 import type { Batch } from '../pipeline/batch/batch.js';
@@ -24,6 +25,8 @@ export interface LoopContext extends TrainRequests {
   /** Where one learns with the run. */
   readonly probe?: OnlineProbe;
   readonly batches: AsyncIterable<Batch>;
+  /** Of batches whose images come compressed. */
+  readonly decoder?: JpegDecoder | undefined;
   /** Of the pipeline that the batches come from. */
   readonly meters: () => Pick<PipelineMeters, 'queues' | 'rssBytes'>;
   readonly run: RunRecord;

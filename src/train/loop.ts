@@ -170,7 +170,7 @@ class Loop {
     return { stop: signal?.aborted ?? false, save: poll?.() ?? false, badSamples: badBudget?.own ?? 0 };
   }
 
-  #stage(batch: Batch): StagedViews {
+  #stage(batch: Batch): Promise<StagedViews> {
     if (this.#context.recorder) this.#kept ??= copied(batch);
     return this.#trainStep.stage(batch);
   }

@@ -55,12 +55,13 @@ export function lossOptions(config: TrainConfig, format = CHECKPOINT_FORMAT): Op
 }
 
 /** Of those options what a digest is of: options of before there was a choice, and those that have chosen the same since, have one digest. */
-function digested({ precision, draft, recipe, ...rest }: Options): Options {
+function digested({ precision, draft, decode, recipe, ...rest }: Options): Options {
   const { strength, ...drawn } = Object(recipe) as Options;
   return {
     ...rest,
     ...(precision !== 'fp32' && { precision }),
     ...(draft === true && { draft }),
+    ...(decode === 'device' && { decode }),
     recipe: { ...drawn, ...(strength !== 1 && { strength }) },
   };
 }

@@ -10,12 +10,12 @@ export interface StagedBatch extends Pick<Batch, 'epoch' | 'size' | 'state' | 's
 
 export class Staging {
   readonly #batches: AsyncIterator<Batch>;
-  readonly #stage: (batch: Batch) => StagedViews;
+  readonly #stage: (batch: Batch) => Promise<StagedViews>;
   #coming: Promise<StagedBatch | undefined> | undefined;
   #given: StagedBatch | undefined;
 
   /** @param stage uploads a batch and releases it */
-  constructor(batches: AsyncIterable<Batch>, stage: (batch: Batch) => StagedViews) {
+  constructor(batches: AsyncIterable<Batch>, stage: (batch: Batch) => Promise<StagedViews>) {
     this.#batches = batches[Symbol.asyncIterator]();
     this.#stage = stage;
   }
@@ -53,6 +53,6 @@ export class Staging {
     const { done, value: batch } = await this.#batches.next();
     if (done) return undefined;
     const { epoch, size, state, samples } = batch;
-    return { epoch, size, state, samples, views: this.#stage(batch) };
+    return { epoch, size, state, samples, views: await this.#stage(batch) };
   }
 }

@@ -2,14 +2,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { augmentOnDevice } from './device-augment.js';
+import { type DecodedBatch, decodeOnDevice } from './device-decode.js';
 import type { Engine, NamedTensors } from '../engine/engine.js';
+import type { JpegDecoder } from '../engine/jpeg-decoder.js';
 import type { Ranks } from '../engine/ranks.js';
 import type { OnlineProbe, ProbeGuesses } from '../eval/index.js';
 import { NO_CLASS } from '../eval/linear-probe.js';
 import type { Method, StepAt, StepSamples } from '../model/index.js';
 import { groupsOfRank } from '../model/network/network.js';
 import type { Optimizer } from './optimizer/optimizer.js';
-import type { Batch } from '../pipeline/batch/batch.js';
+import type { Batch, BatchView } from '../pipeline/batch/batch.js';
 import { AS_THEY_COME, type RowOrder, rowOrder } from './row-order.js';
 import { stepSamples } from './step-samples.js';
 
@@ -32,6 +34,8 @@ export interface TrainStepOptions {
   readonly probe?: OnlineProbe;
   /** Batch norm groups whose images are interleaved, of all ranks. Default: images stay as they come. */
   readonly interleaved?: number;
+  /** Of batches whose images come compressed. */
+  readonly decoder?: JpegDecoder | undefined;
 }
 
 /** What the user asks for while a run goes on: of one rank, or of any. */
@@ -55,7 +59,7 @@ export interface StepSettings extends Pick<StepAt, 'step' | 'progress' | 'epoch'
 
 export interface TrainStep {
   /** Uploads the views of a batch and gives its slot back to the workers. */
-  stage(batch: Batch): StagedViews;
+  stage(batch: Batch): Promise<StagedViews>;
   /**
    * Gives the device its work before it returns a promise of the losses; the views are freed.
    * @param labels of the images, for the probe
@@ -76,7 +80,7 @@ export interface StagedViews {
 const VIEW = 'view.';
 const INPUT = 'input.';
 
-function upload(engine: Engine, method: Method, batch: Batch): NamedTensors {
+function upload(engine: Engine, method: Method, { batch, levels }: Pick<DecodedBatch, 'batch' | 'levels'>): NamedTensors {
   const views: Record<string, Tensor> = {};
   for (const name of method.views) {
     const view = batch.views[name];
@@ -84,12 +88,12 @@ function upload(engine: Engine, method: Method, batch: Batch): NamedTensors {
     const { data, shape, pending } = view;
     if (method.levels?.includes(name)) {
       // What a device could do to them it has left to the worker.
-      views[name] = engine.upload(data, shape, 'levels');
+      views[name] = levels(view);
       continue;
     }
     const send = method.exchanged.includes(name) ? engine.ranks.upload : undefined;
     views[name] = pending
-      ? augmentOnDevice(engine.upload(data, shape, 'levels') as Tensor4D, pending, engine)
+      ? augmentOnDevice(levels(view) as Tensor4D, pending, engine)
       : (send?.(data, shape) ?? engine.upload(data, shape));
   }
   batch.release();
@@ -103,7 +107,7 @@ function upload(engine: Engine, method: Method, batch: Batch): NamedTensors {
  * step to step, reads the losses back, and moves the method's host state. What a method draws for a step is keyed by (seed, step), so an
  * update depends on nothing but the state before it.
  */
-export function createTrainStep({ engine, method, optimizer, probe, interleaved }: TrainStepOptions): TrainStep {
+export function createTrainStep({ engine, method, optimizer, probe, interleaved, decoder }: TrainStepOptions): TrainStep {
   const { ranks } = engine;
   const orderOf = (share: number): RowOrder =>
     interleaved === undefined ? AS_THEY_COME : rowOrder(share, groupsOfRank(interleaved, ranks.size), ranks.size);
@@ -121,13 +125,19 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved 
   );
 
   return {
-    stage(batch) {
+    async stage(batch) {
       const { order } = orderOf(batch.size);
-      const tensors = tf.tidy(() => {
-        const views = upload(engine, method, batch);
-        return order ? mapped(views, (view) => tf.gather(view, order)) : views;
-      });
-      return { tensors, samples: stepSamples(batch, order) };
+      const decoded = decoder && batch.compressed ? await decodeOnDevice(batch, decoder, engine) : undefined;
+      const levels = ({ data, shape }: BatchView): Tensor => engine.upload(data, shape, 'levels');
+      try {
+        const tensors = tf.tidy(() => {
+          const views = upload(engine, method, decoded ?? { batch, levels });
+          return order ? mapped(views, (view) => tf.gather(view, order)) : views;
+        });
+        return { tensors, samples: stepSamples(batch, order) };
+      } finally {
+        decoded?.dispose();
+      }
     },
 
     async run({ tensors, samples }, { learningRate, told, ...at }, labels = []) {

@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { counted } from '../common/counted.js';
 import { given } from '../common/options.js';
-import { type Company, type CompanyPlace, type Engine, meet, MEETING_MS, selectEngine } from '../engine/index.js';
+import { type Company, type CompanyPlace, type Engine, type JpegDecoder, meet, MEETING_MS, selectEngine } from '../engine/index.js';
 import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
+import { reasonOf } from '../pipeline/source/source.js';
 import { Agreement, explained, StopAgreed } from './agreement.js';
 import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type TrainOptions } from './beginning.js';
@@ -82,6 +83,17 @@ function sayEngine({ augment }: TrainConfig, { name, device, description }: Engi
   if (name === 'wasm') onInfo?.('engine wasm computes on one core: it suits small networks and images');
   if (augment === 'device' && device === 'cpu')
     onWarning?.(`augment device: engine ${name} shares the cores with the workers, so this is slower; it pays on a GPU`);
+}
+
+/** @throws OptionsError where the engine's device cannot decode */
+function openDecoder(engine: Engine): JpegDecoder {
+  const { name } = engine;
+  try {
+    if (engine.openJpegDecoder) return engine.openJpegDecoder();
+  } catch (error) {
+    throw new OptionsError(`decode device: ${reasonOf(error)}; or leave --decode out, and workers decode`, { cause: error });
+  }
+  throw new OptionsError(`decode device: engine ${name} decodes no JPEGs; use engine torch on an NVIDIA GPU, or leave --decode out`);
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
@@ -202,6 +214,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   await using _engine = { [Symbol.asyncDispose]: () => engine.dispose() };
   const asked: Beginning = { ...begun, config: { ...begun.config, engine: engine.name } };
   sayEngine(asked.config, engine, hooks);
+  const decoder = asked.config.decode === 'device' ? openDecoder(engine) : undefined;
   if (company) hooks.onInfo?.(ranksInWords(company, asked.config));
   const tied = company && tiedToOneCore(company);
   if (tied !== undefined) hooks.onWarning?.(tied);
@@ -267,6 +280,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
       method,
       optimizer,
       ...(probe && { probe }),
+      decoder,
       meters: () => pipeline.meters(),
       batches: withDataErrors(picture ? picture.of(data.batches) : data.batches, { shards: pipeline.shards, run: path, signal }),
       run: run ?? followedRun(path),

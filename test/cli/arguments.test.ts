@@ -58,6 +58,11 @@ describe('a number', () => {
     ['lr: .nan', 'lr = NaN: '],
     ['draft: yes please', 'draft = "yes please": expected true or false'],
     ['draft: true\ndecoder: sharp', 'draft: true with decoder sharp, which does not decode at 1/2 or 1/4'],
+    ['decode: device', 'decode: device with augment worker, but a worker has no pixels of what it does not decode; use augment device'],
+    [
+      'decode: device\naugment: device\ndraft: true',
+      'draft: true with decode device, which decodes whole images; leave one of the two out',
+    ],
     ['cacheSize: 200G', 'cacheSize (--cache-size): "200G" without cacheDir; name the folder'],
     ['lanes: 4\nworkers: 5', 'workers: 5 workers for 4 lanes would leave some idle; use at most 4, or more lanes'],
     ['lr: .inf', 'lr = Infinity: '],

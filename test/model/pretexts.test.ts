@@ -84,14 +84,17 @@ test.each(['colorization', 'inpainting'] as const)('%s takes no recipe of whole 
   );
 });
 
-test.each([undefined, [{ steps: [] }, { steps: [] }]])('views that a method takes as levels are not normalised, pending %j', (pending) => {
-  const options = optionsOf('colorization');
-  const method = methodKind('colorization').create(engine, options, 1);
-  const batch = new NoiseBatches('tiny-colorization', options, { side: 16, images: 2 }, new Random(2)).batch(0, 2);
-  const { data, shape } = batch.views['lab'] ?? { data: new Uint8Array(), shape: [] };
-  const views = { lab: { data, shape, ...(pending && { pending }) } };
-  const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 0 });
-  const { tensors } = createTrainStep({ engine, method, optimizer }).stage({ ...batch, views });
-  expect(Array.from(tensors['lab']?.dataSync() ?? [])).toEqual(Array.from(data));
-  method.dispose();
-});
+test.each([undefined, [{ steps: [] }, { steps: [] }]])(
+  'views that a method takes as levels are not normalised, pending %j',
+  async (pending) => {
+    const options = optionsOf('colorization');
+    const method = methodKind('colorization').create(engine, options, 1);
+    const batch = new NoiseBatches('tiny-colorization', options, { side: 16, images: 2 }, new Random(2)).batch(0, 2);
+    const { data, shape } = batch.views['lab'] ?? { data: new Uint8Array(), shape: [] };
+    const views = { lab: { data, shape, ...(pending && { pending }) } };
+    const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 0 });
+    const { tensors } = await createTrainStep({ engine, method, optimizer }).stage({ ...batch, views });
+    expect(Array.from(tensors['lab']?.dataSync() ?? [])).toEqual(Array.from(data));
+    method.dispose();
+  },
+);

@@ -66,7 +66,7 @@ torch.describe(`on the engine torch, ${DEVICE}${torch.note}`, () => {
     const batches = new NoiseBatches(preset, options, { side: 16, images: IMAGES }, new Random(5));
     const losses: number[] = [];
     for (let at = 0; at < STEPS; at++) {
-      const staged = step.stage(batches.batch(at, N));
+      const staged = await step.stage(batches.batch(at, N));
       const settings = { step: at, progress: at / STEPS, epoch: at, learningRate: RATES[optimizing.name] * (at + 1) };
       const result = await step.run(staged, settings, [0, 1, 2, undefined, 1, 2, 0, 1]);
       losses.push(result.loss);

@@ -179,8 +179,8 @@ test('one that cannot be decoded is named', async () => {
 });
 
 test.each([
-  [{ augment: 'worker' }, "Pipeline option decode: 'device' with augment 'worker'"],
-  [{ draft: true }, "Pipeline option draft: true with decode 'device'"],
+  [{ augment: 'worker' }, 'Pipeline option decode: device with augment worker'],
+  [{ draft: true }, 'Pipeline option draft: true with decode device'],
   [{ decode: 'devise' }, 'Pipeline option decode: did you mean "device"?'],
 ] as const)('with %j are refused', async (more, message) => {
   const run = { ...options, decode: 'device', ...more } as PipelineOptions;

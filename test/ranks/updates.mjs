@@ -81,7 +81,7 @@ let first;
 let before;
 for (let at = 0; at < steps; at++) {
   const views = Object.fromEntries(method.views.map((one) => [one, view(random, kinds[one])]));
-  const staged = step.stage({ views, samples: samples(at), plans: plans(), release: () => {} });
+  const staged = await step.stage({ views, samples: samples(at), plans: plans(), release: () => {} });
   before = loadNative().rankTraffic();
   results.push(await step.run(staged, { step: at, progress: at / steps, epoch: at, learningRate: 0.002 }));
   first ??= state();

@@ -440,7 +440,7 @@ describe('options of a resumed run', () => {
   });
 
   test('may be said again where the run left them to their defaults', () => {
-    expect(resumeConfig(saved, { draft: false, maxPixels: 67_108_864, labelField: 'cls' }, {}, 'runs/x')).toEqual(saved);
+    expect(resumeConfig(saved, { decode: 'worker', draft: false, maxPixels: 67_108_864, labelField: 'cls' }, {}, 'runs/x')).toEqual(saved);
     for (const preset of ['moco-v2-r50', 'simclr-r50', 'densecl-r50']) {
       const begun = { ...resolveConfig({ shards, preset }), engine: 'wasm' } as TrainConfig;
       expect(resumeConfig(begun, { method: { hidden: 2048 } }, {}, 'runs/x')).toEqual(begun);
@@ -487,6 +487,7 @@ describe('options of a resumed run', () => {
       { cacheSize: '1G', maxPixels: 100 },
       'maxPixels (--max-pixels) 100 differs from 67108864, with which runs/x began',
     ],
+    ['who decodes', { decode: 'device', augment: 'device' }, 'decode "device" differs from "worker", with which runs/x began'],
     ['whether images are drafted', { draft: true }, 'draft true differs from false, with which runs/x began'],
     ['optimizer', { optimizer: { trust: 0.1, name: 'lars' } }, 'optimizer.name "lars" differs from "sgd", with which runs/x began'],
   ])('may not differ in %s', (_what, given, message) => {

@@ -29,6 +29,7 @@ describe('options that were changed in config.json are named with what they were
     ['a precision', { precision: 'bf16' }, {}, 'precision is "bf16" and was "fp32".'],
     ['the precision of before there was a choice', {}, { precision: 'tf32' }, 'precision is "fp32" and was "tf32".'],
     ['drafts', { draft: true }, {}, 'draft is true and was none.'],
+    ['a device that decodes', { augment: 'device', decode: 'device' }, { augment: 'device' }, 'decode is "device" and was none.'],
     ['drafts of before', { draft: false }, { draft: true }, 'draft is false and was true.'],
     ['one that there was not', { maxPixels: 100 }, {}, 'maxPixels (--max-pixels) is 100 and was none.'],
     ['one that is there no more', {}, { maxPixels: 100 }, 'maxPixels (--max-pixels) is none and was 100.'],
@@ -41,7 +42,7 @@ describe('options that were changed in config.json are named with what they were
     const { strength: _strength, ...drawn } = recipe as { readonly strength: number };
     const state = { ...noted(configOf({})), options: { ...rest, recipe: drawn } };
     expect(refusal(configOf({}), state)).toBe('none');
-    expect(refusal(configOf({ draft: false }), state)).toBe('none');
+    expect(refusal(configOf({ draft: false, decode: 'worker' }), state)).toBe('none');
     expect(refusal(configOf({ lr: 1 }), state)).toMatch(/was made with: lr is 1 and was [\d.]+\. Put back/);
   });
 });

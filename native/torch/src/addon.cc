@@ -71,6 +71,8 @@ class Addon : public Napi::Addon<Addon> {
                              InstanceMethod<&Addon::operatorNumber>("operator"),
                              InstanceMethod<&Addon::call>("call"),
                              InstanceMethod<&Addon::upload>("upload"),
+                             InstanceMethod<&Addon::openJpegDecoder>("openJpegDecoder"),
+                             InstanceMethod<&Addon::decodeJpegs>("decodeJpegs"),
                              InstanceMethod<&Addon::read>("read"),
                              InstanceMethod<&Addon::readLater>("readLater"),
                              InstanceMethod<&Addon::free>("free"),
@@ -184,6 +186,35 @@ class Addon : public Napi::Addon<Addon> {
       } else {
         post(uploadAsync(data, shape, type, device_));
       }
+    });
+  }
+
+  // (path of nvJPEG's library): for `decodeJpegs` on the device.
+  void openJpegDecoder(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&]() {
+      // Never freed: nvJPEG crashes where the process has taken CUDA down before it.
+      jpegs_ = new JpegDecoder(info[0].As<Napi::String>().Utf8Value(), device_);
+    });
+  }
+
+  // (typed arrays, widths, heights) -> ordinals of those that the decoder refused; the pixels of all, back to back, are in the mail.
+  Napi::Value decodeJpegs(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() {
+      TORCH_CHECK(jpegs_ != nullptr, "decodeJpegs before openJpegDecoder");
+      const auto files = info[0].As<Napi::Array>();
+      const auto widths = integers(info[1]);
+      const auto heights = integers(info[2]);
+      std::vector<Jpeg> jpegs;
+      for (uint32_t i = 0; i < files.Length(); ++i) {
+        const auto [data, bytes] = bytesOf(files.Get(i));
+        jpegs.push_back({data, bytes, widths.at(i), heights.at(i)});
+      }
+      std::vector<int64_t> refused;
+      letter_ = 0;
+      post(jpegs_->decode(jpegs, refused));
+      auto ordinals = Napi::Array::New(info.Env(), refused.size());
+      for (uint32_t i = 0; i < refused.size(); ++i) ordinals.Set(i, static_cast<double>(refused[i]));
+      return ordinals;
     });
   }
 
@@ -467,6 +498,7 @@ class Addon : public Napi::Addon<Addon> {
   // For programs on a CPU.
   std::unique_ptr<Team> team_;
   int threads_ = 1;
+  JpegDecoder* jpegs_ = nullptr;
   at::Device device_ = at::kCPU;
   int32_t* mail_;
   int64_t letter_ = 0;

@@ -35,6 +35,29 @@ struct PendingRead {
 };
 PendingRead readAsync(const at::Tensor& tensor);
 
+/** A JPEG file in host memory, and its size in pixels. */
+struct Jpeg {
+  const uint8_t* data;
+  size_t bytes;
+  int64_t width;
+  int64_t height;
+};
+
+// The JPEG decoders in the hardware of a GPU, through nvJPEG.
+class JpegDecoder {
+ public:
+  // Throws, saying why it cannot be had. library: the file of nvJPEG.
+  JpegDecoder(const std::string& library, at::Device device);
+  ~JpegDecoder();
+  // RGB of all images back to back, for work that is queued from now on; decoding overlaps work queued before. The files may change when this
+  // returns. `refused` gets the ordinals of images that the decoder does not take, whose pixels are undefined.
+  at::Tensor decode(const std::vector<Jpeg>& files, std::vector<int64_t>& refused);
+
+ private:
+  struct Opened;
+  std::unique_ptr<Opened> opened_;
+};
+
 void synchronize();
 void emptyCache();
 

@@ -26,6 +26,8 @@ TORCH_LIBRARY(detco, m) {
   // each picture's steps done, then x * factor[c] + shift[c]
   m.def(
       "augment(Tensor levels, Tensor table, Tensor factor, Tensor shift, int passes, ScalarType dtype) -> Tensor");
+  // pixels uint8, RGB of images back to back; table [N, 11] as src/engine/torch/jpegs.ts packs it -> levels, float32 [N, size, size, 3]
+  m.def("crop_images(Tensor pixels, Tensor table, int size) -> Tensor");
   // Collectives write to `turn`, and so are made in the order in which they were recorded: all ranks have to have the same.
   m.def("all_mean(Tensor(a!) turn, Tensor[] tensors) -> Tensor[]");
   m.def("all_gather(Tensor(a!) turn, Tensor tensor) -> Tensor");

@@ -41,6 +41,13 @@ export interface TorchAddon {
   call(operator: number, ...args: Argument[]): number;
   /** Copies host memory to a tensor, which the mail then holds; the array may change afterwards. */
   upload(values: TypedArray | Float64Array, type: ScalarType, shape: readonly number[]): void;
+  /** Opens nvJPEG for `decodeJpegs` on the device. @throws Error where the library or the GPU cannot */
+  openJpegDecoder(library: string): void;
+  /**
+   * Decodes JPEGs to one tensor, uint8, of all their pixels, RGB, back to back, which the mail then holds. The arrays may change afterwards.
+   * Gives the ordinals of those that the decoder refused.
+   */
+  decodeJpegs(files: readonly Uint8Array[], widths: readonly number[], heights: readonly number[]): number[];
   /** Copies a tensor into an array of its size and type; waits for the device. */
   read(tensor: number, into: TypedArray): void;
   /** `read` that waits on another thread. */

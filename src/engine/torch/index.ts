@@ -20,6 +20,7 @@ import type { TorchAddon, TorchInfo } from './addon.js';
 import { TorchBackend } from './backend.js';
 import { capture } from './capture.js';
 import { RANKS_REMEDY } from './commands.js';
+import { openJpegDecoder } from './jpegs.js';
 import { registerBinary } from './kernels/binary.js';
 import { registerNetwork } from './kernels/network.js';
 import { registerReductions } from './kernels/reduce.js';
@@ -140,6 +141,8 @@ function torchEngine(backend: TorchBackend, addon: TorchAddon, company: Company 
         return backend.tensorOf(done, 'float32') as Tensor4D;
       });
     },
+
+    openJpegDecoder: () => openJpegDecoder(backend),
 
     upload(bytes, shape, as = 'normalised') {
       checkUpload(bytes, shape);

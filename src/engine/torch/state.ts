@@ -7,6 +7,7 @@ import { BUILD_COMMAND, LIBTORCH_PACKAGES } from './commands.js';
 import { readLibTorch } from './libtorch.js';
 import { locateLibTorch } from './locate.js';
 import { inspectNative, probeFile } from './native.js';
+import { findNvjpeg } from './nvjpeg.js';
 import { cpuFlags, productFile, readRecord } from './product.js';
 import { missingTools } from './toolchain.js';
 
@@ -16,6 +17,8 @@ export interface TorchState {
   readonly unavailable?: Unavailable;
   /** Where the LibTorch lies that the addon was built for. */
   readonly libraryFolder?: string;
+  /** The library by which a GPU decodes JPEGs, where there is one. */
+  readonly nvjpeg?: string;
   /** What makes it slower than it could be. */
   readonly warnings: readonly string[];
 }
@@ -40,7 +43,13 @@ export async function inspectTorch(env: NodeJS.ProcessEnv = process.env): Promis
     core !== undefined && core !== record.openblasCore
       ? `OpenBLAS does not know this CPU and takes kernels without AVX, several times slower in matrix products: ${BUILD_COMMAND}`
       : undefined;
-  return { info, libraryFolder: record.libraryFolder, warnings: [slow, noCuda, oldKernels].filter((warning) => warning !== undefined) };
+  const nvjpeg = findNvjpeg(record.libtorchRoot, env);
+  return {
+    info,
+    libraryFolder: record.libraryFolder,
+    ...(nvjpeg !== undefined && { nvjpeg }),
+    warnings: [slow, noCuda, oldKernels].filter((warning) => warning !== undefined),
+  };
 }
 
 /** The general advice to build, cut down to what this machine lacks. */

@@ -1,5 +1,6 @@
 /** LibTorch's operators as functions of TypeScript, with temporaries that free themselves. */
 import type { TypedArray } from '@tensorflow/tfjs-core';
+import type { JpegFile } from '../jpeg-decoder.js';
 import type { Argument, ScalarType, TorchAddon } from './addon.js';
 
 /** A tensor of LibTorch. */
@@ -66,6 +67,15 @@ export class Torch {
     const ref = this.#received(0);
     if (ref === undefined) throw new Error('an upload gave no tensor');
     return ref;
+  }
+
+  /** The pixels are the caller's to free. */
+  decodeJpegs(files: readonly JpegFile[]): { readonly pixels: Ref; readonly refused: readonly number[] } {
+    const [data, widths, heights] = [files.map((file) => file.data), files.map(({ width }) => width), files.map(({ height }) => height)];
+    const refused = this.addon.decodeJpegs(data, widths, heights);
+    const pixels = this.#received(0);
+    if (pixels === undefined) throw new Error('decoding gave no tensor');
+    return { pixels: this.adopt(pixels), refused };
   }
 
   free(ref: Ref): void {

@@ -19,15 +19,19 @@ interface Cut {
  *
  * Only for batches that are not released; the batch that it gives is released as the one that it got.
  *
+ * @param wanted rows to decode, by default all; the others stay compressed
  * @throws Error if an image cannot be decoded, naming its sample
  */
-export async function decodeCompressed<Named extends Views>(batch: Batch<Named>): Promise<Batch<Named>> {
+export async function decodeCompressed<Named extends Views>(
+  batch: Batch<Named>,
+  wanted: (row: number) => boolean = () => true,
+): Promise<Batch<Named>> {
   const { epoch, step, size, state, compressed, samples } = batch;
   const views: Readonly<Record<string, BatchView>> = batch.views;
   if (!compressed) return batch;
   const kernels = await Kernels.load(Math.max(...Object.values(views).map(sideOf)));
   for (const [row, image] of compressed.entries()) {
-    if (!image) continue;
+    if (!image || !wanted(row)) continue;
     const cuts = Object.values(views).flatMap((view) => cutsOf(view, row, size));
     try {
       await cutImage(kernels, image, cuts);
@@ -35,13 +39,19 @@ export async function decodeCompressed<Named extends Views>(batch: Batch<Named>)
       throw new Error(problemOf(samples[row], error), { cause: error });
     }
   }
-  const written = Object.entries(views).map(([name, view]) => [name, { ...view, pending: view.pending?.map(withoutCrop) }] as const);
+  const left = compressed.map((image, row) => (wanted(row) ? undefined : image));
+  const isLeft = (i: number, pictures: number): boolean => left[Math.floor((i * size) / pictures)] !== undefined;
+  const written = Object.entries(views).map(([name, view]) => {
+    const pending = view.pending?.map((picture, i, { length }) => (isLeft(i, length) ? picture : withoutCrop(picture)));
+    return [name, { ...view, pending }] as const;
+  });
   return {
     epoch,
     step,
     size,
     samples,
     state,
+    ...(left.some((image) => image !== undefined) && { compressed: left }),
     views: Object.fromEntries(written) as Batch<Named>['views'],
     get plans() {
       return batch.plans;

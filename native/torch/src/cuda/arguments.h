@@ -103,6 +103,14 @@ DETCO_SHARED(kAugmentArgs, struct AugmentArgs {
   int width;
 };)
 
+// pixels: images back to back. table [N, 11]. out [N, size, size, 3], levels.
+DETCO_SHARED(kCropArgs, struct CropArgs {
+  const unsigned char* pixels;
+  const double* table;
+  float* out;
+  int size;
+};)
+
 #undef DETCO_SHARED
 
 static_assert(sizeof(ListArgs) <= 4096, "kernel arguments are limited to 4096 bytes");

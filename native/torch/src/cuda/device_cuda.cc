@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 
+#include "cuda/event.h"
 #include "cuda/launch.h"
 
 namespace detco {
@@ -23,21 +24,6 @@ namespace detco {
 namespace {
 
 std::string versionText(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
-
-/** An event without times: it orders streams, or tells the host when they got there. */
-class Event {
- public:
-  Event() { C10_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync)); }
-  ~Event() { C10_CUDA_CHECK_WARN(cudaEventDestroy(event_)); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  void record(c10::cuda::CUDAStream stream) { C10_CUDA_CHECK(cudaEventRecord(event_, stream.stream())); }
-  void block(c10::cuda::CUDAStream stream) const { C10_CUDA_CHECK(cudaStreamWaitEvent(stream.stream(), event_, 0)); }
-  void synchronize() const { C10_CUDA_CHECK(cudaEventSynchronize(event_)); }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
 
 /** The stream that a device's uploads go through. */
 c10::cuda::CUDAStream uploadStream(c10::DeviceIndex device) {

@@ -33,4 +33,6 @@ at::Tensor augment(
     const at::Tensor& levels, const at::Tensor& table, const at::Tensor& factor, const at::Tensor& shift, int64_t passes,
     at::ScalarType dtype);
 
+at::Tensor cropImages(const at::Tensor& pixels, const at::Tensor& table, int64_t size);
+
 }  // namespace detco::cuda

@@ -11,4 +11,5 @@ TORCH_LIBRARY_IMPL(detco, CUDA, m) {
   m.impl("enqueue_", TORCH_FN(detco::cuda::enqueue));
   m.impl("normalise_images", TORCH_FN(detco::cuda::normaliseImages));
   m.impl("augment", TORCH_FN(detco::cuda::augment));
+  m.impl("crop_images", TORCH_FN(detco::cuda::cropImages));
 }

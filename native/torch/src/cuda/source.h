@@ -4,6 +4,7 @@
 #include <string>
 
 #include "augment_point.h"
+#include "crop_point.h"
 #include "cuda/arguments.h"
 
 namespace detco::cuda {
@@ -21,12 +22,17 @@ inline std::string kernelSource() {
 #include "cuda/kernels/images.cu"
       ,
 #include "cuda/kernels/augment.cu"
+      ,
+#include "cuda/kernels/crop.cu"
   };
   std::string source =
 #include "cuda/kernels/common.cu"
       ;
-  for (const char* text : {kNormArgs, kListArgs, kNceArgs, kEnqueueArgs, kImageArgs, kAugmentArgs}) source.append(text).append("\n");
-  source.append("#define DETCO_DEVICE __device__ inline\n").append(kAugmentPoint).append("\n");
+  for (const char* text : {kNormArgs, kListArgs, kNceArgs, kEnqueueArgs, kImageArgs, kAugmentArgs, kCropArgs}) {
+    source.append(text).append("\n");
+  }
+  source.append("#define DETCO_DEVICE __device__ inline\n");
+  for (const char* text : {kAugmentPoint, kCropPoint}) source.append(text).append("\n");
   for (const char* text : kernels) source.append(text);
   return source;
 }

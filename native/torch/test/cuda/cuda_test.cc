@@ -3,7 +3,7 @@
 // with LibTorch's CUDA build in $LIBTORCH and CUDA's headers and libcudart in $CUDA:
 //
 //   I="-Isrc -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include -I$CUDA/include"
-//   S="test/cuda/cuda_test.cc src/cuda/*.cc $(ls src/{schemas,norm,optimizer,contrast,images,augment}.cc)"
+//   S="test/cuda/cuda_test.cc src/cuda/*.cc $(ls src/{schemas,norm,optimizer,contrast,images,augment,crop}.cc)"
 //   L="-L$LIBTORCH/lib -Wl,--no-as-needed -ltorch_cuda -ltorch_cpu -lc10_cuda -lc10 $(ls $CUDA/lib/libcudart.so.*)"
 //   R="-Wl,--disable-new-dtags -Wl,-rpath,$LIBTORCH/lib -Wl,-rpath,$CUDA/lib -Wl,--allow-shlib-undefined"
 //   g++ -std=c++17 -O2 -march=native -fopenmp -DDETCO_CUDA $I $S $L $R -ldl -o cuda_test && ./cuda_test
@@ -41,6 +41,7 @@ double timed(const std::function<void()>& call) {
 void checkAll(Checks& checks) {
   checks.images();
   checks.augment(64, 224, 224);
+  checks.crop(64, 224);
   checks.enqueue();
   checks.lists();
   checks.norm({8, 2, 2, 16}, 8);

@@ -12,6 +12,7 @@
 
 #include "fused_checks.h"
 #include "augment_point.h"
+#include "crop_point.h"
 #include "cuda/arguments.h"
 #include "cuda/launch.h"
 #include "cuda/operators.h"
@@ -123,7 +124,7 @@ void addAll() {
   ADD_TYPE(float);
   ADD_TYPE(bf16);
   ADD(norm_finalise<float>), ADD(norm_grad_finalise<float>), ADD(sgd<float>), ADD(lerp<float>);
-  ADD(nce_begin<float>), ADD(nce_block<float>), ADD(nce_end<float>);
+  ADD(nce_begin<float>), ADD(nce_block<float>), ADD(nce_end<float>), ADD(crop<float>);
 }
 
 }  // namespace emulated
@@ -158,12 +159,14 @@ int main() {
   using namespace detco;
   test::Checks checks(
       {at::kCPU, cuda::groupedBatchNorm, cuda::groupedBatchNormGrad, cuda::infoNce, cuda::sgd, cuda::lerp, cuda::enqueue,
-       cuda::normaliseImages, cuda::augment});
+       cuda::normaliseImages, cuda::augment, cuda::cropImages});
   checks.images();
   checks.augment(30, 17, 23);
   // Columns that a block does not hold all at once, and a picture without neighbours.
   checks.augment(12, 150, 40);
   checks.augment(12, 2, 9);
+  checks.crop(24, 5);
+  checks.crop(3, 150);
   checks.enqueue();
   checks.lists();
   checks.norm({8, 2, 2, 16}, 8);

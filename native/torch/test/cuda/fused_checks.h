@@ -3,6 +3,7 @@
 #pragma once
 
 #include "augment_point.h"
+#include "crop_point.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -29,6 +30,7 @@ using Enqueue = void(const at::Tensor&, const at::Tensor&, const at::Tensor&);
 using NormaliseImages = at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, at::ScalarType);
 using Augment = at::Tensor(
     const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, at::ScalarType);
+using CropImages = at::Tensor(const at::Tensor&, const at::Tensor&, int64_t);
 
 /** The operators under test: they take tensors of `device`. */
 struct Operators {
@@ -41,6 +43,7 @@ struct Operators {
   std::function<Enqueue> enqueue;
   std::function<NormaliseImages> images;
   std::function<Augment> augment;
+  std::function<CropImages> crop;
 };
 
 template <typename Signature>
@@ -60,7 +63,8 @@ inline Operators registeredFor(at::Device device) {
       registered<Lerp>("lerp_"),
       registered<Enqueue>("enqueue_"),
       registered<NormaliseImages>("normalise_images"),
-      registered<Augment>("augment")};
+      registered<Augment>("augment"),
+      registered<CropImages>("crop_images")};
 }
 
 class Checks {
@@ -200,6 +204,27 @@ class Checks {
       note(distance.mean().item<double>() <= 0.02, distance.mean().item<double>(), "levels");
     }
     line("augment " + c10::str(at::IntArrayRef({count, height, width})));
+  }
+
+  /** Out of images of several sizes: enlarged and shrunk, mirrored or not, within the image and beyond it. */
+  void crop(int64_t count, int64_t size) {
+    const at::Tensor table = at::zeros({count, kCropColumns}, at::kDouble);
+    auto rows = table.accessor<double, 2>();
+    int64_t bytes = 0;
+    for (int64_t n = 0; n < count; ++n) {
+      const int64_t width = 7 + 13 * (n % 11), height = 5 + 17 * (n % 7);
+      const double scale = 0.3 + 0.4 * static_cast<double>(n % 9);
+      const double values[] = {
+          static_cast<double>(bytes), static_cast<double>(width), 2, 1, static_cast<double>(width - 1), static_cast<double>(height),
+          1.5 - static_cast<double>(n % 4), 0.25 * static_cast<double>(n % 5), scale, 0.5 + scale, static_cast<double>(n % 2)};
+      std::copy(values, values + kCropColumns, &rows[n][0]);
+      bytes += width * height * 3;
+    }
+    const at::Tensor pixels = at::randint(256, {bytes}).to(at::kByte);
+    const at::Tensor want = cpu_.crop(pixels, table, size);
+    // A device may round a position otherwise, and so a weight.
+    close(tested_.crop(on(pixels), on(table), size), want, 0, 1.0 / 255, "levels");
+    line("crop " + c10::str(at::IntArrayRef({count, size})));
   }
 
   int failed() const { return failed_; }

@@ -17,7 +17,7 @@
 
 /** Every kernel that the operators may launch. */
 std::vector<std::string> kernels() {
-  std::vector<std::string> names = {"norm_finalise<float>", "norm_grad_finalise<float>", "sgd<float>", "lerp<float>", "nce_begin<float>", "nce_block<float>", "nce_end<float>"};
+  std::vector<std::string> names = {"norm_finalise<float>", "norm_grad_finalise<float>", "sgd<float>", "lerp<float>", "nce_begin<float>", "nce_block<float>", "nce_end<float>", "crop<float>"};
   for (const std::string type : {"float", "bf16"}) {
     names.push_back("normalise<" + type + ">");
     names.push_back("augment<" + type + ">");
