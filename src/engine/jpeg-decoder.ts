@@ -38,6 +38,7 @@ export interface DecodedImages {
   dispose(): void;
 }
 
+/** The decoders of a device. */
 export interface JpegDecoder {
   /** The files are read before this returns; the device decodes while it computes. */
   decode(files: readonly JpegFile[]): DecodedImages;

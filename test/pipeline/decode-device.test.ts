@@ -130,7 +130,8 @@ test('are those that a GPU takes, whole, with what to cut out of them', async ()
     decode: 'device',
     onBad: ({ key }: { readonly key: string }) => bad.push(key),
   } as const;
-  for await (const { samples, compressed, views, plans } of await createPipeline(run)) {
+  const pipeline = await createPipeline(run);
+  for await (const { samples, compressed, views, plans } of pipeline) {
     for (const [row, { key }] of samples.entries()) {
       const image = compressed?.[row];
       (image ? left : decoded).add(key);
@@ -142,6 +143,7 @@ test('are those that a GPU takes, whole, with what to cut out of them', async ()
       expect(crop).toMatchObject({ size: 24, window: plans['globalQ']?.[row]?.box, mirrored: plans['globalQ']?.[row]?.flipped });
     }
   }
+  expect(pipeline.meters().totals.workers.left).toBe(left.size);
   const keys = [...files.keys()];
   expect([...left].toSorted()).toEqual(keys.filter((key) => key.startsWith('left')).toSorted());
   expect([...decoded].toSorted()).toEqual(keys.filter((key) => key.startsWith('decoded')).toSorted());

@@ -93,6 +93,7 @@ function utilisations({ setup, totals }: Measured): Utilisation {
     machine: machine.ms > 0 ? 1 - machine.idleMs / machine.ms : 0,
     workers: loops.map(share),
     decodedByWorkers: decodedByWorkers(totals),
+    leftToDevice: Math.min(1, ratio(workers.left, count)),
     ...(workers.cpuMs > 0 && { contention: contention(totals) }),
     consumerLoop: share(consumerLoop),
     decoding: ratio(ms, totals.ms),

@@ -93,9 +93,15 @@ export class LaneMeters {
     return decoded;
   }
 
-  /** Counts an image that nothing had to be decoded of: it was decoded before, or will be elsewhere. */
-  notDecoded(): void {
+  /** Counts an image that was decoded before, and had not to be. */
+  decodedBefore(): void {
     this.#thread.addDecoded(1, 0);
+  }
+
+  /** Counts an image that is decoded by a device: no other thread here has to. */
+  leftCompressed(): void {
+    this.#thread.addDecoded(1, 0);
+    this.#thread.addLeft();
   }
 
   /** Time waited for bytes so far, that of the wait under way included. */

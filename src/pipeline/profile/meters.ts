@@ -23,7 +23,8 @@ const DECODED = 0;
 const DECODING = 1;
 const ON_CORE = 2;
 const RUNNABLE = 3;
-const WORKER_WORDS = 4;
+const LEFT = 4;
+const WORKER_WORDS = 5;
 /** State of a lane that does nothing. */
 export const NO_STATE = -1;
 /** Words of a span: stage, track, begin, duration. */
@@ -135,6 +136,11 @@ export class ThreadMeters {
     this.#bump(this.#at.worker + DECODING, ms);
   }
 
+  /** Counts an image that stays compressed. */
+  addLeft(): void {
+    this.#bump(this.#at.worker + LEFT, 1);
+  }
+
   /** Notes what the scheduler says of the thread. */
   noteTimes({ cpuMs, runnableMs }: ThreadTimes): void {
     this.#words[this.#at.worker + ON_CORE] = cpuMs;
@@ -222,10 +228,10 @@ export class Meters {
     return { hits, misses };
   }
 
-  /** Of all workers; the last two are 0 where the system does not tell. */
-  workers(): ThreadTimes & { readonly decoded: number; readonly decodingMs: number } {
-    const [decoded = 0, decodingMs = 0, cpuMs = 0, runnableMs = 0] = this.#sum(this.#at.worker, WORKER_WORDS);
-    return { decoded, decodingMs, cpuMs, runnableMs };
+  /** Of all workers; times on a core are 0 where the system does not tell. */
+  workers(): ThreadTimes & { readonly decoded: number; readonly decodingMs: number; readonly left: number } {
+    const [decoded = 0, decodingMs = 0, cpuMs = 0, runnableMs = 0, left = 0] = this.#sum(this.#at.worker, WORKER_WORDS);
+    return { decoded, decodingMs, cpuMs, runnableMs, left };
   }
 
   images(): number {

@@ -47,8 +47,10 @@ export interface Utilisation {
   readonly machine: number;
   /** Event loops of the workers, one by one. */
   readonly workers: readonly number[];
-  /** Of all images, those that the workers' own threads decoded or had kept decoded. */
+  /** Of all images, those that the workers' own threads decoded, had kept decoded or left compressed. */
   readonly decodedByWorkers: number;
+  /** Of all images, those that were left compressed for a device to decode. */
+  readonly leftToDevice: number;
   /** Of the time in which workers had something to do; absent where the system does not tell. */
   readonly contention?: Contention;
   /** Event loop of the consumer's thread. */

@@ -26,9 +26,15 @@ export interface Totals {
   readonly loops: readonly LoopTotals[];
   /**
    * The workers' threads, summed: images that they decoded themselves or had kept decoded, and time in which they did, were on a core, and could have run and
-   * had no core. The last two are a quarter of a second late, and 0 where the system does not tell (it does on Linux).
+   * had no core; and images that stayed compressed, which count as decoded. Times on a core are a quarter of a second late, and 0 where the system does not tell (it does on Linux).
    */
-  readonly workers: { readonly decoded: number; readonly decodingMs: number; readonly cpuMs: number; readonly runnableMs: number };
+  readonly workers: {
+    readonly decoded: number;
+    readonly decodingMs: number;
+    readonly cpuMs: number;
+    readonly runnableMs: number;
+    readonly left: number;
+  };
   /** The event loop of the consumer's thread. */
   readonly consumerLoop: LoopTotals;
   /** CPU time of the process, all threads. */

@@ -104,6 +104,9 @@ export function summary(report: ProfileReport): [name: string, value: string][] 
       'decoder',
       `${utilisation.decoding.toFixed(1)} images at a time, ${percent(utilisation.decodedByWorkers)} in the workers; ${utilisation.decoderQueue.toFixed(1)} queue for ${setup.uvThreads} other threads`,
     ],
+    ...(utilisation.leftToDevice > 0
+      ? [['device', `${percent(utilisation.leftToDevice)} of the images left to it compressed`] as [string, string]]
+      : []),
     [
       'read',
       `${formatByteSize(report.bytesPerSecond)}/s from the ${report.medium}, ${formatByteSize(report.bytesPerImage)} an image${report.amplification >= 1.5 ? `, each byte ${report.amplification.toFixed(1)} times` : ''}${report.retries === 0 ? '' : `; ${report.retries} requests repeated`}`,

@@ -31,7 +31,9 @@ export function bindingResource({ drained, dataWaitShare, waitShares, utilisatio
   if (Math.max(...utilisation.workers) >= LOOP_SATURATED && working >= Math.max(source, decode)) {
     const { runnable = 0, blocked = 0 } = utilisation.contention ?? {};
     const several = utilisation.workers.length > 1;
-    return several && runnable + blocked >= HIGHLY && utilisation.machine < SATURATED ? 'contention' : 'cores';
+    // Where hardly any core is left, who is without one waits for a core, and fewer workers would not help.
+    const held = blocked + (utilisation.cores < CROWDED ? runnable : 0);
+    return several && held >= HIGHLY && utilisation.machine < SATURATED ? 'contention' : 'cores';
   }
   if (source >= Math.max(decode, working)) return medium;
   if (decode < working || utilisation.machine >= 0.95) return 'cores';
@@ -135,7 +137,8 @@ export function contentionText({ contention: { runnable, blocked } = { runnable:
 const lowered = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
 
 /** What makes an image cheaper. Decoding costs as much as there are pixels in the JPEG; of small ones there is little to save. */
-function fewerPixels({ bytesPerImage, setup }: Facts): string {
+function fewerPixels({ bytesPerImage, setup, utilisation }: Facts): string {
+  if (utilisation.leftToDevice > 0.5) return 'Read fewer bytes (detco shard --resize-short 256)';
   if (bytesPerImage > SMALL_IMAGE_BYTES) return 'Decode fewer pixels (detco shard --resize-short 256)';
   return setup.augment === 'worker'
     ? 'Leave colour and blur to a GPU (--augment device), render smaller views'

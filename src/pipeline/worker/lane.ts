@@ -198,7 +198,7 @@ async function loadSample(
   const left = compressed ? await leaveCompressed(image, augmenter, stream, maxPixels) : undefined;
   if (left) {
     await claim.take(left.bytes);
-    meters.notDecoded();
+    meters.leftCompressed();
     return left;
   }
   const shrink = (width: number, height: number): number => augmenter.shrink(width, height, stream);
@@ -208,7 +208,7 @@ async function loadSample(
   // A JPEG alone can be decoded smaller.
   if (kept && (imageHeader(image).format !== 'jpeg' || !mayShrink(kept))) {
     await claim.take(kept.data.byteLength);
-    meters.notDecoded();
+    meters.decodedBefore();
     return augmenter.load(kept);
   }
   const options = { decoder, maxPixels, shrink, draft, room: (needed: number) => claim.take(needed) };

@@ -85,7 +85,7 @@ describe('what limits the run', () => {
   });
 
   test('the cores, when workers decode themselves and never rest', () => {
-    const workers = { decoded: 320, decodingMs: 900, cpuMs: 1900, runnableMs: 10 };
+    const workers = { decoded: 320, decodingMs: 900, cpuMs: 1900, runnableMs: 10, left: 0 };
     const stages = { decode: visits(320, 30), augment: visits(320, 2.5) };
     const totals = { loops: [busy, busy], cpuMs: 1300, stages, workers, laneMs: { ...nothing.laneMs, decode: 9000 } };
     const report = profileReport(measured(0.5, totals, { setup: { ...setup, cores: 3 } }));
@@ -96,7 +96,7 @@ describe('what limits the run', () => {
   });
 
   test('workers that hold each other up, when they have work, are on no core, and cores rest', () => {
-    const workers = { decoded: 320, decodingMs: 900, cpuMs: 1164, runnableMs: 97 };
+    const workers = { decoded: 320, decodingMs: 900, cpuMs: 1164, runnableMs: 97, left: 0 };
     const totals = { loops: [busy, busy], cpuMs: 1200, stages: { augment: visits(320, 2.5) }, workers };
     const report = profileReport(measured(0.5, totals, { setup: { ...setup, cores: 4 } }));
     expect(report.bindingResource).toBe('contention');
@@ -104,6 +104,15 @@ describe('what limits the run', () => {
     expect(report.utilisation.contention?.blocked).toBeCloseTo(0.35);
     expect(report.verdict).toContain('held up by workers that hold each other up (5.0 % without a core, 35 % blocked of the time');
     expect(report.nextStep).toMatch(/^Use fewer workers \(--workers 1\), or two processes/);
+  });
+
+  test('the cores, when hardly any is left for workers that are without one', () => {
+    const workers = { decoded: 320, decodingMs: 0, cpuMs: 1100, runnableMs: 800, left: 320 };
+    const stages = { augment: visits(320, 2.5), decode: visits(320, 1, { bytes: 320 * 100_000 }) };
+    const totals = { loops: [busy, busy], cpuMs: 1760, machine: { ms: 2000, idleMs: 240 }, stages, workers };
+    const report = profileReport(measured(0.5, totals, { setup: { ...setup, cores: 2 } }));
+    expect(report.bindingResource).toBe('cores');
+    expect(report.nextStep).toMatch(/^Read fewer bytes \(detco shard --resize-short 256\), or give it more cores: 2 can do /);
   });
 
   test('one worker that never rests, though the others do: the lanes take turns', () => {

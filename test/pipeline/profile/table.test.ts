@@ -40,6 +40,17 @@ test.each([
   expect(reportLines(report).find((line) => line.startsWith('if data were free'))).toMatch(new RegExp(`${words}$`));
 });
 
+test('what is left to a device is told where there is some', () => {
+  const device = (left: number) => {
+    const workers = { ...nothing.workers, decoded: 320, left };
+    return reportLines(profileReport(measured(0.3, { stages: { decode: visits(320, 1) }, workers }))).filter((line) =>
+      line.startsWith('device'),
+    );
+  };
+  expect(device(0)).toEqual([]);
+  expect(device(272)).toEqual([expect.stringMatching(/^device +85 % of the images left to it compressed$/)]);
+});
+
 test('a sweep marks the fewest workers that are enough', () => {
   const lines = sweepLines(
     [

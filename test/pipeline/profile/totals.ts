@@ -38,7 +38,7 @@ export const nothing: Totals = {
     { activeMs: 0, idleMs: 1000 },
     { activeMs: 0, idleMs: 1000 },
   ],
-  workers: { decoded: 0, decodingMs: 0, cpuMs: 0, runnableMs: 0 },
+  workers: { decoded: 0, decodingMs: 0, cpuMs: 0, runnableMs: 0, left: 0 },
   consumerLoop: { activeMs: 50, idleMs: 950 },
   cpuMs: 0,
   machine: { ms: 2000, idleMs: 1000 },
