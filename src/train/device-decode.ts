@@ -1,9 +1,43 @@
 /** The images that a pipeline with `decode: 'device'` leaves compressed: decoded by the engine's device, and cut into their views. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import { counted } from '../common/counted.js';
+import { printable } from '../common/printable.js';
 import type { DecodedImages, Engine, JpegDecoder } from '../engine/index.js';
-import type { Batch, BatchView } from '../pipeline/batch/batch.js';
+import type { Batch, BatchView, SampleInfo } from '../pipeline/batch/batch.js';
 import { decodeCompressed } from '../pipeline/batch/decode-compressed.js';
+import { reasonOf } from '../pipeline/source/source.js';
+import type { TrainHooks } from './hooks.js';
+import { OptionsError } from './options-error.js';
+
+/** @throws OptionsError where the engine's device cannot decode */
+export function openDecoder(engine: Engine): JpegDecoder {
+  const { name } = engine;
+  try {
+    if (engine.openJpegDecoder) return engine.openJpegDecoder();
+  } catch (error) {
+    throw new OptionsError(`decode device: ${reasonOf(error)}; or leave --decode out, and workers decode`, { cause: error });
+  }
+  throw new OptionsError(`decode device: engine ${name} decodes no JPEGs; use engine torch on an NVIDIA GPU, or leave --decode out`);
+}
+
+/** Tells of the first image that the device does not decode, and at the end of how many there were. */
+export function countRefused({ onInfo, onWarning }: TrainHooks) {
+  let total = 0;
+  return {
+    add(samples: readonly SampleInfo[]): void {
+      const [first] = samples;
+      if (total === 0 && first)
+        onWarning?.(
+          printable(`the device does not decode ${first.key} of ${first.shard}: this process does, and others like it, which is slower`),
+        );
+      total += samples.length;
+    },
+    tell(): void {
+      if (total > 0) onInfo?.(`the device did not decode ${counted(total, 'image')}: this process did`);
+    },
+  };
+}
 
 /** A batch whose images are on the device, or in its views. */
 export interface DecodedBatch {
@@ -13,12 +47,23 @@ export interface DecodedBatch {
   dispose(): void;
 }
 
-/** Images that the device refuses are decoded on this thread, as a worker would have. @throws Error for one that is damaged, naming its sample */
-export async function decodeOnDevice(batch: Batch, decoder: JpegDecoder, engine: Pick<Engine, 'upload'>): Promise<DecodedBatch> {
+/**
+ * Images that the device refuses are decoded on this thread, as a worker would have.
+ *
+ * @param onRefused told of the samples of these
+ * @throws Error for an image that nobody can decode, naming its sample
+ */
+export async function decodeOnDevice(
+  batch: Batch,
+  decoder: JpegDecoder,
+  engine: Pick<Engine, 'upload'>,
+  onRefused: (samples: readonly SampleInfo[]) => void = () => undefined,
+): Promise<DecodedBatch> {
   const rows = [...(batch.compressed ?? []).entries()].flatMap(([row, image]) => (image ? [{ row, image }] : []));
   const images = decoder.decode(rows.map(({ image }) => image));
   try {
     const refused = new Set(images.refused.map((i) => rows[i]?.row));
+    if (refused.size > 0) onRefused(batch.samples.filter((_, row) => refused.has(row)));
     const whole = refused.size > 0 ? await decodeCompressed(batch, (row) => refused.has(row)) : batch;
     const places = new Map(rows.map(({ row }, i) => [row, i]));
     return {

@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import type { JpegDecoder } from '../engine/jpeg-decoder.js';
 import type { OnlineProbe } from '../eval/index.js';
 import type { Method } from '../model/index.js';
-import type { Batch } from '../pipeline/batch/batch.js';
+import type { Batch, SampleInfo } from '../pipeline/batch/batch.js';
 import type { ProfileRecorder } from '../pipeline/profile/record.js';
 import type { PipelineMeters } from '../pipeline/profile/snapshot.js';
 import type { Agreement } from './agreement.js';
@@ -27,6 +27,8 @@ export interface LoopContext extends TrainRequests {
   readonly batches: AsyncIterable<Batch>;
   /** Of batches whose images come compressed. */
   readonly decoder?: JpegDecoder | undefined;
+  /** Told of samples whose images that does not decode. */
+  readonly onRefused?: ((samples: readonly SampleInfo[]) => void) | undefined;
   /** Of the pipeline that the batches come from. */
   readonly meters: () => Pick<PipelineMeters, 'queues' | 'rssBytes'>;
   readonly run: RunRecord;

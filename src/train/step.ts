@@ -11,7 +11,7 @@ import { NO_CLASS } from '../eval/linear-probe.js';
 import type { Method, StepAt, StepSamples } from '../model/index.js';
 import { groupsOfRank } from '../model/network/network.js';
 import type { Optimizer } from './optimizer/optimizer.js';
-import type { Batch, BatchView } from '../pipeline/batch/batch.js';
+import type { Batch, BatchView, SampleInfo } from '../pipeline/batch/batch.js';
 import { AS_THEY_COME, type RowOrder, rowOrder } from './row-order.js';
 import { stepSamples } from './step-samples.js';
 
@@ -36,6 +36,8 @@ export interface TrainStepOptions {
   readonly interleaved?: number;
   /** Of batches whose images come compressed. */
   readonly decoder?: JpegDecoder | undefined;
+  /** Told of samples whose images that does not decode. */
+  readonly onRefused?: ((samples: readonly SampleInfo[]) => void) | undefined;
 }
 
 /** What the user asks for while a run goes on: of one rank, or of any. */
@@ -107,7 +109,7 @@ function upload(engine: Engine, method: Method, { batch, levels }: Pick<DecodedB
  * step to step, reads the losses back, and moves the method's host state. What a method draws for a step is keyed by (seed, step), so an
  * update depends on nothing but the state before it.
  */
-export function createTrainStep({ engine, method, optimizer, probe, interleaved, decoder }: TrainStepOptions): TrainStep {
+export function createTrainStep({ engine, method, optimizer, probe, interleaved, decoder, onRefused }: TrainStepOptions): TrainStep {
   const { ranks } = engine;
   const orderOf = (share: number): RowOrder =>
     interleaved === undefined ? AS_THEY_COME : rowOrder(share, groupsOfRank(interleaved, ranks.size), ranks.size);
@@ -127,7 +129,7 @@ export function createTrainStep({ engine, method, optimizer, probe, interleaved,
   return {
     async stage(batch) {
       const { order } = orderOf(batch.size);
-      const decoded = decoder && batch.compressed ? await decodeOnDevice(batch, decoder, engine) : undefined;
+      const decoded = decoder && batch.compressed ? await decodeOnDevice(batch, decoder, engine, onRefused) : undefined;
       const levels = ({ data, shape }: BatchView): Tensor => engine.upload(data, shape, 'levels');
       try {
         const tensors = tf.tidy(() => {

@@ -3,12 +3,11 @@ import { readFileSync } from 'node:fs';
 import { version_core as tensorflowVersion } from '@tensorflow/tfjs-core';
 import { counted } from '../common/counted.js';
 import { given } from '../common/options.js';
-import { type Company, type CompanyPlace, type Engine, type JpegDecoder, meet, MEETING_MS, selectEngine } from '../engine/index.js';
+import { type Company, type CompanyPlace, type Engine, meet, MEETING_MS, selectEngine } from '../engine/index.js';
 import { OnlineProbe } from '../eval/index.js';
 import type { LoadedBackbone } from '../interop/index.js';
 import { methodKind } from '../model/index.js';
 import { type Measured, ProfileRecorder } from '../pipeline/profile/record.js';
-import { reasonOf } from '../pipeline/source/source.js';
 import { Agreement, explained, StopAgreed } from './agreement.js';
 import { beginTogether } from './begin-together.js';
 import { begin, type Beginning, type TrainOptions } from './beginning.js';
@@ -31,6 +30,7 @@ import type { TrainHooks, TrainRequests } from './hooks.js';
 import { trainLoop } from './loop.js';
 import type { LoopEnd, LoopStart } from './loop-context.js';
 import { assertStateFits } from './memory.js';
+import { countRefused, openDecoder } from './device-decode.js';
 import { namingFile } from './naming-file.js';
 import { openData } from './open-data.js';
 import { createOptimizer } from './optimizer/index.js';
@@ -83,17 +83,6 @@ function sayEngine({ augment }: TrainConfig, { name, device, description }: Engi
   if (name === 'wasm') onInfo?.('engine wasm computes on one core: it suits small networks and images');
   if (augment === 'device' && device === 'cpu')
     onWarning?.(`augment device: engine ${name} shares the cores with the workers, so this is slower; it pays on a GPU`);
-}
-
-/** @throws OptionsError where the engine's device cannot decode */
-function openDecoder(engine: Engine): JpegDecoder {
-  const { name } = engine;
-  try {
-    if (engine.openJpegDecoder) return engine.openJpegDecoder();
-  } catch (error) {
-    throw new OptionsError(`decode device: ${reasonOf(error)}; or leave --decode out, and workers decode`, { cause: error });
-  }
-  throw new OptionsError(`decode device: engine ${name} decodes no JPEGs; use engine torch on an NVIDIA GPU, or leave --decode out`);
 }
 
 /** Method, optimizer and the probe that was asked for, as they start, at random or from weights, or as the checkpoint has them. */
@@ -270,6 +259,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
   };
   const drawn = (views || tensorBoard) && config.augment !== 'device';
   await using picture = drawn && run ? new BatchPicture(run, (message) => hooks.onWarning?.(message), keep) : undefined;
+  const refused = countRefused(hooks);
   const recorder = profile ? new ProfileRecorder(pipeline) : undefined;
   const start: LoopStart = state && past?.checkpoint ? { ...state, checkpoint: past.checkpoint.path } : { step: 0, epoch: 0 };
   const { freeRate, ...end } = await trainLoop(
@@ -281,6 +271,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
       optimizer,
       ...(probe && { probe }),
       decoder,
+      onRefused: refused.add,
       meters: () => pipeline.meters(),
       batches: withDataErrors(picture ? picture.of(data.batches) : data.batches, { shards: pipeline.shards, run: path, signal }),
       run: run ?? followedRun(path),
@@ -297,6 +288,7 @@ async function trainFrom(begun: Beginning, controls: TrainControls, company?: Co
     },
     start,
   );
+  refused.tell();
   const seconds = (performance.now() - began) / 1000;
   const measured = recorder?.measured({ drained: false, ...(freeRate === undefined ? {} : { free: freeRate }) });
   return {

@@ -100,6 +100,18 @@ describe('detco train', () => {
     expect(times.every(Number.isInteger)).toBe(true);
   });
 
+  test('with a device that decodes no JPEGs: says what would, and leaves nothing', async () => {
+    const left = run('decoding');
+    const { code, stderr } = await detco([...arguments_, '--augment', 'device', '--decode', 'device', '--out', left]);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining(
+        'detco: decode device: engine wasm decodes no JPEGs; use engine torch on an NVIDIA GPU, or leave --decode out',
+      ),
+    });
+    expect(await exists(left)).toBe(false);
+  });
+
   test('with the engine finishing the views: warned of on a CPU, and killed it continues as if nothing had been', async () => {
     const [path, uncut] = [run('device-killed'), run('device')];
     const args = [...arguments_, '--augment', 'device', '--steps', '6'];

@@ -112,7 +112,9 @@ test('an update gets the tensors of a batch that workers decoded, and the slot g
   const method = methodKind('moco').create(engine, narrowOptions('moco', narrow, 24), 1);
   const optimizer = createOptimizer(engine, method.parameters, { name: 'sgd', momentum: 0.9, weightDecay: 0 });
   const decoder = decoderOf((file) => file === 1);
-  const step = createTrainStep({ engine, method, optimizer, decoder });
+  const refused: string[] = [];
+  const onRefused = (samples: Batch['samples']): void => void refused.push(...samples.map(({ key }) => key));
+  const step = createTrainStep({ engine, method, optimizer, decoder, onRefused });
   const recipe = recipes.mocoV2({ globalSize: 24 });
   for await (const batch of await createPipeline({ ...options, recipe })) {
     let released = 0;
@@ -122,6 +124,8 @@ test('an update gets the tensors of a batch that workers decoded, and the slot g
     const { tensors } = await step.stage(lent);
     expect(released).toBe(1);
     expect(decoder.kept.size).toBe(0);
+    const [, second] = lent.samples.filter((_, row) => lent.compressed?.[row]);
+    expect(refused.splice(0)).toEqual([second?.key]);
     const { tensors: expected } = await step.stage({ ...(await decodeCompressed(lent)), release });
     for (const [name, tensor] of Object.entries(expected)) expect(values(tensors[name] as tf.Tensor)).toEqual(values(tensor));
     tf.dispose([tensors, expected]);

@@ -24,7 +24,15 @@ struct Destination {
   size_t pitch[4];
 };
 
-enum Status { kSuccess = 0, kNoImplementation = 9, kNoHardware = 7 };
+enum Status {
+  kSuccess = 0,
+  kBadJpeg = 3,
+  kUnsupportedJpeg = 4,
+  kNoMemory = 5,
+  kNoHardware = 7,
+  kNoImplementation = 9,
+  kIncompleteJpeg = 10
+};
 constexpr int kHardware = 3;
 constexpr int kInterleavedRgb = 5;
 /** Chroma is interpolated, as libjpeg does by default. */
@@ -70,18 +78,19 @@ struct JpegDecoder::Opened {
   Opened(const std::string& file, at::Device on)
       : library(open(file)), device(on), stream(c10::cuda::getStreamFromPool(/*isHighPriority=*/true, on.index())) {}
 
-  /** @returns nvJPEG's status */
-  int run(const std::vector<const unsigned char*>& data, const std::vector<size_t>& lengths, std::vector<Destination>& to) {
+  /** @returns whether all were taken; throws where it is not an image that is to blame */
+  bool run(const std::vector<const unsigned char*>& data, const std::vector<size_t>& lengths, std::vector<Destination>& to) {
     const int count = static_cast<int>(data.size());
-    if (batch != count) {
-      batch = 0;
-      const int status = library.initialise(handle, state, count, 1, kInterleavedRgb);
-      if (status != kSuccess) return status;
-    }
-    const int status = library.decode(handle, state, data.data(), lengths.data(), to.data(), stream.stream());
+    int status = kSuccess;
+    if (batch != count) status = library.initialise(handle, state, count, 1, kInterleavedRgb);
+    if (status == kSuccess) status = library.decode(handle, state, data.data(), lengths.data(), to.data(), stream.stream());
     // A batch that failed has to be initialised anew.
     batch = status == kSuccess ? count : 0;
-    return status;
+    TORCH_CHECK(status != kNoMemory, "CUDA out of memory: nvJPEG has no room for ", count, " images");
+    TORCH_CHECK(
+        status == kSuccess || status == kBadJpeg || status == kUnsupportedJpeg || status == kIncompleteJpeg,
+        "nvJPEG: decoding ", count, " images failed, status ", status);
+    return status == kSuccess;
   }
 };
 
@@ -131,11 +140,11 @@ at::Tensor JpegDecoder::decode(const std::vector<Jpeg>& files, std::vector<int64
       from += file.bytes;
       to += 3 * file.width * file.height;
     }
-    if (!files.empty() && decoder.run(data, lengths, destinations) != kSuccess) {
+    if (!files.empty() && !decoder.run(data, lengths, destinations)) {
       // It does not say which, so each is tried alone.
       for (size_t i = 0; i < files.size(); ++i) {
         std::vector<Destination> own{destinations[i]};
-        if (decoder.run({data[i]}, {lengths[i]}, own) != kSuccess) refused.push_back(static_cast<int64_t>(i));
+        if (!decoder.run({data[i]}, {lengths[i]}, own)) refused.push_back(static_cast<int64_t>(i));
       }
     }
     decoder.read.record(decoder.stream);
