@@ -82,8 +82,7 @@ async function cutImage(kernels: Kernels, { width, height, data }: CompressedIma
     load: (image) => kernels.load(image.width, image.height, image.data),
     fill: (wide, high, _, write) => kernels.fill(wide, high, write),
   };
-  // Neither sharp nor Node's streams take shared memory.
-  const source = await loadImage(data.slice(), memory, {
+  const source = await loadImage(data, memory, {
     decoder: 'wasm',
     maxPixels: width * height,
     shrink: () => shrinkFor(crops),
