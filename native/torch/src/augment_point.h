@@ -4,12 +4,9 @@
 
 #include <cmath>
 
-namespace detco {
+#include "shared_text.h"
 
-#define DETCO_DEVICE inline
-#define DETCO_SHARED(NAME, ...) \
-  __VA_ARGS__                   \
-  constexpr const char* NAME = #__VA_ARGS__;
+namespace detco {
 
 // Codes: those of STEP_CODES in src/engine/operations/picture-steps.ts. A row of the table: code, six parameters, pass; float64, for
 // positions are where the workers have them.
@@ -205,8 +202,5 @@ DETCO_SHARED(
       }
       return sum;
     })
-
-#undef DETCO_SHARED
-#undef DETCO_DEVICE
 
 }  // namespace detco

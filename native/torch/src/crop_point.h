@@ -4,12 +4,9 @@
 
 #include <cmath>
 
-namespace detco {
+#include "shared_text.h"
 
-#define DETCO_DEVICE inline
-#define DETCO_SHARED(NAME, ...) \
-  __VA_ARGS__                   \
-  constexpr const char* NAME = #__VA_ARGS__;
+namespace detco {
 
 // Columns of a row of the table, float64: where the image begins among the pixels, and how many it has in a row; the window outside of which
 // no sample is used; where the picture's corner lies in the image; pixels of the image for one of the picture; whether it is mirrored.
@@ -105,8 +102,5 @@ DETCO_SHARED(
     DETCO_DEVICE Taps rowTaps(const double* row, int y) {
       return tapsOf(y, static_cast<int>(row[kCropTop]), static_cast<int>(row[kCropBottom]), row[kCropY], row[kCropScaleY]);
     })
-
-#undef DETCO_SHARED
-#undef DETCO_DEVICE
 
 }  // namespace detco

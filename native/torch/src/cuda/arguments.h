@@ -1,11 +1,9 @@
 // What the kernels are given: the structs as C++ for the host, and as text for NVRTC, from one definition.
 #pragma once
 
-namespace detco::cuda {
+#include "shared_text.h"
 
-#define DETCO_SHARED(NAME, ...) \
-  __VA_ARGS__                   \
-  constexpr const char* NAME = #__VA_ARGS__;
+namespace detco::cuda {
 
 // rows: of one group. chunkRows: of one block. lanes: threads that share a group in the finalising kernels.
 // first, second: mean and variance forwards, d_scale and d_offset backwards, [channels].
@@ -110,8 +108,6 @@ DETCO_SHARED(kCropArgs, struct CropArgs {
   float* out;
   int size;
 };)
-
-#undef DETCO_SHARED
 
 static_assert(sizeof(ListArgs) <= 4096, "kernel arguments are limited to 4096 bytes");
 
