@@ -2,7 +2,7 @@
  * Views that a GPU makes from compressed images: how far their pixels are from the workers', images a second on the device alone, and what an
  * image costs the processor. Needs a build, engine torch, nvJPEG, and a GPU that decodes JPEGs.
  *
- *     node bench/device-decode.mjs --shards 'photos/train-*.tar' [--device cuda] [--precision bf16] [--batch 256] [--rounds 20] [--seconds 10]
+ *     node bench/device-decode.mjs --shards 'photos/train-{000..031}.tar' [--device cuda] [--precision bf16] [--batch 256] [--rounds 20] [--seconds 10]
  *       [--workers 4] [--json]
  */
 import { cpus } from 'node:os';

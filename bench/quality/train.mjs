@@ -44,7 +44,7 @@ async function update(engine, config, { kind, pipeline, updates }) {
     const rate = learningRate({ ...config, epochs: 1 }, progress, step);
     // Of the preset's, whatever the run's length: what begins with an epoch does so at the same share of the run.
     const epoch = Math.floor(progress * config.epochs);
-    const { loss } = await run(stage(views), { step, progress, epoch, learningRate: rate });
+    const { loss } = await run(await stage(views), { step, progress, epoch, learningRate: rate });
     losses.push(loss);
     const ended = performance.now();
     seconds.push((ended - began) / 1000);
