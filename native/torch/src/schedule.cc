@@ -30,6 +30,9 @@ int membersFor(int threads) { return threads == 3 ? 3 : 2; }
 Team::Team(int threads) : threadsEach_(std::max(1, threads / membersFor(threads))) {
   try {
     for (int i = 0; i < membersFor(threads); ++i) members_.emplace_back([this] { serve(); });
+    // A member that sets its threads changes a pool of LibTorch's, which the end of the process takes down.
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return ready_ == members_.size(); });
   } catch (...) {
     close();
     throw;
@@ -60,6 +63,8 @@ void Team::run(const std::function<void()>& body) {
 void Team::serve() {
   setThreads(threadsEach_);
   std::unique_lock<std::mutex> lock(mutex_);
+  ++ready_;
+  changed_.notify_all();
   for (uint64_t done = 0;; ++done) {
     changed_.wait(lock, [&] { return closed_ || round_ > done; });
     if (closed_) return;

@@ -43,6 +43,7 @@ class Team {
   std::condition_variable changed_;
   const std::function<void()>* body_ = nullptr;
   uint64_t round_ = 0;
+  size_t ready_ = 0;
   size_t running_ = 0;
   bool closed_ = false;
   std::vector<std::thread> members_;
